@@ -1,0 +1,1 @@
+"""The benchmark harness: scenarios, clocks, memory, environment, statistics, reports."""

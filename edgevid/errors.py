@@ -1,0 +1,42 @@
+"""The exceptions a user sees. Every message is one line: what is wrong, then what to do next."""
+
+from __future__ import annotations
+
+
+class EdgevidError(Exception):
+    """Bad input or an impossible request; a command prints it as one line and exits with status 2."""
+
+
+class UnknownNameError(EdgevidError, KeyError):
+    """A model, backend or target that is not registered."""
+
+    def __str__(self) -> str:  # KeyError would print the repr
+        return str(self.args[0])
+
+
+class WeightsError(EdgevidError, ValueError):
+    """A checkpoint that is missing, corrupt, or of another network."""
+
+
+class ExportError(EdgevidError):
+    """The network could not be traced, compiled or written."""
+
+
+class ParityError(ExportError):
+    """The export does not compute what the eager network computes."""
+
+
+class BundleError(EdgevidError):
+    """A bundle that is missing, incomplete, changed, or of a newer schema."""
+
+
+class VideoError(EdgevidError):
+    """A video file or camera that cannot be read."""
+
+
+class BackendError(EdgevidError):
+    """A backend that is not usable here."""
+
+
+class BenchmarkError(EdgevidError):
+    """A measurement that could not be made."""

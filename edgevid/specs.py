@@ -1,0 +1,136 @@
+"""The frozen records that travel between the rooms of the program.
+
+Standard library only: everything here can be imported on a device without torch, onnx or numpy.
+Shapes are tuples of integers; a dimension that is free is a string such as ``"N"``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+SCHEMA_VERSION = 1
+"""Version of the bundle manifest and of the JSON that commands print."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A named tensor: ``layout`` names its axes (``NTCHW``), ``unit`` says what a value means."""
+
+    name: str
+    shape: tuple[int | str, ...]
+    dtype: str = "float32"
+    layout: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class StateSpec:
+    """What a streaming network remembers between two frames: fed as ``input``, returned as ``output``.
+
+    ``op`` is the temporal op it belongs to; every state starts at ``initial`` (zero).
+    """
+
+    input: str
+    output: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    op: str = ""
+    initial: float = 0.0
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From a decoded RGB frame to network input: short side, centre crop, scale to [0, 1], normalise."""
+
+    short_side: int = 256
+    crop: int = 224
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    color: str = "RGB"
+    sampling: str = "segments"
+
+    def at_size(self, crop: int) -> Preprocessing:
+        """The same recipe for another crop in pixels; the short side keeps its ratio to the crop."""
+        return replace(self, crop=crop, short_side=round(self.short_side * crop / self.crop))
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A network of the zoo, as ``edgevid list models`` knows it without importing torch.
+
+    ``builder`` is ``package.module:callable``; it is called with ``num_classes``, ``frames`` and
+    ``options``. ``online`` names the causal variant of a network that looks into the future.
+    """
+
+    name: str
+    title: str
+    builder: str
+    source: str
+    options: dict[str, Any] = field(default_factory=dict)
+    frames: int = 8
+    size: int = 224
+    classes: int = 400
+    causal: bool = False
+    online: str | None = None
+    preprocessing: Preprocessing = Preprocessing()
+
+
+@dataclass(frozen=True)
+class Target:
+    """A device as its TOML file describes it (see ``targets/README.md`` for each key)."""
+
+    name: str
+    title: str
+    architecture: str
+    backends: tuple[str, ...]
+    precisions: tuple[str, ...] = ("fp32",)
+    same_as: str | None = None
+    device: dict[str, Any] = field(default_factory=dict)
+    power: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def backend(self) -> str:
+        """The backend that is taken when the user names none."""
+        return self.backends[0]
+
+
+@dataclass(frozen=True)
+class PassReport:
+    """What one rewrite did: how often it matched, and why it left other places alone."""
+
+    name: str
+    matched: int
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Distance between an export and the eager float32 network: ``max_rel`` is max|a-b| / max|b|."""
+
+    max_abs: float
+    max_rel: float
+    tolerance: float
+
+    @property
+    def ok(self) -> bool:
+        return self.max_rel <= self.tolerance
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "ok": self.ok}
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether something can be used on this machine; if not, ``why`` and how to ``mend`` it."""
+
+    ok: bool
+    what: str = ""
+    why: str = ""
+    mend: str = ""
+
+
+def from_dict(kind: type, values: dict[str, Any]) -> Any:
+    """Build the dataclass ``kind`` from JSON values: lists become tuples, unknown keys are ignored."""
+    known = {f.name for f in fields(kind)}
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known})

@@ -1,0 +1,1 @@
+"""Native kernels, one folder per op, the numpy reference beside each."""
