@@ -1,0 +1,34 @@
+"""edgevid: efficient video-understanding networks on edge devices.
+
+The public names below are imported when first used, so that ``import edgevid`` needs neither torch nor
+ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "create_model": "edgevid.zoo.create",
+    "load_weights": "edgevid.weights",
+    "export": "edgevid.pipeline",
+    "open": "edgevid.session",
+    "Session": "edgevid.session",
+    "Stream": "edgevid.session",
+    "Bundle": "edgevid.bundle",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'edgevid' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

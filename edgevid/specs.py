@@ -121,6 +121,63 @@ class Parity:
 
 
 @dataclass(frozen=True)
+class Artefact:
+    """A model file of a bundle: ``purpose`` says what takes it, ``parity`` how it was checked here."""
+
+    file: str
+    precision: str
+    purpose: str
+    parity: Parity | None = None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where the parameters came from (a file's name and SHA-256, or a seed), how many, how many bytes."""
+
+    source: str
+    parameters: int
+    size_bytes: int
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``manifest.json`` of a bundle says.
+
+    ``target`` is the device that was asked for, never one that was observed. ``model_file`` is the
+    artefact that ONNX Runtime opens. ``parity`` is that of the default ``precision``. ``not_run`` lists in
+    sentences what could not be tried where the bundle was made. ``labels`` names the label set, whose
+    text is the bundle's ``labels.txt``. ``files`` maps each other file to its SHA-256.
+    """
+
+    model: str
+    target: str
+    backend: str
+    precision: str
+    streaming: bool
+    frames: int
+    classes: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    states: tuple[StateSpec, ...]
+    preprocessing: Preprocessing
+    weights: Weights
+    macs: int
+    parity: Parity
+    artefacts: tuple[Artefact, ...]
+    model_file: str = "model.onnx"
+    labels: str | None = None
+    source: str = ""
+    passes: tuple[PassReport, ...] = ()
+    kernels: tuple[str, ...] = ()
+    not_run: tuple[str, ...] = ()
+    tools: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    created: str = ""
+    schema: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
 class Availability:
     """Whether something can be used on this machine; if not, ``why`` and how to ``mend`` it."""
 

@@ -1,0 +1,65 @@
+"""The command line. One file per command; a command's module is imported when it is called or listed."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import sys
+
+import click
+
+from edgevid.errors import EdgevidError
+
+COMMANDS = ("list", "export", "run", "bench", "inspect", "doctor")
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """Finds ``edgevid NAME`` in ``edgevid.cli.NAME:command``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        return importlib.import_module(f"edgevid.cli.{name}").command
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="edgevid")
+def cli() -> None:
+    """Take a video-understanding network to an edge device, prove it equal to PyTorch, and measure it."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; bad input is one line on stderr and exit status 2, never a traceback."""
+    with contextlib.suppress(ValueError):  # a signal handler can only be set in the main thread
+        # A polite kill must clean up as Ctrl-C does, so that no half-written bundle stays behind.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        status = cli.main(arguments, prog_name="edgevid", standalone_mode=False)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f" (see '{context.command_path} --help')" if context else ""
+        _fail(error.format_message() + hint)
+    except EdgevidError as error:
+        _fail(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted; nothing was changed", INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        where = f" '{error.filename}'" if error.filename else ""
+        _fail(f"{error.strerror or error}{where}: free space or choose a path you can read and write")
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str, status: int = BAD_INPUT) -> None:
+    click.echo("edgevid: " + " ".join(message.split()), err=True)
+    sys.exit(status)
