@@ -1,0 +1,46 @@
+"""How the worker and its parent talk: one JSON object a line.
+
+The parent writes one ``Request`` to the worker's standard input. The worker answers with events:
+``{"event": "progress", "phase", "elapsed_s", "total_s", "p50_ms"}`` any number of times, then either
+``{"event": "result", "result": {...}}`` or ``{"event": "error", "kind": "BundleError", "message": "..."}``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from edgevid import errors
+
+
+@dataclass(frozen=True)
+class Request:
+    """One measurement: ``threads`` None is the backend's own choice."""
+
+    bundle: str
+    scenario: str
+    duration_s: float
+    threads: int | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the worker is. ``total_s`` and ``p50_ms`` are None while they are not known."""
+
+    phase: str
+    elapsed_s: float = 0.0
+    total_s: float | None = None
+    p50_ms: float | None = None
+
+
+def error_event(error: Exception) -> dict[str, Any]:
+    """What the worker sends instead of a result."""
+    return {"event": "error", "kind": type(error).__name__, "message": str(error)}
+
+
+def error_from(event: dict[str, Any]) -> errors.EdgevidError:
+    """The exception that the worker met; a ``BenchmarkError`` where its kind is not one of ours."""
+    kind = getattr(errors, event["kind"], None)
+    if isinstance(kind, type) and issubclass(kind, errors.EdgevidError):
+        return kind(event["message"])
+    return errors.BenchmarkError(event["message"])
