@@ -56,8 +56,8 @@ def measure(
                     progress(last)
         except queue.Empty:
             raise BenchmarkError(
-                f"no sign of life from the measuring process for {silence_limit_s:g} s while {last.phase}, so it "
-                "was ended: try fewer --threads, or 'edgevid run' to see whether the bundle runs at all"
+                f"no sign of life from the measuring process for {silence_limit_s:g} s while {last.phase}, "
+                "so it was ended: try fewer --threads, or 'edgevid run' to see whether the bundle runs at all"
             ) from None
         raise BenchmarkError(_why_it_died(process.wait(), last.phase, stderr))
 
