@@ -1,0 +1,82 @@
+"""A camera as a source of frames: v4l2 on Linux, avfoundation on macOS, dshow on Windows."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+
+from edgevid.errors import VideoError
+from edgevid.video.decode import Frame, VideoInfo, decoded_frames, describe, to_rgb, video_stream
+
+_MEND = {
+    errno.EACCES: "you may not use it, join the group that owns the device (often 'video')",
+    errno.EBUSY: "another program is using it, close that first",
+}
+
+
+@contextlib.contextmanager
+def open_camera(number: int) -> Iterator[tuple[VideoInfo, Iterator[Frame]]]:
+    """Open camera ``number``; give what it is and its frames, which never end by themselves.
+
+    Times are in seconds after the first frame, from the clock of the driver.
+
+    Raises
+    ------
+    VideoError
+        If there is no such camera (the message names those that exist) or it cannot be used.
+    """
+    name, input_format = device(number)
+    try:
+        container = av.open(name, format=input_format)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(_why_not(number, name, error)) from None
+    with container:
+        stream = video_stream(container, name)
+        frames = decoded_frames(container, stream, name)
+        first, first_s = next(frames)
+        yield describe(container, stream, first, name), _rgb(first, first_s, frames)
+
+
+def device(number: int) -> tuple[str, str]:
+    """What FFmpeg calls camera ``number`` on this system, and the input format that reads it."""
+    if sys.platform == "darwin":
+        return str(number), "avfoundation"
+    if sys.platform == "win32":
+        cameras = list_cameras()
+        return (f"video={cameras[number]}" if number < len(cameras) else f"video={number}"), "dshow"
+    return f"/dev/video{number}", "v4l2"
+
+
+def list_cameras() -> list[str]:
+    """The cameras of this machine: device files on Linux, names elsewhere (empty if they cannot be listed)."""
+    if sys.platform.startswith("linux"):
+        return sorted(map(str, Path("/dev").glob("video*")), key=lambda path: int(re.sub(r"\D", "", path) or 0))
+    try:
+        found = av.enumerate_input_devices("dshow" if sys.platform == "win32" else "avfoundation")
+    except (AttributeError, ValueError, av.error.FFmpegError):  # older PyAV, or built without the format
+        return []
+    return [camera.name for camera in found]
+
+
+def _rgb(
+    first: av.VideoFrame, first_s: float, rest: Iterator[tuple[av.VideoFrame, float]]
+) -> Iterator[Frame]:
+    yield Frame(to_rgb(first), first_s)
+    for frame, time_s in rest:
+        yield Frame(to_rgb(frame), time_s)
+
+
+def _why_not(number: int, name: str, error: Exception) -> str:
+    mend = _MEND.get(getattr(error, "errno", None) or 0)
+    if mend:
+        return f"camera {number} ('{name}') cannot be opened: {mend}"
+    cameras = list_cameras()
+    there = f"cameras here: {', '.join(cameras)}" if cameras else "no camera was found here"
+    reason = getattr(error, "strerror", None) or error
+    return f"camera {number} ('{name}') cannot be opened ({reason}): {there}; connect one or use --video FILE"

@@ -1,0 +1,90 @@
+"""From a video file to the clip that a network takes."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgevid.errors import VideoError
+from edgevid.specs import Preprocessing
+from edgevid.video.pick import pick_frames
+from edgevid.video.sampling import dense_indices, segment_indices
+from edgevid.video.transforms import Preprocess
+
+SAMPLINGS = ("segments", "dense")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A preprocessed clip and what it cost.
+
+    ``data``: float32 (clips, T, 3, H, W). ``indices``: int64 (clips, T), the frames it shows, counted from
+    0 among ``total_frames``. Times are wall-clock milliseconds.
+    """
+
+    data: np.ndarray
+    indices: np.ndarray
+    total_frames: int
+    decoding_ms: float
+    preprocessing_ms: float
+
+
+def load_clip(
+    path: str | os.PathLike[str],
+    preprocessing: Preprocessing,
+    frames: int,
+    sampling: str | None = None,
+    clips: int = 1,
+) -> Clip:
+    """Decode, sample and preprocess a clip.
+
+    Parameters
+    ----------
+    path : path
+        A video file.
+    preprocessing : Preprocessing
+        As in the bundle's manifest.
+    frames : int
+        Frames of a clip, T.
+    sampling : {"segments", "dense"}, optional
+        Instead of ``preprocessing.sampling``.
+    clips : int
+        Windows of dense sampling; segments are always one clip.
+
+    Raises
+    ------
+    VideoError
+        If the video cannot be read or the sampling is unknown.
+    """
+    sampling = sampling or preprocessing.sampling
+    if sampling not in SAMPLINGS:
+        raise VideoError(f"unknown sampling '{sampling}': use {' or '.join(SAMPLINGS)}")
+    transform = Preprocess(preprocessing)
+    rows = clips if sampling == "dense" else 1
+    data = np.empty((rows, frames, 3, preprocessing.crop, preprocessing.crop), dtype=np.float32)
+    indices = np.empty((rows, frames), dtype=np.int64)
+    preprocessing_s = 0.0
+
+    def choose(total_frames: int) -> np.ndarray:
+        if sampling == "dense":
+            indices[:] = dense_indices(total_frames, frames, clips=rows)
+        else:
+            indices[:] = segment_indices(total_frames, frames)
+        return indices
+
+    def keep(index: int, image: np.ndarray) -> None:
+        nonlocal preprocessing_s
+        start_s = time.perf_counter()
+        first, *repeats = map(tuple, np.argwhere(indices == index))
+        transform(image, out=data[first])
+        for place in repeats:
+            data[place] = data[first]
+        preprocessing_s += time.perf_counter() - start_s
+
+    start_s = time.perf_counter()
+    total_frames = pick_frames(path, choose, keep)
+    decoding_s = time.perf_counter() - start_s - preprocessing_s
+    return Clip(data, indices, total_frames, 1e3 * decoding_s, 1e3 * preprocessing_s)

@@ -1,0 +1,243 @@
+"""From a video file to RGB frames with the time at which each is shown.
+
+Decoding is PyAV (FFmpeg) with threads. Times come from presentation time stamps, never from counting,
+so a variable frame rate is kept; the rotation that phones write beside the pixels is applied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import av
+import av.stream
+import numpy as np
+
+from edgevid.errors import VideoError
+
+logger = logging.getLogger("edgevid")
+
+Container: TypeAlias = av.container.InputContainer
+Stream: TypeAlias = av.video.stream.VideoStream
+
+MIN_SHORTFALL_S = 0.5
+"""A file that ends earlier than it declares by less than this is rounding, not a cut."""
+
+
+class Frame(NamedTuple):
+    """``image``: RGB uint8 (height, width, 3), upright; ``time_s``: seconds after the first frame."""
+
+    image: np.ndarray
+    time_s: float
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a file says of its video.
+
+    ``width`` and ``height`` are in pixels after ``rotation`` (degrees counterclockwise: 0, 90, 180 or 270).
+    ``frame_rate`` is in frames per second, an average where it varies. ``frames`` and ``duration_s`` are
+    what the file declares, which is more than there is when it was cut. What is unknown is None.
+    """
+
+    path: str
+    width: int
+    height: int
+    frame_rate: float | None
+    duration_s: float | None
+    frames: int | None
+    rotation: int
+    codec: str
+
+
+def probe(path: str | os.PathLike[str]) -> VideoInfo:
+    """Describe a video file; its first frame is decoded, which proves that it can be read.
+
+    Raises
+    ------
+    VideoError
+        If the file is missing, not a video, has no pictures, or no frame can be decoded.
+    """
+    with open_video(path) as (container, stream):
+        with contextlib.closing(decoded_frames(container, stream, str(path))) as frames:
+            first, _ = next(frames)
+        return describe(container, stream, first, str(path))
+
+
+def read_frames(path: str | os.PathLike[str]) -> Iterator[Frame]:
+    """Yield every frame of a file in the order of presentation; only one is in memory at a time.
+
+    A damaged or cut file yields the frames that can be decoded, then logs one warning.
+
+    Raises
+    ------
+    VideoError
+        As :func:`probe`, at the first frame.
+    """
+    with open_video(path) as (container, stream):
+        for frame, time_s in decoded_frames(container, stream, str(path)):
+            yield Frame(to_rgb(frame), time_s)
+
+
+@contextlib.contextmanager
+def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[Container, Stream]]:
+    """Open a file and its first real video stream with threaded decoding."""
+    name = str(path)
+    if os.path.isdir(name):
+        raise VideoError(f"'{name}' is a folder: name one video file")
+    if not os.path.exists(name):
+        raise VideoError(f"no video at '{name}': check the path")
+    if os.path.getsize(name) == 0:
+        raise VideoError(f"'{name}' is empty: copy or record it again")
+    try:
+        container = av.open(name)
+    except PermissionError:
+        raise VideoError(f"'{name}' may not be read: change its permissions") from None
+    except (av.error.FFmpegError, OSError) as error:
+        raise VideoError(
+            f"'{name}' cannot be read as a video ({error.strerror}): "
+            "name a video file such as MP4, or copy it again if it is incomplete"
+        ) from None
+    with container:
+        yield container, video_stream(container, name)
+
+
+def video_stream(container: Container, name: str) -> Stream:
+    """The first stream of pictures that is neither a cover image nor text, set to decode with threads."""
+    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    # FFmpeg can draw any text file as a terminal; that is never what was meant.
+    if not streams or container.format.name == "tty":
+        what = "sound but no pictures" if container.streams.audio else "no pictures"
+        raise VideoError(f"'{name}' has {what}: name a file with a video stream")
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise VideoError(f"'{name}' has a codec that this PyAV cannot decode: convert it, say to H.264")
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def decoded_frames(
+    container: Container, stream: Stream, name: str
+) -> Iterator[tuple[av.VideoFrame, float]]:
+    """Yield each decoded frame, not yet converted, and its time in seconds after the first.
+
+    Times never go back: a frame whose stamp is missing or earlier than the last follows it by one nominal
+    interval. Packets that cannot be decoded are left out.
+    """
+    nominal_s = 1.0 / (_frame_rate(stream) or 25.0)
+    start_s: float | None = None
+    last_s = -nominal_s
+    packets = damaged = frames = 0
+    for packet in _packets(container, stream):
+        if packet is None:
+            damaged += 1
+            continue
+        packets += packet.size > 0
+        try:
+            decoded = packet.decode()
+        except av.error.FFmpegError:
+            damaged += 1
+            continue
+        for frame in decoded:
+            if start_s is None and frame.time is not None:
+                start_s = frame.time - (last_s + nominal_s)
+            time_s = last_s + nominal_s if frame.time is None else frame.time - start_s
+            last_s = time_s if time_s > last_s else last_s + nominal_s
+            frames += 1
+            yield frame, last_s
+    if not frames:
+        raise VideoError(f"no frame of '{name}' can be decoded: it is damaged or cut, copy it again")
+    _warn_if_incomplete(container, stream, name, frames, packets, damaged, last_s + nominal_s)
+
+
+def to_rgb(frame: av.VideoFrame) -> np.ndarray:
+    """Convert a decoded frame to upright RGB uint8 (height, width, 3)."""
+    image = frame.to_ndarray(format="rgb24")
+    quarters = quarter_turns(frame)
+    return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
+
+
+def quarter_turns(frame: av.VideoFrame) -> int:
+    """How many counterclockwise quarter turns make a frame upright, from its display matrix."""
+    return round(frame.rotation / 90) % 4
+
+
+def describe(container: Container, stream: Stream, first: av.VideoFrame, name: str) -> VideoInfo:
+    """The :class:`VideoInfo` of an open stream whose first frame is known."""
+    quarters = quarter_turns(first)
+    width, height = (first.height, first.width) if quarters % 2 else (first.width, first.height)
+    return VideoInfo(
+        path=name,
+        width=width,
+        height=height,
+        frame_rate=_frame_rate(stream),
+        duration_s=_declared_duration_s(container, stream),
+        frames=stream.frames or None,
+        rotation=90 * quarters,
+        codec=stream.codec_context.name,
+    )
+
+
+def _packets(container: Container, stream: Stream) -> Iterator[av.Packet | None]:
+    """The packets of a stream; None stands for the place where the file itself breaks off."""
+    demuxed = container.demux(stream)
+    while True:
+        try:
+            packet = next(demuxed)
+        except StopIteration:
+            return
+        except av.error.FFmpegError:
+            yield None
+            end = av.Packet()  # an empty packet makes the decoder give out the frames that it still holds
+            end.stream = stream
+            yield end
+            return
+        yield packet
+
+
+def _frame_rate(stream: Stream) -> float | None:
+    rate = stream.average_rate or stream.guessed_rate
+    return float(rate) if rate else None
+
+
+def _declared_duration_s(container: Container, stream: Stream) -> float | None:
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    if "DURATION" in stream.metadata:  # Matroska writes it as 00:00:10.000000000
+        with contextlib.suppress(ValueError):
+            hours, minutes, seconds = map(float, stream.metadata["DURATION"].split(":"))
+            return 3600 * hours + 60 * minutes + seconds
+    # With several streams this may be the length of the sound.
+    if container.duration and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return None
+
+
+def _warn_if_incomplete(
+    container: Container,
+    stream: Stream,
+    name: str,
+    frames: int,
+    packets: int,
+    damaged: int,
+    end_s: float,
+) -> None:
+    """Log one line if a file holds less than it declares, or if parts of it could not be decoded."""
+    declared_s = _declared_duration_s(container, stream)
+    if packets < stream.frames:
+        # A trimmed file also gives fewer frames than it has, but its duration says so.
+        file_s = (container.duration or 0) / av.time_base
+        cut = file_s - end_s > 2 / (_frame_rate(stream) or 25.0)
+        why = f"it declares {stream.frames} frames"
+    else:
+        cut = not stream.frames and declared_s is not None and declared_s - end_s > MIN_SHORTFALL_S
+        why = f"it declares {declared_s or 0:.1f} s and ends after {end_s:.1f} s"
+    if not cut:
+        if not damaged:
+            return
+        why = f"{damaged} of its packets are damaged"
+    logger.warning("'%s' is incomplete: %s, %d could be decoded; copy or record it again", name, why, frames)

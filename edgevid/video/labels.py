@@ -1,0 +1,58 @@
+"""The names of the classes of a data set: one label a line, the line number (from 0) is the class index.
+
+Kinetics-400 is in alphabetical order as in ``tools/kinetics_label_map.txt`` of the official TSM code;
+Something-Something V1 and V2 are in its sorted order too (the 174 sentences are the same); Jester is in the
+order of its online demo.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+from edgevid.errors import EdgevidError, UnknownNameError
+
+FOLDER = Path(__file__).parent / "labels"
+
+_DEFAULTS = {400: "kinetics400", 174: "something-something-v2", 27: "jester"}
+
+
+def label_sets() -> list[str]:
+    """The names that :func:`read_labels` knows."""
+    return sorted(path.stem for path in FOLDER.glob("*.txt"))
+
+
+def default_label_set(classes: int) -> str | None:
+    """The label set that a network with so many classes most likely has, or None."""
+    return _DEFAULTS.get(classes)
+
+
+def read_labels(name_or_path: str | os.PathLike[str]) -> list[str]:
+    """Read a label set that comes with the package, or a text file with one label a line.
+
+    Raises
+    ------
+    UnknownNameError
+        If it is neither; the message names the nearest sets.
+    EdgevidError
+        If the file is not text, is empty, or has a blank line, which would shift every later index.
+    """
+    name = str(name_or_path)
+    path = FOLDER / f"{name}.txt" if name in label_sets() else Path(name)
+    if not path.is_file():
+        near = difflib.get_close_matches(name, label_sets(), n=2, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        known = ", ".join(label_sets())
+        raise UnknownNameError(
+            f"unknown label set '{name}': {hint}use {known}, or a text file with one label a line"
+        )
+    try:
+        labels = [line.strip() for line in path.read_text(encoding="utf-8").rstrip().splitlines()]
+    except UnicodeDecodeError:
+        raise EdgevidError(f"'{name}' is not UTF-8 text: save it as text with one label a line") from None
+    if not labels:
+        raise EdgevidError(f"'{name}' has no labels: write one label a line")
+    if "" in labels:
+        raise EdgevidError(f"line {labels.index('') + 1} of '{name}' is blank: remove it, one label a line")
+    return labels

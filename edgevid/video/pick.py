@@ -1,0 +1,118 @@
+"""Fetch chosen frames of a video without decoding, or keeping, more than that takes."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import itertools
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import av
+import numpy as np
+
+from edgevid.video.decode import Container, Stream, decoded_frames, open_video, to_rgb
+
+Choose = Callable[[int], Iterable[int]]
+"""From the number of frames of a video to the indices of those that are wanted."""
+
+Keep = Callable[[int, np.ndarray], None]
+"""Takes the index and RGB image of a wanted frame: no full-size picture need stay in memory."""
+
+
+def pick_frames(path: str | os.PathLike[str], choose: Choose, keep: Keep) -> int:
+    """Decode the frames that ``choose`` wants and hand each to ``keep``, in order of presentation.
+
+    The packets are counted first, which reads the file but decodes nothing. If that agrees with what the
+    file declares, only the groups of pictures that hold a wanted frame are decoded. Otherwise, as in a cut
+    file, the whole video is decoded; if fewer frames come out than were counted, ``choose`` is asked again
+    and ``keep`` gets the frames of the last choice last.
+
+    Returns
+    -------
+    int
+        Frames in the video, as ``choose`` was told last.
+
+    Raises
+    ------
+    VideoError
+        If the file cannot be read or no frame can be decoded.
+    """
+    index = _index(path)
+    if index.reliable and _by_seeking(path, index, _unique(choose(index.total)), keep):
+        return index.total
+    expected = max(1, index.total)
+    while True:
+        wanted = set(_unique(choose(expected)))
+        total = 0
+        with open_video(path) as (container, stream):
+            for frame, _ in decoded_frames(container, stream, str(path)):
+                if total in wanted:
+                    keep(total, to_rgb(frame))
+                total += 1
+        if total == expected:
+            return total
+        expected = total
+
+
+@dataclass
+class _Index:
+    """Presentation stamps of every packet, and of those that start a group of pictures."""
+
+    stamps: list[int] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+    total: int = 0
+    reliable: bool = False
+
+
+def _index(path: str | os.PathLike[str]) -> _Index:
+    index = _Index()
+    with open_video(path) as (container, stream):
+        whole = True
+        # Where a file breaks off the count ends; decoding will tell what is left.
+        with contextlib.suppress(av.error.FFmpegError):
+            for packet in container.demux(stream):
+                if not packet.size:
+                    continue
+                index.total += 1
+                whole &= packet.pts is not None and not packet.is_corrupt and not packet.is_discard
+                if whole:
+                    index.stamps.append(packet.pts)
+                    if packet.is_keyframe:
+                        index.keys.append(packet.pts)
+        index.stamps.sort()
+        index.keys.sort()
+        distinct = len(set(index.stamps)) == index.total
+        index.reliable = whole and distinct and bool(index.keys) and index.total == stream.frames
+    return index
+
+
+def _by_seeking(path: str | os.PathLike[str], index: _Index, wanted: list[int], keep: Keep) -> bool:
+    """Go from group to group; False if a frame does not turn up where the packets say it is."""
+    with open_video(path) as (container, stream):
+        frames: Iterable[av.VideoFrame] = ()
+        reached: int | None = None
+        for i in wanted:
+            stamp = index.stamps[i]
+            key = index.keys[max(0, bisect.bisect_right(index.keys, stamp) - 1)]
+            try:
+                if reached is None or key > reached:
+                    container.seek(key, stream=stream)
+                    frames = _frames_from_here(container, stream)
+                frame = next((f for f in frames if f.pts is None or f.pts >= stamp), None)
+            except av.error.FFmpegError:
+                return False
+            if frame is None or frame.pts != stamp:
+                return False
+            reached = stamp
+            keep(i, to_rgb(frame))
+    return True
+
+
+def _frames_from_here(container: Container, stream: Stream) -> Iterable[av.VideoFrame]:
+    return itertools.chain.from_iterable(packet.decode() for packet in container.demux(stream))
+
+
+def _unique(indices: Iterable[int]) -> list[int]:
+    return sorted({int(i) for i in np.ravel(indices)})

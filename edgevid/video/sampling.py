@@ -1,0 +1,127 @@
+"""Which frames of a video a network sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from edgevid.video.decode import Frame
+
+DENSE_WINDOW = 64
+"""Consecutive frames that a dense clip spans (``dataset.py`` of the official TSM code)."""
+
+
+def segment_indices(total_frames: int, frames: int) -> np.ndarray:
+    """Take the centre frame of each of ``frames`` equal segments.
+
+    Test-time sampling of TSN (Wang et al., 2016) as in ``_get_test_indices`` of the official TSM code. A
+    video with fewer frames than segments repeats them in order.
+
+    Parameters
+    ----------
+    total_frames : int
+        Frames in the video, 1 or more.
+    frames : int
+        Frames of a clip, T.
+
+    Returns
+    -------
+    ndarray of int64, shape (T,)
+        Indices from 0, in order.
+    """
+    _check(total_frames, frames)
+    tick = total_frames / frames
+    return np.array([int(tick / 2.0 + tick * i) for i in range(frames)], dtype=np.int64)
+
+
+def dense_indices(total_frames: int, frames: int, stride: int | None = None, clips: int = 1) -> np.ndarray:
+    """Take ``frames`` frames, ``stride`` apart, from each of ``clips`` windows of consecutive frames.
+
+    Test-time dense sampling of I3D and of the official TSM code, which takes 10 windows of 64 frames that
+    start evenly from the first frame to the last possible one. A single window is the middle one. Indices
+    wrap round in a video that is shorter than a window.
+
+    Parameters
+    ----------
+    total_frames : int
+        Frames in the video, 1 or more.
+    frames : int
+        Frames of a clip, T.
+    stride : int, optional
+        Distance in frames; by default 64 // T (at least 1).
+    clips : int
+        Windows.
+
+    Returns
+    -------
+    ndarray of int64, shape (clips, T)
+        Indices from 0.
+    """
+    _check(total_frames, frames)
+    stride = max(1, DENSE_WINDOW // frames) if stride is None else stride
+    last_start = max(0, total_frames - frames * stride)
+    starts = np.linspace(0, last_start, num=clips, dtype=int) if clips > 1 else np.array([last_start // 2])
+    return ((starts[:, None] + stride * np.arange(frames)) % total_frames).astype(np.int64)
+
+
+def frames_at_rate(frames: Iterable[Frame], fps: float) -> Iterator[Frame]:
+    """Show a video at another rate: one frame for each tick of 1 / ``fps`` seconds.
+
+    Each tick gets the nearest frame if one is within half a tick, else the last one shown: frames are
+    dropped where the video is faster and repeated where it is slower, whatever its own rate does. At the
+    video's own constant rate every frame is given once. The last frame lasts as long as the one before it.
+
+    Parameters
+    ----------
+    frames : iterable of Frame
+        In the order of presentation; read one ahead, never all at once.
+    fps : float
+        Frames per second, above 0.
+
+    Yields
+    ------
+    Frame
+        The image, and the time of the tick in seconds. A repeated image is the same object.
+    """
+    tick = 0
+    held: Frame | None = None
+    interval_s = 0.0
+    for frame in frames:
+        if held is not None:
+            interval_s = frame.time_s - held.time_s
+            while tick / fps < frame.time_s - _early_s(interval_s, fps):
+                yield Frame(held.image, tick / fps)
+                tick += 1
+        held = frame
+    if held is None:
+        return
+    end_s = held.time_s + interval_s - _early_s(interval_s, fps)
+    while tick / fps < end_s or tick == 0:
+        yield Frame(held.image, tick / fps)
+        tick += 1
+
+
+def frames_as_they_come(frames: Iterable[Frame], fps: float) -> Iterator[Frame]:
+    """Thin out a live source to at most ``fps`` frames per second; none is repeated or waited for.
+
+    A source that is late, because the network took long, resumes with its next frame instead of catching up.
+    """
+    period_s = 1.0 / fps
+    due_s = 0.0
+    previous_s = 0.0
+    for frame in frames:
+        if frame.time_s + _early_s(frame.time_s - previous_s, fps) >= due_s:
+            yield frame
+            due_s = max(due_s + period_s, frame.time_s)
+        previous_s = frame.time_s
+
+
+def _early_s(interval_s: float, fps: float) -> float:
+    """How long before its own time a frame may stand for a tick: half of the shorter period."""
+    return min(interval_s, 1.0 / fps) / 2
+
+
+def _check(total_frames: int, frames: int) -> None:
+    if total_frames < 1 or frames < 1:
+        raise ValueError(f"cannot take {frames} frames of a video of {total_frames}: both must be 1 or more")

@@ -1,0 +1,141 @@
+"""From an RGB frame to the network's input: resize, centre crop, scale to [0, 1], normalise."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image
+
+from edgevid.errors import VideoError
+from edgevid.specs import Preprocessing
+
+EXACT_BITS = 8
+"""Fraction bits of a source coordinate in pixels; with 16 integer bits it still fits Pillow's float32."""
+
+
+class Preprocess:
+    """Callable that turns a frame into the input that a network was trained on.
+
+    The short side is resized to ``short_side`` with antialiased bilinear interpolation (that is Pillow's
+    BILINEAR), the long side by torchvision's rule ``int(short_side * long / short)``; the centre is cropped
+    with torchvision's rounding, padded with black if the crop is larger; pixels become
+    ``(value / 255 - mean) / std``. ``mean`` and ``std`` are in the order of ``color`` (RGB or BGR).
+
+    Columns are resized before rows, the order that Pillow had when the published networks were trained
+    (newer ones choose by cost, which moves a quarter of the pixels by one level), and only the region that
+    the crop needs is touched.
+    """
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        if preprocessing.color not in ("RGB", "BGR"):
+            raise VideoError(f"unknown colour order '{preprocessing.color}': use RGB or BGR")
+        self.preprocessing = preprocessing
+        mean = np.asarray(preprocessing.mean, dtype=np.float64)
+        std = np.asarray(preprocessing.std, dtype=np.float64)
+        self._scale = (1.0 / (255.0 * std)).astype(np.float32)[:, None, None]
+        self._shift = (mean / std).astype(np.float32)[:, None, None]
+
+    def __call__(self, image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Preprocess one frame.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (height, width, 3)
+            RGB, upright.
+        out : ndarray of float32, shape (3, crop, crop), optional
+            Where to write.
+
+        Returns
+        -------
+        ndarray of float32, shape (3, crop, crop)
+        """
+        pixels = resize_and_crop(image, self.preprocessing.short_side, self.preprocessing.crop)
+        if self.preprocessing.color == "BGR":
+            pixels = pixels[:, :, ::-1]
+        out = np.multiply(pixels.transpose(2, 0, 1), self._scale, out=out)
+        out -= self._shift
+        return out
+
+
+def resize_and_crop(image: np.ndarray, short_side: int, crop: int) -> np.ndarray:
+    """Resize the short side of a uint8 (height, width, 3) image and cut out its centre.
+
+    Returns
+    -------
+    ndarray of uint8, shape (crop, crop, 3)
+        Perhaps a view of ``image``.
+    """
+    height, width = image.shape[:2]
+    new_width, new_height = resized_size(width, height, short_side)
+    x, y = _plan(width, new_width, crop), _plan(height, new_height, crop)
+    region = image[y.first : y.last, x.first : x.last]
+    if (width, height) != (new_width, new_height):
+        rows = y.last - y.first
+        resized = Image.fromarray(np.ascontiguousarray(region))
+        resized = resized.resize((x.length, rows), Image.Resampling.BILINEAR, box=(x.start, 0, x.stop, rows))
+        resized = resized.resize(
+            (x.length, y.length), Image.Resampling.BILINEAR, box=(0, y.start, x.length, y.stop)
+        )
+        region = np.asarray(resized)
+    region = region[y.skip : y.skip + y.taken, x.skip : x.skip + x.taken]
+    if (y.taken, x.taken) == (crop, crop):
+        return region
+    padded = np.zeros((crop, crop, 3), dtype=np.uint8)
+    padded[y.pad : y.pad + y.taken, x.pad : x.pad + x.taken] = region
+    return padded
+
+
+def resized_size(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """Width and height in pixels after ``torchvision.transforms.Resize(short_side)``."""
+    if width <= height:
+        return short_side, int(short_side * height / width)
+    return int(short_side * width / height), short_side
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """How one axis is resized and cropped without touching what the crop does not need.
+
+    Of the source, pixels ``first`` to ``last`` are taken; of those, ``start`` to ``stop`` (fractions of a
+    pixel) become ``length`` pixels; of those, ``taken`` after ``skip`` are the crop, placed after ``pad``.
+    """
+
+    first: int
+    last: int
+    start: float
+    stop: float
+    length: int
+    skip: int
+    taken: int
+    pad: int
+
+
+@lru_cache(maxsize=64)
+def _plan(source: int, resized: int, crop: int) -> _Axis:
+    """Plan an axis of ``source`` pixels that is resized to ``resized`` and cropped or padded to ``crop``."""
+    begin = round((resized - crop) / 2.0) if resized >= crop else 0
+    taken = min(resized, crop)
+    pad = (crop - taken) // 2
+    if source == resized:
+        return _Axis(begin, begin + taken, 0, taken, taken, 0, taken, pad)
+    # The window is widened to places whose source coordinate Pillow can hold exactly; any other place
+    # would shift the filter by a rounding error and change pixels.
+    step = resized // math.gcd(source << EXACT_BITS, resized)
+    low = begin // step * step
+    high = -(-(begin + taken) // step) * step
+    reach = math.ceil(max(1.0, source / resized)) + 1  # of the triangle filter, in source pixels
+    first = max(0, low * source // resized - reach)
+    last = min(source, -(-high * source // resized) + reach)
+    return _Axis(
+        first=first,
+        last=last,
+        start=low * source / resized - first,
+        stop=high * source / resized - first,
+        length=high - low,
+        skip=begin - low,
+        taken=taken,
+        pad=pad,
+    )
