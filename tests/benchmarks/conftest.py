@@ -1,0 +1,79 @@
+"""A bundle that is only a manifest, and a worker whose session is not a network but a given behaviour."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+WORKER = """
+import os, pathlib, signal, sys, time
+from edgevid.benchmarks import worker
+from edgevid.errors import BundleError
+from edgevid.specs import Manifest, Parity, Preprocessing, Weights
+
+BEHAVIOUR = {behaviour!r}
+
+
+class Session:
+    backend, threads = "onnxruntime", 1
+    manifest = Manifest(
+        model="fake", target="cpu", backend=BEHAVIOUR.get("backend", "onnxruntime"), precision="fp32",
+        streaming=BEHAVIOUR.get("streaming", False), frames=8, classes=2, inputs=(), outputs=(), states=(),
+        preprocessing=Preprocessing(), weights=Weights("seed 0", 1, 2 * 1024 * 1024), macs=1,
+        parity=Parity(0, 0, 1), artefacts=(),
+    )
+
+    def __init__(self, path, threads):
+        self.path = pathlib.Path(path)
+        self.threads = threads or 1
+
+    def prepare(self, array=None):
+        count = 0
+
+        def step():
+            nonlocal count
+            count += 1
+            time.sleep(0.001)
+            if count == 20:
+                if "signal" in BEHAVIOUR:
+                    os.kill(os.getpid(), BEHAVIOUR["signal"])
+                if "hang" in BEHAVIOUR:
+                    time.sleep(600)
+                if "bug" in BEHAVIOUR:
+                    raise RuntimeError("a bug")
+        return step
+
+
+def open_session(path, threads=None):
+    pathlib.Path(path, "pid").write_text(str(os.getpid()))
+    if "refuses" in BEHAVIOUR:
+        raise BundleError("the bundle is cut short: export it again")
+    if "chatty" in BEHAVIOUR:
+        print("a library says hello")
+    return Session(path, threads)
+
+
+sys.exit(worker.main(open_session))
+"""
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    folder = tmp_path / "fake.cpu"
+    folder.mkdir()
+    (folder / "manifest.json").write_text('{"model": "fake", "target": "cpu"}')
+    return folder
+
+
+@pytest.fixture
+def worker_that(tmp_path: Path):
+    """``worker_that(hang=True)``: the command of a worker whose fake session behaves so."""
+
+    def command(**behaviour: object) -> tuple[str, ...]:
+        script = tmp_path / "fake_worker.py"
+        script.write_text(WORKER.replace("{behaviour!r}", repr(behaviour)))
+        return (sys.executable, str(script))
+
+    return command
