@@ -172,8 +172,10 @@ def _bundle_of(subject: Subject, target: str | None, folder: Path) -> str:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for results alone
             edgevid.export(subject.name, target=wanted, output=folder)
     except ImportError as error:
+        if error.name is None or error.name.startswith("edgevid"):  # our bug, not a missing package
+            raise
         raise BenchmarkError(
-            f"exporting {subject.name} needs {error.name or 'more packages'}: pip install 'edgevid[export]', "
+            f"exporting {subject.name} needs {error.name}: pip install 'edgevid[export]', "
             "or measure a bundle that was exported elsewhere"
         ) from error
     return str(folder)
