@@ -20,6 +20,8 @@ def table(results: list[dict[str, Any]]) -> str:
         lines.append(f"device observed: {device}")
     for why in _once(result["why_no_power"] for result in results if result["power_w"] is None):
         lines.append(f"power: not measured, {why}")
+    for model in _once(result["model"] for result in results if result["streaming"]):
+        lines.append(f"streaming: an inference of {model} is one pushed frame, not a clip")
     if any(result["weights"]["random"] for result in results):
         lines.append("weights: random, so the labels mean nothing; times do not depend on them")
     for result in results:

@@ -198,9 +198,9 @@ def _measure(
 
 @contextlib.contextmanager
 def _progress_of(title: str) -> Iterator[Any]:
-    """A bar on a terminal, one line per phase elsewhere, always on stderr."""
+    """A bar on a terminal, lines elsewhere, always on stderr."""
     if not sys.stderr.isatty():
-        yield _PhaseLines(title)
+        yield _Lines(title)
         return
     from tqdm import tqdm
 
@@ -217,23 +217,25 @@ def _progress_of(title: str) -> Iterator[Any]:
         yield show
 
 
-class _PhaseLines:
-    """Prints a line when the phase changes, for logs that keep every line."""
+class _Lines:
+    """A line when the phase changes and every ten seconds, for logs that keep every line."""
+
+    INTERVAL_S = 10.0
 
     def __init__(self, title: str) -> None:
-        self.title, self.phase = title, ""
+        self.title, self.phase, self.next_s = title, "", 0.0
 
     def __call__(self, progress: Any) -> None:
-        if progress.phase == self.phase:
+        if progress.phase == self.phase and progress.elapsed_s < self.next_s:
             return
-        self.phase = progress.phase
-        limit = f" (at most {progress.total_s:g} s)" if progress.phase == "warming up" else ""
-        length = f" for {progress.total_s:g} s" if progress.phase == "measuring" else ""
-        click.echo(f"{self.title}: {self.phase}{length}{limit}{_p50(progress)}", err=True)
+        self.phase, self.next_s = progress.phase, progress.elapsed_s + self.INTERVAL_S
+        of_total = "" if progress.total_s is None else f" {progress.elapsed_s:.1f}/{progress.total_s:.1f} s"
+        p50 = f", {_p50(progress)}" if _p50(progress) else ""
+        click.echo(f"{self.title}: {self.phase}{of_total}{p50}", err=True)
 
 
 def _p50(progress: Any) -> str:
-    return "" if progress.p50_ms is None else f", p50 {progress.p50_ms:.4g} ms"
+    return "" if progress.p50_ms is None else f"p50 {progress.p50_ms:.4g} ms"
 
 
 def _kept(store: Any, results: list[dict[str, Any]]) -> str:
