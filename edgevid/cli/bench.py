@@ -192,7 +192,7 @@ def _measure(
     return {
         **result,
         "bundle": None if subject.is_model else subject.name,
-        "exported_for_this": subject.is_model,
+        "exported_for_this_run": subject.is_model,
     }
 
 

@@ -225,7 +225,7 @@ def test_a_model_is_exported_first_and_the_result_says_so(run, measurements, mon
     status, out, err = run("tsm_mbv2", "--target", "jetson", "--json")
     assert status == 0 and exported == [("tsm_mbv2", "jetson")], "one export for both scenarios"
     result = json.loads(out)["results"][0]
-    assert result["weights"]["random"] and result["exported_for_this"] and result["bundle"] is None
+    assert result["weights"]["random"] and result["exported_for_this_run"] and result["bundle"] is None
     assert "exporting for jetson with random weights" in err
     assert not Path(measurements.calls[0]["bundle"]).exists(), "the temporary bundle is gone"
 
