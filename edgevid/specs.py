@@ -13,6 +13,10 @@ SCHEMA_VERSION = 1
 """Version of the bundle manifest and of the JSON that commands print."""
 
 
+TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2}
+"""The largest distance to eager PyTorch, max|a-b| / max|b|, at which an export is taken for equal."""
+
+
 @dataclass(frozen=True)
 class TensorSpec:
     """A named tensor: ``layout`` names its axes (``NTCHW``), ``unit`` says what a value means."""
@@ -122,11 +126,15 @@ class Parity:
 
 @dataclass(frozen=True)
 class Artefact:
-    """A model file of a bundle: ``purpose`` says what takes it, ``parity`` how it was checked here."""
+    """A model file of a bundle: ``purpose`` says what takes it, ``parity`` how it was checked here.
+
+    ``opened_by`` is the backend that checked it, and that opens it on a machine like the one it was made on.
+    """
 
     file: str
     precision: str
     purpose: str
+    opened_by: str
     parity: Parity | None = None
 
 
@@ -145,7 +153,7 @@ class Manifest:
     """What ``manifest.json`` of a bundle says.
 
     ``target`` is the device that was asked for, never one that was observed. ``model_file`` is the
-    artefact that ONNX Runtime opens. ``parity`` is that of the default ``precision``. ``not_run`` lists in
+    artefact of the asked ``precision``, and ``parity`` is that file's. ``not_run`` lists in
     sentences what could not be tried where the bundle was made. ``labels`` names the label set, whose
     text is the bundle's ``labels.txt``. ``files`` maps each other file to its SHA-256.
     """

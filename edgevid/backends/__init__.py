@@ -1,0 +1,100 @@
+"""The backends. One file each; here is their table, and what each of them offers.
+
+A backend's module has ``available()`` and ``compile()``; one that can open a model here has ``open_model()``.
+It never imports torch, the zoo or another backend.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from edgevid.registry import Registry
+from edgevid.specs import Artefact, Availability, PassReport, StateSpec, Target
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx_ir as ir
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What a backend made in a bundle's folder.
+
+    ``model_file`` is the artefact of the precision that was asked for; ``not_run`` says in sentences what
+    could not be tried here; ``passes`` are the rewrites of the backend's own.
+    """
+
+    model_file: str
+    artefacts: tuple[Artefact, ...]
+    kernels: tuple[str, ...]
+    passes: tuple[PassReport, ...] = ()
+    not_run: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a backend is told: names for its scripts, the device, the precision, and the states of a stream.
+
+    ``example`` holds float32 inputs by name, and ``expected`` the eager network's outputs for them, so that
+    a device can check itself.
+    """
+
+    model: str
+    target: Target
+    precision: str
+    states: tuple[StateSpec, ...]
+    example: Mapping[str, np.ndarray]
+    expected: Mapping[str, np.ndarray]
+
+
+class Stepper(Protocol):
+    """A streaming network with its states: ``push`` gives the outputs that are not states."""
+
+    def push(self, frame: np.ndarray) -> dict[str, np.ndarray]: ...
+    def step(self) -> None: ...
+    def reset(self) -> None: ...
+
+
+class Runner(Protocol):
+    """A model that is ready to run. ``bind`` gives a function that does one inference on given inputs."""
+
+    threads: int
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]: ...
+    def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], None]: ...
+    def stepper(self, frame: str, states: Sequence[StateSpec]) -> Stepper: ...
+
+
+@dataclass(frozen=True)
+class Backend:
+    """An entry of the table; its module is imported when it is used."""
+
+    name: str
+    title: str
+    module: str
+
+    def available(self) -> Availability:
+        """Whether it can run a model on this machine."""
+        return importlib.import_module(self.module).available()
+
+    def compile(self, graph: ir.Model, job: Job, folder: Path) -> Compiled:
+        """Write what the device needs into ``folder``; ``graph`` may be changed."""
+        return importlib.import_module(self.module).compile(graph, job, folder)
+
+    def open_model(self, path: Path, threads: int | None, providers: Sequence[str] = ()) -> Runner:
+        return importlib.import_module(self.module).open_model(path, threads, providers)
+
+
+BACKENDS: Registry[Backend] = Registry("backend", "backends")
+
+
+def _register(name: str, title: str) -> None:
+    BACKENDS.register(name, Backend(name, title, f"edgevid.backends.{name}"))
+
+
+_register("onnxruntime", "ONNX Runtime on the CPU, or by its CUDA provider")
+_register("tensorrt", "TensorRT: ONNX and scripts that build the engine on the device")

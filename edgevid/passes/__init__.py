@@ -1,0 +1,32 @@
+"""Rewrites of the graph: one file each, its docstring the equation; here is the ordered list.
+
+A pass is a function from a graph to a ``PassReport``; it changes the graph in place and says how often it
+matched and why it left other places alone. The verifier runs after each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx_ir as ir
+
+from edgevid.passes.fold_batch_norm import fold_batch_norm
+from edgevid.passes.fold_constants import fold_constants
+from edgevid.passes.remove_no_ops import remove_no_ops
+from edgevid.passes.verify import verify
+from edgevid.specs import PassReport
+
+Pass = Callable[[ir.Model], PassReport]
+
+STANDARD: tuple[Pass, ...] = (fold_constants, fold_batch_norm, remove_no_ops)
+"""What every graph goes through, in this order."""
+
+
+def run_passes(graph: ir.Model, passes: tuple[Pass, ...]) -> tuple[PassReport, ...]:
+    """Apply ``passes`` in order, verifying the graph after each; returns their reports."""
+    verify(graph)
+    reports = []
+    for rewrite in passes:
+        reports.append(rewrite(graph))
+        verify(graph)
+    return tuple(reports)

@@ -1,0 +1,172 @@
+"""ONNX Runtime: writes ONNX (and ORT format for phones), and opens both."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgevid.errors import BackendError
+from edgevid.specs import Artefact, Availability, StateSpec
+
+NAME = "onnxruntime"
+MODEL, WEIGHTS, ORT_MODEL = "model.onnx", "model.weights", "model.ort"
+INLINE_BYTES = 256
+"""Tensors up to this size stay in the model file: shapes and such must be readable without the weights."""
+
+
+def available() -> Availability:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        return Availability(False, "", str(error), "pip install onnxruntime")
+    providers = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
+    return Availability(True, f"ONNX Runtime {onnxruntime.__version__} ({providers})")
+
+
+def compile(graph, job, folder: Path):
+    """``model.onnx`` with its weights beside it; ``model.ort`` as well for targets that want it."""
+    import onnx_ir as ir
+
+    from edgevid.backends import Compiled
+
+    # Weights in a file of their own are mapped, not parsed: opening needs half the memory.
+    ir.save(graph, folder / MODEL, external_data=WEIGHTS, size_threshold_bytes=INLINE_BYTES)
+    artefacts = [Artefact(MODEL, "fp32", "ONNX Runtime, OpenVINO: any runtime that reads ONNX", opened_by=NAME)]
+    not_run = []
+    if "ort" in job.target.device.get("formats", ()):
+        _save_ort_format(folder / MODEL, folder / ORT_MODEL)
+        artefacts.append(Artefact(ORT_MODEL, "fp32", "ONNX Runtime, reduced builds for phones too", opened_by=NAME))
+    if job.target.architecture != "any":
+        not_run.append(f"the bundle was checked in ONNX Runtime here, not on a device of target {job.target.name}")
+    counts: dict[str, int] = {}
+    for node in graph.graph:
+        if node.domain == "edgevid":
+            counts[node.op_type] = counts.get(node.op_type, 0) + 1
+    kernels = tuple(f"{name} (portable function) x{count}" for name, count in sorted(counts.items()))
+    return Compiled(MODEL, tuple(artefacts), kernels, not_run=tuple(not_run))
+
+
+def _save_ort_format(source: Path, destination: Path) -> None:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(destination)
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    # The blocked layout is made for the processor at hand; a file for a phone must not hold it.
+    onnxruntime.InferenceSession(source, options, ["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"])
+
+
+def open_model(path: Path, threads: int | None, providers: Sequence[str] = ()) -> OnnxRuntimeRunner:
+    """Open ``path`` on ``threads`` threads (the cores that this process may use, if None)."""
+    return OnnxRuntimeRunner(path, threads or _usable_cores(), providers)
+
+
+class OnnxRuntimeRunner:
+    """A session of ONNX Runtime; inputs and outputs by name."""
+
+    def __init__(self, path: Path, threads: int, providers: Sequence[str]) -> None:
+        import onnxruntime
+
+        self._ort, self.threads = onnxruntime, threads
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        usable = [name for name in providers if name in onnxruntime.get_available_providers()]
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, [*usable, "CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises kinds of its own, without a common base
+            first_line = str(error).splitlines()[0]
+            raise BackendError(
+                f"ONNX Runtime {onnxruntime.__version__} cannot open '{path}': {first_line}. "
+                "Update it (pip install -U onnxruntime) or export again"
+            ) from error
+        self.outputs = [output.name for output in self._session.get_outputs()]
+        _return_freed_memory()
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(self.outputs, self._session.run(self.outputs, dict(inputs))))
+
+    def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], None]:
+        """A function of no arguments that does one inference; results go to memory that is used again."""
+        binding = self._session.io_binding()
+        for name, array in inputs.items():
+            binding.bind_ortvalue_input(name, self._ort.OrtValue.ortvalue_from_numpy(array))
+        for output in self._session.get_outputs():
+            binding.bind_ortvalue_output(output.name, self._empty(output.shape, output.type))
+        run = self._session.run_with_iobinding
+        return lambda: run(binding)
+
+    def stepper(self, frame: str, states: Sequence[StateSpec]) -> OnnxRuntimeStepper:
+        return OnnxRuntimeStepper(self._session, self._ort, frame, states)
+
+    def _empty(self, shape: Sequence[int], type_: str):
+        return _zeros(self._ort, shape, _numpy_type(type_))
+
+
+class OnnxRuntimeStepper:
+    """Keeps a stream's states in two sets of buffers that take turns, so that no state is ever copied."""
+
+    def __init__(self, session, ort, frame: str, states: Sequence[StateSpec]) -> None:
+        self._session, self._states = session, states
+        kinds = {value.name: value for value in (*session.get_inputs(), *session.get_outputs())}
+        self._frame = np.zeros(kinds[frame].shape, _numpy_type(kinds[frame].type))
+        frame_value = ort.OrtValue.ortvalue_from_numpy(self._frame)
+        self._results = {
+            output.name: _zeros(ort, output.shape, _numpy_type(output.type))
+            for output in session.get_outputs()
+            if output.name not in {state.output for state in states}
+        }
+        self._sets = [[_zeros(ort, state.shape, state.dtype) for state in states] for _ in range(2)]
+        self._bindings = []
+        for source, target in ((0, 1), (1, 0)):
+            binding = session.io_binding()
+            binding.bind_ortvalue_input(frame, frame_value)
+            for state, before, after in zip(states, self._sets[source], self._sets[target]):
+                binding.bind_ortvalue_input(state.input, before)
+                binding.bind_ortvalue_output(state.output, after)
+            for name, value in self._results.items():
+                binding.bind_ortvalue_output(name, value)
+            self._bindings.append(binding)
+        self._turn = 0
+
+    def push(self, frame: np.ndarray) -> dict[str, np.ndarray]:
+        self._frame[...] = frame
+        self.step()
+        return {name: value.numpy().copy() for name, value in self._results.items()}
+
+    def step(self) -> None:
+        """One inference on the frame that was pushed last."""
+        self._session.run_with_iobinding(self._bindings[self._turn])
+        self._turn = 1 - self._turn
+
+    def reset(self) -> None:
+        for state, value in zip(self._states, self._sets[self._turn]):
+            value.update_inplace(np.full(state.shape, state.initial, dtype=state.dtype))
+
+
+def _zeros(ort, shape: Sequence[int], dtype: np.dtype | str):
+    return ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, dtype))
+
+
+def _numpy_type(type_: str) -> np.dtype:
+    name = type_.removeprefix("tensor(").removesuffix(")")
+    return np.dtype({"float": "float32", "double": "float64"}.get(name, name))
+
+
+def _usable_cores() -> int:
+    import psutil
+
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
+
+
+def _return_freed_memory() -> None:
+    """Give back what the session freed while it re-ordered the weights; glibc would keep one more copy."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Run the engine on the bundle's own input, compare it with PyTorch, and time it. Usage: ./run.sh [fp16|fp32]
+set -euo pipefail
+cd "$(dirname "$0")"
+# shellcheck source=/dev/null
+. ./bundle.env
+# shellcheck source=/dev/null
+. ./common.sh
+
+choose_precision "${1:-}"
+find_trtexec
+[ -f "$engine" ] || fail "there is no $engine yet: run ./build.sh $precision first"
+
+"$trtexec" --loadEngine="$engine" --loadInputs="$INPUTS" --exportOutput=outputs.json \
+    --warmUp=500 --duration=10 --useSpinWait >run.log 2>&1 || {
+    tail -n 20 run.log >&2
+    fail "trtexec could not run the engine: the reason stands above, and in run.log"
+}
+grep -E 'Throughput|Latency:|GPU Compute Time:' run.log || true
+python3 check.py "$precision"

@@ -1,0 +1,116 @@
+"""TensorRT: plugin-free ONNX in fp16 and fp32, and scripts that build, check and time the engine on the device.
+
+No engine is built here; the ONNX files are checked in ONNX Runtime by whoever makes the bundle.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from edgevid.specs import TOLERANCE, Artefact, Availability
+
+TEMPLATES = files("edgevid.backends") / "templates"
+SCRIPTS = ("build.sh", "run.sh", "common.sh", "check.py")
+CHECKED_WITH = "onnxruntime"
+
+
+def available() -> Availability:
+    """Whether an engine can be built here; bundles can be made everywhere."""
+    trtexec = shutil.which("trtexec") or shutil.which("trtexec", path="/usr/src/tensorrt/bin")
+    if trtexec:
+        return Availability(True, f"{trtexec} builds engines; bundles can be made")
+    return Availability(
+        False,
+        "bundles can be made here, engines are built on the device",
+        "trtexec is not on this machine",
+        "copy the bundle to the device and run its build.sh there",
+    )
+
+
+def compile(graph, job, folder: Path):
+    """``model_fp32.onnx`` and ``model_fp16.onnx`` without plugins, the scripts, and a README for the board."""
+    import onnx_ir as ir
+
+    from edgevid.backends import Compiled
+    from edgevid.passes import run_passes
+    from edgevid.passes.lower_temporal_shift import lower_temporal_shift
+    from edgevid.passes.to_fp16 import to_fp16
+    from edgevid.passes.to_opset_13 import to_opset_13
+
+    reports = run_passes(graph, (lower_temporal_shift, to_opset_13))
+    ir.save(graph, folder / "model_fp32.onnx")
+    half = run_passes(graph, (to_fp16,))
+    ir.save(graph, folder / "model_fp16.onnx")
+    artefacts = tuple(
+        Artefact(f"model_{precision}.onnx", precision, f"TensorRT 8 and 10, {precision}", opened_by=CHECKED_WITH)
+        for precision in ("fp32", "fp16")
+    )
+    version = job.target.device["tensorrt"]
+    not_run = (
+        f"the engine build and run on {job.target.title} with TensorRT {version} "
+        "(build.sh and run.sh do both on the device)"
+    )
+    _write_check_data(job, folder)
+    _write_scripts(job, folder, not_run)
+    lowered = reports[0].matched
+    kernels = (f"TemporalShift (4-D slice and concat) x{lowered}",) if lowered else ()
+    return Compiled(f"model_{job.precision}.onnx", artefacts, kernels, reports + half, (not_run,))
+
+
+def _write_check_data(job, folder: Path) -> None:
+    check = folder / "check"
+    check.mkdir()
+    for name, array in job.example.items():
+        np.ascontiguousarray(array, dtype="<f4").tofile(check / f"{name}.bin")
+    expected = {
+        "outputs": {name: array.ravel().tolist() for name, array in job.expected.items()},
+        "tolerance": {precision: TOLERANCE[precision] for precision in ("fp16", "fp32")},
+    }
+    (check / "expected.json").write_text(json.dumps(expected))
+
+
+def _write_scripts(job, folder: Path, not_run: str) -> None:
+    device = job.target.device
+    for name in SCRIPTS:
+        (folder / name).write_text((TEMPLATES / name).read_text("utf-8"))
+        (folder / name).chmod(0o755)
+    inputs = ",".join(f"{name}:check/{name}.bin" for name in job.example)
+    variables = {"MODEL": job.model, "PRECISION": job.precision, "INPUTS": inputs, "INSTALL": device["install"]}
+    lines = "".join(f"{key}={shlex.quote(value)}\n" for key, value in variables.items())
+    (folder / "bundle.env").write_text(lines)
+    readme = Template((TEMPLATES / "README.tensorrt.md").read_text("utf-8")).substitute(
+        model=job.model,
+        target=job.target.name,
+        title=job.target.title,
+        tensorrt=device["tensorrt"],
+        install=device["install"],
+        precision=job.precision,
+        folder=f"{job.model}.{job.target.name}.tensorrt",
+        power_mode=_power_mode(device.get("power_mode")),
+        tolerance_fp16=f"{TOLERANCE['fp16']:g}",
+        tolerance_fp32=f"{TOLERANCE['fp32']:g}",
+        inputs="; ".join(f"`{name}` {'x'.join(map(str, array.shape))} float32" for name, array in job.example.items()),
+        states=_states(job.states),
+        not_run=not_run,
+    )
+    (folder / "README.md").write_text(readme)
+
+
+def _power_mode(command: str | None) -> str:
+    return f"\nFor steady figures pin the clocks first: `{command}`.\n" if command else ""
+
+
+def _states(states) -> str:
+    if not states:
+        return ""
+    return (
+        f"The network is streamed: feed each of its {len(states)} outputs `next_state_*` back as `state_*` with the "
+        "next frame, zeros at first. `run.sh` checks and times the first frame."
+    )

@@ -1,0 +1,49 @@
+"""What a graph costs: multiply-adds of its layers, and the bytes that its temporal ops move."""
+
+from __future__ import annotations
+
+from math import prod
+
+import onnx_ir as ir
+
+from edgevid import ops
+
+
+def count_macs(graph: ir.Model) -> int:
+    """Multiply-adds of convolutions, linear layers and matrix products for one run of the graph."""
+    return sum(_macs(node) for node in graph.graph)
+
+
+def count_parameters(graph: ir.Model) -> int:
+    """Floating-point values stored in the graph."""
+    return sum(prod(v.shape.numpy()) for v in _weights(graph))
+
+
+def weight_bytes(graph: ir.Model) -> int:
+    return sum(prod(v.shape.numpy()) * v.dtype.itemsize for v in _weights(graph))
+
+
+def _weights(graph: ir.Model) -> list[ir.Value]:
+    return [v for v in graph.graph.initializers.values() if v.dtype and v.dtype.is_floating_point()]
+
+
+def _macs(node: ir.Node) -> int:
+    if node.domain == ops.DOMAIN and node.op_type in ops.MODULES:
+        op = ops.module_of(node.op_type)
+        return op.cost(op.from_node(node), _shape(node.inputs[0])).macs
+    if node.domain:
+        return 0
+    if node.op_type == "Conv":
+        return prod(_shape(node.outputs[0])) * prod(_shape(node.inputs[1])[1:])
+    if node.op_type == "ConvTranspose":
+        return prod(_shape(node.inputs[0])) * prod(_shape(node.inputs[1])[1:])
+    if node.op_type == "Gemm":
+        transposed = node.attributes.get_int("transA", 0)
+        return prod(_shape(node.outputs[0])) * _shape(node.inputs[0])[0 if transposed else 1]
+    if node.op_type == "MatMul":
+        return prod(_shape(node.outputs[0])) * _shape(node.inputs[0])[-1]
+    return 0
+
+
+def _shape(value: ir.Value) -> tuple[int, ...]:
+    return tuple(value.shape.numpy())

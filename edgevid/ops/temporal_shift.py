@@ -1,0 +1,180 @@
+"""Temporal shift: some channels of a frame are taken from its neighbours, at no arithmetic cost.
+
+``x`` is ``(N*T, C, ...)``, frames of a clip adjacent. Channels ``[0, fold)`` of frame ``t`` come from frame
+``t + first``, channels ``[fold, 2*fold)`` from frame ``t + second``, the others stay; beyond the clip stand
+zeros. ``first=1, second=-1`` is the two-way shift of TSM, ``first=-1, second=1`` the one of PP-TSM, and
+``first=-1, second=0`` the causal, online shift.
+
+Source: Lin, Gan, Han, "TSM: Temporal Shift Module for Efficient Video Understanding", ICCV 2019, sections 3
+(shift) and 4.2 (online).
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, fields
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from edgevid.ops import DOMAIN, Cost, StreamingStep
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    import torch
+
+ONNX_FUNCTIONS = {
+    # A frame of zeros on either side of the clip: a window that starts at 1 + offset is the shifted group.
+    "TemporalShift": """
+        <domain: "edgevid", opset_import: ["" : 18]>
+        TemporalShift <frames, fold, first, second> (x) => (y) {
+            zero = Constant <value_ints = [0]> ()
+            one = Constant <value_ints = [1]> ()
+            channel_axis = Constant <value_ints = [2]> ()
+            infer = Constant <value_ints = [-1]> ()
+            end = Constant <value_ints = [9223372036854775807]> ()
+            frames_scalar = Constant <value_int: int = @frames> ()
+            fold_scalar = Constant <value_int: int = @fold> ()
+            first_scalar = Constant <value_int: int = @first> ()
+            second_scalar = Constant <value_int: int = @second> ()
+            clip_length = Reshape (frames_scalar, one)
+            fold_1 = Reshape (fold_scalar, one)
+            fold_2 = Add (fold_1, fold_1)
+            offset_1 = Reshape (first_scalar, one)
+            offset_2 = Reshape (second_scalar, one)
+            start_1 = Add (offset_1, one)
+            start_2 = Add (offset_2, one)
+            end_1 = Add (start_1, clip_length)
+            end_2 = Add (start_2, clip_length)
+            shape = Shape (x)
+            frame_shape = Shape <start = 1> (x)
+            clips_shape = Concat <axis = 0> (infer, clip_length, frame_shape)
+            clips = Reshape (x, clips_shape)
+            group_1 = Slice (clips, zero, fold_1, channel_axis)
+            group_2 = Slice (clips, fold_1, fold_2, channel_axis)
+            rest = Slice (clips, fold_2, end, channel_axis)
+            both_sides = Constant <value_ints = [1, 1]> ()
+            black_float = Constant <value_float = 0.0> ()
+            black = CastLike (black_float, x)
+            padded_1 = Pad (group_1, both_sides, black, one)
+            padded_2 = Pad (group_2, both_sides, black, one)
+            moved_1 = Slice (padded_1, start_1, end_1, one)
+            moved_2 = Slice (padded_2, start_2, end_2, one)
+            shifted = Concat <axis = 2> (moved_1, moved_2, rest)
+            y = Reshape (shifted, shape)
+        }
+    """,
+    "TemporalShiftStep": """
+        <domain: "edgevid", opset_import: ["" : 18]>
+        TemporalShiftStep <fold> (x, state) => (y, next_state) {
+            zero = Constant <value_ints = [0]> ()
+            one = Constant <value_ints = [1]> ()
+            end = Constant <value_ints = [9223372036854775807]> ()
+            fold_scalar = Constant <value_int: int = @fold> ()
+            fold_1 = Reshape (fold_scalar, one)
+            rest = Slice (x, fold_1, end, one)
+            y = Concat <axis = 1> (state, rest)
+            next_state = Slice (x, zero, fold_1, one)
+        }
+    """,
+}
+"""The op and its streaming step in standard ops, in ONNX's text form; a plain runtime inlines them."""
+
+DIRECTIONS = ((1, -1), (-1, 1), (-1, 0), (1, 0))
+"""The pairs of frame offsets (of the first and of the second fold) that the op takes."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """The attributes of one shift; ``ValueError`` says in a sentence what is wrong with them."""
+
+    frames: int
+    fold: int
+    first: int = 1
+    second: int = -1
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise ``ValueError`` unless a tensor of ``shape`` ``(N*T, C, ...)`` can be shifted so."""
+        if (self.first, self.second) not in DIRECTIONS:
+            raise ValueError(f"shift directions must be one of {DIRECTIONS}, not {(self.first, self.second)}")
+        if len(shape) < 2:
+            raise ValueError(f"a shift takes (N*T, C, ...), not {len(shape)} dimensions")
+        if self.frames < 1 or shape[0] % self.frames:
+            raise ValueError(f"{shape[0]} frames are not clips of {self.frames}")
+        if self.fold < 0 or self.moved_channels > shape[1]:
+            raise ValueError(f"fold {self.fold} does not fit in {shape[1]} channels")
+
+    @property
+    def moved_channels(self) -> int:
+        return self.fold * (2 if self.second else 1)
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether no output frame depends on a later input frame."""
+        return max(self.first, self.second) <= 0
+
+
+def from_node(node: ir.Node) -> Shift:
+    """The attributes of a ``TemporalShift`` node; one that is missing raises ``ValueError``."""
+    names = [field.name for field in fields(Shift)]
+    missing = [name for name in names if name not in node.attributes]
+    if missing:
+        raise ValueError(f"a TemporalShift needs {', '.join(missing)}")
+    return Shift(*(node.attributes[name].as_int() for name in names))
+
+
+def cost(shift: Shift, shape: tuple[int, ...], itemsize: int = 4) -> Cost:
+    """No arithmetic; alone, every element is read and written once."""
+    return Cost(macs=0, bytes_moved=2 * prod(shape) * itemsize)
+
+
+def streaming_step(shift: Shift, shape: tuple[int, ...]) -> StreamingStep | str:
+    """One frame ``(N, C, ...)`` at a time: the state is the previous frame's first ``fold`` channels.
+
+    A shift that looks into the future has no such step; the answer is then the reason, as a sentence.
+    """
+    if not shift.is_causal:
+        return "it takes channels from the next frame"
+    return StreamingStep("TemporalShiftStep", {"fold": shift.fold}, (shape[0], shift.fold, *shape[2:]))
+
+
+@functools.cache
+def torch_op() -> Any:
+    """``torch.ops.edgevid.temporal_shift(x, frames, fold, first, second)``, registered on first call.
+
+    Works on any dtype and memory format, and keeps both, under autocast too; raises ``ValueError`` for a
+    fold or a number of frames that does not fit. Its gradient is the shift the other way.
+    """
+    import torch
+
+    @torch.library.custom_op(
+        f"{DOMAIN}::temporal_shift",
+        mutates_args=(),
+        schema="(Tensor x, int frames, int fold, int first, int second) -> Tensor",
+    )
+    def temporal_shift(x: torch.Tensor, frames: int, fold: int, first: int, second: int) -> torch.Tensor:
+        Shift(frames, fold, first, second).check(tuple(x.shape))
+        shifted = x.clone()
+        source, target = x.unflatten(0, (-1, frames)), shifted.unflatten(0, (-1, frames))
+        for start, offset in ((0, first), (fold, second)):
+            group = slice(start, start + fold)
+            if offset == 1:
+                target[:, :-1, group] = source[:, 1:, group]
+                target[:, -1, group] = 0
+            elif offset == -1:
+                target[:, 1:, group] = source[:, :-1, group]
+                target[:, 0, group] = 0
+        return shifted
+
+    @temporal_shift.register_fake
+    def _(x: torch.Tensor, frames: int, fold: int, first: int, second: int) -> torch.Tensor:
+        return torch.empty_like(x)
+
+    def keep_attributes(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
+        _, ctx.frames, ctx.fold, ctx.first, ctx.second = inputs
+
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple:
+        back = temporal_shift(gradient, ctx.frames, ctx.fold, -ctx.first, -ctx.second)
+        return back, None, None, None, None
+
+    temporal_shift.register_autograd(backward, setup_context=keep_attributes)
+    return torch.ops.edgevid.temporal_shift

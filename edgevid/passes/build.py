@@ -1,0 +1,49 @@
+"""Small helpers to put standard nodes and constants into a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+
+class Builder:
+    """Adds nodes before ``anchor``; every value gets its shape and type, so that costs can be counted."""
+
+    def __init__(self, graph: ir.Graph, anchor: ir.Node, prefix: str) -> None:
+        self._graph, self._anchor, self._prefix, self._count = graph, anchor, prefix, 0
+
+    def constant(self, array: np.ndarray) -> ir.Value:
+        name = self._name()
+        tensor = ir.tensor(array, name=name)
+        value = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
+        self._graph.register_initializer(value)
+        return value
+
+    def ints(self, values: Sequence[int]) -> ir.Value:
+        return self.constant(np.array(values, dtype=np.int64))
+
+    def node(
+        self, op_type: str, inputs: Sequence[ir.Value], shape: Sequence[int], type_: ir.TypeProtocol, **attributes
+    ) -> ir.Value:
+        """The result of a standard operator whose result has ``shape`` and ``type_``."""
+        name = self._name()
+        node = ir.node(op_type, inputs, attributes=attributes, name=name)
+        result = node.outputs[0]
+        result.name, result.shape, result.type = f"{name}_result", ir.Shape(tuple(shape)), type_
+        self._graph.insert_before(self._anchor, node)
+        return result
+
+    def replace_anchor(self, *results: ir.Value) -> None:
+        """Let ``results`` take the place, and the names, of what the anchor gave, and remove the anchor."""
+        for old, new in zip(self._anchor.outputs, results):
+            name = old.name
+            old.name = f"{name}_replaced"
+            new.name = name
+            old.replace_all_uses_with(new, replace_graph_outputs=True)
+        self._graph.remove(self._anchor, safe=True)
+
+    def _name(self) -> str:
+        self._count += 1
+        return f"{self._prefix}/{self._count}"

@@ -1,0 +1,36 @@
+"""BatchNorm(Conv(x, w, b)) -> Conv(x, w * s, (b - mean) * s + beta), with s = gamma / sqrt(var + eps)."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+from onnxscript.rewriter import RewriteRuleSet
+from onnxscript.rewriter.rules.common import (
+    fuse_batchnorm_into_conv_rule,
+    fuse_batchnorm_into_conv_transpose_rule,
+    fuse_batchnorm_into_gemm_rule,
+)
+
+from edgevid.specs import PassReport
+
+
+RULES = RewriteRuleSet(
+    [fuse_batchnorm_into_conv_rule, fuse_batchnorm_into_conv_transpose_rule, fuse_batchnorm_into_gemm_rule]
+)
+
+
+def fold_batch_norm(graph: ir.Model) -> PassReport:
+    """Fold each batch norm that follows a convolution or linear layer of which it is the only reader."""
+    matched = RULES.apply_to_model(graph)
+    refused = tuple(_reason(node) for node in graph.graph if node.op_type == "BatchNormalization")
+    return PassReport("fold_batch_norm", matched, refused)
+
+
+def _reason(node: ir.Node) -> str:
+    producer = node.inputs[0].producer()
+    if producer is None:
+        return f"{node.name} normalises an input of the network"
+    if producer.op_type not in ("Conv", "ConvTranspose", "Gemm"):
+        return f"{node.name} follows {producer.op_type}, not a convolution or linear layer"
+    if len(node.inputs[0].uses()) > 1:
+        return f"{node.name} follows {producer.name}, whose result is read elsewhere too"
+    return f"{node.name} or {producer.name} has weights that are not constant, or are shared"

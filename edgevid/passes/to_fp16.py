@@ -1,0 +1,62 @@
+"""f32(x) -> Cast_f32(f16(Cast_f16(x))): the whole graph computes in fp16; inputs and outputs stay float32.
+
+Strongly typed TensorRT networks take their precision from the types in the graph.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from edgevid.errors import ExportError
+from edgevid.passes.build import Builder
+from edgevid.specs import PassReport
+
+FLOAT, HALF = ir.TensorType(ir.DataType.FLOAT), ir.TensorType(ir.DataType.FLOAT16)
+
+
+def to_fp16(graph: ir.Model) -> PassReport:
+    """Convert in place; raises ``ExportError`` if a weight is too large for fp16."""
+    inner = graph.graph
+    first = next(iter(inner))
+    converted = 0
+    for name, value in inner.initializers.items():
+        if value.dtype == ir.DataType.FLOAT:
+            value.const_value = ir.tensor(_as_half(name, value.const_value.numpy()), name=name)
+            value.type = HALF
+            converted += 1
+    for node in inner:
+        for result in node.outputs:
+            if result.dtype == ir.DataType.FLOAT:
+                result.type = HALF
+        if node.op_type == "Cast" and node.attributes["to"].as_int() == ir.DataType.FLOAT:
+            node.attributes["to"] = ir.AttrInt64("to", int(ir.DataType.FLOAT16))
+    for value in list(inner.inputs):
+        if value.dtype == ir.DataType.FLOAT:
+            half = Builder(inner, first, f"{value.name}_fp16").node(
+                "Cast", [value], value.shape.numpy(), HALF, to=int(ir.DataType.FLOAT16)
+            )
+            cast = half.producer()
+            value.replace_all_uses_with(half)
+            cast.replace_input_with(0, value)
+    for index, value in enumerate(list(inner.outputs)):
+        if value.dtype == ir.DataType.FLOAT16:
+            inner.outputs[index] = _as_float_output(inner, value)
+    return PassReport("to_fp16", converted)
+
+
+def _as_half(name: str, array: np.ndarray) -> np.ndarray:
+    largest = float(np.finfo(np.float16).max)
+    if array.size and float(np.abs(array).max()) > largest:
+        raise ExportError(f"the weights '{name}' exceed {largest:g}, the largest fp16 number: use --precision fp32")
+    return array.astype(np.float16)
+
+
+def _as_float_output(graph: ir.Graph, value: ir.Value) -> ir.Value:
+    name = value.name
+    value.name = f"{name}_fp16"
+    cast = ir.node("Cast", [value], attributes={"to": int(ir.DataType.FLOAT)}, name=f"{name}_cast")
+    result = cast.outputs[0]
+    result.name, result.shape, result.type = name, value.shape, FLOAT
+    graph.append(cast)
+    return result

@@ -1,0 +1,72 @@
+"""Opset 18 -> opset 13, the newest that TensorRT 8.2 (JetPack 4.6) parses; the meaning stays the same.
+
+ReduceX(x, axes) -> ReduceX[axes](x); attributes that later opsets added are dropped where they say nothing.
+"""
+
+from __future__ import annotations
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from edgevid.errors import ExportError
+from edgevid.specs import PassReport
+
+OPSET, IR_VERSION = 13, 7
+AXES_ATTRIBUTE = {"ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2"}
+HARMLESS = {"allowzero": 0, "training_mode": 0, "noop_with_empty_axes": 0}
+"""Attributes newer than opset 13, with the value at which they change nothing."""
+
+
+def to_opset_13(graph: ir.Model) -> PassReport:
+    """Lower in place; raises ``ExportError`` for an operator that has no form in opset 13."""
+    matched = 0
+    for node in graph.graph:
+        matched += _axes_to_attribute(node)
+        for name, neutral in HARMLESS.items():
+            if _is_new(node, name) and _neutral(node, name, neutral):
+                del node.attributes[name]
+        _check(node)
+    graph.opset_imports[""] = OPSET
+    graph.ir_version = IR_VERSION
+    common.RemoveUnusedNodesPass()(graph)
+    return PassReport("to_opset_13", matched)
+
+
+def _axes_to_attribute(node: ir.Node) -> bool:
+    if node.op_type not in AXES_ATTRIBUTE or len(node.inputs) < 2 or node.inputs[1] is None:
+        return False
+    axes = node.inputs[1].const_value
+    if axes is None:
+        raise ExportError(f"{node.name} reduces along axes that are computed, which TensorRT 8 does not take")
+    node.attributes["axes"] = ir.AttrInt64s("axes", axes.numpy().tolist())
+    node.resize_inputs(1)
+    return True
+
+
+def _is_new(node: ir.Node, name: str) -> bool:
+    return name in node.attributes and name not in _schema(node).attributes
+
+
+def _neutral(node: ir.Node, name: str, neutral: int) -> bool:
+    if node.attributes[name].as_int() == neutral:
+        return True
+    shape = node.inputs[1].const_value if name == "allowzero" else None
+    return shape is not None and 0 not in shape.numpy()
+
+
+def _check(node: ir.Node) -> None:
+    schema = _schema(node)
+    unknown = set(node.attributes) - set(schema.attributes)
+    if unknown or len(node.inputs) > schema.max_input:
+        what = f"attribute {min(unknown)}" if unknown else "number of inputs"
+        raise ExportError(f"TensorRT 8 does not know the {what} of {node.op_type} ({node.name}): use --target cpu")
+
+
+def _schema(node: ir.Node) -> onnx.defs.OpSchema:
+    try:
+        return onnx.defs.get_schema(node.op_type, OPSET, node.domain)
+    except onnx.defs.SchemaError:
+        raise ExportError(
+            f"{node.op_type} ({node.name}) is not in ONNX opset {OPSET}, which TensorRT 8 takes: use --target cpu"
+        ) from None

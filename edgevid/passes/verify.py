@@ -1,0 +1,82 @@
+"""Refuses a malformed graph, before a file of it can be written."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import CheckerPass
+
+from edgevid import ops
+from edgevid.errors import ExportError
+
+
+def verify(graph: ir.Model) -> None:
+    """Raise ``ExportError``, naming the node, unless the graph is one that every backend can take.
+
+    Checked: what ONNX asks for (each value defined once and before its use, known operators, their
+    attributes); static shapes and types of inputs and outputs; a function and valid attributes for each
+    temporal op; finite weights.
+    """
+    for value in (*graph.graph.inputs, *graph.graph.outputs):
+        if value.dtype is None or value.shape is None or not value.shape.is_static():
+            raise _malformed(f"'{value.name}' has no fixed shape and type")
+    _check_definitions(graph.graph)
+    for node in graph.graph:
+        if node.domain == ops.DOMAIN:
+            _check_temporal_op(graph, node)
+        elif node.domain and node.op_identifier() not in graph.functions:
+            raise _malformed(f"'{node.name}' is an operator of the unknown domain '{node.domain}'")
+    for name, value in graph.graph.initializers.items():
+        _check_finite(name, value)
+    try:
+        CheckerPass()(graph)
+    except onnx.checker.ValidationError as error:
+        raise _malformed(str(error).splitlines()[0]) from error
+
+
+def _check_definitions(graph: ir.Graph) -> None:
+    known = {id(value) for value in (*graph.inputs, *graph.initializers.values())}
+    names = [value.name for value in (*graph.inputs, *graph.initializers.values())]
+    for node in graph:
+        for value in node.inputs:
+            if value is not None and id(value) not in known:
+                raise _malformed(f"'{node.name}' reads '{value.name}', which nothing before it defines")
+        known.update(id(value) for value in node.outputs)
+        names += [value.name for value in node.outputs if value.name]
+    for value in graph.outputs:
+        if id(value) not in known:
+            raise _malformed(f"output '{value.name}' is defined by nothing")
+    twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()
+    if twice:
+        raise _malformed(f"'{min(twice)}' is defined twice")
+
+
+def _check_temporal_op(graph: ir.Model, node: ir.Node) -> None:
+    if node.op_identifier() not in graph.functions:
+        raise _malformed(f"'{node.name}' is an edgevid.{node.op_type} without a function that defines it")
+    function = graph.functions[node.op_identifier()]
+    missing = [name for name in function.attributes if name not in node.attributes]
+    if missing or len(node.inputs) != len(function.inputs):
+        raise _malformed(f"'{node.name}' lacks {', '.join(missing) or 'an input'}")
+    if node.op_type in ops.MODULES and node.inputs[0].shape is not None and node.inputs[0].shape.is_static():
+        try:
+            ops.module_of(node.op_type).from_node(node).check(tuple(node.inputs[0].shape.numpy()))
+        except ValueError as error:
+            raise _malformed(f"'{node.name}': {error}") from error
+
+
+def _check_finite(name: str, value: ir.Value) -> None:
+    if value.const_value is None:
+        raise _malformed(f"initializer '{name}' has no value")
+    if value.dtype is not None and value.dtype.is_floating_point():
+        # The sum is finite exactly if all are, but for an overflow, which float64 rules out.
+        total = float(np.sum(value.const_value.numpy(), dtype=np.float64))
+        if not math.isfinite(total):
+            raise ExportError(f"the weights '{name}' are not all finite numbers: train or save the model again")
+
+
+def _malformed(what: str) -> ExportError:
+    return ExportError(f"the graph is malformed: {what}. Please report this with the command that you ran")

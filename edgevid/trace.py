@@ -1,0 +1,143 @@
+"""From a torch module to a graph: ONNX IR in which each temporal op is one node of the ``edgevid`` domain.
+
+The only place where torch meets the IR. ``torch.export`` fixes the shapes; the ONNX exporter translates
+ordinary operators, and each temporal op becomes a node whose meaning, in standard operators, travels along as
+a model-local function: a plain runtime inlines it, a runtime with our kernels runs the kernel.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+
+import onnx
+import onnx_ir as ir
+import torch
+from onnxscript.values import Opset
+
+from edgevid import ops
+from edgevid.errors import ExportError
+from edgevid.ops.functions import attach_functions, function_protos
+
+INPUT, OUTPUT = "clip", "logits"
+
+
+def trace(model: torch.nn.Module, clip: torch.Tensor) -> ir.Model:
+    """The graph of ``model(clip)`` with static shapes; inputs ``clip``, outputs ``logits`` (then ``output_1`` ...).
+
+    ``model`` must be in evaluation mode. Raises ``ExportError`` with torch's first sentence if the module
+    cannot be traced.
+    """
+    with _quiet():
+        try:
+            exported = torch.export.export(model, (clip,), strict=False)
+            program = torch.onnx.export(
+                exported,
+                dynamo=True,
+                verbose=False,
+                optimize=False,
+                opset_version=ops.OPSET_VERSION,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                custom_translation_table=_translations(),
+            )
+        except Exception as error:  # torch raises many kinds here; all mean that the module cannot be traced
+            raise ExportError(
+                f"torch could not trace the network: {_innermost(error)}. "
+                "Its forward must not branch on values; try torch.export.export on it alone"
+            ) from error
+    graph = program.model
+    _name_temporal_ops(graph)
+    _drop_debug_information(graph)
+    attach_functions(graph)
+    return graph
+
+
+def _name_temporal_ops(graph: ir.Model) -> None:
+    """Call each temporal op by the module that it stands in, as a user knows it: ``backbone.layer1.0.shift``."""
+    counts: dict[str, int] = {}
+    for node in graph.graph:
+        if node.domain == ops.DOMAIN:
+            scopes = ast.literal_eval(node.metadata_props.get("pkg.torch.onnx.name_scopes", "['']"))
+            modules = [scope for scope in scopes[:-1] if scope]
+            name = modules[-1] if modules else node.op_type
+            counts[name] = counts.get(name, 0) + 1
+            node.name = name if counts[name] == 1 else f"{name}.{counts[name]}"
+
+
+@functools.cache
+def _translations() -> dict:
+    """The exporter's table: torch op to a function that emits our node."""
+    opset, table = Opset(ops.DOMAIN, 1), {}
+    for name in ops.MODULES:
+        module = ops.module_of(name)
+        for function in function_protos(name):
+            _register_schema(function)
+        torch_op = module.torch_op().default
+        parameters = [argument.name for argument in torch_op._schema.arguments][1:]
+
+        def emit(x, *attributes, _name=name, _parameters=tuple(parameters)):
+            return getattr(opset, _name)(x, **dict(zip(_parameters, attributes)))
+
+        table[torch_op] = emit
+    return table
+
+
+def _register_schema(function: onnx.FunctionProto) -> None:
+    """Tell onnx the signature, without which the exporter refuses to emit the node."""
+    parameter = onnx.defs.OpSchema.FormalParameter
+    onnx.defs.register_schema(
+        onnx.defs.OpSchema(
+            function.name,
+            function.domain,
+            1,
+            inputs=[parameter(name, "T") for name in function.input],
+            outputs=[parameter(name, "T") for name in function.output],
+            type_constraints=[("T", ["tensor(float)", "tensor(float16)", "tensor(bfloat16)"], "")],
+            attributes=[
+                onnx.defs.OpSchema.Attribute(name, onnx.defs.OpSchema.AttrType.INT, required=True)
+                for name in function.attribute
+            ],
+        )
+    )
+
+
+def _drop_debug_information(graph: ir.Model) -> None:
+    """Source paths and stack traces of this machine have no place in a file that travels."""
+    graph.metadata_props.clear()
+    graph.graph.metadata_props.clear()
+    graph.doc_string = graph.graph.doc_string = None
+    for node in graph.graph.all_nodes():
+        node.metadata_props.clear()
+        node.doc_string = None
+        for value in (*node.outputs, *node.inputs):
+            if value is not None:
+                value.metadata_props.clear()
+    for value in (*graph.graph.inputs, *graph.graph.initializers.values()):
+        value.metadata_props.clear()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter reports progress on stdout and warns of packages that we do not use."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _innermost(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__

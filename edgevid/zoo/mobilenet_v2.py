@@ -1,0 +1,85 @@
+"""MobileNetV2 for frames, with an optional temporal shift in the blocks that have a shortcut.
+
+Source: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, table 2.
+Parameters carry the names of the checkpoints that TSM's authors released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from edgevid.zoo.shift import NoShift
+
+# expansion, output channels, blocks, stride of the first block
+STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+
+
+def conv_bn_relu6(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    return [
+        nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU6(inplace=True),
+    ]
+
+
+class InvertedResidual(nn.Module):
+    """1x1 expansion, depthwise 3x3, linear 1x1; the shift stands before the expansion, in the branch only."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int, make_shift: Callable | None):
+        super().__init__()
+        self.has_shortcut = stride == 1 and inputs == outputs
+        self.shift = make_shift() if make_shift and self.has_shortcut else NoShift()
+        hidden = inputs * expansion
+        self.conv = nn.Sequential(
+            *(conv_bn_relu6(inputs, hidden, 1) if expansion != 1 else []),
+            *conv_bn_relu6(hidden, hidden, 3, stride, groups=hidden),
+            nn.Conv2d(hidden, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+
+    def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
+        y = self.conv(self.shift(x, frames))
+        return x + y if self.has_shortcut else y
+
+
+class MobileNetV2(nn.Module):
+    """``(N*T, 3, H, W)`` frames to ``(N*T, 1280)`` features."""
+
+    feature_channels = 1280
+
+    def __init__(self, make_shift: Callable[[], nn.Module] | None = None):
+        super().__init__()
+        layers: list[nn.Module] = [nn.Sequential(*conv_bn_relu6(3, 32, 3, 2))]
+        inputs = 32
+        for expansion, outputs, count, first_stride in STAGES:
+            for index in range(count):
+                stride = first_stride if index == 0 else 1
+                layers.append(InvertedResidual(inputs, outputs, stride, expansion, make_shift))
+                inputs = outputs
+        layers.append(nn.Sequential(*conv_bn_relu6(inputs, self.feature_channels, 1)))
+        self.features = nn.ModuleList(layers)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+
+    def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
+        stem, *blocks, head = self.features
+        x = stem(x)
+        for block in blocks:
+            x = block(x, frames)
+        return head(x).mean((2, 3))
+
+
+def mobilenet_v2(make_shift: Callable[[], nn.Module] | None = None) -> MobileNetV2:
+    return MobileNetV2(make_shift)

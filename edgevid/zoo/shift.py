@@ -1,0 +1,36 @@
+"""The temporal shift as a layer, and where a network puts it."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from edgevid.ops.temporal_shift import torch_op
+
+temporal_shift = torch_op()
+
+DIRECTIONS = {"two-way": (1, -1), "causal": (-1, 0)}
+
+
+class TemporalShift(nn.Module):
+    """Shift ``1/shift_div`` of the channels of ``(N*T, C, H, W)`` each way (two-way), or from the past only.
+
+    Has no parameters, so it leaves the names in a state dict as they are without it.
+    """
+
+    def __init__(self, direction: str = "two-way", shift_div: int = 8) -> None:
+        super().__init__()
+        self.direction, self.shift_div = direction, shift_div
+
+    def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
+        return temporal_shift(x, frames, x.shape[1] // self.shift_div, *DIRECTIONS[self.direction])
+
+    def extra_repr(self) -> str:
+        return f"{self.direction}, shift_div={self.shift_div}"
+
+
+class NoShift(nn.Module):
+    """Takes the place of a shift in a network, or block, that has none."""
+
+    def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
+        return x
