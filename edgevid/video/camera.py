@@ -54,9 +54,10 @@ def device(number: int) -> tuple[str, str]:
 
 
 def list_cameras() -> list[str]:
-    """The cameras of this machine: device files on Linux, names elsewhere (empty if they cannot be listed)."""
+    """The cameras of this machine: device files on Linux, names elsewhere; empty if they cannot be listed."""
     if sys.platform.startswith("linux"):
-        return sorted(map(str, Path("/dev").glob("video*")), key=lambda path: int(re.sub(r"\D", "", path) or 0))
+        paths = map(str, Path("/dev").glob("video*"))
+        return sorted(paths, key=lambda path: int(re.sub(r"\D", "", path) or 0))
     try:
         found = av.enumerate_input_devices("dshow" if sys.platform == "win32" else "avfoundation")
     except (AttributeError, ValueError, av.error.FFmpegError):  # older PyAV, or built without the format

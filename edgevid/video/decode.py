@@ -121,12 +121,12 @@ def video_stream(container: Container, name: str) -> Stream:
 
 
 def decoded_frames(
-    container: Container, stream: Stream, name: str
+    container: Container, stream: Stream, name: str, warn: bool = True
 ) -> Iterator[tuple[av.VideoFrame, float]]:
     """Yield each decoded frame, not yet converted, and its time in seconds after the first.
 
     Times never go back: a frame whose stamp is missing or earlier than the last follows it by one nominal
-    interval. Packets that cannot be decoded are left out.
+    interval. Packets that cannot be decoded are left out, and ``warn`` logs one line about it at the end.
     """
     nominal_s = 1.0 / (_frame_rate(stream) or 25.0)
     start_s: float | None = None
@@ -137,11 +137,12 @@ def decoded_frames(
             damaged += 1
             continue
         packets += packet.size > 0
+        decoded = []
         try:
             decoded = packet.decode()
+            damaged += packet.is_corrupt
         except av.error.FFmpegError:
             damaged += 1
-            continue
         for frame in decoded:
             if start_s is None and frame.time is not None:
                 start_s = frame.time - (last_s + nominal_s)
@@ -151,7 +152,8 @@ def decoded_frames(
             yield frame, last_s
     if not frames:
         raise VideoError(f"no frame of '{name}' can be decoded: it is damaged or cut, copy it again")
-    _warn_if_incomplete(container, stream, name, frames, packets, damaged, last_s + nominal_s)
+    if warn:
+        _warn_if_incomplete(container, stream, name, frames, packets, damaged, last_s + nominal_s)
 
 
 def to_rgb(frame: av.VideoFrame) -> np.ndarray:
@@ -175,7 +177,7 @@ def describe(container: Container, stream: Stream, first: av.VideoFrame, name: s
         width=width,
         height=height,
         frame_rate=_frame_rate(stream),
-        duration_s=_declared_duration_s(container, stream),
+        duration_s=declared_duration_s(container, stream),
         frames=stream.frames or None,
         rotation=90 * quarters,
         codec=stream.codec_context.name,
@@ -204,7 +206,8 @@ def _frame_rate(stream: Stream) -> float | None:
     return float(rate) if rate else None
 
 
-def _declared_duration_s(container: Container, stream: Stream) -> float | None:
+def declared_duration_s(container: Container, stream: Stream) -> float | None:
+    """How long a file says that its pictures last, in seconds; None if it does not say."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
     if "DURATION" in stream.metadata:  # Matroska writes it as 00:00:10.000000000
@@ -227,7 +230,7 @@ def _warn_if_incomplete(
     end_s: float,
 ) -> None:
     """Log one line if a file holds less than it declares, or if parts of it could not be decoded."""
-    declared_s = _declared_duration_s(container, stream)
+    declared_s = declared_duration_s(container, stream)
     if packets < stream.frames:
         # A trimmed file also gives fewer frames than it has, but its duration says so.
         file_s = (container.duration or 0) / av.time_base
@@ -239,5 +242,5 @@ def _warn_if_incomplete(
     if not cut:
         if not damaged:
             return
-        why = f"{damaged} of its packets are damaged"
+        why = f"damaged packets: {damaged}"
     logger.warning("'%s' is incomplete: %s, %d could be decoded; copy or record it again", name, why, frames)

@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 import av
 import numpy as np
 
-from edgevid.video.decode import Container, Stream, decoded_frames, open_video, to_rgb
+from edgevid.errors import VideoError
+from edgevid.video.decode import Container, Stream, declared_duration_s, decoded_frames, open_video, to_rgb
+
+MAX_PASSES = 4
+"""The second pass settles a cut file; more are for threads that treat damage differently each time."""
+
+STAMPED_FORMATS = ("mov", "matroska")
+"""Containers that store presentation stamps; elsewhere, as in AVI, a decoder guesses them after a jump."""
+
+ROUNDING_S = 0.005
+"""Matroska rounds stamps and durations to milliseconds."""
 
 Choose = Callable[[int], Iterable[int]]
 """From the number of frames of a video to the indices of those that are wanted."""
@@ -43,22 +53,26 @@ def pick_frames(path: str | os.PathLike[str], choose: Choose, keep: Keep) -> int
     if index.reliable and _by_seeking(path, index, _unique(choose(index.total)), keep):
         return index.total
     expected = max(1, index.total)
-    while True:
+    for attempt in range(MAX_PASSES):
         wanted = set(_unique(choose(expected)))
         total = 0
         with open_video(path) as (container, stream):
-            for frame, _ in decoded_frames(container, stream, str(path)):
+            for frame, _ in decoded_frames(container, stream, str(path), warn=not attempt):
                 if total in wanted:
                     keep(total, to_rgb(frame))
                 total += 1
         if total == expected:
             return total
         expected = total
+    raise VideoError(f"'{path}' decodes to another number of frames each time: convert it to a whole file")
 
 
 @dataclass
 class _Index:
-    """Presentation stamps of every packet, and of those that start a group of pictures."""
+    """Presentation stamps of every packet, and of those that start a group of pictures, both sorted.
+
+    ``reliable`` if the file is whole as far as its packets tell, and its stamps find its frames.
+    """
 
     stamps: list[int] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
@@ -68,23 +82,30 @@ class _Index:
 
 def _index(path: str | os.PathLike[str]) -> _Index:
     index = _Index()
+    sound, end = True, 0
     with open_video(path) as (container, stream):
-        whole = True
         # Where a file breaks off the count ends; decoding will tell what is left.
         with contextlib.suppress(av.error.FFmpegError):
             for packet in container.demux(stream):
                 if not packet.size:
                     continue
                 index.total += 1
-                whole &= packet.pts is not None and not packet.is_corrupt and not packet.is_discard
-                if whole:
+                sound &= packet.pts is not None and not packet.is_corrupt and not packet.is_discard
+                if sound:
                     index.stamps.append(packet.pts)
+                    end = max(end, packet.pts + (packet.duration or 0))
                     if packet.is_keyframe:
                         index.keys.append(packet.pts)
         index.stamps.sort()
         index.keys.sort()
-        distinct = len(set(index.stamps)) == index.total
-        index.reliable = whole and distinct and bool(index.keys) and index.total == stream.frames
+        sound &= len(set(index.stamps)) == index.total and bool(index.keys)
+        sound &= container.format.name.startswith(STAMPED_FORMATS)
+        if stream.frames:
+            whole = index.total == stream.frames
+        else:
+            declared_s = declared_duration_s(container, stream)
+            whole = declared_s is not None and float(end * stream.time_base) >= declared_s - ROUNDING_S
+        index.reliable = sound and whole
     return index
 
 

@@ -55,7 +55,7 @@ def top_predictions(logits: np.ndarray, labels: Sequence[str] | None, top: int) 
 
 
 class Changes:
-    """Follows the best class over time, on the mean of the last ``window`` logits so that it does not flicker.
+    """Follows the best class over time, on the mean of the last ``window`` logits lest it flickers.
 
     ``history`` holds every change so far; the first prediction is one.
     """
@@ -65,10 +65,15 @@ class Changes:
         self._labels = labels
         self._recent: deque[np.ndarray] = deque(maxlen=window)
 
+    @property
+    def smoothed(self) -> np.ndarray:
+        """The mean of the last logits, shape (classes,)."""
+        return np.mean(self._recent, axis=0)
+
     def update(self, time_s: float, logits: np.ndarray) -> Change | None:
         """Take the logits, shape (classes,), of one moment; give the change that they make, if any."""
         self._recent.append(logits)
-        best = top_predictions(np.mean(self._recent, axis=0), self._labels, top=1)[0]
+        best = top_predictions(self.smoothed, self._labels, top=1)[0]
         if self.history and self.history[-1].prediction.index == best.index:
             return None
         self.history.append(Change(time_s, best))

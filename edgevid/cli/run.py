@@ -1,0 +1,222 @@
+"""``edgevid run``: recognise what happens in a video file or before a camera."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from edgevid.video.decode import Frame, VideoInfo
+    from edgevid.video.predictions import Change, Prediction
+    from edgevid.video.recognise import Session
+
+logger = logging.getLogger("edgevid")
+
+CAMERA_WINDOW_S = 2.0
+"""What a clip of a camera spans unless --fps says otherwise: 64 frames of a video at 30 frames/s, rounded."""
+
+MAX_FPS = 1000.0
+
+
+@click.command()
+@click.argument("bundle")
+@click.option("--video", metavar="FILE", help="Video file to recognise.")
+@click.option("--camera", metavar="N", type=click.IntRange(min=0), help="Camera to watch, until Ctrl-C.")
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to show.")
+@click.option(
+    "--sampling",
+    type=click.Choice(["segments", "dense"]),
+    help="How a clip is taken from a file: the centre of equal segments, or 64 consecutive frames from the "
+    "middle. Default: as the bundle says.",
+)
+@click.option(
+    "--fps",
+    type=float,
+    help="Frames per second that a streaming bundle or a camera's clips see. Default: every frame of the "
+    f"video; for a camera and a clip bundle, a clip spans {CAMERA_WINDOW_S:g} s.",
+)
+@click.option("--duration", metavar="SECONDS", type=float, help="Stop the camera after this time.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the network. Default: its backend's.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON alone on stdout.")
+def command(
+    bundle: str,
+    video: str | None,
+    camera: int | None,
+    top: int,
+    sampling: str | None,
+    fps: float | None,
+    duration: float | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Recognise what happens in a video with BUNDLE, and say where the time goes.
+
+    A clip bundle looks at a few frames of a file once. A streaming bundle, or any bundle with --camera, goes
+    through the frames and prints a line each time the best class changes; a streaming bundle's logits are
+    averaged over the last frames, as many as the network was trained on, and over the whole file for the
+    answer at the end.
+    """
+    if (video is None) == (camera is None):
+        raise click.UsageError("give exactly one of --video FILE and --camera N")
+    if fps is not None and not 0 < fps <= MAX_FPS:
+        raise click.UsageError(f"--fps is {fps:g}: give frames per second above 0, at most {MAX_FPS:g}")
+    if duration is not None and not duration > 0:
+        raise click.UsageError(f"--duration is {duration:g}: give seconds above 0")
+    if duration is not None and camera is None:
+        raise click.UsageError("--duration is for --camera: a file ends by itself")
+
+    import edgevid
+
+    session = edgevid.open(bundle, threads=threads)
+    follows = session.manifest.streaming or camera is not None
+    if sampling is not None and follows:
+        raise click.UsageError("--sampling is for a clip bundle with --video: frames are taken as they come")
+    if fps is not None and not follows:
+        raise click.UsageError("--fps is for a streaming bundle or a camera: use --sampling for a clip")
+
+    if video is not None and not follows:
+        result = _clip(session, video, sampling, top)
+    elif video is not None:
+        result = _stream_file(session, video, fps, top, quiet=as_json)
+    else:
+        result = _camera(session, camera, fps, duration, top, quiet=as_json)
+    result = {"bundle": bundle, "model": session.manifest.model, **result}
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        _print(result)
+    _warn_of_random_weights(session)
+
+
+def _clip(session: Session, path: str, sampling: str | None, top: int) -> dict[str, Any]:
+    from edgevid.video.decode import probe
+    from edgevid.video.predictions import top_predictions
+    from edgevid.video.recognise import Stopwatch, recognise_clip
+
+    watch = Stopwatch()
+    with watch.measure("decoding"):
+        info = probe(path)
+    logits, clip = recognise_clip(session, path, sampling, watch)
+    return {
+        "video": asdict(replace(info, frames=clip.total_frames)),
+        "predictions": [asdict(p) for p in top_predictions(logits, session.labels, top)],
+        "time_ms": watch.with_total(),
+        "frames": clip.indices.size,
+    }
+
+
+def _stream_file(session: Session, path: str, fps: float | None, top: int, quiet: bool) -> dict[str, Any]:
+    from edgevid.video.decode import probe, read_frames
+    from edgevid.video.sampling import frames_at_rate
+
+    info = probe(path)
+    frames = read_frames(path)
+    total = info.frames
+    if fps is not None:
+        frames = frames_at_rate(frames, fps)
+        total = round(info.duration_s * fps) if info.duration_s else None
+    return _follow(session, info, frames, total, top, live=False, quiet=quiet)
+
+
+def _camera(
+    session: Session, number: int, fps: float | None, duration_s: float | None, top: int, quiet: bool
+) -> dict[str, Any]:
+    from edgevid.video.camera import open_camera
+    from edgevid.video.sampling import frames_as_they_come
+
+    if fps is None and not session.manifest.streaming:
+        fps = session.manifest.frames / CAMERA_WINDOW_S
+    with open_camera(number) as (info, frames):
+        if duration_s is not None:
+            frames = itertools.takewhile(lambda frame: frame.time_s < duration_s, frames)
+        if fps is not None:
+            frames = frames_as_they_come(frames, fps)
+        result = _follow(session, info, frames, None, top, live=True, quiet=quiet)
+    result["video"]["camera"] = number
+    return result
+
+
+def _follow(
+    session: Session,
+    info: VideoInfo,
+    frames: Iterator[Frame],
+    total: int | None,
+    top: int,
+    live: bool,
+    quiet: bool,
+) -> dict[str, Any]:
+    from tqdm import tqdm
+
+    from edgevid.video.predictions import top_predictions
+    from edgevid.video.recognise import Follower, Stopwatch
+
+    follower = Follower(session, Stopwatch())
+    # A camera goes on until it is interrupted, which is then its proper end.
+    interrupt = contextlib.suppress(KeyboardInterrupt) if live else contextlib.nullcontext()
+    # disable=None: no bar where stderr is not a terminal.
+    with interrupt, tqdm(total=total, unit="frame", file=sys.stderr, disable=None, leave=False) as progress:
+        for change in follower.follow(frames):
+            progress.update()
+            if change is not None and not quiet:
+                tqdm.write(_change_line(change), file=sys.stdout)
+    # The whole of a file is one answer; before a camera only what is seen now matters.
+    logits = follower.recent_logits if live else follower.mean_logits
+    time_ms = follower.watch.with_total()
+    return {
+        "video": asdict(info),
+        "predictions": [asdict(p) for p in top_predictions(logits, session.labels, top)],
+        "changes": [{"time_s": c.time_s, **asdict(c.prediction)} for c in follower.changes],
+        "time_ms": time_ms,
+        "time_ms_per_frame": {part: ms / follower.frames for part, ms in time_ms.items()},
+        "frames": follower.frames,
+    }
+
+
+def _warn_of_random_weights(session: Session) -> None:
+    weights = session.manifest.weights
+    if not weights.sha256 and "seed" in weights.source:
+        logger.warning(
+            "the weights of this bundle are random (%s), its predictions mean nothing: "
+            "export it again with --weights FILE",
+            weights.source,
+        )
+
+
+def _change_line(change: Change) -> str:
+    prediction: Prediction = change.prediction
+    return f"{change.time_s:9.2f} s  {prediction.title}  {prediction.probability:.3f}"
+
+
+def _print(result: dict[str, Any]) -> None:
+    """The same facts as the JSON, for a person."""
+    from tabulate import tabulate
+
+    video, per_frame = result["video"], result.get("time_ms_per_frame")
+    facts = [f"{video['width']}x{video['height']}", video["codec"]]
+    if video["frame_rate"]:
+        facts.append(f"{video['frame_rate']:.2f} frames/s")
+    if video["rotation"]:
+        facts.append(f"turned by {video['rotation']} degrees")
+    of = f" of {video['frames']}" if video["frames"] else ""
+    if result.get("changes"):
+        click.echo()
+    click.echo(f"{result['model']} on {video['path']} ({', '.join(facts)}): {result['frames']} frames{of}\n")
+    rows = [(p["index"], p["label"] or "", p["probability"], p["logit"]) for p in result["predictions"]]
+    click.echo(
+        tabulate(rows, headers=("class", "label", "probability", "logit"), floatfmt=("", "", ".4f", ".3f"))
+    )
+    click.echo()
+    if per_frame:
+        times = [(part, ms, per_frame[part]) for part, ms in result["time_ms"].items()]
+        click.echo(tabulate(times, headers=("time", "ms", "ms per frame"), floatfmt=".2f"))
+    else:
+        click.echo(tabulate(result["time_ms"].items(), headers=("time", "ms"), floatfmt=".2f"))
+        click.echo("\nInference is a first run, warm-up included; 'edgevid bench' measures the steady state.")

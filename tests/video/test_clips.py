@@ -1,0 +1,140 @@
+"""A clip holds the frames that were asked for, whatever the state of the file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgevid.errors import VideoError
+from edgevid.specs import Preprocessing
+from edgevid.video import pick
+from edgevid.video.clips import load_clip
+from edgevid.video.decode import read_frames
+from edgevid.video.pick import pick_frames
+from edgevid.video.transforms import Preprocess
+
+SMALL = Preprocessing(short_side=32, crop=28)
+
+
+def collect(path, wanted) -> tuple[dict[int, np.ndarray], int]:
+    kept: dict[int, np.ndarray] = {}
+    total = pick_frames(path, lambda total: [i for i in wanted if i < total], kept.__setitem__)
+    return kept, total
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
+@pytest.mark.parametrize("wanted", [[0], [30], [5, 6, 20, 29], [13, 12, 11], range(31)])
+def test_picked_frames_are_those_of_a_full_decode(write_video, which, name, wanted):
+    path = write_video(name=name, frames=31, keyframe_every=7)
+    kept, total = collect(path, wanted)
+    assert total == 31
+    assert sorted(kept) == sorted(wanted)
+    every = [f.image for f in read_frames(path)]
+    for i, image in kept.items():
+        assert which(image) == i
+        np.testing.assert_array_equal(image, every[i])
+
+
+def test_picking_survives_reordered_frames_and_open_groups(write_video, which):
+    options = {"x264-params": "open-gop=1:bframes=3:scenecut=0"}
+    path = write_video(frames=31, keyframe_every=7, options=options)
+    kept, _ = collect(path, [6, 7, 8, 20, 21, 30])
+    assert {i: which(image) for i, image in kept.items()} == {i: i for i in kept}
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_groups_without_a_wanted_frame_are_not_decoded(write_video, monkeypatch, name):
+    path = write_video(name=name, frames=31, keyframe_every=5)
+    decoded = 0
+    from_here = pick._frames_from_here
+
+    def counted(container, stream):
+        nonlocal decoded
+        for frame in from_here(container, stream):
+            decoded += 1
+            yield frame
+
+    monkeypatch.setattr(pick, "_frames_from_here", counted)
+    collect(path, [2, 27])
+    assert 0 < decoded <= 6
+
+
+def test_a_variable_frame_rate_is_sampled_by_frame(write_video, which):
+    times_ms = [0, 10, 20, 1000, 1010, 5000, 5010, 5020]
+    kept, total = collect(write_video(frames=8, times_ms=times_ms), range(8))
+    assert total == 8
+    assert [which(kept[i]) for i in range(8)] == list(range(8))
+
+
+@pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv", "cut.avi"])
+def test_a_cut_file_is_sampled_over_what_is_left(write_video, caplog, name):
+    rng = np.random.default_rng(0)
+    path = write_video(name=name, images=list(rng.integers(0, 256, (36, 48, 64, 3), dtype=np.uint8)))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    clip = load_clip(path, SMALL, frames=4)
+    left = list(read_frames(path))
+    assert clip.total_frames == len(left)
+    assert clip.indices.max() > len(left) // 2
+    transform = Preprocess(SMALL)
+    np.testing.assert_array_equal(clip.data[0], [transform(left[i].image) for i in clip.indices[0]])
+    assert len(caplog.records) == 2  # one for the clip, one for the full decode of this test
+
+
+def test_fewer_frames_than_were_counted_are_sampled_again(write_video, monkeypatch, which):
+    path = write_video(name="a.mkv", frames=20)
+    monkeypatch.setattr(pick, "_index", lambda _: pick._Index(total=40))
+    totals: list[int] = []
+
+    def choose(total: int) -> list[int]:
+        totals.append(total)
+        return [0, total - 1]
+
+    kept: dict[int, int] = {}
+    assert pick_frames(path, choose, lambda i, image: kept.update({i: which(image)})) == 20
+    assert totals == [40, 20]
+    assert kept == {0: 0, 19: 19}
+
+
+def test_a_wrong_packet_index_is_noticed_and_everything_is_decoded(write_video, monkeypatch, which):
+    path = write_video(frames=20)
+    real = pick._index(path)
+    real.stamps = [stamp + 1 for stamp in real.stamps]
+    monkeypatch.setattr(pick, "_index", lambda _: real)
+    kept, total = collect(path, [3, 19])
+    assert (total, {i: which(image) for i, image in kept.items()}) == (20, {3: 3, 19: 19})
+
+
+def test_a_clip_has_the_shape_that_networks_take(write_video):
+    clip = load_clip(write_video(frames=24), SMALL, frames=8)
+    assert clip.data.shape == (1, 8, 3, 28, 28) and clip.data.dtype == np.float32
+    assert clip.indices.tolist() == [[1, 4, 7, 10, 13, 16, 19, 22]]
+    assert clip.total_frames == 24
+    assert clip.decoding_ms > 0 and clip.preprocessing_ms > 0
+
+
+def test_a_video_shorter_than_a_clip_repeats_its_frames(write_video):
+    clip = load_clip(write_video(frames=3), SMALL, frames=8)
+    assert clip.indices.tolist() == [[0, 0, 0, 1, 1, 2, 2, 2]]
+    np.testing.assert_array_equal(clip.data[0, 0], clip.data[0, 2])
+    assert not np.array_equal(clip.data[0, 2], clip.data[0, 3])
+
+
+def test_a_video_of_one_frame_makes_a_clip(write_video):
+    clip = load_clip(write_video(frames=1), SMALL, frames=8)
+    assert (clip.data == clip.data[:, :1]).all()
+
+
+def test_dense_sampling_can_give_several_clips(write_video):
+    clip = load_clip(write_video(frames=80), SMALL, frames=8, sampling="dense", clips=3)
+    assert clip.data.shape == (3, 8, 3, 28, 28)
+    assert clip.indices[:, 0].tolist() == [0, 8, 16]
+
+
+def test_the_manifest_says_how_to_sample(write_video):
+    dense = Preprocessing(short_side=32, crop=28, sampling="dense")
+    assert load_clip(write_video(frames=64), dense, frames=8).indices[0, 1] == 8
+
+
+def test_an_unknown_sampling_is_refused(write_video):
+    with pytest.raises(VideoError, match="unknown sampling 'random': use segments or dense"):
+        load_clip(write_video(), SMALL, frames=8, sampling="random")
