@@ -98,7 +98,7 @@ class Follower:
     @property
     def mean_logits(self) -> np.ndarray:
         if self._sum is None:
-            raise EdgevidError(f"only {self.frames} frames came, too few for a prediction: go on for longer")
+            raise EdgevidError(f"too few frames for a prediction ({self.frames}): go on for longer")
         return self._sum / self._opinions
 
     @property
