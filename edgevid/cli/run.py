@@ -15,7 +15,7 @@ import click
 
 if TYPE_CHECKING:
     from edgevid.video.decode import Frame, VideoInfo
-    from edgevid.video.predictions import Change, Prediction
+    from edgevid.video.predictions import Change
     from edgevid.video.recognise import Session
 
 logger = logging.getLogger("edgevid")
@@ -191,32 +191,34 @@ def _warn_of_random_weights(session: Session) -> None:
 
 
 def _change_line(change: Change) -> str:
-    prediction: Prediction = change.prediction
-    return f"{change.time_s:9.2f} s  {prediction.title}  {prediction.probability:.3f}"
+    return f"{change.time_s:9.2f} s  {change.prediction.title}  {change.prediction.probability:.3f}"
 
 
 def _print(result: dict[str, Any]) -> None:
     """The same facts as the JSON, for a person."""
     from tabulate import tabulate
 
-    video, per_frame = result["video"], result.get("time_ms_per_frame")
+    video = result["video"]
     facts = [f"{video['width']}x{video['height']}", video["codec"]]
     if video["frame_rate"]:
         facts.append(f"{video['frame_rate']:.2f} frames/s")
     if video["rotation"]:
         facts.append(f"turned by {video['rotation']} degrees")
-    of = f" of {video['frames']}" if video["frames"] else ""
+    if video["frames"]:
+        facts.append(f"{video['frames']} frames")
     if result.get("changes"):
-        click.echo()
-    click.echo(f"{result['model']} on {video['path']} ({', '.join(facts)}): {result['frames']} frames{of}\n")
+        click.echo()  # after the lines of the changes
+    click.echo(f"{result['model']} saw {result['frames']} frames of {video['path']} ({', '.join(facts)})\n")
+
     rows = [(p["index"], p["label"] or "", p["probability"], p["logit"]) for p in result["predictions"]]
-    click.echo(
-        tabulate(rows, headers=("class", "label", "probability", "logit"), floatfmt=("", "", ".4f", ".3f"))
-    )
-    click.echo()
-    if per_frame:
-        times = [(part, ms, per_frame[part]) for part, ms in result["time_ms"].items()]
-        click.echo(tabulate(times, headers=("time", "ms", "ms per frame"), floatfmt=".2f"))
-    else:
-        click.echo(tabulate(result["time_ms"].items(), headers=("time", "ms"), floatfmt=".2f"))
-        click.echo("\nInference is a first run, warm-up included; 'edgevid bench' measures the steady state.")
+    headers = ("class", "label", "probability", "logit")
+    click.echo(tabulate(rows, headers=headers, floatfmt=("", "", ".4f", ".3f")) + "\n")
+
+    columns = [result["time_ms"], result.get("time_ms_per_frame", {})]
+    times = [(part, *(column[part] for column in columns if column)) for part in result["time_ms"]]
+    headers = ("time", "ms", "ms per frame") if columns[1] else ("time", "ms")
+    click.echo(tabulate(times, headers=headers, floatfmt=".2f") + "\n")
+    if "camera" in video:
+        click.echo("Decoding includes waiting for the camera.")
+    elif not columns[1]:
+        click.echo("Inference is a first run, warm-up included; 'edgevid bench' measures the steady state.")

@@ -195,7 +195,7 @@ def _packets(container: Container, stream: Stream) -> Iterator[av.Packet | None]
         except av.error.FFmpegError:
             yield None
             end = av.Packet()  # an empty packet makes the decoder give out the frames that it still holds
-            end.stream = stream
+            end.stream, end.time_base = stream, stream.time_base
             yield end
             return
         yield packet

@@ -89,7 +89,7 @@ def _index(path: str | os.PathLike[str]) -> _Index:
             for packet in container.demux(stream):
                 if not packet.size:
                     continue
-                index.total += 1
+                index.total += not packet.is_discard  # decoded for the sake of others, in a trimmed file
                 sound &= packet.pts is not None and not packet.is_corrupt and not packet.is_discard
                 if sound:
                     index.stamps.append(packet.pts)

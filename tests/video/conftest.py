@@ -72,6 +72,23 @@ def turn() -> Callable[[Path, int], None]:
 
 
 @pytest.fixture
+def trim() -> Callable[[Path, int, int], None]:
+    """Let an MP4 begin at a frame and last some milliseconds by its edit list, as a phone trims a video."""
+
+    def trim_file(path: Path, first_frame: int, duration_ms: int, fps: int = 12) -> None:
+        data = bytearray(path.read_bytes())
+        with av.open(str(path)) as container:
+            ticks = int(first_frame / fps / container.streams.video[0].time_base)
+        edit = data.index(b"elst") + 4 + 8  # its duration and its first media time
+        (media_time,) = struct.unpack_from(">i", data, edit + 4)
+        struct.pack_into(">Ii", data, edit, duration_ms, media_time + ticks)
+        struct.pack_into(">I", data, data.index(b"mvhd") + 4 + 16, duration_ms)
+        path.write_bytes(data)
+
+    return trim_file
+
+
+@pytest.fixture
 def sound_file(tmp_path: Path) -> Path:
     path = tmp_path / "sound.m4a"
     with av.open(str(path), "w", format="mp4") as out:

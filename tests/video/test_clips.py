@@ -66,6 +66,22 @@ def test_a_variable_frame_rate_is_sampled_by_frame(write_video, which):
     assert [which(kept[i]) for i in range(8)] == list(range(8))
 
 
+def test_a_trimmed_file_is_only_what_was_left_of_it(write_video, trim, which, caplog):
+    path = write_video(frames=36, fps=12)
+    trim(path, first_frame=6, duration_ms=2000)
+    totals: list[int] = []
+
+    def choose(total: int) -> list[int]:
+        totals.append(total)
+        return [0, total - 1]
+
+    kept: dict[int, int] = {}
+    assert pick_frames(path, choose, lambda i, image: kept.update({i: which(image)})) == 24
+    assert kept == {0: 6, 23: 29}
+    assert totals == [24]
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv", "cut.avi"])
 def test_a_cut_file_is_sampled_over_what_is_left(write_video, caplog, name):
     rng = np.random.default_rng(0)
