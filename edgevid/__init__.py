@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from edgevid.errors import BackendError
+
 __version__ = "0.1.0"
 
 _PUBLIC = {
@@ -21,13 +23,22 @@ _PUBLIC = {
     "Bundle": "edgevid.bundle",
 }
 
+_EXPORT_PACKAGES = ("torch", "onnx", "onnx_ir", "onnxscript")
+
 __all__ = ["__version__", *_PUBLIC]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'edgevid' has no attribute {name!r}")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+    try:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name in _EXPORT_PACKAGES:
+            raise BackendError(
+                f"edgevid.{name} needs the package '{error.name}': pip install 'edgevid[export]'"
+            ) from error
+        raise
 
 
 def __dir__() -> list[str]:

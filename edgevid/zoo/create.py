@@ -15,7 +15,7 @@ def create_model(name: str, num_classes: int = 400, frames: int = 8, **options: 
     """The network ``name`` of ``edgevid list models`` with random weights, in training mode as torch builds it.
 
     ``forward(clip)`` takes float32 ``(N, T, 3, H, W)`` and returns logits ``(N, num_classes)``; ``frames`` is
-    the T that it is made for. ``options`` are those of the family's builder, such as ``shift_div``.
+    the T that it is made for; ``edgevid_spec`` is its entry in the list. ``options`` are those of the family's builder, such as ``shift_div``.
     Raises ``UnknownNameError`` for a name that is not in the list, ``EdgevidError`` for impossible sizes.
     """
     spec = MODELS[name]
@@ -25,4 +25,6 @@ def create_model(name: str, num_classes: int = 400, frames: int = 8, **options: 
         )
     module, _, function = spec.builder.partition(":")
     build = getattr(importlib.import_module(module), function)
-    return build(num_classes=num_classes, frames=frames, **{**spec.options, **options})
+    network = build(num_classes=num_classes, frames=frames, **{**spec.options, **options})
+    network.edgevid_spec = spec
+    return network

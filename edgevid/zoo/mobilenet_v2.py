@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from edgevid.zoo.init import keep_variance
 from edgevid.zoo.shift import NoShift
 
 # expansion, output channels, blocks, stride of the first block
@@ -69,9 +70,7 @@ class MobileNetV2(nn.Module):
                 inputs = outputs
         layers.append(nn.Sequential(*conv_bn_relu6(inputs, self.feature_channels, 1)))
         self.features = nn.ModuleList(layers)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        keep_variance(self)
 
     def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
         stem, *blocks, head = self.features

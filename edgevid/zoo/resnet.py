@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from edgevid.zoo.init import RESIDUAL_SCALE, keep_variance
 from edgevid.zoo.shift import NoShift
 
 EXPANSION = 4
@@ -32,6 +33,7 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(outputs)
+        nn.init.constant_(self.bn3.weight, RESIDUAL_SCALE)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = None
         if stride != 1 or inputs != outputs:
@@ -77,9 +79,7 @@ class ResNet(nn.Module):
                 layer.append(Bottleneck(inputs, planes, stride, groups, base_width, shift))
                 inputs = planes * EXPANSION
             setattr(self, f"layer{stage + 1}", layer)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        keep_variance(self)
 
     def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))

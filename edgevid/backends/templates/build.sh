@@ -8,6 +8,7 @@ cd "$(dirname "$0")"
 . ./common.sh
 
 choose_precision "${1:-}"
+[ -f "model_$precision.onnx" ] || fail "this bundle has no $precision: manifest.json says why, under not_run"
 find_trtexec
 
 options=(--saveEngine="$engine.part" --timingCacheFile=timing.cache)

@@ -1,0 +1,75 @@
+"""edgevid export: from a network to a bundle."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+
+import click
+
+
+@click.command("export")
+@click.argument("model")
+@click.option("--target", default="cpu", show_default=True, help="Device to export for (edgevid list targets).")
+@click.option("--backend", help="Backend, if not the target's first (edgevid list backends).")
+@click.option("--weights", metavar="FILE", help="Checkpoint to load; random weights without it.")
+@click.option("--classes", type=int, help="Number of classes; taken from the weights if not given.")
+@click.option("--frames", type=int, help="Frames of a clip, T.")
+@click.option("--size", type=int, help="Height and width of the network's input in pixels.")
+@click.option("--stream", is_flag=True, help="Make a network that takes one frame at a time and keeps its state.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Precision, if not the target's first.")
+@click.option("--labels", metavar="NAME|FILE", help="Label set, or a text file with one label a line.")
+@click.option("-o", "--output", metavar="DIR", help="The bundle's folder. [default: MODEL.TARGET.BACKEND]")
+@click.option("--force", is_flag=True, help="Replace a bundle that exists, as a whole.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+def command(model: str, as_json: bool, **options) -> None:
+    """Export MODEL, proven equal to PyTorch, to a bundle for a device.
+
+    MODEL is a name of 'edgevid list models', or package.module:callable, a function without arguments that
+    returns a torch.nn.Module taking a clip (N, T, 3, H, W).
+    """
+    start = time.perf_counter()
+    logging.basicConfig(format="edgevid: %(message)s", level=logging.WARNING)
+
+    def progress(step: str) -> None:
+        click.echo(f"[{time.perf_counter() - start:5.1f} s] {step}", err=True)
+
+    progress("starting PyTorch")
+    import edgevid
+
+    bundle = edgevid.export(model, progress=progress, **options)
+    manifest, seconds = bundle.manifest, time.perf_counter() - start
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "bundle": str(bundle.path),
+                    "model": manifest.model,
+                    "target": manifest.target,
+                    "backend": manifest.backend,
+                    "precision": manifest.precision,
+                    "parity": manifest.parity.as_dict(),
+                    "parameters": manifest.weights.parameters,
+                    "macs": manifest.macs,
+                    "kernels": list(manifest.kernels),
+                    "not_run": list(manifest.not_run),
+                    "seconds": round(seconds, 2),
+                }
+            )
+        )
+        return
+    click.echo(f"wrote {bundle.path} in {seconds:.1f} s")
+    click.echo(
+        f"  equal to PyTorch: max|a-b| / max|b| = {manifest.parity.max_rel:.1e} "
+        f"(tolerance {manifest.parity.tolerance:g}, {manifest.precision})"
+    )
+    for sentence in manifest.not_run:
+        click.echo(f"  not tried here: {sentence}")
+    click.echo(f"  next: {_next_step(manifest, bundle.path)}")
+
+
+def _next_step(manifest, path) -> str:
+    if manifest.backend == "tensorrt":
+        return f"copy {path} to the device and read its README.md (./build.sh, then ./run.sh)"
+    return f"edgevid run {path} --video FILE, edgevid bench {path}"

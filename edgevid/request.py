@@ -1,0 +1,139 @@
+"""What a user asked to export, checked and completed before any work is done."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from edgevid.backends import BACKENDS, Backend
+from edgevid.bundle import check_destination
+from edgevid.errors import EdgevidError, ExportError
+from edgevid.specs import ModelSpec, Target
+from edgevid.targets import TARGETS
+from edgevid.zoo import MODELS
+
+
+@dataclass(frozen=True)
+class Request:
+    """``network`` is set for a module that the user brought; else ``spec`` says how to build one."""
+
+    spec: ModelSpec
+    network: nn.Module | None
+    target: Target
+    backend: Backend
+    precision: str
+    streaming: bool
+    frames: int
+    size: int
+    classes: int | None
+    weights: Path | None
+    labels: str | None
+    output: Path
+
+
+def make_request(
+    model: str | nn.Module,
+    target: str,
+    output: str | os.PathLike | None,
+    *,
+    backend: str | None,
+    weights: str | os.PathLike | None,
+    classes: int | None,
+    frames: int | None,
+    size: int | None,
+    stream: bool,
+    precision: str | None,
+    labels: str | None,
+    force: bool,
+) -> Request:
+    """Raises ``EdgevidError``, with what to do, for anything that cannot be exported as asked."""
+    for name, number in (("classes", classes), ("frames", frames), ("size", size)):
+        if number is not None and number < 1:
+            raise EdgevidError(f"--{name} must be at least 1, not {number}")
+    spec, network = _find_network(model)
+    device = TARGETS[target]
+    chosen = BACKENDS[backend or device.backend]
+    if chosen.name not in device.backends:
+        raise EdgevidError(f"target {target} takes {_either(device.backends)}, not {chosen.name}")
+    precision = precision or device.precisions[0]
+    if precision not in device.precisions:
+        raise EdgevidError(f"target {target} takes {_either(device.precisions)} so far, not {precision}")
+    if chosen.name == "onnxruntime":
+        precision = "fp32" if precision == device.precisions[0] else precision
+    if stream and not spec.causal and network is None:
+        raise ExportError(_looks_ahead(spec))
+    if classes is not None and network is not None:
+        raise EdgevidError(f"--classes belongs to networks of the list; {spec.name} has its classes already")
+    size = size or spec.size
+    folder = Path(output or f"{spec.name}.{target}.{chosen.name}{'.stream' if stream else ''}")
+    check_destination(folder, force)
+    return Request(
+        spec=replace(spec, preprocessing=spec.preprocessing.at_size(size)),
+        network=network,
+        target=device,
+        backend=chosen,
+        precision=precision,
+        streaming=stream,
+        frames=frames or getattr(network, "frames", None) or spec.frames,
+        size=size,
+        classes=classes,
+        weights=Path(weights) if weights is not None else None,
+        labels=labels,
+        output=folder,
+    )
+
+
+def _find_network(model: str | nn.Module) -> tuple[ModelSpec, nn.Module | None]:
+    if isinstance(model, nn.Module):
+        spec = getattr(model, "edgevid_spec", None) or _own_spec(type(model).__name__)
+        return spec, model
+    if ":" not in model:
+        return MODELS[model], None
+    network = _import_network(model)
+    return _own_spec(model.rpartition(":")[2], builder=model), network
+
+
+def _own_spec(name: str, builder: str = "") -> ModelSpec:
+    # Whether it is causal is only known once it has been traced.
+    return ModelSpec(name, "a network of your own", builder, "yours", causal=True)
+
+
+def _import_network(reference: str) -> nn.Module:
+    module_name, _, function_name = reference.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        make = getattr(importlib.import_module(module_name), function_name)
+    except ImportError as error:
+        raise EdgevidError(
+            f"cannot import '{module_name}' of '{reference}' ({error}): run in the folder that holds it, or install it"
+        ) from error
+    except AttributeError:
+        raise EdgevidError(f"module '{module_name}' has no '{function_name}': check the name after the colon") from None
+    try:
+        network = make()
+    except Exception as error:  # the user's code may raise anything; what it says is what helps
+        raise EdgevidError(
+            f"'{reference}()' raised {type(error).__name__}: {error}. It must return a torch.nn.Module without arguments"
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise EdgevidError(f"'{reference}()' returned a {type(network).__name__}, not a torch.nn.Module")
+    return network
+
+
+def _looks_ahead(spec: ModelSpec) -> str:
+    instead = (
+        f"export its causal variant instead: edgevid export {spec.online} --stream"
+        if spec.online
+        else f"streamable networks are {', '.join(entry.name for entry in MODELS.values() if entry.causal)}"
+    )
+    return f"{spec.name} looks into the future (each frame reads the next one), so it cannot be streamed; {instead}"
+
+
+def _either(names: tuple[str, ...]) -> str:
+    return " or ".join(names)

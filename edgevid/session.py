@@ -1,0 +1,130 @@
+"""Open a bundle and run it: clips through ``run``, a stream frame by frame through ``stream``. No torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgevid.backends import BACKENDS
+from edgevid.bundle import LABELS, Bundle
+from edgevid.errors import BundleError, EdgevidError
+from edgevid.specs import Artefact
+from edgevid.targets import TARGETS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def open(path: str | os.PathLike, threads: int | None = None) -> Session:
+    """Open a bundle for running on ``threads`` threads (None: the cores that this process may use).
+
+    Every file is compared with its hash first. Raises ``BundleError`` for a bundle that is missing, incomplete,
+    changed or newer, ``BackendError`` if its backend cannot run here.
+    """
+    if threads is not None and threads < 1:
+        raise EdgevidError(f"threads must be at least 1, not {threads}: leave it out to use every core")
+    bundle = Bundle.open(path)
+    bundle.check_files()
+    return Session(bundle, threads)
+
+
+class Session:
+    """A network that is ready to run.
+
+    ``manifest`` says what it takes and gives; ``backend`` names what runs it here, which is not the manifest's
+    backend where that can only run on the device; ``threads`` is the number in effect.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int | None = None, artefact: Artefact | None = None) -> None:
+        manifest = bundle.manifest
+        artefact = artefact or _default_artefact(bundle)
+        self.bundle, self.manifest, self.path = bundle, manifest, bundle.path
+        self.backend = artefact.opened_by
+        self.labels = _labels(bundle)
+        target = TARGETS[manifest.target] if manifest.target in TARGETS else None
+        providers = target.device.get("execution_providers", ()) if target else ()
+        self._runner = BACKENDS[self.backend].open_model(self.path / artefact.file, threads, providers)
+        self.threads = self._runner.threads
+
+    def run(self, clip: np.ndarray) -> dict[str, np.ndarray]:
+        """Outputs by name for a float32 clip ``(N, T, 3, H, W)``, normalised as the manifest says; any N."""
+        import numpy as np
+
+        if self.manifest.streaming:
+            raise BundleError(f"bundle '{self.path}' takes a stream: push frames into session.stream()")
+        name, shape = self.manifest.inputs[0].name, self.manifest.inputs[0].shape
+        clip = self._checked(clip, shape)
+        runs = [self._runner.run({name: np.ascontiguousarray(clip[i : i + 1])}) for i in range(len(clip))]
+        if len(runs) == 1:
+            return runs[0]
+        return {key: np.concatenate([result[key] for result in runs]) for key in runs[0]}
+
+    def stream(self) -> Stream:
+        """A new stream, its states zero."""
+        return Stream(self)
+
+    def prepare(self, array: np.ndarray | None = None) -> Callable[[], None]:
+        """A function of no arguments that does one inference: a clip, or a frame of a stream whose states move on.
+
+        ``array`` is the clip or frame; without it a seeded random one is made.
+        """
+        import numpy as np
+
+        spec = self.manifest.inputs[0]
+        if array is None:
+            array = np.random.default_rng(0).standard_normal(spec.shape, dtype=np.float32)
+        array = self._checked(array, spec.shape)
+        if not self.manifest.streaming:
+            return self._runner.bind({spec.name: np.ascontiguousarray(array)})
+        stepper = self._stepper()
+        stepper.push(array)
+        return stepper.step
+
+    def _stepper(self):
+        return self._runner.stepper(self.manifest.inputs[0].name, self.manifest.states)
+
+    def _checked(self, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        import numpy as np
+
+        array = np.asarray(array, dtype=np.float32)
+        if array.ndim != len(shape) or array.shape[1:] != tuple(shape[1:]) or len(array) == 0:
+            wanted = ", ".join(["N", *map(str, shape[1:])])
+            raise EdgevidError(f"this bundle takes ({wanted}), not {array.shape}: see 'edgevid inspect {self.path}'")
+        return array
+
+
+class Stream:
+    """Frames in, answers out; the states between frames are kept here."""
+
+    def __init__(self, session: Session) -> None:
+        if not session.manifest.streaming:
+            online = f"export the causal network with --stream ('edgevid export {session.manifest.model} --stream' "
+            raise BundleError(f"bundle '{session.path}' takes whole clips: {online}tells which)")
+        self._session, self._stepper = session, session._stepper()
+
+    def push(self, frame: np.ndarray) -> dict[str, np.ndarray]:
+        """Outputs by name after one more float32 frame ``(1, 3, H, W)``; the states move on."""
+        shape = self._session.manifest.inputs[0].shape
+        frame = self._session._checked(frame, shape)
+        if len(frame) != shape[0]:
+            raise EdgevidError(f"a stream takes {shape[0]} frame at a time, not {len(frame)}: open a stream for each video")
+        return self._stepper.push(frame)
+
+    def reset(self) -> None:
+        """Forget everything: the states are zero again."""
+        self._stepper.reset()
+
+
+def _default_artefact(bundle: Bundle) -> Artefact:
+    manifest = bundle.manifest
+    for artefact in manifest.artefacts:
+        if artefact.file == manifest.model_file:
+            return artefact
+    raise BundleError(f"bundle '{bundle.path}' names no model file: export it again")
+
+
+def _labels(bundle: Bundle) -> list[str] | None:
+    path = Path(bundle.path) / LABELS
+    return path.read_text("utf-8").splitlines() if path.is_file() else None
