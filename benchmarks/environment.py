@@ -29,12 +29,13 @@ THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS", "ORT_NUM_THREADS", "TVM_NUM_THREADS",
 )  # fmt: skip
-BUSY_LOAD_PER_CORE = 0.5
+BUSY_PERCENT = 15.0
+BUSY_WINDOW_S = 0.3
 SLOW_GOVERNORS = ("powersave", "conservative")
 
 
 def observe(sysfs: Path = SYSFS, proc: Path = PROC) -> dict[str, Any]:
-    """Look at the device now. Call it before the load of the measurement itself begins."""
+    """Look at the device now, for 0.3 s. Call it before the load of the measurement itself begins."""
     cpu, not_read = describe_cpu(sysfs, proc)
     temperature = temperatures_c(sysfs)
     if not temperature:
@@ -50,6 +51,8 @@ def observe(sysfs: Path = SYSFS, proc: Path = PROC) -> dict[str, Any]:
         "cpu": cpu,
         "gpus": gpus,
         "temperature_c": temperature or None,
+        # The load average still counts what ended a minute ago, such as an export; this is now.
+        "busy_percent": psutil.cpu_percent(BUSY_WINDOW_S),
         "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
         "memory_total_mib": memory.total / MIB,
         "memory_available_mib": memory.available / MIB,
@@ -67,11 +70,10 @@ def observe(sysfs: Path = SYSFS, proc: Path = PROC) -> dict[str, Any]:
 def environment_warnings(environment: dict[str, Any]) -> list[str]:
     """One sentence for each thing about the device that makes its times doubtful."""
     found = []
-    load, cores = environment["load_average"], environment["cpu"]["usable_cores"]
-    if load and load[0] > BUSY_LOAD_PER_CORE * cores:
+    if environment["busy_percent"] > BUSY_PERCENT:
         found.append(
-            f"the device was busy before the measurement (load {load[0]:.1f} on {cores} cores): "
-            "stop other programs, and measure again"
+            f"other programs kept the CPU {environment['busy_percent']:.0f}% busy just before the "
+            "measurement: stop them, and measure again"
         )
     governor = environment["cpu"]["governor"]
     if governor in SLOW_GOVERNORS:

@@ -10,11 +10,14 @@ from edgevid.benchmarks.protocol import Request
 from edgevid.benchmarks.scenarios import Timing
 from edgevid.benchmarks.statistics import stability_warnings, summary
 from edgevid.benchmarks.warmup import WarmUp
+from edgevid.targets import TARGETS
 
 from edgevid.specs import Manifest
 
 SCHEMA = 1
 OVERHEAD_LIMIT_US = 20.0
+ARCHITECTURES = {"arm64": "aarch64", "AMD64": "x86_64"}
+"""What other systems than Linux call the architectures that the target files name."""
 
 
 @dataclass(frozen=True)
@@ -96,15 +99,10 @@ def throughput(manifest: Manifest, timing: Timing) -> dict[str, float]:
 def _warnings(measured: Measured) -> list[str]:
     found = [
         *measured.warnings,
+        *_other_device(measured),
         *measured.warm_up.warnings(),
         *stability_warnings(measured.timing.samples_ms),
     ]
-    wanted = measured.manifest.backend
-    if measured.backend != wanted:
-        found.append(
-            f"the bundle is for {wanted} on {measured.manifest.target} and ran on {measured.backend} here: "
-            f"run 'edgevid bench' on the device for its own times"
-        )
     if measured.harness_overhead_us > OVERHEAD_LIMIT_US:
         found.append(
             f"the harness itself cost {measured.harness_overhead_us:.0f} us per inference, more than its "
@@ -113,3 +111,20 @@ def _warnings(measured: Measured) -> list[str]:
     if measured.peak_mib is None:
         found.append("this system does not tell the peak memory of a process: memory_mib.peak is null")
     return found
+
+
+def _other_device(measured: Measured) -> list[str]:
+    """A sentence if the bundle is for another device than the one that it ran on."""
+    manifest, observed = measured.manifest, measured.environment["cpu"]["architecture"]
+    architecture = TARGETS[manifest.target].architecture if manifest.target in TARGETS else "any"
+    differences = []
+    if measured.backend != manifest.backend:
+        differences.append(f"ran on {measured.backend} instead of {manifest.backend}")
+    if architecture not in ("any", ARCHITECTURES.get(observed, observed)):
+        differences.append(f"ran on {observed} instead of {architecture}")
+    if not differences:
+        return []
+    return [
+        f"these are not the times of {manifest.target}: the bundle {' and '.join(differences)}; "
+        "run 'edgevid bench' on the device itself"
+    ]

@@ -153,8 +153,8 @@ def test_what_cannot_be_read_is_null_with_a_reason(tmp_path):
 
 
 def test_a_busy_device_is_warned_of(tmp_path):
-    environment = {**observe(tmp_path, tmp_path), "load_average": [100.0, 1.0, 1.0]}
-    assert "busy" in environment_warnings(environment)[0]
+    environment = {**observe(tmp_path, tmp_path), "busy_percent": 40.0}
+    assert "40% busy" in environment_warnings(environment)[0]
 
 
 def test_thread_variables_are_recorded(monkeypatch, tmp_path):
