@@ -44,12 +44,14 @@ class Bundle:
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> Bundle:
-        """Read a bundle; ``BundleError`` says what is missing, or that its schema is newer than this edgevid."""
+        """Read a bundle; ``BundleError`` says what is missing, or that its schema is newer than we read."""
         folder = Path(path)
         manifest = _read_manifest(folder)
         for name in manifest.files:
             if not (folder / name).is_file():
-                raise BundleError(f"bundle '{folder}' lacks its file '{name}': copy it again, or export again")
+                raise BundleError(
+                    f"bundle '{folder}' lacks its file '{name}': copy it again, or export again"
+                )
         return cls(folder, manifest)
 
     def check_files(self) -> None:
@@ -93,9 +95,13 @@ def check_destination(destination: Path, force: bool) -> None:
             raise BundleError(f"'{destination}' exists and is not a folder: choose another with -o")
         if any(destination.iterdir()):
             if not (destination / MANIFEST).is_file():
-                raise BundleError(f"'{destination}' is not empty and not a bundle: choose another folder with -o")
+                raise BundleError(
+                    f"'{destination}' is not empty and not a bundle: choose another folder with -o"
+                )
             if not force:
-                raise BundleError(f"'{destination}' exists: use --force to replace it, or -o for another folder")
+                raise BundleError(
+                    f"'{destination}' exists: use --force to replace it, or -o for another folder"
+                )
     with creating_in(destination.parent):
         tempfile.TemporaryFile(dir=destination.parent).close()
 
@@ -127,7 +133,7 @@ def creating_in(parent: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise BundleError(
-            f"cannot write in '{parent}': {error.strerror or error}. Free space there, or choose another folder with -o"
+            f"cannot write in '{parent}': {error.strerror or error}. Free space, or choose another with -o"
         ) from error
 
 
@@ -165,9 +171,13 @@ def _is_running(pid: int) -> bool:
 def _read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not folder.is_dir():
-        raise BundleError(f"there is no bundle '{folder}': make one with 'edgevid export MODEL --target cpu -o {folder}'")
+        raise BundleError(
+            f"there is no bundle '{folder}': make one with 'edgevid export MODEL --target cpu -o {folder}'"
+        )
     if not path.is_file():
-        raise BundleError(f"'{folder}' has no {MANIFEST}, so it is not a bundle: give the folder that export wrote")
+        raise BundleError(
+            f"'{folder}' has no {MANIFEST}, so it is not a bundle: give the folder that export wrote"
+        )
     try:
         content = json.loads(path.read_text("utf-8"))
         schema = content["schema"]
@@ -178,7 +188,9 @@ def _read_manifest(folder: Path) -> Manifest:
             )
         return _manifest(content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"'{path}' cannot be read ({error}): copy the bundle again, or export again") from None
+        raise BundleError(
+            f"'{path}' cannot be read ({error}): copy the bundle again, or export again"
+        ) from None
 
 
 def _manifest(content: dict[str, Any]) -> Manifest:

@@ -39,10 +39,12 @@ def save(folder: Path, clip: np.ndarray, outputs: Mapping[str, np.ndarray]) -> N
 
 
 def load(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The clip ``(1, T, 3, H, W)`` and the eager outputs by name; those of a stream are of each frame ``(T, ...)``."""
+    """The clip ``(1, T, 3, H, W)`` and the eager outputs by name; a stream's are ``(T, ...)``."""
     try:
         with np.load(folder / PARITY) as data:
-            outputs = {key.removeprefix("output_"): data[key] for key in data.files if key.startswith("output_")}
+            outputs = {
+                key.removeprefix("output_"): data[key] for key in data.files if key.startswith("output_")
+            }
             return data["clip"].astype(np.float32), outputs
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise BundleError(f"'{folder / PARITY}' cannot be read ({error}): copy the bundle again") from None

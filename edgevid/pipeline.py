@@ -53,7 +53,7 @@ def export(
     force: bool = False,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Bundle:
-    """Export a network (a name, ``package.module:callable``, or a module) to a bundle that is proven equal to it.
+    """Export a network (a name, ``package.module:callable``, or a module) to a bundle, proven equal to it.
 
     ``weights`` is a checkpoint file (random weights without one), ``frames`` and ``size`` (pixels) give the
     clip, ``stream`` makes a network that takes one frame at a time, ``labels`` names a label set or file.
@@ -132,7 +132,7 @@ def _create(request: Request, classes: int | None) -> torch.nn.Module:
 
 
 def eager_example(network: torch.nn.Module, request: Request) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """A seeded clip and what the network answers: logits ``(1, classes)``, or ``(T, classes)`` for a stream."""
+    """A seeded clip and the network's answer: logits ``(1, classes)``, or ``(T, classes)`` for a stream."""
     shape = (1, request.frames, 3, request.size, request.size)
     clip = np.random.default_rng(SEED).standard_normal(shape, dtype=np.float32)
     clip = clip.astype(np.float16).astype(np.float32)
@@ -141,8 +141,8 @@ def eager_example(network: torch.nn.Module, request: Request) -> tuple[np.ndarra
         forward = getattr(network, "frame_logits", None)
         if forward is None:
             raise ExportError(
-                f"to stream {request.spec.name}, give it a method frame_logits(clip) that returns (N, T, classes), "
-                "the logits of each frame, whose mean over T forward returns"
+                f"to stream {request.spec.name}, give it a method frame_logits(clip) that returns "
+                "(N, T, classes), the logits of each frame, whose mean over T forward returns"
             )
     with evaluating(network), torch.no_grad():
         try:
@@ -207,7 +207,9 @@ def _write_labels(request: Request, classes: int, folder: Path) -> str | None:
         return None
     labels = read_labels(name)
     if len(labels) != classes:
-        raise EdgevidError(f"label set '{name}' has {len(labels)} labels, the network {classes} classes: choose another")
+        raise EdgevidError(
+            f"label set '{name}' has {len(labels)} labels, the network {classes} classes: choose another"
+        )
     (folder / LABELS).write_text("\n".join(labels) + "\n", "utf-8")
     return Path(name).stem if Path(name).is_file() else name
 

@@ -111,15 +111,19 @@ def _import_network(reference: str) -> nn.Module:
         make = getattr(importlib.import_module(module_name), function_name)
     except ImportError as error:
         raise EdgevidError(
-            f"cannot import '{module_name}' of '{reference}' ({error}): run in the folder that holds it, or install it"
+            f"cannot import '{module_name}' of '{reference}' ({error}): "
+            "run in the folder that holds it, or install it"
         ) from error
     except AttributeError:
-        raise EdgevidError(f"module '{module_name}' has no '{function_name}': check the name after the colon") from None
+        raise EdgevidError(
+            f"module '{module_name}' has no '{function_name}': check the name after the colon"
+        ) from None
     try:
         network = make()
     except Exception as error:  # the user's code may raise anything; what it says is what helps
         raise EdgevidError(
-            f"'{reference}()' raised {type(error).__name__}: {error}. It must return a torch.nn.Module without arguments"
+            f"'{reference}()' raised {type(error).__name__}: {error}. "
+            "Without arguments, it must return a torch.nn.Module"
         ) from error
     if not isinstance(network, nn.Module):
         raise EdgevidError(f"'{reference}()' returned a {type(network).__name__}, not a torch.nn.Module")
@@ -132,7 +136,7 @@ def _looks_ahead(spec: ModelSpec) -> str:
         if spec.online
         else f"streamable networks are {', '.join(entry.name for entry in MODELS.values() if entry.causal)}"
     )
-    return f"{spec.name} looks into the future (each frame reads the next one), so it cannot be streamed; {instead}"
+    return f"{spec.name} looks into the future (it reads the next frame), so it cannot be streamed; {instead}"
 
 
 def _either(names: tuple[str, ...]) -> str:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def open(path: str | os.PathLike, threads: int | None = None) -> Session:
     """Open a bundle for running on ``threads`` threads (None: the cores that this process may use).
 
-    Every file is compared with its hash first. Raises ``BundleError`` for a bundle that is missing, incomplete,
-    changed or newer, ``BackendError`` if its backend cannot run here.
+    Every file is compared with its hash first. Raises ``BundleError`` for a bundle that is missing,
+    incomplete, changed or newer, ``BackendError`` if its backend cannot run here.
     """
     if threads is not None and threads < 1:
         raise EdgevidError(f"threads must be at least 1, not {threads}: leave it out to use every core")
@@ -33,8 +33,8 @@ def open(path: str | os.PathLike, threads: int | None = None) -> Session:
 class Session:
     """A network that is ready to run.
 
-    ``manifest`` says what it takes and gives; ``backend`` names what runs it here, which is not the manifest's
-    backend where that can only run on the device; ``threads`` is the number in effect.
+    ``manifest`` says what it takes and gives; ``backend`` names what runs it here, which is not the
+    manifest's backend where that can only run on the device; ``threads`` is the number in effect.
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None, artefact: Artefact | None = None) -> None:
@@ -43,8 +43,8 @@ class Session:
         self.bundle, self.manifest, self.path = bundle, manifest, bundle.path
         self.backend = artefact.opened_by
         self.labels = _labels(bundle)
-        target = TARGETS[manifest.target] if manifest.target in TARGETS else None
-        providers = target.device.get("execution_providers", ()) if target else ()
+        known = manifest.target in TARGETS
+        providers = TARGETS[manifest.target].device.get("execution_providers", ()) if known else ()
         self._runner = BACKENDS[self.backend].open_model(self.path / artefact.file, threads, providers)
         self.threads = self._runner.threads
 
@@ -66,9 +66,9 @@ class Session:
         return Stream(self)
 
     def prepare(self, array: np.ndarray | None = None) -> Callable[[], None]:
-        """A function of no arguments that does one inference: a clip, or a frame of a stream whose states move on.
+        """A function of no arguments that does one inference, on a clip or on a frame of a stream.
 
-        ``array`` is the clip or frame; without it a seeded random one is made.
+        ``array`` is the clip or frame; without it a seeded random one is made. A stream's states move on.
         """
         import numpy as np
 
@@ -91,7 +91,9 @@ class Session:
         array = np.asarray(array, dtype=np.float32)
         if array.ndim != len(shape) or array.shape[1:] != tuple(shape[1:]) or len(array) == 0:
             wanted = ", ".join(["N", *map(str, shape[1:])])
-            raise EdgevidError(f"this bundle takes ({wanted}), not {array.shape}: see 'edgevid inspect {self.path}'")
+            raise EdgevidError(
+                f"this bundle takes ({wanted}), not {array.shape}: see 'edgevid inspect {self.path}'"
+            )
         return array
 
 
@@ -100,8 +102,10 @@ class Stream:
 
     def __init__(self, session: Session) -> None:
         if not session.manifest.streaming:
-            online = f"export the causal network with --stream ('edgevid export {session.manifest.model} --stream' "
-            raise BundleError(f"bundle '{session.path}' takes whole clips: {online}tells which)")
+            raise BundleError(
+                f"bundle '{session.path}' takes whole clips: use session.run(clip), or export a causal "
+                "network with --stream ('edgevid list models' shows which)"
+            )
         self._session, self._stepper = session, session._stepper()
 
     def push(self, frame: np.ndarray) -> dict[str, np.ndarray]:
@@ -109,7 +113,9 @@ class Stream:
         shape = self._session.manifest.inputs[0].shape
         frame = self._session._checked(frame, shape)
         if len(frame) != shape[0]:
-            raise EdgevidError(f"a stream takes {shape[0]} frame at a time, not {len(frame)}: open a stream for each video")
+            raise EdgevidError(
+                f"a stream takes {shape[0]} frame at a time, not {len(frame)}: open one for each video"
+            )
         return self._stepper.push(frame)
 
     def reset(self) -> None:

@@ -28,7 +28,7 @@ INPUT, OUTPUT = "clip", "logits"
 
 
 def trace(model: torch.nn.Module, clip: torch.Tensor) -> ir.Model:
-    """The graph of ``model(clip)`` with static shapes; inputs ``clip``, outputs ``logits`` (then ``output_1`` ...).
+    """The graph of ``model(clip)`` with static shapes; its input is ``clip``, its output ``logits``.
 
     ``model`` must be in evaluation mode. Raises ``ExportError`` with torch's first sentence if the module
     cannot be traced.
@@ -59,7 +59,7 @@ def trace(model: torch.nn.Module, clip: torch.Tensor) -> ir.Model:
 
 
 def _name_temporal_ops(graph: ir.Model) -> None:
-    """Call each temporal op by the module that it stands in, as a user knows it: ``backbone.layer1.0.shift``."""
+    """Call each temporal op by the module that it stands in: ``backbone.layer1.0.shift``."""
     counts: dict[str, int] = {}
     for node in graph.graph:
         if node.domain == ops.DOMAIN:

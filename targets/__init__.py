@@ -24,4 +24,4 @@ def _read(folder: Path) -> Registry[Target]:
 
 
 TARGETS = _read(Path(__file__).parent)
-"""In the order of the files' ``order``; ``same_as`` is followed: ``jetson`` has the keys of the board it means."""
+"""In the order of the files' ``order``; ``same_as`` is followed: ``jetson`` has the keys of its board."""

@@ -24,7 +24,9 @@ def available() -> Availability:
         import onnxruntime
     except ImportError as error:
         return Availability(False, "", str(error), "pip install onnxruntime")
-    providers = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
+    providers = ", ".join(
+        name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()
+    )
     return Availability(True, f"ONNX Runtime {onnxruntime.__version__} ({providers})")
 
 
@@ -36,13 +38,19 @@ def compile(graph, job, folder: Path):
 
     # Weights in a file of their own are mapped, not parsed: opening needs half the memory.
     ir.save(graph, folder / MODEL, external_data=WEIGHTS, size_threshold_bytes=INLINE_BYTES)
-    artefacts = [Artefact(MODEL, "fp32", "ONNX Runtime, OpenVINO: any runtime that reads ONNX", opened_by=NAME)]
+    artefacts = [
+        Artefact(MODEL, "fp32", "ONNX Runtime, OpenVINO: any runtime that reads ONNX", opened_by=NAME)
+    ]
     not_run = []
     if "ort" in job.target.device.get("formats", ()):
         _save_ort_format(folder / MODEL, folder / ORT_MODEL)
-        artefacts.append(Artefact(ORT_MODEL, "fp32", "ONNX Runtime, reduced builds for phones too", opened_by=NAME))
+        artefacts.append(
+            Artefact(ORT_MODEL, "fp32", "ONNX Runtime, reduced builds for phones too", opened_by=NAME)
+        )
     if job.target.architecture != "any":
-        not_run.append(f"the bundle was checked in ONNX Runtime here, not on a device of target {job.target.name}")
+        not_run.append(
+            f"the bundle was checked in ONNX Runtime here, not on a device of target {job.target.name}"
+        )
     counts: dict[str, int] = {}
     for node in graph.graph:
         if node.domain == "edgevid":
@@ -59,7 +67,9 @@ def _save_ort_format(source: Path, destination: Path) -> None:
     options.optimized_model_filepath = str(destination)
     options.add_session_config_entry("session.save_model_format", "ORT")
     # The blocked layout is made for the processor at hand; a file for a phone must not hold it.
-    onnxruntime.InferenceSession(source, options, ["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"])
+    onnxruntime.InferenceSession(
+        source, options, ["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
+    )
 
 
 def open_model(path: Path, threads: int | None, providers: Sequence[str] = ()) -> OnnxRuntimeRunner:

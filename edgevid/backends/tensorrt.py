@@ -1,4 +1,4 @@
-"""TensorRT: plugin-free ONNX in fp16 and fp32, and scripts that build, check and time the engine on the device.
+"""TensorRT: plugin-free ONNX in fp16 and fp32, and scripts that build and check the engine on the device.
 
 No engine is built here; the ONNX files are checked in ONNX Runtime by whoever makes the bundle.
 """
@@ -35,7 +35,7 @@ def available() -> Availability:
 
 
 def compile(graph, job, folder: Path):
-    """``model_fp32.onnx`` and ``model_fp16.onnx`` without plugins, the scripts, and a README for the board."""
+    """``model_fp32.onnx`` and ``model_fp16.onnx`` without plugins, scripts, and a README for the board."""
     import onnx_ir as ir
 
     from edgevid.backends import Compiled
@@ -49,7 +49,9 @@ def compile(graph, job, folder: Path):
     half = run_passes(graph, (to_fp16,))
     ir.save(graph, folder / "model_fp16.onnx")
     artefacts = tuple(
-        Artefact(f"model_{precision}.onnx", precision, f"TensorRT 8 and 10, {precision}", opened_by=CHECKED_WITH)
+        Artefact(
+            f"model_{precision}.onnx", precision, f"TensorRT 8 and 10, {precision}", opened_by=CHECKED_WITH
+        )
         for precision in ("fp32", "fp16")
     )
     version = job.target.device["tensorrt"]
@@ -82,7 +84,12 @@ def _write_scripts(job, folder: Path, not_run: str) -> None:
         (folder / name).write_text((TEMPLATES / name).read_text("utf-8"))
         (folder / name).chmod(0o755)
     inputs = ",".join(f"{name}:check/{name}.bin" for name in job.example)
-    variables = {"MODEL": job.model, "PRECISION": job.precision, "INPUTS": inputs, "INSTALL": device["install"]}
+    variables = {
+        "MODEL": job.model,
+        "PRECISION": job.precision,
+        "INPUTS": inputs,
+        "INSTALL": device["install"],
+    }
     lines = "".join(f"{key}={shlex.quote(value)}\n" for key, value in variables.items())
     (folder / "bundle.env").write_text(lines)
     readme = Template((TEMPLATES / "README.tensorrt.md").read_text("utf-8")).substitute(
@@ -96,7 +103,9 @@ def _write_scripts(job, folder: Path, not_run: str) -> None:
         power_mode=_power_mode(device.get("power_mode")),
         tolerance_fp16=f"{TOLERANCE['fp16']:g}",
         tolerance_fp32=f"{TOLERANCE['fp32']:g}",
-        inputs="; ".join(f"`{name}` {'x'.join(map(str, array.shape))} float32" for name, array in job.example.items()),
+        inputs="; ".join(
+            f"`{name}` {'x'.join(map(str, array.shape))} float32" for name, array in job.example.items()
+        ),
         states=_states(job.states),
         not_run=not_run,
     )
@@ -111,6 +120,6 @@ def _states(states) -> str:
     if not states:
         return ""
     return (
-        f"The network is streamed: feed each of its {len(states)} outputs `next_state_*` back as `state_*` with the "
-        "next frame, zeros at first. `run.sh` checks and times the first frame."
+        f"The network is streamed: feed each of its {len(states)} outputs `next_state_*` back as `state_*` "
+        "with the next frame, zeros at first. `run.sh` checks and times the first frame."
     )

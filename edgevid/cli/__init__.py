@@ -30,7 +30,9 @@ class Commands(click.Group):
         return importlib.import_module(f"edgevid.cli.{name}").command
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="edgevid")
 def cli() -> None:
     """Take a video-understanding network to an edge device, prove it equal to PyTorch, and measure it."""

@@ -11,14 +11,20 @@ import click
 
 @click.command("export")
 @click.argument("model")
-@click.option("--target", default="cpu", show_default=True, help="Device to export for (edgevid list targets).")
+@click.option(
+    "--target", default="cpu", show_default=True, help="Device to export for (edgevid list targets)."
+)
 @click.option("--backend", help="Backend, if not the target's first (edgevid list backends).")
 @click.option("--weights", metavar="FILE", help="Checkpoint to load; random weights without it.")
 @click.option("--classes", type=int, help="Number of classes; taken from the weights if not given.")
 @click.option("--frames", type=int, help="Frames of a clip, T.")
 @click.option("--size", type=int, help="Height and width of the network's input in pixels.")
-@click.option("--stream", is_flag=True, help="Make a network that takes one frame at a time and keeps its state.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Precision, if not the target's first.")
+@click.option(
+    "--stream", is_flag=True, help="Make a network that takes one frame at a time and keeps its state."
+)
+@click.option(
+    "--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Precision, if not the target's first."
+)
 @click.option("--labels", metavar="NAME|FILE", help="Label set, or a text file with one label a line.")
 @click.option("-o", "--output", metavar="DIR", help="The bundle's folder. [default: MODEL.TARGET.BACKEND]")
 @click.option("--force", is_flag=True, help="Replace a bundle that exists, as a whole.")

@@ -9,7 +9,9 @@ import click
 
 @click.command("inspect")
 @click.argument("bundle")
-@click.option("--verify", is_flag=True, help="Check every hash, run every model file, compare with PyTorch's answer.")
+@click.option(
+    "--verify", is_flag=True, help="Check every hash, run every model file, compare with PyTorch's answer."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def command(bundle: str, verify: bool, as_json: bool) -> int:
     """Show what BUNDLE is, and with --verify whether it is intact and equal to PyTorch on this machine.
@@ -25,7 +27,11 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
     ok = all(check["parity"]["ok"] for check in checks)
     if as_json:
         content = json.loads((opened.path / "manifest.json").read_text("utf-8"))
-        click.echo(json.dumps({"bundle": str(opened.path), "manifest": content, "verified": checks if verify else None}))
+        click.echo(
+            json.dumps(
+                {"bundle": str(opened.path), "manifest": content, "verified": checks if verify else None}
+            )
+        )
         return 0 if ok else 1
     _show(manifest)
     if verify:
@@ -55,7 +61,9 @@ def _show(manifest) -> None:
     from tabulate import tabulate
 
     def tensor(spec) -> str:
-        return f"{spec.name} {'x'.join(map(str, spec.shape))} {spec.dtype}" + (f" ({spec.layout})" if spec.layout else "")
+        return f"{spec.name} {'x'.join(map(str, spec.shape))} {spec.dtype}" + (
+            f" ({spec.layout})" if spec.layout else ""
+        )
 
     weights, prep = manifest.weights, manifest.preprocessing
     rows = [
@@ -66,18 +74,30 @@ def _show(manifest) -> None:
         ("outputs", "; ".join(map(tensor, manifest.outputs))),
         ("states", f"{len(manifest.states)}, zero at first" if manifest.states else "none"),
         ("labels", manifest.labels or "none"),
-        ("preprocessing", f"short side {prep.short_side}, crop {prep.crop}, {prep.color}, mean {prep.mean}, std {prep.std}"),
-        ("weights", f"{weights.source}; {weights.parameters:,} parameters, {weights.size_bytes / 2**20:.1f} MiB"),
+        (
+            "preprocessing",
+            f"short side {prep.short_side}, crop {prep.crop}, {prep.color}, mean {prep.mean}, std {prep.std}",
+        ),
+        (
+            "weights",
+            f"{weights.source}; {weights.parameters:,} parameters, {weights.size_bytes / 2**20:.1f} MiB",
+        ),
         ("multiply-adds", f"{manifest.macs / 1e9:.3f} G for one {'frame' if manifest.streaming else 'clip'}"),
         ("temporal ops", ", ".join(manifest.kernels) or "none"),
-        ("equal to PyTorch", f"{manifest.parity.max_rel:.1e} relative, tolerance {manifest.parity.tolerance:g}"),
+        (
+            "equal to PyTorch",
+            f"{manifest.parity.max_rel:.1e} relative, tolerance {manifest.parity.tolerance:g}",
+        ),
         ("made", f"{manifest.created} by edgevid {manifest.tools.get('edgevid', '?')}"),
     ]
     click.echo(tabulate(rows, tablefmt="plain"))
     if manifest.states:
         states = [(s.input, s.output, "x".join(map(str, s.shape)), s.dtype, s.op) for s in manifest.states]
         click.echo("\n" + tabulate(states, headers=["state", "comes back as", "shape", "type", "belongs to"]))
-    files = [(a.file, a.precision, a.purpose, f"{a.parity.max_rel:.1e}" if a.parity else "-") for a in manifest.artefacts]
+    files = [
+        (a.file, a.precision, a.purpose, f"{a.parity.max_rel:.1e}" if a.parity else "-")
+        for a in manifest.artefacts
+    ]
     click.echo("\n" + tabulate(files, headers=["model file", "precision", "for", "distance"]))
     passes = [(p.name, p.matched, "; ".join(p.refused) or "-") for p in manifest.passes]
     click.echo("\n" + tabulate(passes, headers=["pass", "matched", "left alone because"]))

@@ -115,10 +115,11 @@ def _clip(session: Session, path: str, sampling: str | None, top: int) -> dict[s
 
 def _stream_file(session: Session, path: str, fps: float | None, top: int, quiet: bool) -> dict[str, Any]:
     from edgevid.video.decode import probe, read_frames
+    from edgevid.video.recognise import decoder_threads
     from edgevid.video.sampling import frames_at_rate
 
     info = probe(path)
-    frames = read_frames(path)
+    frames = read_frames(path, threads=decoder_threads(session))
     total = info.frames
     if fps is not None:
         frames = frames_at_rate(frames, fps)

@@ -25,7 +25,12 @@ class Builder:
         return self.constant(np.array(values, dtype=np.int64))
 
     def node(
-        self, op_type: str, inputs: Sequence[ir.Value], shape: Sequence[int], type_: ir.TypeProtocol, **attributes
+        self,
+        op_type: str,
+        inputs: Sequence[ir.Value],
+        shape: Sequence[int],
+        type_: ir.TypeProtocol,
+        **attributes,
     ) -> ir.Value:
         """The result of a standard operator whose result has ``shape`` and ``type_``."""
         name = self._name()

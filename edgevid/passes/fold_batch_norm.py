@@ -12,7 +12,6 @@ from onnxscript.rewriter.rules.common import (
 
 from edgevid.specs import PassReport
 
-
 RULES = RewriteRuleSet(
     [fuse_batchnorm_into_conv_rule, fuse_batchnorm_into_conv_transpose_rule, fuse_batchnorm_into_gemm_rule]
 )

@@ -1,4 +1,4 @@
-"""Mean over axes of length 1 -> Reshape; Reshape(Reshape(x)) -> Reshape(x); Reshape(x) to its own shape -> x."""
+"""Mean over axes of length 1 -> Reshape; Reshape(Reshape(x)) -> Reshape(x); Reshape to its shape -> x."""
 
 from __future__ import annotations
 
@@ -21,14 +21,20 @@ def remove_no_ops(graph: ir.Model) -> PassReport:
 
 def _is_mean_of_one(node: ir.Node) -> bool:
     source, result = node.inputs[0] if node.inputs else None, node.outputs[0]
-    return node.op_type == "ReduceMean" and _elements(source) is not None and _elements(source) == _elements(result)
+    return (
+        node.op_type == "ReduceMean"
+        and _elements(source) is not None
+        and _elements(source) == _elements(result)
+    )
 
 
 def _simplify(graph: ir.Graph, node: ir.Node) -> bool:
     """Read from the first of a chain of reshapes; skip the node if its shape is then unchanged."""
     source, result = node.inputs[0], node.outputs[0]
     first = source
-    while (producer := first.producer()) is not None and producer.op_type == "Reshape" and producer.domain == "":
+    while (
+        (producer := first.producer()) is not None and producer.op_type == "Reshape" and producer.domain == ""
+    ):
         first = producer.inputs[0]
     if _static(result) is None or _static(first) is None:
         return False
@@ -38,7 +44,9 @@ def _simplify(graph: ir.Graph, node: ir.Node) -> bool:
     if first is source and node.op_type == "Reshape":
         return False
     shape = ir.tensor(np.array(_static(result), dtype=np.int64), name=f"{result.name}_shape")
-    constant = ir.Value(name=shape.name, shape=shape.shape, type=ir.TensorType(shape.dtype), const_value=shape)
+    constant = ir.Value(
+        name=shape.name, shape=shape.shape, type=ir.TensorType(shape.dtype), const_value=shape
+    )
     graph.register_initializer(constant)
     reshape = ir.node("Reshape", [first, constant], name=f"{node.name}_reshape", outputs=None)
     reshape.outputs[0].name, reshape.outputs[0].shape = f"{result.name}_reshaped", result.shape

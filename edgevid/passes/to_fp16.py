@@ -48,7 +48,9 @@ def to_fp16(graph: ir.Model) -> PassReport:
 def _as_half(name: str, array: np.ndarray) -> np.ndarray:
     largest = float(np.finfo(np.float16).max)
     if array.size and float(np.abs(array).max()) > largest:
-        raise ExportError(f"the weights '{name}' exceed {largest:g}, the largest fp16 number: use --precision fp32")
+        raise ExportError(
+            f"the weights '{name}' exceed {largest:g}, the largest fp16 number: use --precision fp32"
+        )
     return array.astype(np.float16)
 
 

@@ -60,7 +60,9 @@ def _check(node: ir.Node) -> None:
     unknown = set(node.attributes) - set(schema.attributes)
     if unknown or len(node.inputs) > schema.max_input:
         what = f"attribute {min(unknown)}" if unknown else "number of inputs"
-        raise ExportError(f"TensorRT 8 does not know the {what} of {node.op_type} ({node.name}): use --target cpu")
+        raise ExportError(
+            f"TensorRT 8 does not know the {what} of {node.op_type} ({node.name}): use --target cpu"
+        )
 
 
 def _schema(node: ir.Node) -> onnx.defs.OpSchema:
@@ -68,5 +70,5 @@ def _schema(node: ir.Node) -> onnx.defs.OpSchema:
         return onnx.defs.get_schema(node.op_type, OPSET, node.domain)
     except onnx.defs.SchemaError:
         raise ExportError(
-            f"{node.op_type} ({node.name}) is not in ONNX opset {OPSET}, which TensorRT 8 takes: use --target cpu"
+            f"TensorRT 8 takes ONNX opset {OPSET}, which lacks {node.op_type} ({node.name}): use --target cpu"
         ) from None

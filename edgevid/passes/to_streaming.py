@@ -28,7 +28,9 @@ def states_of(graph: ir.Model) -> tuple[StateSpec, ...]:
             continue
         index = len(states)
         states.append(
-            StateSpec(f"state_{index}", f"next_state_{index}", step.state_shape, _dtype(node), op=node.name or "")
+            StateSpec(
+                f"state_{index}", f"next_state_{index}", step.state_shape, _dtype(node), op=node.name or ""
+            )
         )
     if obstacles:
         raise ExportError(

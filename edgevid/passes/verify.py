@@ -75,7 +75,9 @@ def _check_finite(name: str, value: ir.Value) -> None:
         # The sum is finite exactly if all are, but for an overflow, which float64 rules out.
         total = float(np.sum(value.const_value.numpy(), dtype=np.float64))
         if not math.isfinite(total):
-            raise ExportError(f"the weights '{name}' are not all finite numbers: train or save the model again")
+            raise ExportError(
+                f"the weights '{name}' are not all finite numbers: train or save the model again"
+            )
 
 
 def _malformed(what: str) -> ExportError:

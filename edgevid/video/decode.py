@@ -68,10 +68,11 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         return describe(container, stream, first, str(path))
 
 
-def read_frames(path: str | os.PathLike[str]) -> Iterator[Frame]:
+def read_frames(path: str | os.PathLike[str], threads: int = 0) -> Iterator[Frame]:
     """Yield every frame of a file in the order of presentation; only one is in memory at a time.
 
-    A damaged or cut file yields the frames that can be decoded, then logs one warning.
+    A damaged or cut file yields the frames that can be decoded, then logs one warning. ``threads`` decode;
+    0 takes every core.
 
     Raises
     ------
@@ -79,6 +80,7 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[Frame]:
         As :func:`probe`, at the first frame.
     """
     with open_video(path) as (container, stream):
+        stream.codec_context.thread_count = threads
         for frame, time_s in decoded_frames(container, stream, str(path)):
             yield Frame(to_rgb(frame), time_s)
 

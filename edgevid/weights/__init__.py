@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from edgevid.errors import WeightsError
 from edgevid.weights.names import canonical_names
 from edgevid.weights.read import read_state_dict
+from edgevid.zoo.shift import TemporalShift
 
 __all__ = ["checkpoint_classes", "load_weights"]
 
@@ -29,9 +30,11 @@ def load_weights(model: nn.Module, path_or_state_dict: str | os.PathLike | Mappi
     then unchanged.
     """
     wanted = model.state_dict()
-    given = canonical_names(read_state_dict(path_or_state_dict), wanted)
+    state = read_state_dict(path_or_state_dict)
+    names = canonical_names(state, wanted, _shifts(model))
+    given = {name: state[theirs] for name, theirs in names.items()}
     _check_classes(given, wanted)
-    problems = _problems(given, wanted)
+    problems = _problems(given, wanted, names)
     if problems:
         more = f" and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise WeightsError(
@@ -42,10 +45,20 @@ def load_weights(model: nn.Module, path_or_state_dict: str | os.PathLike | Mappi
     return model
 
 
-def checkpoint_classes(path_or_state_dict: str | os.PathLike | Mapping[str, Any]) -> int | None:
+def checkpoint_classes(state: Mapping[str, Tensor]) -> int | None:
     """The number of classes of a checkpoint's classifier, or None if it is not one of those we know."""
-    weight = canonical_names(read_state_dict(path_or_state_dict), {CLASSIFIER: None}).get(CLASSIFIER)
-    return None if weight is None else int(weight.shape[0])
+    name = canonical_names(state, (CLASSIFIER,)).get(CLASSIFIER)
+    return None if name is None else int(state[name].shape[0])
+
+
+def _shifts(model: nn.Module) -> Callable[[str], bool]:
+    """Tells of a layer such as ``backbone.layer1.0.conv1`` whether its block shifts what it reads."""
+    blocks = {
+        name.removesuffix("shift")
+        for name, module in model.named_modules()
+        if isinstance(module, TemporalShift)
+    }
+    return lambda layer: any(layer.startswith(block) for block in blocks)
 
 
 def _check_classes(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
@@ -59,12 +72,15 @@ def _check_classes(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) ->
         )
 
 
-def _problems(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
-    missing = [f"{name} is missing" for name in wanted if name not in given and not name.endswith(REBUILT)]
-    unknown = [f"{name} is unknown" for name in given if name not in wanted]
+def _problems(
+    given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], names: Mapping[str, str]
+) -> list[str]:
+    """What does not fit, in words, by the names that stand in the checkpoint where it has them."""
     shapes = [
-        f"{name} is {tuple(given[name].shape)}, not {tuple(tensor.shape)}"
+        f"{names[name]} is {tuple(given[name].shape)}, not {tuple(tensor.shape)}"
         for name, tensor in wanted.items()
         if name in given and given[name].shape != tensor.shape
     ]
-    return shapes + missing + unknown
+    missing = [f"{name} is missing" for name in wanted if name not in given and not name.endswith(REBUILT)]
+    unknown = [f"{names[name]} is unknown" for name in given if name not in wanted]
+    return shapes + unknown + missing

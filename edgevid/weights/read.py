@@ -27,7 +27,9 @@ def read_state_dict(source: str | os.PathLike | Mapping[str, Any]) -> dict[str, 
             content = content[key]
             break
     if not isinstance(content, Mapping):
-        raise WeightsError(f"{what} holds a {type(content).__name__}, not a state dict: save model.state_dict()")
+        raise WeightsError(
+            f"{what} holds a {type(content).__name__}, not a state dict: save model.state_dict()"
+        )
     tensors = {name: value for name, value in content.items() if isinstance(value, torch.Tensor)}
     if not tensors:
         raise WeightsError(f"{what} holds no tensors: save model.state_dict()")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -19,6 +20,7 @@ from edgevid.errors import BundleError
 from edgevid.specs import Manifest, Parity, Preprocessing, TensorSpec, Weights
 from edgevid.video import camera
 from edgevid.video.decode import Frame, VideoInfo
+from edgevid.video.recognise import decoder_threads
 
 LABELS = ["dark", "bright", "never"]
 CLIP, IMAGE = (1, 4, 3, 28, 28), ("N", 3, 28, 28)
@@ -29,6 +31,7 @@ class FakeSession:
 
     def __init__(self, streaming: bool = False, shape=CLIP, labels: list[str] | None = LABELS) -> None:
         self.labels = labels
+        self.threads = 1
         self.shown: list[np.ndarray] = []
         self.manifest = Manifest(
             model="fake",
@@ -287,6 +290,14 @@ def test_outputs_that_are_not_classes_are_refused(run, video, monkeypatch):
     status, _, err = run(FakeSession(), "--video", video)
     assert status == 2
     assert "output 'boxes' has shape (1, 100, 4), not (N, classes)" in err
+
+
+@pytest.mark.parametrize("cores,network,decoder", [(2, 2, 1), (6, 2, 4), (1, 1, 1), (4, 8, 1)])
+def test_the_decoder_takes_the_cores_that_the_network_leaves(monkeypatch, cores, network, decoder):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    session = FakeSession()
+    session.threads = network
+    assert decoder_threads(session) == decoder
 
 
 def test_help_needs_none_of_the_heavy_packages():

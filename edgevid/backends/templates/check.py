@@ -1,4 +1,4 @@
-"""Compare outputs.json, which trtexec wrote, with what PyTorch computed. Standard library only, Python 3.6+."""
+"""Compare outputs.json, which trtexec wrote, with PyTorch's answer. Standard library only, Python 3.6 on."""
 
 import json
 import sys
@@ -13,9 +13,9 @@ tolerance = expected["tolerance"][precision]
 worst = 0.0
 for name, values in expected["outputs"].items():
     if name not in outputs or len(outputs[name]) != len(values):
-        sys.exit("check.py: the engine has no output '%s' of %d values: build it again" % (name, len(values)))
+        sys.exit(f"check.py: the engine has no output '{name}' of {len(values)} values: build it again")
     error = max(abs(a - b) for a, b in zip(outputs[name], values))
     worst = max(worst, error / max(abs(b) for b in values))
 verdict = "equal" if worst <= tolerance else "NOT EQUAL"
-print("%s to PyTorch: max|a-b| / max|b| = %.2e, tolerance %.0e (%s)" % (verdict, worst, tolerance, precision))
+print(f"{verdict} to PyTorch: max|a-b| / max|b| = {worst:.2e}, tolerance {tolerance:g} ({precision})")
 sys.exit(0 if worst <= tolerance else 1)
