@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+import edgevid
 from edgevid.benchmarks.commands import ask
 from edgevid.benchmarks.cpu import board, describe_cpu
 from edgevid.benchmarks.memory import MIB
 from edgevid.benchmarks.thermal import WHY_NONE, temperatures_c
-
-import edgevid
 
 SYSFS = Path("/sys")
 PROC = Path("/proc")

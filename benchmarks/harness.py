@@ -18,7 +18,6 @@ from typing import IO, Any
 
 from edgevid.benchmarks.protocol import Progress, Request, error_from
 from edgevid.benchmarks.scenarios import scenario_named
-
 from edgevid.errors import BenchmarkError
 
 WORKER = (sys.executable, "-m", "edgevid.benchmarks.worker")

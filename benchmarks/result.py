@@ -10,9 +10,8 @@ from edgevid.benchmarks.protocol import Request
 from edgevid.benchmarks.scenarios import Timing
 from edgevid.benchmarks.statistics import stability_warnings, summary
 from edgevid.benchmarks.warmup import WarmUp
-from edgevid.targets import TARGETS
-
 from edgevid.specs import Manifest
+from edgevid.targets import TARGETS
 
 SCHEMA = 1
 OVERHEAD_LIMIT_US = 20.0

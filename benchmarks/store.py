@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from edgevid.benchmarks.result import document
-
 from edgevid.errors import BenchmarkError
 
 

@@ -23,7 +23,6 @@ from edgevid.benchmarks.protocol import Progress, Request, error_event
 from edgevid.benchmarks.result import Measured, result_of
 from edgevid.benchmarks.scenarios import REPORT_INTERVAL_NS, overhead_us, scenario_named
 from edgevid.benchmarks.warmup import LIMIT_S, warm_up
-
 from edgevid.errors import EdgevidError
 
 RECENT = 101

@@ -40,6 +40,9 @@ class Registry(Generic[T]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def values(self) -> list[T]:
         return list(self._entries.values())
 

@@ -60,11 +60,11 @@ def make_request(
     chosen = BACKENDS[backend or device.backend]
     if chosen.name not in device.backends:
         raise EdgevidError(f"target {target} takes {_either(device.backends)}, not {chosen.name}")
-    precision = precision or device.precisions[0]
-    if precision not in device.precisions:
-        raise EdgevidError(f"target {target} takes {_either(device.precisions)} so far, not {precision}")
-    if chosen.name == "onnxruntime":
-        precision = "fp32" if precision == device.precisions[0] else precision
+    precisions = tuple(name for name in device.precisions if name in chosen.precisions)
+    if precision is not None and precision not in precisions:
+        raise EdgevidError(
+            f"target {target} with {chosen.name} takes {_either(precisions)} so far, not {precision}"
+        )
     if stream and not spec.causal and network is None:
         raise ExportError(_looks_ahead(spec))
     if classes is not None and network is not None:
@@ -77,7 +77,7 @@ def make_request(
         network=network,
         target=device,
         backend=chosen,
-        precision=precision,
+        precision=precision or precisions[0],
         streaming=stream,
         frames=frames or getattr(network, "frames", None) or spec.frames,
         size=size,

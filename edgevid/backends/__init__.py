@@ -71,11 +71,12 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class Backend:
-    """An entry of the table; its module is imported when it is used."""
+    """An entry of the table; its module is imported when it is used. ``precisions`` are what it can write."""
 
     name: str
     title: str
     module: str
+    precisions: tuple[str, ...]
 
     def available(self) -> Availability:
         """Whether it can run a model on this machine."""
@@ -92,9 +93,9 @@ class Backend:
 BACKENDS: Registry[Backend] = Registry("backend", "backends")
 
 
-def _register(name: str, title: str) -> None:
-    BACKENDS.register(name, Backend(name, title, f"edgevid.backends.{name}"))
+def _register(name: str, title: str, precisions: tuple[str, ...]) -> None:
+    BACKENDS.register(name, Backend(name, title, f"edgevid.backends.{name}", precisions))
 
 
-_register("onnxruntime", "ONNX Runtime on the CPU, or by its CUDA provider")
-_register("tensorrt", "TensorRT: ONNX and scripts that build the engine on the device")
+_register("onnxruntime", "ONNX Runtime on the CPU, or by its CUDA provider", ("fp32",))
+_register("tensorrt", "TensorRT: ONNX and scripts that build the engine on the device", ("fp16", "fp32"))

@@ -93,10 +93,13 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[Container, Stream
         raise VideoError(f"'{name}' is a folder: name one video file")
     if not os.path.exists(name):
         raise VideoError(f"no video at '{name}': check the path")
+    if not os.path.isfile(name):
+        raise VideoError(f"'{name}' is not a regular file: save the video to one, it is read more than once")
     if os.path.getsize(name) == 0:
         raise VideoError(f"'{name}' is empty: copy or record it again")
     try:
-        container = av.open(name)
+        # An absolute path, because FFmpeg takes what comes before a colon for a protocol.
+        container = av.open(os.path.abspath(name))
     except PermissionError:
         raise VideoError(f"'{name}' may not be read: change its permissions") from None
     except (av.error.FFmpegError, OSError) as error:
