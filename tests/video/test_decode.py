@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import av
 import numpy as np
@@ -82,6 +83,13 @@ def test_odd_sizes_are_kept(write_video):
 def test_common_containers_and_codecs_are_read(write_video, which, name, codec):
     path = write_video(name=name, codec=codec, frames=10)
     assert [which(f.image) for f in read_frames(path)] == list(range(10))
+
+
+@pytest.mark.parametrize("name", ["a: b.mp4", "ünï cødé.mp4", "100%.mp4", "-.mp4"])
+def test_unusual_file_names_are_read(write_video, monkeypatch, name):
+    path = write_video().rename(write_video().parent / name)
+    monkeypatch.chdir(path.parent)
+    assert probe(name).frames == 24
 
 
 def test_one_frame_is_a_video(write_video):
@@ -166,11 +174,14 @@ def test_what_is_not_a_video_is_refused_in_one_line(tmp_path):
     garbage.write_bytes(bytes(range(256)) * 40)
     empty = tmp_path / "empty.mp4"
     empty.touch()
+    pipe = tmp_path / "pipe.mp4"
+    os.mkfifo(pipe)
     text = tmp_path / "notes.txt"
     text.write_text("not a video\n" * 100)
     for path, what in {
         garbage: "cannot be read as a video",
         empty: "is empty",
+        pipe: "is not a regular file",
         text: "no pictures",
         tmp_path: "is a folder",
         tmp_path / "missing.mp4": "no video at",
