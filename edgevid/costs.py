@@ -16,11 +16,11 @@ def count_macs(graph: ir.Model) -> int:
 
 def count_parameters(graph: ir.Model) -> int:
     """Floating-point values stored in the graph."""
-    return sum(prod(v.shape.numpy()) for v in _weights(graph))
+    return sum(int(prod(v.shape.numpy())) for v in _weights(graph))
 
 
 def weight_bytes(graph: ir.Model) -> int:
-    return sum(prod(v.shape.numpy()) * v.dtype.itemsize for v in _weights(graph))
+    return sum(prod(v.shape.numpy()) * int(v.dtype.itemsize) for v in _weights(graph))
 
 
 def _weights(graph: ir.Model) -> list[ir.Value]:

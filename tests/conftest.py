@@ -1,56 +1,18 @@
-"""What the tests share: official reference passes, and small bundles that are exported once."""
+"""What the tests share: small bundles that are exported once, and a way to run commands."""
 
 from __future__ import annotations
 
-import json
-import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
-DATA = Path(__file__).parent / "data"
 SIZE, FRAMES = 64, 4
 
 
 def pytest_collection_modifyitems(items):
     """Tests that export a network are slow; let a run of several workers begin with them."""
     items.sort(key=lambda item: "bundle" not in "".join(item.fixturenames))
-
-
-def reference(case: str) -> SimpleNamespace:
-    """A forward pass of an official implementation: its state dict, its clip, and its logits if they are known.
-
-    Weights are a function of each tensor's name and shape, and the clip of a seed, so only keys and logits are
-    stored (tests/data/README.md).
-    """
-    import torch
-
-    meta = json.loads((DATA / f"{case}.json").read_text())
-    state = {name: _fill(name, tuple(shape)) for name, shape in meta["keys"].items()}
-    shape = meta["input_shape"]
-    values = np.random.Generator(np.random.PCG64(meta["input_seed"])).normal(0, 1, shape).astype(np.float32)
-    clip = torch.from_numpy(values).reshape(1, -1, 3, *shape[-2:])
-    logits = np.array(meta["logits"]) if "logits" in meta else None
-    return SimpleNamespace(state=state, clip=clip, logits=logits)
-
-
-def _fill(name: str, shape: tuple[int, ...]):
-    import torch
-
-    random = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
-    if name.endswith("num_batches_tracked"):
-        return torch.zeros((), dtype=torch.long)
-    if name.endswith("running_var"):
-        values = random.uniform(0.5, 1.5, shape)
-    elif name.endswith(("running_mean", "bias")):
-        values = random.normal(0, 0.1, shape)
-    elif len(shape) == 1:
-        values = random.uniform(0.5, 1.5, shape)
-    else:
-        values = random.normal(0, 1.2 * (1 / np.prod(shape[1:])) ** 0.5, shape)
-    return torch.from_numpy(np.asarray(values, dtype=np.float32))
 
 
 def export_small(model: str, output: Path, **options):
@@ -106,7 +68,7 @@ def run_edgevid(capsys):
 
 @pytest.fixture
 def refuses(run_edgevid):
-    """The command is refused as bad input: status 2, nothing on stdout, one line with all of ``words`` last."""
+    """The command is refused as bad input: status 2, nothing on stdout, one line that has ``words``."""
 
     def check(arguments: list, *words: str) -> str:
         result = run_edgevid(*arguments)

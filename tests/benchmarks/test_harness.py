@@ -11,9 +11,9 @@ import subprocess
 import threading
 
 import pytest
+
 from edgevid.benchmarks import harness
 from edgevid.benchmarks.harness import measure
-
 from edgevid.errors import BenchmarkError, BundleError
 
 CONTRACT_KEYS = {

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from edgevid.benchmarks.harness import measure
-from edgevid.benchmarks.scenarios import SCENARIOS
 
 import edgevid
+from edgevid.benchmarks.harness import measure
+from edgevid.benchmarks.scenarios import SCENARIOS
 from edgevid.errors import BundleError
 
 pytest.importorskip("torch", reason="making a bundle needs the export extra")

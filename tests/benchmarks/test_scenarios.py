@@ -6,10 +6,10 @@ import gc
 import types
 
 import pytest
+
 from edgevid.benchmarks import scenarios
 from edgevid.benchmarks.scenarios import SCENARIOS, overhead_us, scenario_named
 from edgevid.benchmarks.warmup import warm_up
-
 from edgevid.errors import BenchmarkError
 
 MS = 1_000_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from edgevid.benchmarks import cpu, memory, power
 from edgevid.benchmarks.environment import environment_warnings, observe
 from edgevid.benchmarks.thermal import temperatures_c

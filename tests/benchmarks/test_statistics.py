@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edgevid.benchmarks.statistics import drift, relative_spread, stability_warnings, summary
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgevid.benchmarks.statistics import drift, relative_spread, stability_warnings, summary
 from edgevid.errors import BenchmarkError
 
 LATENCIES = st.lists(st.floats(min_value=1e-3, max_value=1e5), min_size=1, max_size=200)

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from edgevid.benchmarks import harness
-from edgevid.benchmarks.protocol import Progress
 
 import edgevid
+from edgevid.benchmarks import harness
+from edgevid.benchmarks.protocol import Progress
 from edgevid.cli import main
 from edgevid.errors import BenchmarkError, ExportError
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from edgevid.benchmarks import commands, smoke
 
 from edgevid import doctor
+from edgevid.benchmarks import commands, smoke
 from edgevid.cli import main
 from edgevid.doctor import Check
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import reference
+from official import reference
 
 import edgevid
 from edgevid.errors import WeightsError

@@ -1,0 +1,39 @@
+"""Forward passes of official implementations; weights are a function of a tensor's name and shape."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+DATA = Path(__file__).parent / "data"
+
+
+def reference(case: str) -> SimpleNamespace:
+    """The ``state`` dict, the ``clip``, and the ``logits`` (None if unknown) of a case in tests/data."""
+    meta = json.loads((DATA / f"{case}.json").read_text())
+    state = {name: _fill(name, tuple(shape)) for name, shape in meta["keys"].items()}
+    shape = meta["input_shape"]
+    values = np.random.Generator(np.random.PCG64(meta["input_seed"])).normal(0, 1, shape).astype(np.float32)
+    clip = torch.from_numpy(values).reshape(1, -1, 3, *shape[-2:])
+    logits = np.array(meta["logits"]) if "logits" in meta else None
+    return SimpleNamespace(state=state, clip=clip, logits=logits)
+
+
+def _fill(name: str, shape: tuple[int, ...]):
+    random = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
+    if name.endswith("num_batches_tracked"):
+        return torch.zeros((), dtype=torch.long)
+    if name.endswith("running_var"):
+        values = random.uniform(0.5, 1.5, shape)
+    elif name.endswith(("running_mean", "bias")):
+        values = random.normal(0, 0.1, shape)
+    elif len(shape) == 1:
+        values = random.uniform(0.5, 1.5, shape)
+    else:
+        values = random.normal(0, 1.2 * (1 / np.prod(shape[1:])) ** 0.5, shape)
+    return torch.from_numpy(np.asarray(values, dtype=np.float32))

@@ -1,0 +1,137 @@
+"""Batch norms and constants are folded, no-ops removed, and what cannot be folded says why."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from edgevid.errors import ExportError
+from edgevid.passes import STANDARD, run_passes
+from edgevid.passes.fold_batch_norm import fold_batch_norm
+from edgevid.passes.verify import verify
+from edgevid.trace import trace
+
+
+class Small(nn.Module):
+    """A convolution with a batch norm, and a batch norm whose input is read twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)
+        self.again, self.late = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+        for norm in (self.norm, self.late):
+            nn.init.uniform_(norm.running_mean), nn.init.uniform_(norm.running_var, 0.5, 1.5)
+
+    def forward(self, clip):
+        x = torch.relu(self.norm(self.conv(clip.flatten(0, 1))))
+        y = self.again(x)
+        return (self.late(y) + y).mean((2, 3)).unflatten(0, (1, -1)).mean(1)
+
+
+@pytest.fixture(scope="module")
+def small():
+    torch.manual_seed(0)
+    return Small().eval()
+
+
+@pytest.fixture
+def graph(small):
+    return trace(small, torch.zeros(1, 2, 3, 8, 8))
+
+
+def run(graph: ir.Model, clip: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(ir.to_proto(graph).SerializeToString())
+    return session.run(None, {"clip": clip})[0]
+
+
+def op_types(graph: ir.Model) -> list[str]:
+    return [node.op_type for node in graph.graph]
+
+
+def test_passes_keep_the_meaning(graph, small):
+    clip = np.random.default_rng(0).standard_normal((1, 2, 3, 8, 8), dtype=np.float32)
+    run_passes(graph, STANDARD)
+    with torch.no_grad():
+        wanted = small(torch.from_numpy(clip)).numpy()
+    np.testing.assert_allclose(run(graph, clip), wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_a_batch_norm_is_folded_and_one_that_cannot_be_says_why(graph):
+    assert op_types(graph).count("BatchNormalization") == 2
+    reports = {report.name: report for report in run_passes(graph, STANDARD)}
+    assert op_types(graph).count("BatchNormalization") == 1
+    assert reports["fold_batch_norm"].matched == 1
+    (reason,) = reports["fold_batch_norm"].refused
+    assert "read elsewhere too" in reason
+
+
+def test_no_constant_is_left_to_compute(graph):
+    run_passes(graph, STANDARD)
+    assert not {"Constant", "Cast", "CastLike", "Shape", "Expand", "Identity"} & set(op_types(graph))
+
+
+def test_a_graph_holds_no_trace_of_the_machine(graph):
+    text = str(ir.to_proto(graph))
+    assert ".py" not in text
+    assert "stack_trace" not in text
+
+
+def test_the_verifier_accepts_what_was_traced(graph):
+    verify(graph)
+
+
+def break_order(graph):
+    first = next(iter(graph.graph))
+    graph.graph.remove(first)
+    graph.graph.append(first)
+
+
+def break_name(graph):
+    nodes = [node for node in graph.graph if node.op_type == "Conv"]
+    nodes[1].outputs[0].name = nodes[0].outputs[0].name
+
+
+def break_shape(graph):
+    graph.graph.inputs[0].shape = ir.Shape(("N", 2, 3, 8, 8))
+
+
+def break_operator(graph):
+    next(node for node in graph.graph if node.op_type == "Conv").op_type = "Convolution"
+
+
+def break_domain(graph):
+    next(node for node in graph.graph if node.op_type == "Conv").domain = "somebody"
+    graph.opset_imports["somebody"] = 1
+
+
+def break_weights(graph):
+    value = graph.graph.initializers["conv.weight"]
+    broken = value.const_value.numpy().copy()
+    broken[0, 0, 0, 0] = np.nan
+    value.const_value = ir.tensor(broken, name=value.name)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (break_order, "which nothing before it defines"),
+        (break_name, "is defined twice"),
+        (break_shape, "no fixed shape"),
+        (break_operator, "Convolution"),
+        (break_domain, "unknown domain 'somebody'"),
+        (break_weights, "'conv.weight' are not all finite"),
+    ],
+)
+def test_the_verifier_refuses_a_malformed_graph(graph, damage, words):
+    damage(graph)
+    with pytest.raises(ExportError, match=words):
+        verify(graph)
+
+
+def test_folding_twice_changes_nothing_more(graph):
+    run_passes(graph, STANDARD)
+    assert fold_batch_norm(graph).matched == 0
