@@ -14,12 +14,8 @@ def count_macs(graph: ir.Model) -> int:
     return sum(_macs(node) for node in graph.graph)
 
 
-def count_parameters(graph: ir.Model) -> int:
-    """Floating-point values stored in the graph."""
-    return sum(int(prod(v.shape.numpy())) for v in _weights(graph))
-
-
 def weight_bytes(graph: ir.Model) -> int:
+    """Bytes of the floating-point values stored in the graph."""
     return sum(prod(v.shape.numpy()) * int(v.dtype.itemsize) for v in _weights(graph))
 
 

@@ -22,10 +22,10 @@ def compare(got: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], tol
     for name, reference in wanted.items():
         if name not in got or got[name].shape != reference.shape:
             return Parity(float("inf"), float("inf"), tolerance)
+        if not (np.isfinite(got[name]).all() and np.isfinite(reference).all()):
+            return Parity(float("inf"), float("inf"), tolerance)
         difference = float(np.abs(got[name].astype(np.float64) - reference).max())
         scale = float(np.abs(reference).max())
-        if not (np.isfinite(difference) and np.isfinite(scale)):
-            return Parity(float("inf"), float("inf"), tolerance)
         relative = difference / scale if scale else (0.0 if difference == 0 else float("inf"))
         max_abs, max_rel = max(max_abs, difference), max(max_rel, relative)
     return Parity(max_abs, max_rel, tolerance)

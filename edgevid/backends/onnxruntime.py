@@ -1,20 +1,27 @@
-"""ONNX Runtime: writes ONNX (and ORT format for phones), and opens both."""
+"""ONNX Runtime: writes ONNX (and ORT format for phones), and opens both.
+
+The network is written twice over the same weights: once with each temporal op as one node of the ``edgevid``
+domain, whose body travels along as a model-local function, and once in standard operators alone, since
+OpenVINO and TensorRT do not read model-local functions.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from edgevid.errors import BackendError
+from edgevid.ops import DOMAIN
 from edgevid.specs import Artefact, Availability, StateSpec
 
 NAME = "onnxruntime"
-MODEL, WEIGHTS, ORT_MODEL = "model.onnx", "model.weights", "model.ort"
+MODEL, STANDARD_MODEL, ORT_MODEL, WEIGHTS = "model.edgevid.onnx", "model.onnx", "model.ort", "model.weights"
 INLINE_BYTES = 256
 """Tensors up to this size stay in the model file: shapes and such must be readable without the weights."""
 
@@ -31,19 +38,29 @@ def available() -> Availability:
 
 
 def compile(graph, job, folder: Path):
-    """``model.onnx`` with its weights beside it; ``model.ort`` as well for targets that want it."""
+    """``model.edgevid.onnx`` and ``model.onnx`` over the same weights; ``model.ort`` for who wants it."""
     import onnx_ir as ir
 
     from edgevid.backends import Compiled
+    from edgevid.passes import run_passes
+    from edgevid.passes.lower_temporal_shift import lower_temporal_shift
 
+    kernels = _count_temporal_ops(graph)
     # Weights in a file of their own are mapped, not parsed: opening needs half the memory.
     ir.save(graph, folder / MODEL, external_data=WEIGHTS, size_threshold_bytes=INLINE_BYTES)
+    passes = run_passes(graph, (lower_temporal_shift,))
+    in_weights_file = ir.load(folder / MODEL).graph.initializers
+    for name, value in graph.graph.initializers.items():
+        if name in in_weights_file:
+            value.const_value = in_weights_file[name].const_value
+    ir.save(graph, folder / STANDARD_MODEL)
     artefacts = [
-        Artefact(MODEL, "fp32", "ONNX Runtime, OpenVINO: any runtime that reads ONNX", opened_by=NAME)
+        Artefact(MODEL, "fp32", "edgevid, ONNX Runtime: temporal ops as nodes", opened_by=NAME),
+        Artefact(STANDARD_MODEL, "fp32", "any runtime that reads ONNX, such as OpenVINO", opened_by=NAME),
     ]
     not_run = []
     if "ort" in job.target.device.get("formats", ()):
-        _save_ort_format(folder / MODEL, folder / ORT_MODEL)
+        _save_ort_format(folder / STANDARD_MODEL, folder / ORT_MODEL)
         artefacts.append(
             Artefact(ORT_MODEL, "fp32", "ONNX Runtime, reduced builds for phones too", opened_by=NAME)
         )
@@ -51,12 +68,12 @@ def compile(graph, job, folder: Path):
         not_run.append(
             f"the bundle was checked in ONNX Runtime here, not on a device of target {job.target.name}"
         )
-    counts: dict[str, int] = {}
-    for node in graph.graph:
-        if node.domain == "edgevid":
-            counts[node.op_type] = counts.get(node.op_type, 0) + 1
-    kernels = tuple(f"{name} (portable function) x{count}" for name, count in sorted(counts.items()))
-    return Compiled(MODEL, tuple(artefacts), kernels, not_run=tuple(not_run))
+    return Compiled(MODEL, tuple(artefacts), kernels, passes, tuple(not_run))
+
+
+def _count_temporal_ops(graph) -> tuple[str, ...]:
+    counts = Counter(node.op_type for node in graph.graph if node.domain == DOMAIN)
+    return tuple(f"{name} (portable function) x{count}" for name, count in sorted(counts.items()))
 
 
 def _save_ort_format(source: Path, destination: Path) -> None:

@@ -14,6 +14,7 @@ from string import Template
 
 import numpy as np
 
+from edgevid.errors import ExportError
 from edgevid.specs import TOLERANCE, Artefact, Availability
 
 TEMPLATES = files("edgevid.backends") / "templates"
@@ -45,25 +46,34 @@ def compile(graph, job, folder: Path):
     from edgevid.passes.to_opset_13 import to_opset_13
 
     reports = run_passes(graph, (lower_temporal_shift, to_opset_13))
+    lowered = reports[0].matched
     ir.save(graph, folder / "model_fp32.onnx")
-    half = run_passes(graph, (to_fp16,))
-    ir.save(graph, folder / "model_fp16.onnx")
+    precisions, not_run = ["fp32"], [_not_built(job)]
+    try:
+        reports += run_passes(graph, (to_fp16,))
+        ir.save(graph, folder / "model_fp16.onnx")
+        precisions.append("fp16")
+    except ExportError as error:
+        if job.precision == "fp16":
+            raise
+        not_run.append(f"model_fp16.onnx, left out: {error}")
     artefacts = tuple(
         Artefact(
             f"model_{precision}.onnx", precision, f"TensorRT 8 and 10, {precision}", opened_by=CHECKED_WITH
         )
-        for precision in ("fp32", "fp16")
-    )
-    version = job.target.device["tensorrt"]
-    not_run = (
-        f"the engine build and run on {job.target.title} with TensorRT {version} "
-        "(build.sh and run.sh do both on the device)"
+        for precision in precisions
     )
     _write_check_data(job, folder)
-    _write_scripts(job, folder, not_run)
-    lowered = reports[0].matched
+    _write_scripts(job, folder, not_run[0])
     kernels = (f"TemporalShift (4-D slice and concat) x{lowered}",) if lowered else ()
-    return Compiled(f"model_{job.precision}.onnx", artefacts, kernels, reports + half, (not_run,))
+    return Compiled(f"model_{job.precision}.onnx", artefacts, kernels, reports, tuple(not_run))
+
+
+def _not_built(job) -> str:
+    return (
+        f"the engine build and run on {job.target.title} with TensorRT {job.target.device['tensorrt']} "
+        "(build.sh and run.sh do both on the device)"
+    )
 
 
 def _write_check_data(job, folder: Path) -> None:

@@ -15,11 +15,20 @@ class Builder:
         self._graph, self._anchor, self._prefix, self._count = graph, anchor, prefix, 0
 
     def constant(self, array: np.ndarray) -> ir.Value:
-        name = self._name()
+        return self._register(self._name(), array)
+
+    def _register(self, name: str, array: np.ndarray) -> ir.Value:
         tensor = ir.tensor(array, name=name)
         value = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
         self._graph.register_initializer(value)
         return value
+
+    def zeros(self, shape: Sequence[int], dtype: np.dtype) -> ir.Value:
+        """Zeros of ``shape``: one constant for all who ask, since a network needs the same few many times."""
+        name = f"zeros_{'x'.join(map(str, shape))}"
+        if name in self._graph.initializers:
+            return self._graph.initializers[name]
+        return self._register(name, np.zeros(shape, dtype))
 
     def ints(self, values: Sequence[int]) -> ir.Value:
         return self.constant(np.array(values, dtype=np.int64))

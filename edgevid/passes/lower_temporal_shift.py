@@ -45,7 +45,7 @@ def _lower_shift(node: ir.Node, build: Builder) -> None:
 def _moved(x: ir.Value, start: int, offset: int, shift: temporal_shift.Shift, build: Builder) -> ir.Value:
     group = _slice(x, 1, start, start + shift.fold, build)
     frames, shape = shift.frames, tuple(group.shape.numpy())
-    zeros = build.constant(np.zeros((1, *shape[1:]), dtype=group.dtype.numpy()))
+    zeros = build.zeros((1, *shape[1:]), group.dtype.numpy())
     if shape[0] == frames:
         if frames == 1:
             return zeros

@@ -179,7 +179,7 @@ def test_streaming_steps_can_be_lowered_too():
 
 def test_a_two_way_network_cannot_be_streamed():
     graph = trace(Shifting((1, -1)).eval(), torch.zeros(1, 1, 5, 6, 6))
-    with pytest.raises(ExportError, match="looks into the future.*2 of its temporal ops"):
+    with pytest.raises(ExportError, match=r"looks into the future.*2 of its temporal ops"):
         states_of(graph)
 
 

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 # shellcheck source=/dev/null
 . ./bundle.env
-# shellcheck source=/dev/null
+# shellcheck source=common.sh
 . ./common.sh
 
 choose_precision "${1:-}"

@@ -1,3 +1,5 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034  # what is set here is read by the scripts that source it
 # Sourced by build.sh and run.sh: finds trtexec and learns its version and which options it knows.
 
 fail() { echo "$(basename "$0"): $1" >&2; exit 2; }

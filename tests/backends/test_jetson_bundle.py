@@ -1,0 +1,248 @@
+"""A Jetson bundle is plugin-free ONNX that TensorRT 8 and 10 parse, and scripts that work on the board.
+
+No TensorRT is at hand: the scripts run against a stand-in for trtexec that records its arguments (simulated).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+import edgevid
+from edgevid import parity
+from edgevid.backends.tensorrt import SCRIPTS, TEMPLATES
+from edgevid.errors import ExportError
+
+# What each version's own help says, as far as the scripts ask for it; and the number in its banner.
+VERSIONS = {
+    "8.2": ("8201", "--onnx --fp16 --workspace=N --buildOnly"),
+    "8.5": ("8502", "--onnx --fp16 --memPoolSize=poolspec --buildOnly"),
+    "10.3": ("100300", "--onnx --fp16 --memPoolSize=poolspec --skipInference --stronglyTyped"),
+    "10.13": ("101302", "--onnx --fp16 --memPoolSize=poolspec --skipInference --stronglyTyped"),
+    "11.0": ("110000", "--onnx --memPoolSize=poolspec --skipInference"),
+}
+
+STAND_IN = """#!/usr/bin/env bash
+echo "&&&& RUNNING TensorRT.trtexec [TensorRT v{banner}] # trtexec $*"
+for argument in "$@"; do
+    case $argument in
+        --help) echo "{options}"; exit 0 ;;
+        --saveEngine=*) touch "${{argument#--saveEngine=}}" ;;
+        --exportOutput=*) cp answer.json "${{argument#--exportOutput=}}" ;;
+    esac
+done
+printf '%s\\n' "$@" > arguments.txt
+echo "[I] Throughput: 100 qps"
+exit {status}
+"""
+
+
+@pytest.fixture
+def board(jetson_bundle, tmp_path):
+    """A copy of the bundle, as on the board."""
+    return Path(shutil.copytree(jetson_bundle.path, tmp_path / "board"))
+
+
+def install_trtexec(board: Path, version: str = "10.3", status: int = 0) -> None:
+    banner, options = VERSIONS[version]
+    tool = board / "trtexec"
+    tool.write_text(STAND_IN.format(banner=banner, options=options.replace(" ", "\n"), status=status))
+    tool.chmod(0o755)
+
+
+def script(board: Path, *arguments: str, trtexec: bool = True) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "TRTEXEC": str(board / "trtexec")} if trtexec else os.environ
+    return subprocess.run(arguments, cwd=board, env=environment, capture_output=True, text=True, timeout=30)
+
+
+def recorded(board: Path) -> list[str]:
+    return (board / "arguments.txt").read_text().split()
+
+
+def write_answer(board: Path, factor: float = 1.0) -> None:
+    _, wanted = parity.load(board)
+    values = (wanted["logits"][0] * factor).astype(float).tolist()
+    (board / "answer.json").write_text(
+        json.dumps([{"name": "logits", "dimensions": "1x5", "values": values}])
+    )
+
+
+def test_the_bundle_says_that_the_engine_was_not_built(jetson_bundle):
+    (sentence,) = jetson_bundle.manifest.not_run
+    assert "engine build" in sentence
+    assert "10.3" in sentence
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_the_onnx_files_have_what_tensorrt_8_parses(jetson_bundle, precision):
+    model = onnx.load(jetson_bundle.path / f"model_{precision}.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 13)]
+    assert model.ir_version <= 7
+    assert not model.functions
+    assert {node.domain for node in model.graph.node} <= {""}
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        dims = value.type.tensor_type.shape.dim
+        assert all(dim.HasField("dim_value") for dim in dims), value.name
+    kinds = {tensor.data_type for tensor in model.graph.initializer} - {onnx.TensorProto.INT64}
+    assert kinds == {onnx.TensorProto.FLOAT16 if precision == "fp16" else onnx.TensorProto.FLOAT}
+    ops = [node.op_type for node in model.graph.node]
+    assert ops.count("Slice") == 10 * 5
+    assert ops.count("Concat") == 10 * 3
+
+
+def test_both_precisions_were_compared_with_pytorch(jetson_bundle):
+    distances = {a.precision: a.parity for a in jetson_bundle.manifest.artefacts}
+    assert distances["fp32"].max_rel < 1e-5
+    assert 0 < distances["fp16"].max_rel < 1e-2
+    assert jetson_bundle.manifest.parity == distances["fp16"]
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("8.2", {"--onnx=model_fp32.onnx", "--fp16", "--workspace=1024", "--buildOnly"}),
+        ("8.5", {"--onnx=model_fp32.onnx", "--fp16", "--memPoolSize=workspace:1024", "--buildOnly"}),
+        (
+            "10.3",
+            {"--onnx=model_fp16.onnx", "--stronglyTyped", "--memPoolSize=workspace:1024", "--skipInference"},
+        ),
+        (
+            "10.13",
+            {"--onnx=model_fp16.onnx", "--stronglyTyped", "--memPoolSize=workspace:1024", "--skipInference"},
+        ),
+        ("11.0", {"--onnx=model_fp16.onnx", "--memPoolSize=workspace:1024", "--skipInference"}),
+    ],
+)
+def test_build_uses_the_options_of_the_boards_tensorrt(board, version, expected):
+    install_trtexec(board, version)
+    result = script(board, "./build.sh")
+    assert result.returncode == 0, result.stderr
+    assert f"TensorRT {version}" in result.stdout
+    always = {"--saveEngine=tsm_mbv2.fp16.engine.part", "--timingCacheFile=timing.cache"}
+    assert set(recorded(board)) == expected | always
+    assert (board / "tsm_mbv2.fp16.engine").exists()
+    assert not (board / "tsm_mbv2.fp16.engine.part").exists()
+
+
+def test_build_in_fp32_does_not_round_to_tf32(board):
+    install_trtexec(board)
+    assert script(board, "./build.sh", "fp32").returncode == 0
+    assert {"--onnx=model_fp32.onnx", "--noTF32"} <= set(recorded(board))
+    assert "--stronglyTyped" not in recorded(board)
+
+
+def test_a_failed_build_leaves_no_engine_and_shows_the_reason(board):
+    install_trtexec(board, status=1)
+    result = script(board, "./build.sh")
+    assert result.returncode == 2
+    assert "trtexec could not build" in result.stderr
+    assert "RUNNING TensorRT" in result.stderr
+    assert not (board / "tsm_mbv2.fp16.engine").exists()
+
+
+def test_run_compares_with_pytorch_and_can_fail(board):
+    install_trtexec(board)
+    assert script(board, "./build.sh").returncode == 0
+    write_answer(board)
+    result = script(board, "./run.sh")
+    assert result.returncode == 0, result.stderr
+    assert "equal to PyTorch" in result.stdout
+    assert "Throughput: 100 qps" in result.stdout
+    assert "--loadInputs=clip:check/clip.bin" in recorded(board)
+    write_answer(board, factor=1.05)
+    result = script(board, "./run.sh")
+    assert result.returncode == 1
+    assert "NOT EQUAL" in result.stdout
+
+
+def test_run_before_build_says_so(board):
+    install_trtexec(board)
+    result = script(board, "./run.sh")
+    assert result.returncode == 2
+    assert "run ./build.sh fp16 first" in result.stderr
+
+
+def test_without_trtexec_the_scripts_say_what_to_install(board):
+    result = script(board, "./build.sh", trtexec=False)
+    assert result.returncode == 2
+    assert "trtexec was not found: JetPack brings" in result.stderr
+
+
+def test_an_unknown_precision_is_refused(board):
+    install_trtexec(board)
+    result = script(board, "./build.sh", "int4")
+    assert result.returncode == 2
+    assert "use fp16 or fp32" in result.stderr
+
+
+def test_the_example_for_trtexec_is_the_clip_of_the_self_check(board):
+    clip, wanted = parity.load(board)
+    np.testing.assert_array_equal(np.fromfile(board / "check" / "clip.bin", "<f4"), clip.ravel())
+    expected = json.loads((board / "check" / "expected.json").read_text())
+    np.testing.assert_allclose(expected["outputs"]["logits"], wanted["logits"].ravel())
+
+
+def test_a_streaming_bundle_gives_trtexec_its_states(jetson_stream_bundle):
+    bundle = jetson_stream_bundle
+    assert (bundle.path / "check" / "state_9.bin").exists()
+    environment = (bundle.path / "bundle.env").read_text()
+    assert "frame:check/frame.bin,state_0:check/state_0.bin" in environment
+    assert "TensorRT 8.2" in (bundle.path / "README.md").read_text()
+    assert "next_state_" in (bundle.path / "README.md").read_text()
+
+
+def test_the_readme_tells_what_to_copy_install_and_expect(jetson_bundle):
+    text = (jetson_bundle.path / "README.md").read_text()
+    for words in (
+        "## Copy",
+        "## Install",
+        "TensorRT 10.3",
+        "./build.sh",
+        "./run.sh",
+        "## Expect",
+        "Not tried",
+    ):
+        assert words in text
+    assert "$" not in text
+
+
+def test_scripts_are_clean_for_shellcheck():
+    shellcheck = shutil.which("shellcheck")
+    if shellcheck is None:
+        pytest.skip("shellcheck is not installed (Debian: apt install shellcheck)")
+    scripts = [str(TEMPLATES / name) for name in SCRIPTS if name.endswith(".sh")]
+    result = subprocess.run(
+        [shellcheck, "--shell=bash", *scripts], capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias"), [(1e5, 0.0), (1.0, 1e5)], ids=["activations overflow", "a weight overflows"]
+)
+def test_fp16_that_overflows_is_refused_and_left_out_of_an_fp32_bundle(tmp_path, weight, bias):
+    torch.manual_seed(0)
+    network = edgevid.create_model("tsm_mbv2", num_classes=5, frames=2)
+    _, norm, _ = network.backbone.features[18]
+    norm.weight.data *= weight
+    norm.bias.data += bias
+    network.backbone.features[18][2] = torch.nn.ReLU()
+    network.classifier.weight.data *= 1e-3
+    with pytest.raises(ExportError, match="use --precision fp32"):
+        edgevid.export(network, target="jetson", output=tmp_path / "fp16", size=32)
+    assert not (tmp_path / "fp16").exists()
+    bundle = edgevid.export(network, target="jetson", output=tmp_path / "fp32", size=32, precision="fp32")
+    assert [artefact.file for artefact in bundle.manifest.artefacts] == ["model_fp32.onnx"]
+    assert any("model_fp16.onnx, left out" in sentence for sentence in bundle.manifest.not_run)
+    result = subprocess.run([bundle.path / "build.sh", "fp16"], capture_output=True, text=True, timeout=30)
+    assert result.returncode == 2
+    assert "no fp16: manifest.json says why" in result.stderr

@@ -1,0 +1,135 @@
+"""Who may import whom, by walking the imports of every file."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tomllib
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = {"edgevid": "edgevid", "kernels": "edgevid.kernels", "benchmarks": "edgevid.benchmarks"}
+FOLDERS["targets"] = "edgevid.targets"
+TEMPLATES = ROOT / "edgevid" / "backends" / "templates"
+
+
+def modules() -> dict[str, Path]:
+    """Every module by its dotted name."""
+    found = {}
+    for folder, package in FOLDERS.items():
+        for path in (ROOT / folder).rglob("*.py"):
+            if TEMPLATES in path.parents:
+                continue
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            found[".".join([package, *(part for part in parts if part != "__init__")])] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(path: Path, top_level_only: bool = False) -> set[str]:
+    """Dotted names that a file imports; those under ``if TYPE_CHECKING`` are no imports."""
+    tree = ast.parse(path.read_text("utf-8"))
+    skipped = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
+    }
+    nodes = tree.body if top_level_only else ast.walk(tree)
+    names: set[str] = set()
+    for node in nodes:
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def offenders(importers: tuple[str, ...], forbidden: tuple[str, ...], **options) -> list[str]:
+    return [
+        f"{name} imports {imported}"
+        for name, path in MODULES.items()
+        if is_in(name, importers)
+        for imported in imports(path, **options)
+        if is_in(imported, forbidden) and not is_in(imported, (name,))
+    ]
+
+
+def is_in(name: str, packages: tuple[str, ...]) -> bool:
+    return any(name == package or name.startswith(package + ".") for package in packages)
+
+
+@pytest.mark.parametrize("module", ["edgevid.specs", "edgevid.errors", "edgevid.registry"])
+def test_the_foundations_import_nothing_of_ours_but_errors(module):
+    ours = {name for name in imports(MODULES[module]) if is_in(name, ("edgevid",))}
+    assert ours <= {"edgevid.errors", "edgevid.errors.UnknownNameError"}
+
+
+def test_specs_need_the_standard_library_alone():
+    for name in imports(MODULES["edgevid.specs"]):
+        assert name.split(".")[0] in sys.stdlib_module_names
+
+
+def test_passes_and_backends_know_neither_torch_nor_the_zoo():
+    assert offenders(("edgevid.passes", "edgevid.backends"), ("torch", "edgevid.zoo", "edgevid.trace")) == []
+
+
+def test_backends_do_not_import_each_other():
+    for name in ("onnxruntime", "tensorrt"):
+        others = tuple(f"edgevid.backends.{other}" for other in ("onnxruntime", "tensorrt") if other != name)
+        assert offenders((f"edgevid.backends.{name}",), others) == []
+
+
+def test_nothing_imports_the_command_line():
+    everything = tuple(name for name in MODULES if not is_in(name, ("edgevid.cli",)))
+    assert offenders(everything, ("edgevid.cli",)) == []
+
+
+def test_kernels_targets_and_benchmarks_do_not_reach_up():
+    assert (
+        offenders(("edgevid.kernels", "edgevid.targets"), ("edgevid.zoo", "edgevid.pipeline", "torch")) == []
+    )
+
+
+def test_commands_import_nothing_heavy_when_they_are_listed():
+    heavy = ("torch", "onnx", "onnx_ir", "onnxscript", "onnxruntime", "numpy", "av", "tabulate", "tqdm")
+    assert offenders(("edgevid.cli",), heavy, top_level_only=True) == []
+
+
+def test_the_rules_can_fail():
+    assert offenders(("edgevid.trace",), ("torch",)) != []
+
+
+def test_help_and_list_models_load_nothing_heavy():
+    code = (
+        "import sys; from edgevid.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'onnx', 'onnxruntime', 'numpy', 'av'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    for arguments in (["--help"], ["list", "models"], ["list", "models", "--json"], ["list", "targets"]):
+        result = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+
+
+def test_every_package_folder_is_in_the_wheel():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    listed = set(project["tool"]["setuptools"]["packages"])
+    found = {
+        name if path.name == "__init__.py" else name.rpartition(".")[0] for name, path in MODULES.items()
+    }
+    assert found == listed
+
+
+def test_every_file_is_small_enough_to_hold_one_idea():
+    for name, path in MODULES.items():
+        assert len(path.read_text("utf-8").splitlines()) <= 320, name
