@@ -220,9 +220,8 @@ def test_scripts_are_clean_for_shellcheck():
     if shellcheck is None:
         pytest.skip("shellcheck is not installed (Debian: apt install shellcheck)")
     scripts = [str(TEMPLATES / name) for name in SCRIPTS if name.endswith(".sh")]
-    result = subprocess.run(
-        [shellcheck, "--shell=bash", *scripts], capture_output=True, text=True, timeout=60
-    )
+    command = [shellcheck, "--external-sources", "--source-path=SCRIPTDIR", *scripts]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stdout
 
 

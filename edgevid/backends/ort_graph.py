@@ -1,0 +1,132 @@
+"""An ONNX model as lists of nodes and values, just enough to replace some nodes by others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from edgevid.backends.ort_wire import Message, signed
+
+# Field numbers of onnx.proto.
+MODEL_GRAPH, MODEL_OPSETS = 7, 8
+OPSET_DOMAIN, OPSET_VERSION = 1, 2
+GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT, GRAPH_VALUE_INFO = 1, 5, 11, 12, 13
+NODE_INPUT, NODE_OUTPUT, NODE_NAME, NODE_OP_TYPE, NODE_ATTRIBUTE, NODE_DOMAIN = 1, 2, 3, 4, 5, 7
+ATTRIBUTE_NAME, ATTRIBUTE_F, ATTRIBUTE_I, ATTRIBUTE_S, ATTRIBUTE_FLOATS, ATTRIBUTE_INTS = 1, 2, 3, 4, 7, 8
+ATTRIBUTE_TYPE, TYPE_FLOAT, TYPE_INT, TYPE_STRING, TYPE_INTS = 20, 1, 2, 3, 7
+TENSOR_DIMS, TENSOR_NAME = 1, 8
+VALUE_NAME, VALUE_TYPE, TENSOR_TYPE, TENSOR_SHAPE, SHAPE_DIM, DIM_VALUE = 1, 2, 1, 2, 1, 1
+
+
+@dataclass
+class Node:
+    """A node; ``message`` is what it was read from, or None for a new one with number attributes."""
+
+    op_type: str
+    domain: str
+    name: str
+    inputs: list[str]
+    outputs: list[str]
+    attributes: dict[str, int | float | str | list] = field(default_factory=dict)
+    message: Message | None = None
+
+    @property
+    def kind(self) -> str:
+        return f"{self.domain}.{self.op_type}" if self.domain else self.op_type
+
+    def input(self, index: int) -> str:
+        """The name of an input, empty for one that is left out."""
+        return self.inputs[index] if index < len(self.inputs) else ""
+
+    def set_ints(self, name: str, values: list[int]) -> None:
+        self.attributes[name] = values
+        attribute = Message().add(ATTRIBUTE_NAME, name).add(ATTRIBUTE_TYPE, TYPE_INTS)
+        for value in values:
+            attribute.add(ATTRIBUTE_INTS, value)
+        others = [item for item in self.message.messages(NODE_ATTRIBUTE) if item.text(ATTRIBUTE_NAME) != name]
+        self.message.replace(NODE_ATTRIBUTE, [*others, attribute])
+
+    def to_message(self) -> Message:
+        message = self.message or Message().add(NODE_NAME, self.name).add(NODE_OP_TYPE, self.op_type)
+        if self.message is None:
+            message.add(NODE_DOMAIN, self.domain)
+            for name, value in self.attributes.items():
+                message.add(NODE_ATTRIBUTE, _number_attribute(name, value))
+        return message.replace(NODE_INPUT, self.inputs).replace(NODE_OUTPUT, self.outputs)
+
+
+class Model:
+    """A model's graph; ``shapes`` of the values that have a static one, initializers included."""
+
+    def __init__(self, data: bytes) -> None:
+        self._message = Message(data)
+        self._graph = Message(self._message.get(MODEL_GRAPH, b""))
+        self.nodes = [_node(message) for message in self._graph.messages(GRAPH_NODE)]
+        self.inputs = _named_values(self._graph, GRAPH_INPUT)
+        self.outputs = _named_values(self._graph, GRAPH_OUTPUT)
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        for number in (GRAPH_INPUT, GRAPH_OUTPUT, GRAPH_VALUE_INFO):
+            for name, value in _named_values(self._graph, number).items():
+                if (shape := _shape(value)) is not None:
+                    self.shapes[name] = shape
+        self.weights = {
+            tensor.text(TENSOR_NAME): tuple(tensor.integers(TENSOR_DIMS))
+            for tensor in self._graph.messages(GRAPH_INITIALIZER)
+        }
+
+    def readers(self, value: str) -> list[Node]:
+        return [node for node in self.nodes if value in node.inputs]
+
+    def require_domain(self, domain: str) -> None:
+        opsets = self._message.messages(MODEL_OPSETS)
+        if domain not in [opset.text(OPSET_DOMAIN) for opset in opsets]:
+            self._message.add(MODEL_OPSETS, Message().add(OPSET_DOMAIN, domain).add(OPSET_VERSION, 1))
+
+    def __bytes__(self) -> bytes:
+        self._graph.replace(GRAPH_NODE, [node.to_message() for node in self.nodes])
+        self._graph.replace(GRAPH_INPUT, self.inputs.values())
+        self._graph.replace(GRAPH_OUTPUT, self.outputs.values())
+        return bytes(self._message.replace(MODEL_GRAPH, [self._graph]))
+
+
+def _named_values(graph: Message, number: int) -> dict[str, Message]:
+    return {message.text(VALUE_NAME): message for message in graph.messages(number)}
+
+
+def _shape(value: Message) -> tuple[int, ...] | None:
+    tensor = Message(Message(value.get(VALUE_TYPE, b"")).get(TENSOR_TYPE, b""))
+    if not tensor.all(TENSOR_SHAPE):
+        return None
+    sizes = [dim.get(DIM_VALUE) for dim in Message(tensor.get(TENSOR_SHAPE)).messages(SHAPE_DIM)]
+    return None if None in sizes else tuple(sizes)
+
+
+def _node(message: Message) -> Node:
+    attributes = {item.text(ATTRIBUTE_NAME): _value(item) for item in message.messages(NODE_ATTRIBUTE)}
+    return Node(
+        message.text(NODE_OP_TYPE),
+        message.text(NODE_DOMAIN),
+        message.text(NODE_NAME),
+        message.texts(NODE_INPUT),
+        message.texts(NODE_OUTPUT),
+        attributes,
+        message,
+    )
+
+
+def _value(attribute: Message):
+    """A number, a text or a list of numbers; attributes of other kinds are not looked at: None."""
+    kind = attribute.get(ATTRIBUTE_TYPE)
+    if kind == TYPE_INT:
+        return signed(attribute.get(ATTRIBUTE_I, 0))
+    if kind == TYPE_FLOAT:
+        return (attribute.floats(ATTRIBUTE_F) or [0.0])[-1]
+    if kind == TYPE_STRING:
+        return bytes(attribute.get(ATTRIBUTE_S, b"")).decode("utf-8", "replace")
+    return attribute.integers(ATTRIBUTE_INTS) or attribute.floats(ATTRIBUTE_FLOATS) or None
+
+
+def _number_attribute(name: str, value: int | float) -> Message:
+    attribute = Message().add(ATTRIBUTE_NAME, name)
+    if isinstance(value, float):
+        return attribute.add(ATTRIBUTE_F, value).add(ATTRIBUTE_TYPE, TYPE_FLOAT)
+    return attribute.add(ATTRIBUTE_I, value).add(ATTRIBUTE_TYPE, TYPE_INT)

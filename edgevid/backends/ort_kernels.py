@@ -1,0 +1,206 @@
+"""Open a bundle's ONNX model with the kernels of this machine: ``specialise`` is the one thing to call.
+
+The network is optimised as if it had no temporal shifts, the shifts are swapped in (``ort_swap``), the result is
+compared with the unmodified network, and kept in a cache (``ort_cache``).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from edgevid.backends.ort_cache import Cache
+from edgevid.backends.ort_graph import Model, Node
+from edgevid.backends.ort_swap import FIRST_MARK, SHIFT, STEP, Bypassed, Refusal, bypass, shifts_of, swap
+from edgevid.errors import BackendError
+
+MODEL, WEIGHTS = "model.onnx", "model.weights"
+TOLERANCE = 1e-5
+log = logging.getLogger("edgevid")
+
+
+@dataclass(frozen=True)
+class OpReceipt:
+    """What became of one temporal op: the kernel that took it, or why none did.
+
+    The bytes are those of a call: before, each element of the shifted tensor read and written once by itself;
+    after, what is still moved. None where the shape is not known before the network runs.
+    """
+
+    name: str
+    op_type: str
+    kernel: str | None
+    reason: str
+    flops: int
+    bytes_before: int | None
+    bytes_after: int | None
+
+
+@dataclass(frozen=True)
+class Specialised:
+    """A model file, and how the options of the session that opens it must be set."""
+
+    path: Path
+    configure: Callable[[object], None]
+    receipt: tuple[OpReceipt, ...]
+
+
+def specialise(path: Path, cache_folder: Path | None, threads: int) -> Specialised:
+    """The model at ``path`` (weights beside it) for this processor and this ONNX Runtime.
+
+    Never fails for want of a compiler, of room in ``cache_folder`` or of a kernel: the network then runs as it
+    is, and the receipt says why. Raises ``BackendError`` only for an ``EDGEVID_ISA`` that does not exist here.
+    """
+    from edgevid.kernels import build
+
+    library = build.library()
+    model = Model(path.read_bytes())
+    if library is None:
+        return _as_it_is(path, model, "the kernels could not be built: install g++ or set CXX")
+    isa = isa_of(library)
+    if not shifts_of(model):
+        return _as_it_is(path, model, "")
+    cache = Cache(cache_folder, path, (library.stem, isa))
+    found = cache.load()
+    if found is None:
+        found = cache.store(lambda folder: _make(path, folder, library, threads))
+    folder, receipt = found
+    if not (folder / MODEL).is_file():
+        return _as_it_is(path, model, receipt["reason"])
+    return Specialised(
+        folder / MODEL,
+        lambda options: _load_as_optimised(options, library),
+        tuple(OpReceipt(**item) for item in receipt["ops"]),
+    )
+
+
+def isa_of(library: Path) -> str:
+    """The instruction set that the library would use now."""
+    message = ctypes.create_string_buffer(300)
+    function = ctypes.CDLL(str(library)).edgevid_isa
+    function.restype = ctypes.c_char_p
+    name = function(message, len(message))
+    if name is None:
+        raise BackendError(message.value.decode())
+    return name.decode()
+
+
+def _as_it_is(path: Path, model: Model, reason: str) -> Specialised:
+    receipt = tuple(_receipt(model, shift, None, reason) for shift in shifts_of(model))
+    return Specialised(path, lambda options: None, receipt)
+
+
+def _make(path: Path, folder: Path, library: Path, threads: int) -> dict:
+    """Write the swapped model into ``folder``; the receipt says what was done, or why nothing was written."""
+    original = Model(path.read_bytes())
+    refused: dict[str, str] = {}
+    while True:
+        model, bypassed, reasons = _without_shifts(path, refused)
+        refused |= reasons
+        optimised = _optimise(bytes(model), path.parent, folder, library, threads)
+        try:
+            kernels = swap(optimised, bypassed, _block_size(threads), original)
+            break
+        except Refusal as refusal:
+            refused[refusal.shift] = str(refusal)
+    (folder / MODEL).write_bytes(bytes(optimised))
+    error = _difference(path, folder / MODEL, library, threads)
+    if not error <= TOLERANCE:
+        (folder / MODEL).unlink()
+        (folder / WEIGHTS).unlink(missing_ok=True)
+        reason = f"with the kernels the result differs by {error:.1e}, so they are not used: please report it"
+        log.warning(reason)
+        return {"reason": reason, "ops": []}
+    rows = [
+        _receipt(original, shift, kernels.get(shift.name, shift.op_type), refused.get(shift.name, ""))
+        for shift in shifts_of(original)
+    ]
+    return {"reason": "", "ops": [vars(row) for row in rows]}
+
+
+def _without_shifts(path: Path, refused: dict[str, str]) -> tuple[Model, list[Bypassed], dict[str, str]]:
+    model = Model(path.read_bytes())
+    bypassed, reasons, mark = [], {}, FIRST_MARK
+    for shift in shifts_of(model):
+        if shift.name in refused:
+            continue
+        result = bypass(model, shift, mark)
+        if isinstance(result, str):
+            reasons[shift.name] = result
+        else:
+            bypassed.append(result)
+            mark += len(result.marks)
+    return model, bypassed, reasons
+
+
+def _optimise(data: bytes, weights: Path, folder: Path, library: Path, threads: int) -> Model:
+    options = _options(threads)
+    options.register_custom_ops_library(str(library))
+    options.optimized_model_filepath = str(folder / MODEL)
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS)
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(weights))
+    _session(data, options)
+    return Model((folder / MODEL).read_bytes())
+
+
+def _load_as_optimised(options, library: Path) -> None:
+    import onnxruntime
+
+    options.register_custom_ops_library(str(library))
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+
+
+def _difference(path: Path, swapped: Path, library: Path, threads: int) -> float:
+    """The largest difference of any output from the unmodified network's, relative to its largest value."""
+    expected = _run_on_noise(path, _options(threads))
+    options = _options(threads)
+    _load_as_optimised(options, library)
+    got = _run_on_noise(swapped, options)
+    return max(
+        float(np.abs(a - b).max(initial=0) / max(np.abs(b).max(initial=0), np.finfo(np.float32).tiny))
+        for a, b in zip(got, expected)
+    )
+
+
+def _run_on_noise(path: Path, options) -> list[np.ndarray]:
+    session = _session(str(path), options)
+    random = np.random.default_rng(0)
+    inputs = {}
+    for value in session.get_inputs():
+        shape = [size if isinstance(size, int) else 1 for size in value.shape]
+        inputs[value.name] = random.standard_normal(shape, dtype=np.float32)
+    return session.run(None, inputs)
+
+
+def _options(threads: int):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return options
+
+
+def _session(model: bytes | str, options):
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+
+
+def _receipt(model: Model, shift: Node, kernel: str | None, reason: str) -> OpReceipt:
+    shape = model.shapes.get(shift.inputs[0])
+    state = model.shapes.get(shift.inputs[1]) if shift.kind == STEP else ()
+    before = after = None
+    if shape is not None and state is not None:
+        before = 4 * (2 * prod(shape) + (2 * prod(state) if state else 0))
+        fused = kernel is not None and kernel.startswith("ShiftConv")
+        # A fused step still keeps its state for the next frame.
+        after = before if not fused else 4 * 2 * prod(state) if state else 0
+    return OpReceipt(shift.name, shift.op_type, kernel, reason, 0, before, after)
