@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -16,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from edgevid.backends.ort_block import block_size
 from edgevid.backends.ort_cache import Cache
 from edgevid.backends.ort_graph import Model, Node
-from edgevid.backends.ort_swap import FIRST_MARK, SHIFT, STEP, Bypassed, Refusal, bypass, shifts_of, swap
+from edgevid.backends.ort_swap import FIRST_MARK, STEP, Bypassed, Refusal, bypass, shifts_of, swap
 from edgevid.errors import BackendError
 
 MODEL, WEIGHTS = "model.onnx", "model.weights"
@@ -70,7 +70,12 @@ def specialise(path: Path, cache_folder: Path | None, threads: int) -> Specialis
     cache = Cache(cache_folder, path, (library.stem, isa))
     found = cache.load()
     if found is None:
-        found = cache.store(lambda folder: _make(path, folder, library, threads))
+        try:
+            found = cache.store(lambda folder: _make(path, folder, library, threads))
+        except Exception as error:  # ONNX Runtime raises kinds of its own, without a common base
+            reason = f"the kernels could not be put in ({str(error).splitlines()[0]}): please report it"
+            log.warning(reason)
+            return _as_it_is(path, model, reason)
     folder, receipt = found
     if not (folder / MODEL).is_file():
         return _as_it_is(path, model, receipt["reason"])
@@ -106,7 +111,7 @@ def _make(path: Path, folder: Path, library: Path, threads: int) -> dict:
         refused |= reasons
         optimised = _optimise(bytes(model), path.parent, folder, library, threads)
         try:
-            kernels = swap(optimised, bypassed, _block_size(threads), original)
+            kernels = swap(optimised, bypassed, block_size(), original)
             break
         except Refusal as refusal:
             refused[refusal.shift] = str(refusal)

@@ -1,0 +1,121 @@
+"""Where specialised models are kept: a folder for each model, processor, instruction set and ONNX Runtime.
+
+An entry is whole or not there: it is made in a temporary folder that is then renamed. Its receipt holds the
+hash of each of its files, so that a corrupt entry is found and made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+RECEIPT = "receipt.json"
+CHUNK_BYTES = 1 << 20
+
+
+class Cache:
+    """The entry of the model at ``path`` in ``folder`` (None: nothing is kept when the process ends)."""
+
+    def __init__(self, folder: Path | None, path: Path, identity: tuple[str, ...]) -> None:
+        self._parent = folder
+        self._name = f"{path.stem}-{_key(path, identity)}"
+
+    def load(self) -> tuple[Path, dict] | None:
+        """The entry's folder and receipt; None if there is none, or if it is not as it was written."""
+        for parent in (self._parent, _temporary_folder()):
+            if parent is not None and (receipt := _read(parent / self._name)) is not None:
+                return parent / self._name, receipt
+        return None
+
+    def store(self, make: Callable[[Path], dict]) -> tuple[Path, dict]:
+        """Have ``make`` fill a folder and give the receipt; the entry's folder and receipt."""
+        parent = _writable(self._parent)
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=parent) as work:
+            folder = Path(work) / "entry"
+            folder.mkdir()
+            receipt = make(folder)
+            files = {file.name: _sha256(file) for file in folder.iterdir()}
+            (folder / RECEIPT).write_text(json.dumps({**receipt, "files": files}, indent=2) + "\n")
+            return self._put(parent, folder), receipt
+
+    def _put(self, parent: Path, folder: Path) -> Path:
+        entry = parent / self._name
+        try:
+            os.rename(folder, entry)
+        except OSError:
+            # Another process was faster, or the entry is corrupt.
+            if _read(entry) is None:
+                shutil.rmtree(entry, ignore_errors=True)
+                os.rename(folder, entry)
+        return entry
+
+
+def _key(path: Path, identity: tuple[str, ...]) -> str:
+    import onnxruntime
+
+    digest = hashlib.sha256(repr((identity, _processor(), onnxruntime.__version__, _code())).encode())
+    for file in (path, *sorted(path.parent.glob("*.weights"))):
+        digest.update(file.name.encode() + _sha256(file).encode())
+    return digest.hexdigest()[:16]
+
+
+@functools.cache
+def _code() -> str:
+    """A hash of the program that makes the entries: another version of it makes others."""
+    return "".join(_sha256(file) for file in sorted(Path(__file__).parent.glob("ort_*.py")))
+
+
+@functools.cache
+def _processor() -> str:
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(("model name", "CPU part")):
+                return f"{model} {line}"
+    return model
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _read(entry: Path) -> dict | None:
+    try:
+        receipt = json.loads((entry / RECEIPT).read_text("utf-8"))
+        for name, digest in receipt.pop("files").items():
+            if _sha256(entry / name) != digest:
+                return None
+        return receipt if {"reason", "ops"} <= receipt.keys() else None
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+
+
+def _writable(folder: Path | None) -> Path:
+    if folder is not None:
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+    return _temporary_folder()
+
+
+@functools.cache
+def _temporary_folder() -> Path:
+    """Goes when the process ends."""
+    import atexit
+
+    folder = tempfile.mkdtemp(prefix="edgevid-models-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)

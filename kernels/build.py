@@ -1,0 +1,130 @@
+"""Build the kernels with this machine's compiler, once; the library is kept in the user's cache folder.
+
+Its name is a hash of the sources, the compiler and the flags, so that a library is never stale. A folder
+with an ``op.cpp`` is an op: its ``cpu*.cpp`` are compiled for every instruction set, the rest once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import logging
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+SOURCES = Path(__file__).parent
+CXXFLAGS = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra")
+LINK_FLAGS = ("-shared",)
+X86_FLAGS = {
+    "avx512": ("-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mavx2", "-mfma"),
+    "avx2": ("-mavx2", "-mfma"),
+    "generic": (),
+}
+COMPILERS = ("g++", "clang++", "c++")
+log = logging.getLogger("edgevid")
+
+
+def isa_flags() -> dict[str, tuple[str, ...]]:
+    """The instruction sets that a library for this processor's architecture holds, with their flags."""
+    return X86_FLAGS if platform.machine().lower() in ("x86_64", "amd64") else {"generic": ()}
+
+
+def cache_folder() -> Path:
+    """``$EDGEVID_CACHE``, or ``edgevid`` in the user's cache folder."""
+    if chosen := os.environ.get("EDGEVID_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgevid"
+
+
+def library() -> Path | None:
+    """The built library; without a compiler ``None``, and the log says so once."""
+    compiler = find_compiler()
+    if compiler is None:
+        _warn_once("there is no C++ compiler, so networks run without the kernels: install g++ or set CXX")
+        return None
+    try:
+        return build(compiler, cache_folder() / "kernels")
+    except subprocess.CalledProcessError as error:
+        reason = next((line for line in error.stderr.splitlines() if "error" in line), error.stderr[:200])
+        _warn_once(f"{shlex.join(compiler)} cannot build the kernels, so networks run without: {reason}")
+    except OSError as error:
+        _warn_once(f"the kernels cannot be built, so networks run without: {error}. Set EDGEVID_CACHE")
+    return None
+
+
+def find_compiler() -> list[str] | None:
+    if chosen := os.environ.get("CXX"):
+        command = shlex.split(chosen)
+        return command if command and shutil.which(command[0]) else None
+    found = next((name for name in COMPILERS if shutil.which(name)), None)
+    return [found] if found else None
+
+
+def build(compiler: list[str], folder: Path) -> Path:
+    """The library in ``folder``, or in a temporary one if nothing can be written there."""
+    name = f"edgevid-{fingerprint(tuple(compiler))}.so"
+    if (folder / name).is_file():
+        return folder / name
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        folder = _temporary_folder()
+    if not (folder / name).is_file():
+        # A name of its own until it is whole: another process may be building the same.
+        with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as work:
+            _compile(compiler, Path(work), Path(work) / name)
+            os.replace(Path(work) / name, folder / name)
+    return folder / name
+
+
+@functools.cache
+def fingerprint(compiler: tuple[str, ...]) -> str:
+    version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=True).stdout
+    digest = hashlib.sha256(repr((version, CXXFLAGS, LINK_FLAGS, isa_flags())).encode())
+    for folder in _folders():
+        for path in sorted((*folder.glob("*.cpp"), *folder.glob("*.h"))):
+            digest.update(path.relative_to(SOURCES).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _folders() -> list[Path]:
+    return [SOURCES / "ort", *sorted(path.parent for path in SOURCES.glob("*/op.cpp"))]
+
+
+def _compile(compiler: list[str], work: Path, target: Path) -> None:
+    jobs = []
+    for source in (path for folder in _folders() for path in sorted(folder.glob("*.cpp"))):
+        variants = isa_flags() if source.name.startswith("cpu") else {"once": ()}
+        for isa, flags in variants.items():
+            made = work / f"{source.parent.name}-{source.stem}-{isa}.o"
+            command = [*compiler, *CXXFLAGS, *flags, f"-DEDGEVID_ISA_NAMESPACE={isa}"]
+            jobs.append((made, [*command, "-c", str(source), "-o", str(made)]))
+
+    def run(command: list[str]) -> None:
+        subprocess.run(command, capture_output=True, text=True, check=True)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(run, (command for _, command in jobs)))
+    run([*compiler, *LINK_FLAGS, *(str(made) for made, _ in jobs), "-o", str(target)])
+
+
+@functools.cache
+def _temporary_folder() -> Path:
+    """Goes when the process ends."""
+    import atexit
+
+    folder = tempfile.mkdtemp(prefix="edgevid-kernels-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    log.warning(message)

@@ -1,0 +1,109 @@
+// ONNX Runtime's tensors, attributes and threads, as C++ that throws std::runtime_error.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "ort_abi.h"
+
+namespace edgevid::ort {
+
+inline void check(const Api& api, Status* status) {
+  if (status == nullptr) return;
+  const std::string message = GetErrorMessage::call(api, status);
+  ReleaseStatus::call(api, status);
+  throw std::runtime_error(message);
+}
+
+inline void require(bool condition, const char* message) {
+  if (!condition) throw std::runtime_error(message);
+}
+
+class Attributes {
+ public:
+  Attributes(const Api& api, const KernelInfo* info) : api_(api), info_(info) {}
+
+  int64_t integer(const char* name) const {
+    int64_t value = 0;
+    check(api_, GetIntAttribute::call(api_, info_, name, &value));
+    return value;
+  }
+
+  float real(const char* name) const {
+    float value = 0;
+    check(api_, GetFloatAttribute::call(api_, info_, name, &value));
+    return value;
+  }
+
+ private:
+  const Api& api_;
+  const KernelInfo* info_;
+};
+
+// A float tensor; `data` is null for an optional input that the node leaves out.
+struct Tensor {
+  float* data = nullptr;
+  std::vector<int64_t> shape;
+
+  int64_t elements_from(size_t axis) const {
+    int64_t product = 1;
+    for (size_t i = axis; i < shape.size(); ++i) product *= shape[i];
+    return product;
+  }
+};
+
+class Context {
+ public:
+  Context(const Api& api, KernelContext* context) : api_(api), context_(context) {}
+
+  Tensor input(size_t index) const {
+    Tensor tensor;
+    size_t count = 0;
+    check(api_, GetInputCount::call(api_, context_, &count));
+    const Value* value = nullptr;
+    if (index < count) check(api_, GetInput::call(api_, context_, index, &value));
+    if (value == nullptr) return tensor;
+    ShapeInfo* info = nullptr;
+    check(api_, GetTensorTypeAndShape::call(api_, value, &info));
+    size_t rank = 0;
+    Status* status = GetDimensionsCount::call(api_, info, &rank);
+    tensor.shape.resize(rank);
+    if (status == nullptr) status = GetDimensions::call(api_, info, tensor.shape.data(), rank);
+    ReleaseShapeInfo::call(api_, info);
+    check(api_, status);
+    tensor.data = data_of(const_cast<Value*>(value));
+    return tensor;
+  }
+
+  Tensor output(size_t index, std::vector<int64_t> shape) const {
+    Value* value = nullptr;
+    check(api_, GetOutput::call(api_, context_, index, shape.data(), shape.size(), &value));
+    Tensor tensor;
+    tensor.data = data_of(value);
+    tensor.shape = std::move(shape);
+    return tensor;
+  }
+
+  // Calls body(i) for i in [0, count) on the session's own threads, which take one after the other: a thread
+  // that another program delays takes fewer.
+  template <typename Body>
+  void parallel_for(int64_t count, const Body& body) const {
+    if (count == 1) return body(0);
+    const auto call = [](void* data, size_t i) { (*static_cast<const Body*>(data))(static_cast<int64_t>(i)); };
+    const auto total = static_cast<size_t>(count);
+    check(api_, ParallelFor::call(api_, context_, call, total, total, const_cast<Body*>(&body)));
+  }
+
+ private:
+  float* data_of(Value* value) const {
+    void* data = nullptr;
+    check(api_, GetTensorMutableData::call(api_, value, &data));
+    return static_cast<float*>(data);
+  }
+
+  const Api& api_;
+  KernelContext* context_;
+};
+
+}  // namespace edgevid::ort

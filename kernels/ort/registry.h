@@ -1,0 +1,115 @@
+// How an op reaches ONNX Runtime. An op.cpp defines a class Kernel with
+//   static constexpr const char* kName;
+//   static constexpr size_t kInputs, kRequiredInputs, kOutputs;
+//   static constexpr int kInplaceInput;   // the input whose memory output 0 may take, -1 for none
+//   static constexpr int kSameShape[];    // for each output, the input that has its shape, -1 if not known
+//   Kernel(const ort::Attributes&); void compute(const ort::Context&) const;
+// and registers it by `static const ort::Registration<Kernel> registration;`. All tensors are float.
+#pragma once
+
+#include <exception>
+#include <memory>
+#include <vector>
+
+#include "context.h"
+
+namespace edgevid::ort {
+
+std::vector<const CustomOp*>& registered_ops();
+
+// A kernel of a session, with the table it calls.
+template <typename Kernel>
+struct Instance {
+  const Api& api;
+  Kernel kernel;
+};
+
+template <typename Kernel>
+class Registration {
+ public:
+  Registration() {
+    op_.version = kApiVersion;
+    op_.get_name = [](const CustomOp*) { return Kernel::kName; };
+    op_.get_provider = [](const CustomOp*) -> const char* { return nullptr; };
+    op_.get_input_type = [](const CustomOp*, size_t) { return kFloat; };
+    op_.get_input_count = [](const CustomOp*) { return Kernel::kInputs; };
+    op_.get_output_type = [](const CustomOp*, size_t) { return kFloat; };
+    op_.get_output_count = [](const CustomOp*) { return Kernel::kOutputs; };
+    op_.destroy = [](void* instance) { delete static_cast<Instance<Kernel>*>(instance); };
+    op_.get_input_characteristic = [](const CustomOp*, size_t index) {
+      return index < Kernel::kRequiredInputs ? kRequired : kOptional;
+    };
+    op_.get_output_characteristic = [](const CustomOp*, size_t) { return kRequired; };
+    op_.get_input_memory = [](const CustomOp*, size_t) { return kDefaultMemory; };
+    op_.get_variadic_input_minimum = [](const CustomOp*) { return 1; };
+    op_.get_variadic_input_homogeneity = [](const CustomOp*) { return 1; };
+    op_.get_variadic_output_minimum = [](const CustomOp*) { return 1; };
+    op_.get_variadic_output_homogeneity = [](const CustomOp*) { return 1; };
+    op_.create_kernel_v2 = create;
+    op_.compute_v2 = compute;
+    op_.infer_shapes = infer_shapes;
+    op_.get_start_version = [](const CustomOp*) { return 1; };
+    op_.get_end_version = [](const CustomOp*) { return 0x7fffffff; };
+    op_.get_may_inplace = may_inplace;
+    op_.release_may_inplace = [](int* inputs, int* outputs) {
+      delete inputs;
+      delete outputs;
+    };
+    op_.get_alias_map = [](int**, int**) -> size_t { return 0; };
+    op_.release_alias_map = [](int*, int*) {};
+    registered_ops().push_back(&op_);
+  }
+
+ private:
+  static Status* create(const CustomOp*, const Api* api, const KernelInfo* info, void** instance) {
+    return guarded(*api, [&] {
+      *instance = new Instance<Kernel>{*api, Kernel(Attributes(*api, info))};
+    });
+  }
+
+  static Status* compute(void* instance, KernelContext* context) {
+    const auto& self = *static_cast<const Instance<Kernel>*>(instance);
+    return guarded(self.api, [&] { self.kernel.compute(Context(self.api, context)); });
+  }
+
+  // ONNX Runtime hands over no table here, so the one of registration is kept.
+  static Status* infer_shapes(const CustomOp*, ShapeContext* context);
+
+  static size_t may_inplace(int** inputs, int** outputs) {
+    if (Kernel::kInplaceInput < 0) return 0;
+    *inputs = new int(Kernel::kInplaceInput);
+    *outputs = new int(0);
+    return 1;
+  }
+
+  // Exceptions must not cross the C interface.
+  template <typename Body>
+  static Status* guarded(const Api& api, const Body& body) {
+    try {
+      body();
+      return nullptr;
+    } catch (const std::exception& error) {
+      return CreateStatus::call(api, kFail, error.what());
+    }
+  }
+
+  CustomOp op_{};
+};
+
+const Api& registered_api();
+
+template <typename Kernel>
+Status* Registration<Kernel>::infer_shapes(const CustomOp*, ShapeContext* context) {
+  const Api& api = registered_api();
+  for (size_t output = 0; output < Kernel::kOutputs; ++output) {
+    if (Kernel::kSameShape[output] < 0) continue;
+    ShapeInfo* info = nullptr;
+    const auto input = static_cast<size_t>(Kernel::kSameShape[output]);
+    Status* status = GetInputShape::call(api, context, input, &info);
+    if (status == nullptr) status = SetOutputShape::call(api, context, output, info);
+    if (status != nullptr) return status;
+  }
+  return nullptr;
+}
+
+}  // namespace edgevid::ort
