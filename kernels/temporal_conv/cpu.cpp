@@ -3,9 +3,9 @@
 
 #include "temporal_conv.h"
 
-#include "vector.h"
+#include "values.h"
 
-namespace edgevid::temporal_conv {
+namespace edgevid::EDGEVID_ISA_NAMESPACE {
 namespace {
 
 // Floats of one item in one frame: 16 KB, few enough for many threads, many enough for the prefetcher.
@@ -32,34 +32,34 @@ struct Column {
 // A vector covers `Patterns`-th parts of the channel block, or one part that repeats.
 template <class Value, int Taps, int Patterns>
 struct Filter {
-  Value weight[Taps][Patterns];
+  Value weights[Taps][Patterns];
   Value bias[Patterns];
   Value low;
   Value high;
 };
 
 template <class Value, int Taps, int Patterns>
-Filter<Value, Taps, Patterns> filter_of(const Params& params, int64_t channel, int64_t first_lane) {
-  constexpr int lanes = sizeof(Value) / sizeof(float);
+Filter<Value, Taps, Patterns> filter_of(const TemporalConv& conv, int64_t channel, int64_t first_lane) {
+  constexpr int lanes = kLanesOf<Value>;
   Filter<Value, Taps, Patterns> filter;
   for (int pattern = 0; pattern < Patterns; ++pattern) {
     float values[Taps + 1][lanes];
     for (int lane = 0; lane < lanes; ++lane) {
-      const int64_t of = channel + (first_lane + pattern * lanes + lane) % params.block;
-      for (int tap = 0; tap < Taps; ++tap) values[tap][lane] = params.weight[of * Taps + tap];
-      values[Taps][lane] = params.bias ? params.bias[of] : 0.0f;
+      const int64_t of = channel + (first_lane + pattern * lanes + lane) % conv.block;
+      for (int tap = 0; tap < Taps; ++tap) values[tap][lane] = conv.weights[of * Taps + tap];
+      values[Taps][lane] = conv.bias ? conv.bias[of] : 0.0f;
     }
-    for (int tap = 0; tap < Taps; ++tap) filter.weight[tap][pattern] = load<Value>(values[tap]);
-    filter.bias[pattern] = load<Value>(values[Taps]);
+    for (int tap = 0; tap < Taps; ++tap) filter.weights[tap][pattern] = load_as<Value>(values[tap]);
+    filter.bias[pattern] = load_as<Value>(values[Taps]);
   }
-  filter.low = broadcast<Value>(params.low);
-  filter.high = broadcast<Value>(params.high);
+  filter.low = splat_as<Value>(conv.low);
+  filter.high = splat_as<Value>(conv.high);
   return filter;
 }
 
 template <bool PastCaches, int Vectors, class Value, int Taps, int Patterns>
 inline void walk(const Column& column, const Filter<Value, Taps, Patterns>& filter, int64_t at) {
-  constexpr int lanes = sizeof(Value) / sizeof(float);
+  constexpr int lanes = kLanesOf<Value>;
   const int future = Taps - 1 - column.past;
   Value window[Taps][Vectors] = {};
   for (int tap = 0; tap < Taps - 1; ++tap) {
@@ -71,21 +71,21 @@ inline void walk(const Column& column, const Filter<Value, Taps, Patterns>& filt
       from = column.state + tap * column.stride;
     }
     if (!from) continue;
-    for (int v = 0; v < Vectors; ++v) window[tap][v] = load<Value>(from + at + v * lanes);
+    for (int v = 0; v < Vectors; ++v) window[tap][v] = load_as<Value>(from + at + v * lanes);
   }
   int64_t incoming = future * column.stride + at;
   int64_t present = at;
   for (int64_t frame = 0; frame < column.frames; ++frame) {
     const bool exists = frame + future < column.frames;
     for (int v = 0; v < Vectors; ++v) {
-      window[Taps - 1][v] = exists ? load<Value>(column.x + incoming + v * lanes) : Value{};
+      window[Taps - 1][v] = exists ? load_as<Value>(column.x + incoming + v * lanes) : Value{};
       Value sum = filter.bias[v % Patterns];
-      for (int tap = 0; tap < Taps; ++tap) sum += filter.weight[tap][v % Patterns] * window[tap][v];
+      for (int tap = 0; tap < Taps; ++tap) sum += filter.weights[tap][v % Patterns] * window[tap][v];
       sum = clip(sum, filter.low, filter.high);
       if constexpr (PastCaches) {
         store_past_caches(column.y + present + v * lanes, sum);
       } else {
-        store(column.y + present + v * lanes, sum);
+        store_as(column.y + present + v * lanes, sum);
       }
       for (int tap = 0; tap < Taps - 1; ++tap) window[tap][v] = window[tap + 1][v];
     }
@@ -96,16 +96,16 @@ inline void walk(const Column& column, const Filter<Value, Taps, Patterns>& filt
   for (int tap = 0; tap < Taps - 1; ++tap) {
     if (tap >= column.past) break;  // an index that is not constant would keep the window out of registers
     for (int v = 0; v < Vectors; ++v) {
-      store(column.next_state + tap * column.stride + at + v * lanes, window[tap][v]);
+      store_as(column.next_state + tap * column.stride + at + v * lanes, window[tap][v]);
     }
   }
 }
 
 template <int Taps, int Patterns>
-void run_column(const Params& params, const Column& column, int64_t channel, bool past_caches) {
+void run_column(const TemporalConv& conv, const Column& column, int64_t channel, bool past_caches) {
   constexpr int64_t step = kVectors * kLanes;
   constexpr int64_t least = Patterns * kLanes;
-  const auto filter = filter_of<Vector, Taps, Patterns>(params, channel, 0);
+  const auto filter = filter_of<Vector, Taps, Patterns>(conv, channel, 0);
   int64_t at = 0;
   if (past_caches) {
     for (; at + step <= column.size; at += step) walk<true, kVectors>(column, filter, at);
@@ -118,11 +118,11 @@ void run_column(const Params& params, const Column& column, int64_t channel, boo
     return;
   }
   for (; at < column.size; ++at) {
-    walk<false, 1>(column, filter_of<float, Taps, 1>(params, channel, at), at);
+    walk<false, 1>(column, filter_of<float, Taps, 1>(conv, channel, at), at);
   }
 }
 
-using RunColumn = void (*)(const Params&, const Column&, int64_t, bool);
+using RunColumn = void (*)(const TemporalConv&, const Column&, int64_t, bool);
 
 template <int Taps>
 RunColumn for_block(int64_t block) {
@@ -131,69 +131,66 @@ RunColumn for_block(int64_t block) {
   return run_column<Taps, 4>;
 }
 
-RunColumn choose(const Params& params) {
-  switch (params.taps) {
-    case 1: return for_block<1>(params.block);
-    case 3: return for_block<3>(params.block);
-    case 5: return for_block<5>(params.block);
-    default: return for_block<7>(params.block);
+RunColumn choose(const TemporalConv& conv) {
+  switch (conv.taps) {
+    case 1: return for_block<1>(conv.block);
+    case 3: return for_block<3>(conv.block);
+    case 5: return for_block<5>(conv.block);
+    default: return for_block<7>(conv.block);
   }
 }
 
-int64_t tiles_of(const Params& params) { return (params.pixels * params.block + kTile - 1) / kTile; }
+int64_t tiles_of(const TemporalConv& conv) { return (conv.pixels * conv.block + kTile - 1) / kTile; }
 
-// All of the output, as its size alone does not tell whether a vector of an item is aligned.
-bool goes_past_caches(const Params& params) {
+// Only where every vector of every column is aligned.
+bool goes_past_caches(const TemporalConv& conv) {
   constexpr int64_t vector_bytes = kLanes * sizeof(float);
-  const int64_t column_bytes = params.pixels * params.block * sizeof(float);
-  const int64_t bytes = params.batch * params.frames * params.channels * params.pixels * sizeof(float);
+  const int64_t column_bytes = conv.pixels * conv.block * sizeof(float);
+  const int64_t bytes = conv.batch * conv.frames * conv.channels * conv.pixels * sizeof(float);
   return bytes >= kBytesPastCaches && column_bytes % vector_bytes == 0 &&
-         reinterpret_cast<uintptr_t>(params.y) % vector_bytes == 0;
+         reinterpret_cast<uintptr_t>(conv.y) % vector_bytes == 0;
 }
 
 }  // namespace
 
-namespace EDGEVID_ISA_NAMESPACE {
-
-const char* why_not(const Params& params) {
-  if (params.taps < 1 || params.taps > kMaxTaps || params.taps % 2 == 0) return "taps must be 1, 3, 5 or 7";
-  if (params.past < 0 || params.past >= params.taps) return "past must be from 0 to taps - 1";
-  if (params.block != 1 && params.block != 8 && params.block != 16) return "block must be 1, 8 or 16";
-  if (params.channels % params.block) return "channels must be a multiple of block";
+const char* why_not(const TemporalConv& conv) {
+  if (conv.taps < 1 || conv.taps > 7 || conv.taps % 2 == 0) return "taps must be 1, 3, 5 or 7";
+  if (conv.past < 0 || conv.past >= conv.taps) return "past must be from 0 to taps - 1";
+  if (conv.block != 1 && conv.block != 8 && conv.block != 16) return "block must be 1, 8 or 16";
+  if (conv.channels % conv.block) return "channels must be a multiple of block";
   return nullptr;
 }
 
-int64_t work_items(const Params& params) {
-  return params.batch * (params.channels / params.block) * tiles_of(params);
+int64_t work_items(const TemporalConv& conv) {
+  return conv.batch * (conv.channels / conv.block) * tiles_of(conv);
 }
 
-void run(const Params& params, int64_t begin, int64_t end) {
-  const RunColumn run_column = choose(params);
-  const bool past_caches = goes_past_caches(params);
-  const int64_t tiles = tiles_of(params);
-  const int64_t groups = params.channels / params.block;
-  const int64_t group_size = params.pixels * params.block;
+void run(const TemporalConv& conv, int64_t begin, int64_t end) {
+  const RunColumn run_column = choose(conv);
+  const bool past_caches = goes_past_caches(conv);
+  const int64_t tiles = tiles_of(conv);
+  const int64_t groups = conv.channels / conv.block;
+  const int64_t group_size = conv.pixels * conv.block;
   const int64_t frame_size = groups * group_size;
   for (int64_t item = begin; item < end; ++item) {
     const int64_t start = item % tiles * kTile;
     const int64_t group = item / tiles % groups;
     const int64_t clip = item / tiles / groups;
     const int64_t in_frame = group * group_size + start;
-    const int64_t in_clip = clip * params.frames * frame_size + in_frame;
-    const int64_t in_state = clip * params.past * frame_size + in_frame;
+    const int64_t in_clip = clip * conv.frames * frame_size + in_frame;
+    const int64_t in_state = clip * conv.past * frame_size + in_frame;
     Column column;
-    column.x = params.x + in_clip;
-    column.y = params.y + in_clip;
-    column.state = params.state ? params.state + in_state : nullptr;
-    column.next_state = params.next_state ? params.next_state + in_state : nullptr;
+    column.x = conv.x + in_clip;
+    column.y = conv.y + in_clip;
+    column.state = conv.state ? conv.state + in_state : nullptr;
+    column.next_state = conv.next_state ? conv.next_state + in_state : nullptr;
     column.size = group_size - start < kTile ? group_size - start : kTile;
     column.stride = frame_size;
-    column.frames = params.frames;
-    column.past = static_cast<int>(params.past);
-    run_column(params, column, group * params.block, past_caches);
+    column.frames = conv.frames;
+    column.past = static_cast<int>(conv.past);
+    run_column(conv, column, group * conv.block, past_caches);
   }
   if (past_caches) finish_stores_past_caches();
 }
 
-}  // namespace EDGEVID_ISA_NAMESPACE
-}  // namespace edgevid::temporal_conv
+}  // namespace edgevid::EDGEVID_ISA_NAMESPACE

@@ -1,0 +1,1 @@
+"""ChannelConv: a filter over neighbouring channels, the same at every pixel."""

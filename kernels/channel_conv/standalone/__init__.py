@@ -1,0 +1,1 @@
+"""ChannelConv compiled by itself, for its tests and benchmark."""

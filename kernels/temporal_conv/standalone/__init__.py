@@ -1,0 +1,1 @@
+"""Kernels compiled by themselves, without a runtime around them: for their tests and benchmarks."""
