@@ -185,7 +185,7 @@ def _warn_of_random_weights(session: Session) -> None:
     weights = session.manifest.weights
     if not weights.sha256 and "seed" in weights.source:
         logger.warning(
-            "the weights of this bundle are random (%s), its predictions mean nothing: "
+            "the weights of this bundle are %s, so its predictions mean nothing: "
             "export it again with --weights FILE",
             weights.source,
         )

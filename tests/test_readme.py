@@ -1,0 +1,117 @@
+"""Every command of the README works, and its Python does what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgevid.benchmarks import moving_shapes
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+VENV = Path(sys.prefix)
+TIMEOUT_S = 300
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = "".join(blocks("bash")).replace("\\\n", " ").splitlines()
+    return [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
+
+
+EDGEVID = [command for command in commands() if command.startswith("edgevid ")]
+MAKE = [command for command in commands() if command.startswith("make ")]
+PIP = [command for command in commands() if command.startswith("pip ")]
+
+
+def bash(command: str, folder: Path) -> subprocess.CompletedProcess:
+    path = os.pathsep.join([str(VENV / "bin"), os.environ["PATH"]])
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A user's folder with a video of theirs; commands leave their bundles here for those that follow."""
+    folder = tmp_path_factory.mktemp("readme")
+    moving_shapes.write(folder / "video.mp4")
+    return folder
+
+
+def test_the_readme_has_commands_of_each_kind_and_no_other():
+    assert len(EDGEVID) >= 6
+    assert sorted(MAKE) == ["make demo", "make test"]
+    assert sorted(EDGEVID + MAKE + PIP) == sorted(commands())
+
+
+# One test, because each command needs what those before it made.
+@pytest.mark.timeout(TIMEOUT_S * 2)
+def test_the_commands_work_in_their_order(folder):
+    for command in EDGEVID:
+        result = bash(command, folder)
+        assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    for block in blocks("python"):
+        result = subprocess.run(
+            [sys.executable, "-c", block], cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S
+        )
+        assert result.returncode == 0, f"{block}\n{result.stderr}"
+
+
+def test_make_demo_exports_runs_and_measures(tmp_path):
+    if not (VENV / ".export-installed").exists():
+        pytest.skip(
+            "this environment was not made by 'make test' or 'make demo', so make would install it anew"
+        )
+    # The recipe writes into demo/, so it runs in a copy of the parts that it reads.
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+        os.utime(tmp_path / name, (0, 0))
+    result = bash(f"make demo VENV={VENV}", tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "equal to PyTorch" in result.stdout
+    assert "single-stream" in result.stdout
+    assert {path.name for path in (tmp_path / "demo").iterdir()} == {
+        "bench.json",
+        "moving_shapes.mp4",
+        "tsm_mbv2",
+    }
+
+
+def test_make_test_is_what_the_gate_calls():
+    assert 'make test VENV="$venv"' in (ROOT / ".ci" / "run").read_text()
+    assert "test:" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("command", PIP)
+def test_pip_commands_name_extras_that_exist(command):
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for extra in re.findall(r"\[(\w+)\]", command):
+        assert extra in project["optional-dependencies"]
+
+
+def test_links_lead_to_files():
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_measured_figures_carry_machine_date_and_command():
+    for section in re.findall(r"\| .* ms .*\|\n(?:\|.*\n)+\n(.*?)\n\n", README):
+        for words in ("Measured", "20", "`edgevid bench"):
+            assert words in section
