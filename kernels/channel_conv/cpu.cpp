@@ -12,6 +12,9 @@ namespace {
 constexpr int kRows = kRegisters / 4;
 constexpr int kTapBlock = kRegisters / 4;
 
+// For what is left of a row: 7x7 pixels are three vectors of 16 and one pixel.
+typedef float HalfVector __attribute__((vector_size(kLanes / 2 * sizeof(float))));
+
 // Output channels of one item. Planes narrower than a vector are walked as one long row, so they need more.
 constexpr int64_t kChannels = 8;
 constexpr int64_t kChannelsOfNarrowPlanes = 256;
@@ -97,8 +100,10 @@ void run_rows(const Rows& rows) {
     tile<Vector, Count, vectors, Stride, weights>(rows, at);
   }
   for (; at + kLanes <= rows.length; at += kLanes) tile<Vector, Count, 1, Stride, weights>(rows, at);
-  if (at < rows.length && rows.length >= kLanes) {  // the same values again for some elements
-    tile<Vector, Count, 1, Stride, weights>(rows, rows.length - kLanes);
+  constexpr int half = kLanesOf<HalfVector>;
+  for (; at + half <= rows.length; at += half) tile<HalfVector, Count, 1, Stride, weights>(rows, at);
+  if (at < rows.length && rows.length >= half) {  // the same values again for some elements
+    tile<HalfVector, Count, 1, Stride, weights>(rows, rows.length - half);
     return;
   }
   for (; at < rows.length; ++at) tile<float, Count, 1, Stride, weights>(rows, at);
@@ -107,7 +112,7 @@ void run_rows(const Rows& rows) {
 void run_tile(const Rows& rows) {
   if (rows.stride == 1) return run_rows<kRows, 1>(rows);
   if (rows.stride == 2) return run_rows<kRows, 2>(rows);
-  return run_rows<kRows, 0>(rows);
+  return run_rows<kRows, 0>(rows);  // too few taps share a channel to gain by it
 }
 
 int64_t outputs(const ChannelConv& conv) {

@@ -38,19 +38,24 @@ struct Filter {
   Value high;
 };
 
+// The values of the channels that stand under a vector, `step` floats apart from channel to channel.
+template <class Value>
+Value of_lanes(const float* values, int64_t step, int64_t block, int64_t first_lane) {
+  if (block == 1) return splat_as<Value>(*values);  // worth it for planes of few pixels
+  float lanes[kLanesOf<Value>];
+  for (int lane = 0; lane < kLanesOf<Value>; ++lane) lanes[lane] = values[(first_lane + lane) % block * step];
+  return load_as<Value>(lanes);
+}
+
 template <class Value, int Taps, int Patterns>
 Filter<Value, Taps, Patterns> filter_of(const TemporalConv& conv, int64_t channel, int64_t first_lane) {
-  constexpr int lanes = kLanesOf<Value>;
   Filter<Value, Taps, Patterns> filter;
   for (int pattern = 0; pattern < Patterns; ++pattern) {
-    float values[Taps + 1][lanes];
-    for (int lane = 0; lane < lanes; ++lane) {
-      const int64_t of = channel + (first_lane + pattern * lanes + lane) % conv.block;
-      for (int tap = 0; tap < Taps; ++tap) values[tap][lane] = conv.weights[of * Taps + tap];
-      values[Taps][lane] = conv.bias ? conv.bias[of] : 0.0f;
+    const int64_t lane = first_lane + pattern * kLanesOf<Value>;
+    for (int tap = 0; tap < Taps; ++tap) {
+      filter.weights[tap][pattern] = of_lanes<Value>(conv.weights + channel * Taps + tap, Taps, conv.block, lane);
     }
-    for (int tap = 0; tap < Taps; ++tap) filter.weights[tap][pattern] = load_as<Value>(values[tap]);
-    filter.bias[pattern] = load_as<Value>(values[Taps]);
+    filter.bias[pattern] = conv.bias ? of_lanes<Value>(conv.bias + channel, 1, conv.block, lane) : Value{};
   }
   filter.low = splat_as<Value>(conv.low);
   filter.high = splat_as<Value>(conv.high);

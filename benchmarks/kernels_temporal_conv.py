@@ -1,0 +1,108 @@
+"""TemporalConv against a copy of its tensor, and against ONNX Runtime's permute, grouped Conv1d and permute.
+
+``python -m edgevid.benchmarks.kernels_temporal_conv [--threads 2] [--isa avx2] [--json FILE]``
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edgevid.benchmarks.statistics import relative_spread
+from edgevid.kernels.temporal_conv.standalone.call import conv_of
+from edgevid.kernels.temporal_conv.standalone.measure import (
+    Kernel,
+    aligned,
+    arguments,
+    interleaved,
+    onnxruntime,
+    report,
+)
+
+FRAMES = 8
+BLOCK = 16
+LAYERS = (
+    ("ACTION-Net stage 1", 256, 56, 3),
+    ("ACTION-Net stage 2", 512, 28, 3),
+    ("ACTION-Net stage 3", 1024, 14, 3),
+    ("ACTION-Net stage 4", 2048, 7, 3),
+    ("STM stage 1", 64, 56, 3),
+    ("STM stage 2", 128, 28, 3),
+    ("STM stage 3", 256, 14, 3),
+    ("STM stage 4", 512, 7, 3),
+    ("5 taps", 256, 56, 5),
+)
+"""Name, channels, height and width, taps."""
+
+
+def standard_ops(x_shape: tuple[int, ...], weights: np.ndarray) -> Any:
+    """The ONNX model as it is written in PyTorch: pixels become the batch of a grouped Conv1d over frames."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    frames, channels, height, width = x_shape
+    taps = weights.shape[1]
+    shapes = {
+        "clip": (1, frames, channels, height, width),
+        "rows": (height * width, channels, frames),
+        "planes": (1, height, width, channels, frames),
+        "images": x_shape,
+    }
+    nodes = [
+        helper.make_node("Reshape", ["x", "clip"], ["clips"]),
+        helper.make_node("Transpose", ["clips"], ["last"], perm=[0, 3, 4, 2, 1]),
+        helper.make_node("Reshape", ["last", "rows"], ["time"]),
+        helper.make_node("Conv", ["time", "weights"], ["mixed"], group=channels, pads=[(taps - 1) // 2] * 2),
+        helper.make_node("Reshape", ["mixed", "planes"], ["pixels"]),
+        helper.make_node("Transpose", ["pixels"], ["first"], perm=[0, 4, 3, 1, 2]),
+        helper.make_node("Reshape", ["first", "images"], ["y"]),
+    ]
+    constants = [numpy_helper.from_array(np.array(shape, np.int64), name) for name, shape in shapes.items()]
+    constants.append(numpy_helper.from_array(weights[:, None], "weights"))
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, x_shape) for name in "xy"]
+    graph = helper.make_graph(nodes, "temporal_conv", ends[:1], ends[1:], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+def measure(kernel: Kernel, channels: int, side: int, taps: int, rounds: int) -> dict[str, list[float]]:
+    x, y = aligned((FRAMES, channels, side, side)), aligned((FRAMES, channels, side, side))
+    weights = aligned((channels, taps))
+    options = {"frames": FRAMES, "past": (taps - 1) // 2}
+    in_blocks = (FRAMES, channels // BLOCK, side, side, BLOCK)
+    blocked = conv_of(x.reshape(in_blocks), weights, y.reshape(in_blocks), **options)
+    candidates = {
+        "kernel": kernel.run(conv_of(x, weights, y, **options)),
+        "blocked": kernel.run(blocked),
+        "copy": kernel.copy(y, x),
+        "onnxruntime": onnxruntime(standard_ops(x.shape, weights), x, kernel.threads),
+    }
+    return interleaved(candidates, rounds)
+
+
+def main() -> None:
+    asked = arguments(__doc__.splitlines()[0])
+    kernel = Kernel("temporal_conv", asked.isa, asked.threads)
+    rows, layers = [], []
+    for name, channels, side, taps in LAYERS:
+        samples = measure(kernel, channels, side, taps, asked.rounds)
+        median = {candidate: float(np.median(values)) for candidate, values in samples.items()}
+        shape = f"{FRAMES}x{channels}x{side}x{side}"
+        rows.append(
+            {
+                "layer": name,
+                "tensor": shape,
+                "taps": taps,
+                **median,
+                "GB/s": 2 * 4 * FRAMES * channels * side * side / median["kernel"] / 1e6,
+                "kernel/copy": median["kernel"] / median["copy"],
+                "blocked/copy": median["blocked"] / median["copy"],
+                "kernel/onnxruntime": median["kernel"] / median["onnxruntime"],
+                "spread": relative_spread(samples["kernel"]),
+            }
+        )
+        layers.append({"layer": name, "tensor": shape, "taps": taps, "samples_ms": samples})
+    report(kernel, rows, layers, asked.json)
+
+
+if __name__ == "__main__":
+    main()
