@@ -77,14 +77,16 @@ class _Search:
             if not _is_rearranged(source, result):
                 continue
             try:
-                found = shift_of(origins_of(result, source, nodes, self._constants))
+                origins = origins_of(result, source, nodes, self._constants)
             except NotAMovementError:
                 break
+            found, same_shape = shift_of(origins), source.shape == result.shape
             if isinstance(found, Shift):
                 return source, found
-            if found is None:
-                if source.shape == result.shape:
-                    break
+            if found is None and same_shape:
+                break
+            # Without zeros, to take elements of another shape in another order is only a change of layout.
+            if found is None or (not same_shape and origins.index.all()):
                 continue
             reason = found
             parts |= {value for node in nodes for value in node.outputs if value.shape != result.shape}

