@@ -11,6 +11,9 @@ namespace {
 // Floats of one item in one frame: 16 KB, few enough for many threads, many enough for the prefetcher.
 constexpr int64_t kTile = 4096;
 
+// Elements whose weights are laid out one by one: with three taps they fill a quarter of the first cache.
+constexpr int64_t kElements = 512;
+
 // From this size on the output would push itself out of the last-level cache before it is read again.
 constexpr int64_t kBytesPastCaches = int64_t{8} << 20;
 
@@ -41,7 +44,7 @@ struct Filter {
 // The values of the channels that stand under a vector, `step` floats apart from channel to channel.
 template <class Value>
 Value of_lanes(const float* values, int64_t step, int64_t block, int64_t first_lane) {
-  if (block == 1) return splat_as<Value>(*values);  // worth it for planes of few pixels
+  if (block == 1) return splat_as<Value>(*values);
   float lanes[kLanesOf<Value>];
   for (int lane = 0; lane < kLanesOf<Value>; ++lane) lanes[lane] = values[(first_lane + lane) % block * step];
   return load_as<Value>(lanes);
@@ -127,33 +130,114 @@ void run_column(const TemporalConv& conv, const Column& column, int64_t channel,
   }
 }
 
-using RunColumn = void (*)(const TemporalConv&, const Column&, int64_t, bool);
-
-template <int Taps>
-RunColumn for_block(int64_t block) {
-  if (block <= kLanes) return run_column<Taps, 1>;
-  if (block == 2 * kLanes) return run_column<Taps, 2>;
-  return run_column<Taps, 4>;
+// Whether vectors are laid over the borders of channels. In planes that are not whole vectors they would lie
+// across cache lines, which takes longer than the arithmetic; a few frames do not repay laying out the weights.
+bool crosses_channels(const TemporalConv& conv) {
+  return conv.block == 1 && conv.pixels % kLanes != 0 && (conv.frames >= 4 || conv.pixels < kLanes);
 }
 
-RunColumn choose(const TemporalConv& conv) {
-  switch (conv.taps) {
-    case 1: return for_block<1>(conv.block);
-    case 3: return for_block<3>(conv.block);
-    case 5: return for_block<5>(conv.block);
-    default: return for_block<7>(conv.block);
+// The weights and biases of some elements of a frame in plain layout, each element with its own.
+template <int Taps>
+class ElementFilters {
+ public:
+  // Of the elements [first, first + size) of a frame, size at most kElements.
+  ElementFilters(const TemporalConv& conv, int64_t first, int64_t size) : low_(conv.low), high_(conv.high) {
+    int64_t channel = first / conv.pixels;
+    for (int64_t at = 0; at < size; ++channel) {
+      const int64_t border = (channel + 1) * conv.pixels - first;
+      const int64_t end = border < size ? border : size;
+      for (int tap = 0; tap < Taps; ++tap) fill(weights_[tap], at, end, conv.weights[channel * Taps + tap]);
+      fill(bias_, at, end, conv.bias ? conv.bias[channel] : 0.0f);
+      at = end;
+    }
+  }
+
+  template <class Value, int Vectors>
+  Filter<Value, Taps, Vectors> at(int64_t element) const {
+    Filter<Value, Taps, Vectors> filter;
+    for (int v = 0; v < Vectors; ++v) {
+      const int64_t from = element + v * kLanesOf<Value>;
+      for (int tap = 0; tap < Taps; ++tap) filter.weights[tap][v] = load_as<Value>(weights_[tap] + from);
+      filter.bias[v] = load_as<Value>(bias_ + from);
+    }
+    filter.low = splat_as<Value>(low_);
+    filter.high = splat_as<Value>(high_);
+    return filter;
+  }
+
+ private:
+  // Whole vectors: what goes beyond `end` is filled again by the next channel.
+  static void fill(float* values, int64_t begin, int64_t end, float value) {
+    for (; begin < end; begin += kLanes) store_as(values + begin, splat_as<Vector>(value));
+  }
+
+  float weights_[Taps][kElements + kLanes];
+  float bias_[kElements + kLanes];
+  float low_, high_;
+};
+
+// `first` is the place of the column in its frame.
+template <int Taps>
+void run_across_channels(const TemporalConv& conv, const Column& column, int64_t first, bool past_caches) {
+  constexpr int64_t step = kVectors * kLanes;
+  for (int64_t begin = 0; begin < column.size; begin += kElements) {
+    const int64_t end = begin + kElements < column.size ? begin + kElements : column.size;
+    const ElementFilters<Taps> filters(conv, first + begin, end - begin);
+    int64_t at = begin;
+    if (past_caches) {
+      for (; at + step <= end; at += step) {
+        walk<true, kVectors>(column, filters.template at<Vector, kVectors>(at - begin), at);
+      }
+    }
+    for (; at + step <= end; at += step) {
+      walk<false, kVectors>(column, filters.template at<Vector, kVectors>(at - begin), at);
+    }
+    for (; at + kLanes <= end; at += kLanes) {
+      walk<false, 1>(column, filters.template at<Vector, 1>(at - begin), at);
+    }
+    for (; at < end; ++at) walk<false, 1>(column, filters.template at<float, 1>(at - begin), at);
   }
 }
 
-int64_t tiles_of(const TemporalConv& conv) { return (conv.pixels * conv.block + kTile - 1) / kTile; }
+// `place` is the first channel of the column, or its place in the frame if it crosses channels.
+using RunColumn = void (*)(const TemporalConv&, const Column&, int64_t place, bool past_caches);
+
+template <int Taps>
+RunColumn choose(const TemporalConv& conv) {
+  if (crosses_channels(conv)) return run_across_channels<Taps>;
+  if (conv.block <= kLanes) return run_column<Taps, 1>;
+  if (conv.block == 2 * kLanes) return run_column<Taps, 2>;
+  return run_column<Taps, 4>;
+}
+
+RunColumn choose_for_taps(const TemporalConv& conv) {
+  switch (conv.taps) {
+    case 1: return choose<1>(conv);
+    case 3: return choose<3>(conv);
+    case 5: return choose<5>(conv);
+    default: return choose<7>(conv);
+  }
+}
+
+// A frame is `groups` of `size` floats that share a filter, or one whose columns cross channels; each is cut
+// into tiles, and a tile of one clip is an item of work.
+struct Cut {
+  int64_t groups, size, tile, tiles;
+};
+
+Cut cut(const TemporalConv& conv) {
+  const bool across = crosses_channels(conv);
+  const int64_t group_channels = across ? conv.channels : conv.block;
+  const int64_t size = group_channels * conv.pixels;
+  const int64_t tile = across ? kElements * 4 : kTile;
+  return {conv.channels / group_channels, size, tile, (size + tile - 1) / tile};
+}
 
 // Only where every vector of every column is aligned.
 bool goes_past_caches(const TemporalConv& conv) {
-  constexpr int64_t vector_bytes = kLanes * sizeof(float);
-  const int64_t column_bytes = conv.pixels * conv.block * sizeof(float);
-  const int64_t bytes = conv.batch * conv.frames * conv.channels * conv.pixels * sizeof(float);
-  return bytes >= kBytesPastCaches && column_bytes % vector_bytes == 0 &&
-         reinterpret_cast<uintptr_t>(conv.y) % vector_bytes == 0;
+  const int64_t elements = conv.batch * conv.frames * conv.channels * conv.pixels;
+  return elements * int64_t{sizeof(float)} >= kBytesPastCaches && cut(conv).size % kLanes == 0 &&
+         reinterpret_cast<uintptr_t>(conv.y) % sizeof(Vector) == 0;
 }
 
 }  // namespace
@@ -167,21 +251,20 @@ const char* why_not(const TemporalConv& conv) {
 }
 
 int64_t work_items(const TemporalConv& conv) {
-  return conv.batch * (conv.channels / conv.block) * tiles_of(conv);
+  const Cut pieces = cut(conv);
+  return conv.batch * pieces.groups * pieces.tiles;
 }
 
 void run(const TemporalConv& conv, int64_t begin, int64_t end) {
-  const RunColumn run_column = choose(conv);
+  const RunColumn run_one = choose_for_taps(conv);
   const bool past_caches = goes_past_caches(conv);
-  const int64_t tiles = tiles_of(conv);
-  const int64_t groups = conv.channels / conv.block;
-  const int64_t group_size = conv.pixels * conv.block;
-  const int64_t frame_size = groups * group_size;
+  const Cut pieces = cut(conv);
+  const int64_t frame_size = conv.channels * conv.pixels;
   for (int64_t item = begin; item < end; ++item) {
-    const int64_t start = item % tiles * kTile;
-    const int64_t group = item / tiles % groups;
-    const int64_t clip = item / tiles / groups;
-    const int64_t in_frame = group * group_size + start;
+    const int64_t start = item % pieces.tiles * pieces.tile;
+    const int64_t group = item / pieces.tiles % pieces.groups;
+    const int64_t clip = item / pieces.tiles / pieces.groups;
+    const int64_t in_frame = group * pieces.size + start;
     const int64_t in_clip = clip * conv.frames * frame_size + in_frame;
     const int64_t in_state = clip * conv.past * frame_size + in_frame;
     Column column;
@@ -189,11 +272,11 @@ void run(const TemporalConv& conv, int64_t begin, int64_t end) {
     column.y = conv.y + in_clip;
     column.state = conv.state ? conv.state + in_state : nullptr;
     column.next_state = conv.next_state ? conv.next_state + in_state : nullptr;
-    column.size = group_size - start < kTile ? group_size - start : kTile;
+    column.size = pieces.size - start < pieces.tile ? pieces.size - start : pieces.tile;
     column.stride = frame_size;
     column.frames = conv.frames;
     column.past = static_cast<int>(conv.past);
-    run_column(conv, column, group * conv.block, past_caches);
+    run_one(conv, column, crosses_channels(conv) ? start : group * conv.block, past_caches);
   }
   if (past_caches) finish_stores_past_caches();
 }

@@ -145,11 +145,13 @@ def test_shapes_of_the_zoo(kernel, channels, side, taps, block):
     assert error(y, temporal_conv(x, weights, **options)[0]) < TOLERANCE
 
 
-def test_planes_larger_than_a_tile(kernel):
-    x, weights = random((3, 2, 65, 67)), random((2, 3), seed=1)
-    options = {"frames": 3, "past": 1}
-    y, _ = compute(kernel, x, weights, **options, cuts=(0.3, 0.6))
-    assert error(y, temporal_conv(x, weights, **options)[0]) < TOLERANCE
+@pytest.mark.parametrize("frames", (3, 5))
+def test_frames_larger_than_a_tile(kernel, frames):
+    x, weights = random((frames, 3, 65, 67)), random((3, 3), seed=1)
+    options = {"frames": frames, "past": 1}
+    whole, cut = (compute(kernel, x, weights, **options, cuts=cuts)[0] for cuts in ((), (0.3, 0.6)))
+    assert error(whole, temporal_conv(x, weights, **options)[0]) < TOLERANCE
+    np.testing.assert_array_equal(cut, whole)
 
 
 @given(
