@@ -17,6 +17,10 @@ constexpr int64_t kElements = 512;
 // From this size on the output would push itself out of the last-level cache before it is read again.
 constexpr int64_t kBytesPastCaches = int64_t{8} << 20;
 
+// Frames that are walked through before the next vectors, where reading some of them twice costs little. As
+// planes are often whole pages, all frames of x and y fall on the same few sets of the first cache.
+constexpr int64_t kFramesInCaches = 4;
+
 // Vectors that walk together: whole cache lines, and for three taps no more registers than there are.
 constexpr int kVectors = kLanes == 8 ? 2 : 4;
 
@@ -29,8 +33,19 @@ struct Column {
   int64_t size;
   int64_t stride;  // to the next frame
   int64_t frames;
+  int64_t first, last;  // the frames of y to compute: [first, last)
   int past;
 };
+
+// Calls `run` for each part of the frames that is to be walked through at once.
+template <class Run>
+void for_parts(Column column, bool past_caches, const Run& run) {
+  const int64_t step = past_caches ? column.frames : kFramesInCaches;
+  for (column.first = 0; column.first < column.frames; column.first = column.last) {
+    column.last = column.first + step < column.frames ? column.first + step : column.frames;
+    run(column);
+  }
+}
 
 // A vector covers `Patterns`-th parts of the channel block, or one part that repeats.
 template <class Value, int Taps, int Patterns>
@@ -71,19 +86,19 @@ inline void walk(const Column& column, const Filter<Value, Taps, Patterns>& filt
   const int future = Taps - 1 - column.past;
   Value window[Taps][Vectors] = {};
   for (int tap = 0; tap < Taps - 1; ++tap) {
-    const int frame = tap - column.past;
+    const int64_t frame = column.first + tap - column.past;
     const float* from = nullptr;
     if (frame >= 0) {
       from = frame < column.frames ? column.x + frame * column.stride : nullptr;
     } else if (column.state) {
-      from = column.state + tap * column.stride;
+      from = column.state + (frame + column.past) * column.stride;
     }
     if (!from) continue;
     for (int v = 0; v < Vectors; ++v) window[tap][v] = load_as<Value>(from + at + v * lanes);
   }
-  int64_t incoming = future * column.stride + at;
-  int64_t present = at;
-  for (int64_t frame = 0; frame < column.frames; ++frame) {
+  int64_t incoming = (column.first + future) * column.stride + at;
+  int64_t present = column.first * column.stride + at;
+  for (int64_t frame = column.first; frame < column.last; ++frame) {
     const bool exists = frame + future < column.frames;
     for (int v = 0; v < Vectors; ++v) {
       window[Taps - 1][v] = exists ? load_as<Value>(column.x + incoming + v * lanes) : Value{};
@@ -100,7 +115,7 @@ inline void walk(const Column& column, const Filter<Value, Taps, Patterns>& filt
     incoming += column.stride;
     present += column.stride;
   }
-  if (!column.next_state) return;
+  if (!column.next_state || column.last < column.frames) return;
   for (int tap = 0; tap < Taps - 1; ++tap) {
     if (tap >= column.past) break;  // an index that is not constant would keep the window out of registers
     for (int v = 0; v < Vectors; ++v) {
@@ -110,24 +125,26 @@ inline void walk(const Column& column, const Filter<Value, Taps, Patterns>& filt
 }
 
 template <int Taps, int Patterns>
-void run_column(const TemporalConv& conv, const Column& column, int64_t channel, bool past_caches) {
+void run_column(const TemporalConv& conv, const Column& whole, int64_t channel, bool past_caches) {
   constexpr int64_t step = kVectors * kLanes;
   constexpr int64_t least = Patterns * kLanes;
   const auto filter = filter_of<Vector, Taps, Patterns>(conv, channel, 0);
-  int64_t at = 0;
-  if (past_caches) {
-    for (; at + step <= column.size; at += step) walk<true, kVectors>(column, filter, at);
-  }
-  for (; at + step <= column.size; at += step) walk<false, kVectors>(column, filter, at);
-  for (; at + least <= column.size; at += least) walk<false, Patterns>(column, filter, at);
-  if (at < column.size && column.size >= least) {
-    // The same values again for some elements; a column is a multiple of the block, so the lanes still fit.
-    walk<false, Patterns>(column, filter, column.size - least);
-    return;
-  }
-  for (; at < column.size; ++at) {
-    walk<false, 1>(column, filter_of<float, Taps, 1>(conv, channel, at), at);
-  }
+  for_parts(whole, past_caches, [&](const Column& column) {
+    int64_t at = 0;
+    if (past_caches) {
+      for (; at + step <= column.size; at += step) walk<true, kVectors>(column, filter, at);
+    }
+    for (; at + step <= column.size; at += step) walk<false, kVectors>(column, filter, at);
+    for (; at + least <= column.size; at += least) walk<false, Patterns>(column, filter, at);
+    if (at < column.size && column.size >= least) {
+      // The same values again for some elements; a column is a multiple of the block, so the lanes still fit.
+      walk<false, Patterns>(column, filter, column.size - least);
+      return;
+    }
+    for (; at < column.size; ++at) {
+      walk<false, 1>(column, filter_of<float, Taps, 1>(conv, channel, at), at);
+    }
+  });
 }
 
 // Whether vectors are laid over the borders of channels. In planes that are not whole vectors they would lie
@@ -176,26 +193,28 @@ class ElementFilters {
   float low_, high_;
 };
 
-// `first` is the place of the column in its frame.
+// `place` is that of the column in its frame.
 template <int Taps>
-void run_across_channels(const TemporalConv& conv, const Column& column, int64_t first, bool past_caches) {
+void run_across_channels(const TemporalConv& conv, const Column& whole, int64_t place, bool past_caches) {
   constexpr int64_t step = kVectors * kLanes;
-  for (int64_t begin = 0; begin < column.size; begin += kElements) {
-    const int64_t end = begin + kElements < column.size ? begin + kElements : column.size;
-    const ElementFilters<Taps> filters(conv, first + begin, end - begin);
-    int64_t at = begin;
-    if (past_caches) {
-      for (; at + step <= end; at += step) {
-        walk<true, kVectors>(column, filters.template at<Vector, kVectors>(at - begin), at);
+  for (int64_t begin = 0; begin < whole.size; begin += kElements) {
+    const int64_t end = begin + kElements < whole.size ? begin + kElements : whole.size;
+    const ElementFilters<Taps> filters(conv, place + begin, end - begin);
+    for_parts(whole, past_caches, [&](const Column& column) {
+      int64_t at = begin;
+      if (past_caches) {
+        for (; at + step <= end; at += step) {
+          walk<true, kVectors>(column, filters.template at<Vector, kVectors>(at - begin), at);
+        }
       }
-    }
-    for (; at + step <= end; at += step) {
-      walk<false, kVectors>(column, filters.template at<Vector, kVectors>(at - begin), at);
-    }
-    for (; at + kLanes <= end; at += kLanes) {
-      walk<false, 1>(column, filters.template at<Vector, 1>(at - begin), at);
-    }
-    for (; at < end; ++at) walk<false, 1>(column, filters.template at<float, 1>(at - begin), at);
+      for (; at + step <= end; at += step) {
+        walk<false, kVectors>(column, filters.template at<Vector, kVectors>(at - begin), at);
+      }
+      for (; at + kLanes <= end; at += kLanes) {
+        walk<false, 1>(column, filters.template at<Vector, 1>(at - begin), at);
+      }
+      for (; at < end; ++at) walk<false, 1>(column, filters.template at<float, 1>(at - begin), at);
+    });
   }
 }
 
@@ -267,7 +286,7 @@ void run(const TemporalConv& conv, int64_t begin, int64_t end) {
     const int64_t in_frame = group * pieces.size + start;
     const int64_t in_clip = clip * conv.frames * frame_size + in_frame;
     const int64_t in_state = clip * conv.past * frame_size + in_frame;
-    Column column;
+    Column column{};
     column.x = conv.x + in_clip;
     column.y = conv.y + in_clip;
     column.state = conv.state ? conv.state + in_state : nullptr;
