@@ -12,13 +12,14 @@ import onnx_ir as ir
 
 from edgevid.passes.fold_batch_norm import fold_batch_norm
 from edgevid.passes.fold_constants import fold_constants
+from edgevid.passes.recognise_temporal_shift import recognise_temporal_shift
 from edgevid.passes.remove_no_ops import remove_no_ops
 from edgevid.passes.verify import verify
 from edgevid.specs import PassReport
 
 Pass = Callable[[ir.Model], PassReport]
 
-STANDARD: tuple[Pass, ...] = (fold_constants, fold_batch_norm, remove_no_ops)
+STANDARD: tuple[Pass, ...] = (fold_constants, recognise_temporal_shift, fold_batch_norm, remove_no_ops)
 """What every graph goes through, in this order."""
 
 

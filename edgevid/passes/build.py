@@ -13,6 +13,7 @@ class Builder:
 
     def __init__(self, graph: ir.Graph, anchor: ir.Node, prefix: str) -> None:
         self._graph, self._anchor, self._prefix, self._count = graph, anchor, prefix, 0
+        self._taken = {*graph.initializers, *(node.name for node in graph)}
 
     def constant(self, array: np.ndarray) -> ir.Value:
         return self._register(self._name(), array)
@@ -59,5 +60,7 @@ class Builder:
         self._graph.remove(self._anchor, safe=True)
 
     def _name(self) -> str:
-        self._count += 1
-        return f"{self._prefix}/{self._count}"
+        while (name := f"{self._prefix}/{self._count}") in self._taken:
+            self._count += 1
+        self._taken.add(name)
+        return name

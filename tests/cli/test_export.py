@@ -43,6 +43,19 @@ class Picky(Mean):
         assert clip.shape[1] == 7, "seven frames are needed"
         return super().forward(clip)
 
+class OfficialStyle(Mean):
+    # The shift as slice assignment into zeros, as the official code writes it.
+
+    def forward(self, clip):
+        n, t = clip.shape[:2]
+        x = clip.repeat(1, 1, 3, 1, 1)
+        y = torch.zeros_like(x)
+        y[:, :-1, :2] = x[:, 1:, :2]
+        y[:, 1:, 2:4] = x[:, :-1, 2:4]
+        y[:, :, 4:] = x[:, :, 4:]
+        return self.layer(y.view(n * t, 9, *clip.shape[3:])[:, 1:4].mean((2, 3)).view(n, t, 3).mean(1))
+
+official_style = OfficialStyle
 make_net, per_frame, two_outputs, branches, picky = Mean, PerFrame, TwoOutputs, Branches, Picky
 number = lambda: 3
 def broken():
@@ -129,6 +142,13 @@ def test_a_network_of_ones_own_exports(run_edgevid, own_networks):
     result = run_edgevid("export", "mynets:make_net", "--frames", 3, "--size", 16, "-o", "b", "--json")
     assert json.loads(result.out)["parity"]["ok"]
     assert edgevid.open("b").manifest.inputs[0].shape == (1, 3, 3, 16, 16)
+
+
+def test_a_shift_written_by_hand_becomes_a_temporal_shift(run_edgevid, own_networks):
+    options = ["--frames", 4, "--size", 16, "-o", "b", "--json"]
+    printed = json.loads(run_edgevid("export", "mynets:official_style", *options).out)
+    assert printed["kernels"] == ["TemporalShift (portable function) x1"]
+    assert printed["parity"]["ok"]
 
 
 def test_a_causal_network_of_ones_own_streams(run_edgevid, own_networks):
