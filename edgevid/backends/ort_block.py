@@ -34,10 +34,9 @@ def _reordering_model() -> bytes:
     node = Message().add(1, "x").add(2, "y").add(4, "ReorderInput").add(7, "com.microsoft.nchwc")
     graph = Message().add(1, node).add(2, "reorder")
     graph.add(11, _value("x", (1, CHANNELS, 1, PIXELS))).add(12, _value("y", ()))
-    opsets = [Message().add(1, domain).add(2, version) for domain, version in (("", 18), ("com.microsoft.nchwc", 1))]
     model = Message().add(1, 9).add(7, graph)
-    for opset in opsets:
-        model.add(8, opset)
+    for domain, version in (("", 18), ("com.microsoft.nchwc", 1)):
+        model.add(8, Message().add(1, domain).add(2, version))
     return bytes(model)
 
 

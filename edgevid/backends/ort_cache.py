@@ -22,11 +22,11 @@ CHUNK_BYTES = 1 << 20
 
 
 class Cache:
-    """The entry of the model at ``path`` in ``folder`` (None: nothing is kept when the process ends)."""
+    """The entry of a model's ``files`` in ``folder`` (None: nothing is kept when the process ends)."""
 
-    def __init__(self, folder: Path | None, path: Path, identity: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path | None, files: list[Path], identity: tuple[str, ...]) -> None:
         self._parent = folder
-        self._name = f"{path.stem}-{_key(path, identity)}"
+        self._name = f"{files[0].stem}-{_key(files, identity)}"
 
     def load(self) -> tuple[Path, dict] | None:
         """The entry's folder and receipt; None if there is none, or if it is not as it was written."""
@@ -58,11 +58,11 @@ class Cache:
         return entry
 
 
-def _key(path: Path, identity: tuple[str, ...]) -> str:
+def _key(files: list[Path], identity: tuple[str, ...]) -> str:
     import onnxruntime
 
     digest = hashlib.sha256(repr((identity, _processor(), onnxruntime.__version__, _code())).encode())
-    for file in (path, *sorted(path.parent.glob("*.weights"))):
+    for file in files:
         digest.update(file.name.encode() + _sha256(file).encode())
     return digest.hexdigest()[:16]
 

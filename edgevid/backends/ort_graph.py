@@ -13,7 +13,7 @@ GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT, GRAPH_VALUE_INFO = 1, 
 NODE_INPUT, NODE_OUTPUT, NODE_NAME, NODE_OP_TYPE, NODE_ATTRIBUTE, NODE_DOMAIN = 1, 2, 3, 4, 5, 7
 ATTRIBUTE_NAME, ATTRIBUTE_F, ATTRIBUTE_I, ATTRIBUTE_S, ATTRIBUTE_FLOATS, ATTRIBUTE_INTS = 1, 2, 3, 4, 7, 8
 ATTRIBUTE_TYPE, TYPE_FLOAT, TYPE_INT, TYPE_STRING, TYPE_INTS = 20, 1, 2, 3, 7
-TENSOR_DIMS, TENSOR_NAME = 1, 8
+TENSOR_DIMS, TENSOR_NAME, TENSOR_EXTERNAL, ENTRY_KEY, ENTRY_VALUE = 1, 8, 13, 1, 2
 VALUE_NAME, VALUE_TYPE, TENSOR_TYPE, TENSOR_SHAPE, SHAPE_DIM, DIM_VALUE = 1, 2, 1, 2, 1, 1
 
 
@@ -55,7 +55,11 @@ class Node:
 
 
 class Model:
-    """A model's graph; ``shapes`` of the values that have a static one, initializers included."""
+    """A model's graph.
+
+    ``shapes`` are those of the values that have a static one, ``weights`` those of the initializers, and
+    ``weight_files`` the files beside the model that hold some of them.
+    """
 
     def __init__(self, data: bytes) -> None:
         self._message = Message(data)
@@ -68,10 +72,12 @@ class Model:
             for name, value in _named_values(self._graph, number).items():
                 if (shape := _shape(value)) is not None:
                     self.shapes[name] = shape
-        self.weights = {
-            tensor.text(TENSOR_NAME): tuple(tensor.integers(TENSOR_DIMS))
-            for tensor in self._graph.messages(GRAPH_INITIALIZER)
-        }
+        tensors = self._graph.messages(GRAPH_INITIALIZER)
+        self.weights = {tensor.text(TENSOR_NAME): tuple(tensor.integers(TENSOR_DIMS)) for tensor in tensors}
+        entries = [entry for tensor in tensors for entry in tensor.messages(TENSOR_EXTERNAL)]
+        self.weight_files = sorted(
+            {entry.text(ENTRY_VALUE) for entry in entries if entry.text(ENTRY_KEY) == "location"}
+        )
 
     def readers(self, value: str) -> list[Node]:
         return [node for node in self.nodes if value in node.inputs]

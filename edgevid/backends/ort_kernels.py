@@ -1,13 +1,16 @@
 """Open a bundle's ONNX model with the kernels of this machine: ``specialise`` is the one thing to call.
 
-The network is optimised as if it had no temporal shifts, the shifts are swapped in (``ort_swap``), the result is
-compared with the unmodified network, and kept in a cache (``ort_cache``).
+The network is optimised as if it had no temporal shifts, the shifts are swapped in (``ort_swap``), the result
+is compared with the unmodified network, and kept in a cache (``ort_cache``).
 """
 
 from __future__ import annotations
 
 import ctypes
 import logging
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -55,8 +58,8 @@ class Specialised:
 def specialise(path: Path, cache_folder: Path | None, threads: int) -> Specialised:
     """The model at ``path`` (weights beside it) for this processor and this ONNX Runtime.
 
-    Never fails for want of a compiler, of room in ``cache_folder`` or of a kernel: the network then runs as it
-    is, and the receipt says why. Raises ``BackendError`` only for an ``EDGEVID_ISA`` that does not exist here.
+    Never fails for want of a compiler, of room in ``cache_folder`` or of a kernel: the network then runs as
+    it is, and the receipt says why. Raises ``BackendError`` for an ``EDGEVID_ISA`` that this machine lacks.
     """
     from edgevid.kernels import build
 
@@ -67,7 +70,8 @@ def specialise(path: Path, cache_folder: Path | None, threads: int) -> Specialis
     isa = isa_of(library)
     if not shifts_of(model):
         return _as_it_is(path, model, "")
-    cache = Cache(cache_folder, path, (library.stem, isa))
+    files = [path, *(path.parent / name for name in model.weight_files)]
+    cache = Cache(cache_folder, files, (library.stem, isa))
     found = cache.load()
     if found is None:
         try:
@@ -109,7 +113,7 @@ def _make(path: Path, folder: Path, library: Path, threads: int) -> dict:
     while True:
         model, bypassed, reasons = _without_shifts(path, refused)
         refused |= reasons
-        optimised = _optimise(bytes(model), path.parent, folder, library, threads)
+        optimised = _optimise(model, path.parent, folder, library, threads)
         try:
             kernels = swap(optimised, bypassed, block_size(), original)
             break
@@ -145,14 +149,27 @@ def _without_shifts(path: Path, refused: dict[str, str]) -> tuple[Model, list[By
     return model, bypassed, reasons
 
 
-def _optimise(data: bytes, weights: Path, folder: Path, library: Path, threads: int) -> Model:
+def _optimise(model: Model, weights: Path, folder: Path, library: Path, threads: int) -> Model:
+    """``model``, its weight files in ``weights``, as ONNX Runtime optimises it; the result is in ``folder``."""
     options = _options(threads)
     options.register_custom_ops_library(str(library))
     options.optimized_model_filepath = str(folder / MODEL)
     options.add_session_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS)
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(weights))
-    _session(data, options)
+    # Up to ONNX Runtime 1.21 a model in memory cannot have weights in files.
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        for name in model.weight_files:
+            _link(weights / name, Path(work) / name)
+        source = Path(work) / MODEL
+        source.write_bytes(bytes(model))
+        _session(str(source), options)
     return Model((folder / MODEL).read_bytes())
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _load_as_optimised(options, library: Path) -> None:
@@ -193,7 +210,7 @@ def _options(threads: int):
     return options
 
 
-def _session(model: bytes | str, options):
+def _session(model: str, options):
     import onnxruntime
 
     return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])

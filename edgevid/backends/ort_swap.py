@@ -1,9 +1,9 @@
 """Optimise without the shifts, then swap: a temporal shift disappears into the 1x1 convolution after it.
 
-1. ``bypass``: convolutions read the input of their shift, and the shift goes. Each such convolution is marked.
+1. ``bypass``: convolutions read the input of their shift, the shift goes, and they are marked.
 2. ONNX Runtime optimises what is left, a network without any shift, for the processor at hand.
-3. ``swap``: a marked convolution, by now perhaps in the blocked layout and with its residual sum and activation
-   inside, becomes an ``edgevid.ShiftConv``.
+3. ``swap``: a marked convolution, by now perhaps in the blocked layout and with its residual sum and
+   activation inside, becomes an ``edgevid.ShiftConv``.
 """
 
 from __future__ import annotations

@@ -20,6 +20,16 @@ inline void require(bool condition, const char* message) {
   if (!condition) throw std::runtime_error(message);
 }
 
+using Shape = std::vector<int64_t>;
+
+inline Shape shape_of(const Api& api, const ShapeInfo* info) {
+  size_t rank = 0;
+  check(api, GetDimensionsCount::call(api, info, &rank));
+  Shape shape(rank);
+  check(api, GetDimensions::call(api, info, shape.data(), rank));
+  return shape;
+}
+
 class Attributes {
  public:
   Attributes(const Api& api, const KernelInfo* info) : api_(api), info_(info) {}
@@ -41,10 +51,16 @@ class Attributes {
   const KernelInfo* info_;
 };
 
+struct Release {
+  const Api& api;
+  ShapeInfo* info;
+  ~Release() { ReleaseShapeInfo::call(api, info); }
+};
+
 // A float tensor; `data` is null for an optional input that the node leaves out.
 struct Tensor {
   float* data = nullptr;
-  std::vector<int64_t> shape;
+  Shape shape;
 
   int64_t elements_from(size_t axis) const {
     int64_t product = 1;
@@ -66,17 +82,13 @@ class Context {
     if (value == nullptr) return tensor;
     ShapeInfo* info = nullptr;
     check(api_, GetTensorTypeAndShape::call(api_, value, &info));
-    size_t rank = 0;
-    Status* status = GetDimensionsCount::call(api_, info, &rank);
-    tensor.shape.resize(rank);
-    if (status == nullptr) status = GetDimensions::call(api_, info, tensor.shape.data(), rank);
-    ReleaseShapeInfo::call(api_, info);
-    check(api_, status);
+    const Release release{api_, info};
+    tensor.shape = shape_of(api_, info);
     tensor.data = data_of(const_cast<Value*>(value));
     return tensor;
   }
 
-  Tensor output(size_t index, std::vector<int64_t> shape) const {
+  Tensor output(size_t index, Shape shape) const {
     Value* value = nullptr;
     check(api_, GetOutput::call(api_, context_, index, shape.data(), shape.size(), &value));
     Tensor tensor;
@@ -104,6 +116,32 @@ class Context {
 
   const Api& api_;
   KernelContext* context_;
+};
+
+// The shapes of a node's tensors before it runs; a size that is not known is -1. ONNX Runtime plans its memory by
+// them: without, no two tensors share any.
+class Shapes {
+ public:
+  Shapes(const Api& api, ShapeContext* context) : api_(api), context_(context) {}
+
+  Shape input(size_t index) const {
+    ShapeInfo* info = nullptr;  // belongs to the context
+    check(api_, GetInputShape::call(api_, context_, index, &info));
+    return shape_of(api_, info);
+  }
+
+  void set_output(size_t index, const Shape& shape) const {
+    ShapeInfo* info = nullptr;
+    check(api_, CreateShapeInfo::call(api_, &info));
+    const Release release{api_, info};
+    check(api_, SetElementType::call(api_, info, kFloat));
+    check(api_, SetDimensions::call(api_, info, shape.data(), shape.size()));
+    check(api_, SetOutputShape::call(api_, context_, index, info));
+  }
+
+ private:
+  const Api& api_;
+  ShapeContext* context_;
 };
 
 }  // namespace edgevid::ort

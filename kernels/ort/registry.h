@@ -2,8 +2,9 @@
 //   static constexpr const char* kName;
 //   static constexpr size_t kInputs, kRequiredInputs, kOutputs;
 //   static constexpr int kInplaceInput;   // the input whose memory output 0 may take, -1 for none
-//   static constexpr int kSameShape[];    // for each output, the input that has its shape, -1 if not known
-//   Kernel(const ort::Attributes&); void compute(const ort::Context&) const;
+//   Kernel(const ort::Attributes&);
+//   void compute(const ort::Context&) const;
+//   static void infer(const ort::Shapes&);  // sets the shapes of the outputs
 // and registers it by `static const ort::Registration<Kernel> registration;`. All tensors are float.
 #pragma once
 
@@ -16,6 +17,9 @@
 namespace edgevid::ort {
 
 std::vector<const CustomOp*>& registered_ops();
+
+// The table of the last registration; shapes are inferred without being handed one.
+const Api& registered_api();
 
 // A kernel of a session, with the table it calls.
 template <typename Kernel>
@@ -72,8 +76,14 @@ class Registration {
     return guarded(self.api, [&] { self.kernel.compute(Context(self.api, context)); });
   }
 
-  // ONNX Runtime hands over no table here, so the one of registration is kept.
-  static Status* infer_shapes(const CustomOp*, ShapeContext* context);
+  // A shape that cannot be told is left open: a kernel says what is wrong when it runs.
+  static Status* infer_shapes(const CustomOp*, ShapeContext* context) {
+    try {
+      Kernel::infer(Shapes(registered_api(), context));
+    } catch (const std::exception&) {
+    }
+    return nullptr;
+  }
 
   static size_t may_inplace(int** inputs, int** outputs) {
     if (Kernel::kInplaceInput < 0) return 0;
@@ -95,21 +105,5 @@ class Registration {
 
   CustomOp op_{};
 };
-
-const Api& registered_api();
-
-template <typename Kernel>
-Status* Registration<Kernel>::infer_shapes(const CustomOp*, ShapeContext* context) {
-  const Api& api = registered_api();
-  for (size_t output = 0; output < Kernel::kOutputs; ++output) {
-    if (Kernel::kSameShape[output] < 0) continue;
-    ShapeInfo* info = nullptr;
-    const auto input = static_cast<size_t>(Kernel::kSameShape[output]);
-    Status* status = GetInputShape::call(api, context, input, &info);
-    if (status == nullptr) status = SetOutputShape::call(api, context, output, info);
-    if (status != nullptr) return status;
-  }
-  return nullptr;
-}
 
 }  // namespace edgevid::ort

@@ -26,10 +26,8 @@ typedef float UnalignedVector
 static inline Vector load(const float* address) { return *reinterpret_cast<const UnalignedVector*>(address); }
 static inline void store(float* address, Vector value) { *reinterpret_cast<UnalignedVector*>(address) = value; }
 static inline Vector splat(float value) { return value - Vector{}; }
-static inline Vector clamp(Vector value, Vector low, Vector high) {
-  value = value > low ? value : low;
-  return value < high ? value : high;
-}
+static inline Vector larger(Vector a, Vector b) { return a > b ? a : b; }
+static inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
 
 static inline int64_t minimum(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t maximum(int64_t a, int64_t b) { return a > b ? a : b; }

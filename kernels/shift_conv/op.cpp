@@ -31,8 +31,14 @@ class Base {
   ShiftConv conv_{};
   Isa isa_;
 
+  static ort::Shape output_shape(const ort::Shapes& shapes, size_t weights) {
+    ort::Shape shape = shapes.input(0);
+    shape.at(1) = shapes.input(weights).at(0);
+    return shape;
+  }
+
   // Fills in the tensors; gives y's shape.
-  std::vector<int64_t> take(ShiftConv& conv, const ort::Tensor& x, const ort::Tensor& weights,
+  ort::Shape take(ShiftConv& conv, const ort::Tensor& x, const ort::Tensor& weights,
                             const ort::Tensor& bias, const ort::Tensor& residual) const {
     ort::require(x.shape.size() == 4 && weights.shape.size() == 4, "ShiftConv: x and weights need 4 dimensions");
     conv.images = x.shape[0];
@@ -46,7 +52,7 @@ class Base {
     ort::require(conv.inputs > 0 && conv.inputs <= kMaxChannels, "ShiftConv: too many channels");
     ort::require(bias.data == nullptr || bias.elements_from(0) == conv.outputs,
                  "ShiftConv: bias must have one value for each output");
-    std::vector<int64_t> shape = {conv.images, conv.outputs, x.shape[2], x.shape[3]};
+    ort::Shape shape = {conv.images, conv.outputs, x.shape[2], x.shape[3]};
     ort::require(residual.data == nullptr || residual.shape == shape, "ShiftConv: residual must be like y");
     conv.x = x.data;
     conv.weights = weights.data;
@@ -65,7 +71,8 @@ class ShiftConvOp : Base {
   static constexpr const char* kName = "ShiftConv";
   static constexpr size_t kInputs = 4, kRequiredInputs = 2, kOutputs = 1;
   static constexpr int kInplaceInput = 3;
-  static constexpr int kSameShape[] = {-1};
+
+  static void infer(const ort::Shapes& shapes) { shapes.set_output(0, output_shape(shapes, 1)); }
 
   explicit ShiftConvOp(const ort::Attributes& attributes) : Base(attributes) {
     conv_.frames = attributes.integer("frames");
@@ -89,7 +96,11 @@ class ShiftConvStepOp : Base {
   static constexpr const char* kName = "ShiftConvStep";
   static constexpr size_t kInputs = 5, kRequiredInputs = 3, kOutputs = 2;
   static constexpr int kInplaceInput = 4;
-  static constexpr int kSameShape[] = {-1, 1};
+
+  static void infer(const ort::Shapes& shapes) {
+    shapes.set_output(0, output_shape(shapes, 2));
+    shapes.set_output(1, shapes.input(1));
+  }
 
   explicit ShiftConvStepOp(const ort::Attributes& attributes) : Base(attributes) { conv_.frames = 1; }
 
@@ -97,7 +108,7 @@ class ShiftConvStepOp : Base {
     ShiftConv conv = conv_;
     const ort::Tensor x = context.input(0), state = context.input(1);
     auto shape = take(conv, x, context.input(2), context.input(3), context.input(4));
-    const std::vector<int64_t> wanted = {conv.images, conv.fold, x.shape[2], x.shape[3]};
+    const ort::Shape wanted = {conv.images, conv.fold, x.shape[2], x.shape[3]};
     ort::require(state.shape == wanted, "ShiftConvStep: state must be (images, fold, height, width)");
     conv.state = state.data;
     conv.y = context.output(0, std::move(shape)).data;

@@ -74,13 +74,14 @@ void run_tile(const Tile& tile) {
       continue;
     }
     const float* x = run.x + tile.pixel * kBlock;
-    // The same channels of the next tile, and the next channels of this one: rows of an image lie a multiple
-    // of 4096 bytes apart more often than not, so the processor's own prefetcher and its first cache fail.
-    const float* next = r + 1 < tile.run_count ? tile.runs[r + 1].x + tile.pixel * kBlock : x;
+    // The same channels of the next tile, and the next channels of this one: the rows of an image lie a multiple
+    // of 4096 bytes apart more often than not, where the processor's own prefetcher stops.
 #pragma GCC unroll 16
-    for (int p = 0; p < kPixels; ++p) {
-      __builtin_prefetch(x + (kPixels + p) * kBlock, 0, 2);
-      __builtin_prefetch(next + p * kBlock, 0, 3);
+    for (int p = 0; p < kPixels; ++p) __builtin_prefetch(x + (kPixels + p) * kBlock, 0, 2);
+    if (r + 1 < tile.run_count) {
+      const float* next = tile.runs[r + 1].x + tile.pixel * kBlock;
+#pragma GCC unroll 16
+      for (int p = 0; p < kPixels; ++p) __builtin_prefetch(next + p * kBlock, 0, 3);
     }
     for (int64_t c = 0; c < run.count; ++c, weights += kBlock, ++x) {
       Vector w[kVectors];
@@ -99,8 +100,9 @@ void run_tile(const Tile& tile) {
 #pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) {
       const int64_t at = offset(v, tile.y_stride) + (tile.pixel + p) * kBlock;
-      const Vector total = tile.residual == nullptr ? sum[p][v] : sum[p][v] + load(tile.residual + at);
-      store(tile.y + at, clamp(total, low, high));
+      Vector total = sum[p][v];
+      if (tile.residual != nullptr) total += load(tile.residual + at);
+      store(tile.y + at, smaller(larger(total, low), high));
     }
   }
 }

@@ -20,7 +20,8 @@ class TemporalShift {
   static constexpr const char* kName = "TemporalShift";
   static constexpr size_t kInputs = 1, kRequiredInputs = 1, kOutputs = 1;
   static constexpr int kInplaceInput = -1;
-  static constexpr int kSameShape[] = {0};
+
+  static void infer(const ort::Shapes& shapes) { shapes.set_output(0, shapes.input(0)); }
 
   explicit TemporalShift(const ort::Attributes& attributes)
       : frames_(attributes.integer("frames")),
@@ -68,7 +69,11 @@ class TemporalShiftStep {
   static constexpr const char* kName = "TemporalShiftStep";
   static constexpr size_t kInputs = 2, kRequiredInputs = 2, kOutputs = 2;
   static constexpr int kInplaceInput = -1;
-  static constexpr int kSameShape[] = {0, 1};
+
+  static void infer(const ort::Shapes& shapes) {
+    shapes.set_output(0, shapes.input(0));
+    shapes.set_output(1, shapes.input(1));
+  }
 
   explicit TemporalShiftStep(const ort::Attributes& attributes) : fold_(attributes.integer("fold")) {}
 
@@ -76,7 +81,7 @@ class TemporalShiftStep {
   void compute(const ort::Context& context) const {
     const ort::Tensor x = context.input(0), state = context.input(1);
     ort::require(x.shape.size() >= 2 && 0 <= fold_ && fold_ <= x.shape[1], "TemporalShiftStep: fold is too large");
-    std::vector<int64_t> wanted = x.shape;
+    ort::Shape wanted = x.shape;
     wanted[1] = fold_;
     ort::require(state.shape == wanted, "TemporalShiftStep: state must be the first fold channels of x");
     const int64_t image = x.elements_from(1), moved = state.elements_from(1);

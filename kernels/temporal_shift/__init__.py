@@ -1,0 +1,1 @@
+"""The stand-alone temporal shift: its numpy reference and its C++."""

@@ -1,0 +1,62 @@
+"""The library of kernels, built once, and a way to run one op of it."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def library():
+    from edgevid.kernels import build
+
+    path = build.library()
+    if path is None:
+        pytest.skip("this machine has no C++ compiler")
+    return path
+
+
+@pytest.fixture
+def run_op(library):
+    """Run one node ``edgevid.<op_type>`` on arrays (None: left out); gives its outputs."""
+    import onnx
+    import onnxruntime
+    from onnx import helper
+
+    def run(op_type: str, inputs: list, outputs: int = 1, threads: int = 2, **attributes) -> list:
+        names = [f"x{i}" if array is not None else "" for i, array in enumerate(inputs)]
+        made = [f"y{i}" for i in range(outputs)]
+        node = helper.make_node(op_type, names, made, domain="edgevid", **attributes)
+        feeds = {name: array for name, array in zip(names, inputs) if name}
+        kind = onnx.TensorProto.FLOAT
+        graph = helper.make_graph(
+            [node],
+            "op",
+            [helper.make_tensor_value_info(name, kind, array.shape) for name, array in feeds.items()],
+            [helper.make_tensor_value_info(name, kind, None) for name in made],
+        )
+        opsets = [helper.make_opsetid("", 18), helper.make_opsetid("edgevid", 1)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 4
+        options.register_custom_ops_library(str(library))
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        return session.run(made, feeds)
+
+    return run
+
+
+@pytest.fixture
+def use_isa(library, monkeypatch):
+    """Force an instruction set; skips the test where the processor lacks it."""
+    from edgevid.backends.ort_kernels import isa_of
+    from edgevid.errors import BackendError
+
+    def use(isa: str) -> None:
+        monkeypatch.setenv("EDGEVID_ISA", isa)
+        try:
+            isa_of(library)
+        except BackendError as error:
+            pytest.skip(str(error))
+
+    return use
