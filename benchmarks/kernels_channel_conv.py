@@ -17,10 +17,10 @@ from edgevid.benchmarks.statistics import relative_spread
 from edgevid.kernels.channel_conv.standalone.call import conv_of
 from edgevid.kernels.temporal_conv.standalone.measure import (
     Kernel,
+    OnnxRuntime,
     aligned,
     arguments,
     interleaved,
-    onnxruntime,
     report,
 )
 
@@ -104,10 +104,14 @@ def measure(kernel: Kernel, layer: Layer, rounds: int) -> dict[str, list[float]]
     own = (layer.outputs,) if layer.unshared else ()
     weights = aligned((layer.filters, layer.taps, *own))
     source, target = aligned((max(x.size, y.size),)), aligned((max(x.size, y.size),))
+    run = kernel.run(conv_of(x, weights, y, stride=layer.stride, pads=layer.pads))
+    standard = OnnxRuntime(standard_ops(layer, weights), x, kernel.threads, COPIES)
+    run(1)
+    standard.check(y)
     candidates = {
-        "kernel": kernel.run(conv_of(x, weights, y, stride=layer.stride, pads=layer.pads)),
+        "kernel": run,
         "copy": kernel.copy(target, source),
-        "onnxruntime": onnxruntime(standard_ops(layer, weights), x, kernel.threads, COPIES),
+        "onnxruntime": standard,
     }
     return interleaved(candidates, rounds)
 

@@ -13,10 +13,10 @@ from edgevid.benchmarks.statistics import relative_spread
 from edgevid.kernels.temporal_conv.standalone.call import conv_of
 from edgevid.kernels.temporal_conv.standalone.measure import (
     Kernel,
+    OnnxRuntime,
     aligned,
     arguments,
     interleaved,
-    onnxruntime,
     report,
 )
 
@@ -70,11 +70,15 @@ def measure(kernel: Kernel, channels: int, side: int, taps: int, rounds: int) ->
     options = {"frames": FRAMES, "past": (taps - 1) // 2}
     in_blocks = (FRAMES, channels // BLOCK, side, side, BLOCK)
     blocked = conv_of(x.reshape(in_blocks), weights, y.reshape(in_blocks), **options)
+    run = kernel.run(conv_of(x, weights, y, **options))
+    standard = OnnxRuntime(standard_ops(x.shape, weights), x, kernel.threads)
+    run(1)
+    standard.check(y)
     candidates = {
-        "kernel": kernel.run(conv_of(x, weights, y, **options)),
+        "kernel": run,
         "blocked": kernel.run(blocked),
         "copy": kernel.copy(y, x),
-        "onnxruntime": onnxruntime(standard_ops(x.shape, weights), x, kernel.threads),
+        "onnxruntime": standard,
     }
     return interleaved(candidates, rounds)
 

@@ -19,6 +19,7 @@ from edgevid.benchmarks.environment import environment_warnings, observe
 from edgevid.errors import BenchmarkError
 from edgevid.kernels.temporal_conv.standalone import compile
 
+TOLERANCE = 1e-5
 LEAST_SAMPLE_MS = 20.0
 """Shorter work is repeated within a sample, so that starting and waiting are not what is timed."""
 
@@ -80,29 +81,40 @@ def aligned(shape: Sequence[int]) -> np.ndarray:
     return raw[start : start + count].reshape(shape)
 
 
-def onnxruntime(model: Any, x: np.ndarray, threads: int, copies: int = 1) -> Callable[[int], None]:
+class OnnxRuntime:
     """Runs of an ONNX model with input ``x``, with every output in memory that it keeps.
 
     ``copies`` of the op in the model share what a session costs besides them: repeats are counted by them.
     """
-    import onnxruntime as ort
 
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    # Threads that wait for work would take a core from the candidate that is measured next.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    binding = session.io_binding()
-    binding.bind_ortvalue_input("x", ort.OrtValue.ortvalue_from_numpy(x))
-    for output in session.get_outputs():
-        binding.bind_ortvalue_output(output.name, ort.OrtValue.ortvalue_from_numpy(aligned(output.shape)))
+    def __init__(self, model: Any, x: np.ndarray, threads: int, copies: int = 1) -> None:
+        import onnxruntime as ort
 
-    def run(repeats: int) -> None:
-        for _ in range(-(-repeats // copies)):
-            session.run_with_iobinding(binding)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        # Threads that wait for work would take a core from the candidate that is measured next.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self.session = ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        self.binding = self.session.io_binding()
+        self.binding.bind_ortvalue_input("x", ort.OrtValue.ortvalue_from_numpy(x))
+        for output in self.session.get_outputs():
+            memory = ort.OrtValue.ortvalue_from_numpy(aligned(output.shape))
+            self.binding.bind_ortvalue_output(output.name, memory)
+        self.copies = copies
 
-    run.copies = copies
-    return run
+    def __call__(self, repeats: int) -> None:
+        for _ in range(-(-repeats // self.copies)):
+            self.session.run_with_iobinding(self.binding)
+
+    def check(self, y: np.ndarray) -> None:
+        """Raise ``BenchmarkError`` unless the first output is ``y``: another result is no candidate."""
+        self(1)
+        expected = self.binding.copy_outputs_to_cpu()[0]
+        error = np.abs(y - expected).max() / np.abs(expected).max()
+        if error > TOLERANCE:
+            raise BenchmarkError(
+                f"the kernel differs from ONNX Runtime by {error:.1e}: run the tests of kernels"
+            )
 
 
 def interleaved(candidates: dict[str, Callable[[int], None]], rounds: int) -> dict[str, list[float]]:
