@@ -1,0 +1,209 @@
+"""A network with its shifts inside its convolutions computes what it computed before."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from edgevid.backends import ort_kernels
+from edgevid.backends.ort_block import block_size
+from edgevid.backends.ort_graph import Model
+from edgevid.backends.ort_kernels import specialise
+
+pytestmark = pytest.mark.usefixtures("library")
+
+
+@pytest.fixture(scope="session")
+def resnet_bundle(tmp_path_factory):
+    import edgevid
+
+    output = tmp_path_factory.mktemp("resnet") / "tsm_r50"
+    return edgevid.export("tsm_r50", output=output, classes=5, frames=3, size=64)
+
+
+def model_of(bundle):
+    return bundle.path / bundle.manifest.model_file
+
+
+def run(path, configure, seed=7):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    configure(options)
+    session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+    random = np.random.default_rng(seed)
+    feeds = {
+        value.name: random.standard_normal(value.shape, dtype=np.float32) for value in session.get_inputs()
+    }
+    names = [value.name for value in session.get_outputs()]
+    return list(feeds), dict(zip(names, session.run(names, feeds)))
+
+
+def assert_same(path, specialised):
+    inputs, expected = run(path, lambda options: None)
+    new_inputs, got = run(specialised.path, specialised.configure)
+    assert (new_inputs, list(got)) == (inputs, list(expected))
+    for name in expected:
+        assert np.abs(got[name] - expected[name]).max() <= 1e-5 * np.abs(expected[name]).max()
+
+
+@pytest.mark.parametrize("bundle", ["clip_bundle", "stream_bundle", "resnet_bundle"])
+@pytest.mark.parametrize("isa", ["", "avx2", "generic"])
+def test_every_shift_goes_into_a_convolution(request, use_isa, tmp_path, bundle, isa):
+    if isa:
+        use_isa(isa)
+    path = model_of(request.getfixturevalue(bundle))
+    result = specialise(path, tmp_path, 2)
+    assert_same(path, result)
+    assert len(result.receipt) >= 10
+    for op in result.receipt:
+        assert op.kernel.startswith("ShiftConv"), op
+        assert (op.reason, op.flops) == ("", 0)
+        assert op.bytes_after < op.bytes_before / 2
+    model = Model(result.path.read_bytes())
+    assert not [node for node in model.nodes if "Shift" in node.op_type and "Conv" not in node.op_type]
+
+
+def test_no_fusion_is_lost_by_the_swap(resnet_bundle, tmp_path):
+    if block_size() is None:
+        pytest.skip("ONNX Runtime has no blocked layout on this processor")
+    model = Model(specialise(model_of(resnet_bundle), tmp_path, 2).path.read_bytes())
+    kinds = [node.op_type for node in model.nodes]
+    assert kinds.count("Conv") + kinds.count("ShiftConv") == 53
+    assert not {"Add", "Relu", "Pad", "Slice", "Concat"} & set(kinds)
+
+
+def test_the_bundles_own_file_runs_the_kernel_where_the_library_is_registered(clip_bundle, library):
+    path = model_of(clip_bundle)
+    _, expected = run(path, lambda options: None)
+    _, got = run(path, lambda options: options.register_custom_ops_library(str(library)))
+    for name in expected:
+        np.testing.assert_allclose(got[name], expected[name], rtol=1e-4, atol=1e-5)
+
+
+def network(tmp_path, kernel=1, strides=1, activation="Relu", channels=16, first=1, keep=False):
+    """Shift, convolution, activation; ``keep``: the shifted tensor is an output too."""
+    random = np.random.default_rng(0)
+    weights = random.standard_normal((16, channels, kernel, kernel), dtype=np.float32)
+    shift = {"frames": 2, "fold": 3, "first": first, "second": -first}
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"]),
+        helper.make_node("TemporalShift", ["a"], ["s"], "shift", domain="edgevid", **shift),
+        helper.make_node("Conv", ["s", "w"], ["c"], strides=[strides] * 2),
+        helper.make_node(activation, ["c"], ["y"]),
+    ]
+    outputs = ["y", "s"] if keep else ["y"]
+    graph = helper.make_graph(
+        nodes,
+        "network",
+        [helper.make_tensor_value_info("x", 1, [4, channels, 6, 6])],
+        [helper.make_tensor_value_info(name, 1, None) for name in outputs],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("edgevid", 1)]
+    from edgevid.ops.temporal_shift import ONNX_FUNCTIONS
+
+    functions = [onnx.parser.parse_function(ONNX_FUNCTIONS["TemporalShift"])]
+    model = helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=9)
+    path = tmp_path / "model.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"kernel": 3}, "3x3 convolution"),
+        ({"strides": 2}, "with strides"),
+        ({"keep": True}, "leaves the network"),
+        ({"activation": "Tanh"}, "activation Tanh"),
+        ({"channels": 6}, ""),
+    ],
+)
+def test_what_cannot_be_fused_says_why_and_still_computes(tmp_path, change, reason):
+    path = network(tmp_path, **change)
+    result = specialise(path, tmp_path / "cache", 1)
+    assert_same(path, result)
+    (op,) = result.receipt
+    assert reason in op.reason
+    assert op.kernel is not None
+
+
+def test_a_result_that_differs_is_not_used(tmp_path, monkeypatch, caplog):
+    path = network(tmp_path)
+    monkeypatch.setattr(ort_kernels, "_difference", lambda *_: 0.5)
+    result = specialise(path, tmp_path / "cache", 1)
+    assert result.path == path
+    assert "differs by 5.0e-01" in result.receipt[0].reason
+    assert "differs" in caplog.text
+
+
+def test_a_network_the_runtime_cannot_take_is_opened_as_it_is(tmp_path, monkeypatch, caplog):
+    path = network(tmp_path)
+
+    def fail(*_):
+        raise RuntimeError("no memory\nmore")
+
+    monkeypatch.setattr(ort_kernels, "_optimise", fail)
+    result = specialise(path, tmp_path / "cache", 1)
+    assert result.path == path
+    assert "no memory" in result.receipt[0].reason
+    assert "more" not in caplog.text
+
+
+class TestCache:
+    @pytest.fixture
+    def made(self, monkeypatch):
+        """How often a model was specialised."""
+        made = []
+        make = ort_kernels._make
+
+        def count(*arguments):
+            made.append(arguments)
+            return make(*arguments)
+
+        monkeypatch.setattr(ort_kernels, "_make", count)
+        return made
+
+    def test_it_is_made_once(self, tmp_path, made):
+        path = network(tmp_path)
+        first, second = (specialise(path, tmp_path / "cache", 1) for _ in range(2))
+        assert (len(made), first.path, first.receipt) == (1, second.path, second.receipt)
+        assert [entry.name for entry in (tmp_path / "cache").iterdir()] == [first.path.parent.name]
+
+    def test_another_model_or_instruction_set_has_another_entry(self, tmp_path, made, use_isa):
+        first = specialise(network(tmp_path), tmp_path / "cache", 1)
+        other = specialise(network(tmp_path, first=-1), tmp_path / "cache", 1)
+        use_isa("generic")
+        generic = specialise(network(tmp_path, first=-1), tmp_path / "cache", 1)
+        assert len({first.path, other.path, generic.path}) == len(made) == 3
+
+    @pytest.mark.parametrize("damage", ["model.onnx", "receipt.json", "missing", "half a receipt"])
+    def test_a_corrupt_entry_is_made_again(self, tmp_path, made, damage):
+        path = network(tmp_path)
+        folder = specialise(path, tmp_path / "cache", 1).path.parent
+        if damage == "missing":
+            (folder / "model.onnx").unlink()
+        elif damage == "half a receipt":
+            (folder / "receipt.json").write_text(json.dumps({"files": {}}))
+        else:
+            (folder / damage).write_bytes(b"\x00" + (folder / damage).read_bytes()[1:])
+        assert_same(path, specialise(path, tmp_path / "cache", 1))
+        assert len(made) == 2
+
+    def test_a_folder_that_cannot_be_written_does_not_matter(self, tmp_path, made):
+        path = network(tmp_path)
+        (tmp_path / "file").touch()
+        result = specialise(path, tmp_path / "file", 1)
+        assert_same(path, result)
+        assert specialise(path, tmp_path / "file", 1).path == result.path
+        assert len(made) == 1
+        shutil.rmtree(result.path.parent)
+
+    def test_no_folder_is_a_temporary_one(self, tmp_path, made):
+        assert_same(network(tmp_path), specialise(network(tmp_path), None, 1))
