@@ -50,6 +50,19 @@ class Job:
     example: Mapping[str, np.ndarray]
     expected: Mapping[str, np.ndarray]
 
+    def describe_inputs(self) -> list[str]:
+        """A phrase for each input, for the README of a bundle."""
+        return [f"`{name}` {'x'.join(map(str, array.shape))} float32" for name, array in self.example.items()]
+
+    def describe_states(self) -> str:
+        """How a stream's states are fed, for the README of a bundle; empty for a network without them."""
+        if not self.states:
+            return ""
+        return (
+            f"The network is streamed: feed each of its {len(self.states)} outputs `next_state_*` back as "
+            "`state_*` with the next frame, zeros at first."
+        )
+
 
 class Stepper(Protocol):
     """A streaming network with its states: ``push`` gives the outputs that are not states."""

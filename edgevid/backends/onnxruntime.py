@@ -12,7 +12,9 @@ import ctypes
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 
 import numpy as np
 
@@ -65,10 +67,24 @@ def compile(graph, job, folder: Path):
             Artefact(ORT_MODEL, "fp32", "ONNX Runtime, reduced builds for phones too", opened_by=NAME)
         )
     if job.target.architecture != "any":
-        not_run.append(
-            f"the bundle was checked in ONNX Runtime here, not on a device of target {job.target.name}"
-        )
+        not_run.append(f"ONNX Runtime on a device of target {job.target.name} (what was checked ran here)")
+        _write_readme(job, folder, not_run[0])
     return Compiled(MODEL, tuple(artefacts), kernels, passes, tuple(not_run))
+
+
+def _write_readme(job, folder: Path, not_run: str) -> None:
+    text = (files("edgevid.backends") / "templates" / "README.onnxruntime.md").read_text("utf-8")
+    readme = Template(text).substitute(
+        model=job.model,
+        target=job.target.name,
+        title=job.target.title,
+        install=job.target.device["install"],
+        folder=f"{job.model}.{job.target.name}.onnxruntime",
+        inputs="; ".join(job.describe_inputs()),
+        states=job.describe_states(),
+        not_run=not_run,
+    )
+    (folder / "README.md").write_text(readme)
 
 
 def _count_temporal_ops(graph) -> tuple[str, ...]:

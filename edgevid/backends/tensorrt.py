@@ -113,10 +113,8 @@ def _write_scripts(job, folder: Path, not_run: str) -> None:
         power_mode=_power_mode(device.get("power_mode")),
         tolerance_fp16=f"{TOLERANCE['fp16']:g}",
         tolerance_fp32=f"{TOLERANCE['fp32']:g}",
-        inputs="; ".join(
-            f"`{name}` {'x'.join(map(str, array.shape))} float32" for name, array in job.example.items()
-        ),
-        states=_states(job.states),
+        inputs="; ".join(job.describe_inputs()),
+        states=job.describe_states(),
         not_run=not_run,
     )
     (folder / "README.md").write_text(readme)
@@ -124,12 +122,3 @@ def _write_scripts(job, folder: Path, not_run: str) -> None:
 
 def _power_mode(command: str | None) -> str:
     return f"\nFor steady figures pin the clocks first: `{command}`.\n" if command else ""
-
-
-def _states(states) -> str:
-    if not states:
-        return ""
-    return (
-        f"The network is streamed: feed each of its {len(states)} outputs `next_state_*` back as `state_*` "
-        "with the next frame, zeros at first. `run.sh` checks and times the first frame."
-    )

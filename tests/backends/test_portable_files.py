@@ -67,6 +67,13 @@ def test_a_mobile_bundle_has_ort_format_that_equals_pytorch(mobile_bundle):
     assert b"ReorderInput" not in content, "a layout of this processor must not travel to a phone"
 
 
+def test_a_mobile_bundle_tells_what_to_copy_and_install(mobile_bundle):
+    text = (mobile_bundle.path / "README.md").read_text()
+    for words in ("## Copy", "onnxruntime-android", "`clip` 1x4x3x64x64", "model.ort", "**Not tried:**"):
+        assert words in text
+    assert "$" not in text
+
+
 def test_weights_are_held_once_in_the_file(clip_bundle):
     size = sum(path.stat().st_size for path in clip_bundle.path.glob("model*"))
     assert size < 1.03 * clip_bundle.manifest.weights.size_bytes
