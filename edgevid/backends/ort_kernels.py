@@ -85,7 +85,7 @@ def specialise(path: Path, cache_folder: Path | None, threads: int) -> Specialis
         return _as_it_is(path, model, receipt["reason"])
     return Specialised(
         folder / MODEL,
-        lambda options: _load_as_optimised(options, library),
+        lambda options: load_as_optimised(options, library),
         tuple(OpReceipt(**item) for item in receipt["ops"]),
     )
 
@@ -111,7 +111,7 @@ def _make(path: Path, folder: Path, library: Path, threads: int) -> dict:
     original = Model(path.read_bytes())
     refused: dict[str, str] = {}
     while True:
-        model, bypassed, reasons = _without_shifts(path, refused)
+        model, bypassed, reasons = without_shifts(path, refused)
         refused |= reasons
         optimised = _optimise(model, path.parent, folder, library, threads)
         try:
@@ -134,7 +134,7 @@ def _make(path: Path, folder: Path, library: Path, threads: int) -> dict:
     return {"reason": "", "ops": [vars(row) for row in rows]}
 
 
-def _without_shifts(path: Path, refused: dict[str, str]) -> tuple[Model, list[Bypassed], dict[str, str]]:
+def without_shifts(path: Path, refused: dict[str, str]) -> tuple[Model, list[Bypassed], dict[str, str]]:
     model = Model(path.read_bytes())
     bypassed, reasons, mark = [], {}, FIRST_MARK
     for shift in shifts_of(model):
@@ -150,7 +150,7 @@ def _without_shifts(path: Path, refused: dict[str, str]) -> tuple[Model, list[By
 
 
 def _optimise(model: Model, weights: Path, folder: Path, library: Path, threads: int) -> Model:
-    """``model``, its weight files in ``weights``, as ONNX Runtime optimises it; the result is in ``folder``."""
+    """``model``, its weight files in ``weights``, as ONNX Runtime optimises it; the result in ``folder``."""
     options = _options(threads)
     options.register_custom_ops_library(str(library))
     options.optimized_model_filepath = str(folder / MODEL)
@@ -172,7 +172,7 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _load_as_optimised(options, library: Path) -> None:
+def load_as_optimised(options, library: Path) -> None:
     import onnxruntime
 
     options.register_custom_ops_library(str(library))
@@ -183,7 +183,7 @@ def _difference(path: Path, swapped: Path, library: Path, threads: int) -> float
     """The largest difference of any output from the unmodified network's, relative to its largest value."""
     expected = _run_on_noise(path, _options(threads))
     options = _options(threads)
-    _load_as_optimised(options, library)
+    load_as_optimised(options, library)
     got = _run_on_noise(swapped, options)
     return max(
         float(np.abs(a - b).max(initial=0) / max(np.abs(b).max(initial=0), np.finfo(np.float32).tiny))

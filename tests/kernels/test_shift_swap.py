@@ -78,6 +78,22 @@ def test_no_fusion_is_lost_by_the_swap(resnet_bundle, tmp_path):
     assert not {"Add", "Relu", "Pad", "Slice", "Concat"} & set(kinds)
 
 
+@pytest.mark.parametrize("bundle", ["clip_bundle", "stream_bundle", "resnet_bundle"])
+def test_a_runtime_without_blocked_layout_gets_the_plain_one(request, tmp_path, monkeypatch, bundle):
+    import onnxruntime
+
+    def session(path, options):
+        return onnxruntime.InferenceSession(
+            path, options, ["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
+        )
+
+    monkeypatch.setattr(ort_kernels, "_session", session)
+    path = model_of(request.getfixturevalue(bundle))
+    result = specialise(path, tmp_path, 2)
+    assert_same(path, result)
+    assert {op.kernel.split()[1] for op in result.receipt} == {"(plain)"}
+
+
 def test_the_bundles_own_file_runs_the_kernel_where_the_library_is_registered(clip_bundle, library):
     path = model_of(clip_bundle)
     _, expected = run(path, lambda options: None)
