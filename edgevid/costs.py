@@ -24,7 +24,7 @@ def _weights(graph: ir.Model) -> list[ir.Value]:
 
 
 def _macs(node: ir.Node) -> int:
-    if node.domain == ops.DOMAIN and node.op_type in ops.MODULES:
+    if node.domain == ops.DOMAIN:
         op = ops.module_of(node.op_type)
         return op.cost(op.from_node(node), _shape(node.inputs[0])).macs
     if node.domain:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import onnx
 import onnx_ir as ir
 import torch
-from onnxscript.values import Opset
+from onnxscript.values import Op, Opset
 
 from edgevid import ops
 from edgevid.errors import ExportError
@@ -75,28 +75,37 @@ def _translations() -> dict:
     """The exporter's table: torch op to a function that emits our node."""
     opset, table = Opset(ops.DOMAIN, 1), {}
     for name in ops.MODULES:
-        module = ops.module_of(name)
         for function in function_protos(name):
             _register_schema(function)
-        torch_op = module.torch_op().default
-        parameters = [argument.name for argument in torch_op._schema.arguments][1:]
-
-        def emit(x, *attributes, _name=name, _parameters=tuple(parameters)):
-            return getattr(opset, _name)(x, **dict(zip(_parameters, attributes)))
-
-        table[torch_op] = emit
+        torch_op = ops.module_of(name).torch_op().default
+        table[torch_op] = functools.partial(_emit, getattr(opset, name), torch_op._schema.arguments)
     return table
+
+
+def _emit(op: Op, parameters: list[torch.Argument], *values: object, **named: object) -> ir.Value:
+    """A node: of the torch op's arguments the tensors are its inputs, and the numbers its attributes."""
+    given = dict(zip([parameter.name for parameter in parameters], values)) | named
+    tensors = [parameter.name for parameter in parameters if "Tensor" in str(parameter.type)]
+    inputs = [given.pop(name) for name in tensors]
+    while inputs[-1] is None:
+        inputs.pop()
+    return op(*inputs, **{name: int(number) for name, number in given.items()})
 
 
 def _register_schema(function: onnx.FunctionProto) -> None:
     """Tell onnx the signature, without which the exporter refuses to emit the node."""
-    parameter = onnx.defs.OpSchema.FormalParameter
+    parameter, option = onnx.defs.OpSchema.FormalParameter, onnx.defs.OpSchema.FormalParameterOption
     onnx.defs.register_schema(
         onnx.defs.OpSchema(
             function.name,
             function.domain,
             1,
-            inputs=[parameter(name, "T") for name in function.input],
+            inputs=[
+                parameter(
+                    name, "T", param_option=option.Optional if name in ops.OPTIONAL_INPUTS else option.Single
+                )
+                for name in function.input
+            ],
             outputs=[parameter(name, "T") for name in function.output],
             type_constraints=[("T", ["tensor(float)", "tensor(float16)", "tensor(bfloat16)"], "")],
             attributes=[

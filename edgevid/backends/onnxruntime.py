@@ -44,13 +44,12 @@ def compile(graph, job, folder: Path):
     import onnx_ir as ir
 
     from edgevid.backends import Compiled
-    from edgevid.passes import run_passes
-    from edgevid.passes.lower_temporal_shift import lower_temporal_shift
+    from edgevid.passes import LOWERING, run_passes
 
     kernels = _count_temporal_ops(graph)
     # Weights in a file of their own are mapped, not parsed: opening needs half the memory.
     ir.save(graph, folder / MODEL, external_data=WEIGHTS, size_threshold_bytes=INLINE_BYTES)
-    passes = run_passes(graph, (lower_temporal_shift,))
+    passes = run_passes(graph, LOWERING)
     in_weights_file = ir.load(folder / MODEL).graph.initializers
     for name, value in graph.graph.initializers.items():
         if name in in_weights_file:

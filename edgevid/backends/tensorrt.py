@@ -20,6 +20,12 @@ from edgevid.specs import TOLERANCE, Artefact, Availability
 TEMPLATES = files("edgevid.backends") / "templates"
 SCRIPTS = ("build.sh", "run.sh", "common.sh", "check.py")
 CHECKED_WITH = "onnxruntime"
+LOWERED = {
+    "lower_temporal_shift": "TemporalShift (4-D slice and concat)",
+    "lower_temporal_conv": "TemporalConv (4-D multiply and add)",
+    "lower_channel_conv": "ChannelConv (Conv along the channels)",
+}
+"""What the temporal ops of a graph become, by the pass that lowers them."""
 
 
 def available() -> Availability:
@@ -40,13 +46,16 @@ def compile(graph, job, folder: Path):
     import onnx_ir as ir
 
     from edgevid.backends import Compiled
-    from edgevid.passes import run_passes
-    from edgevid.passes.lower_temporal_shift import lower_temporal_shift
+    from edgevid.passes import LOWERING, run_passes
     from edgevid.passes.to_fp16 import to_fp16
     from edgevid.passes.to_opset_13 import to_opset_13
 
-    reports = run_passes(graph, (lower_temporal_shift, to_opset_13))
-    lowered = reports[0].matched
+    reports = run_passes(graph, (*LOWERING, to_opset_13))
+    kernels = tuple(
+        f"{LOWERED[report.name]} x{report.matched}"
+        for report in reports
+        if report.name in LOWERED and report.matched
+    )
     ir.save(graph, folder / "model_fp32.onnx")
     precisions, not_run = ["fp32"], [_not_built(job)]
     try:
@@ -65,7 +74,6 @@ def compile(graph, job, folder: Path):
     )
     _write_check_data(job, folder)
     _write_scripts(job, folder, not_run[0])
-    kernels = (f"TemporalShift (4-D slice and concat) x{lowered}",) if lowered else ()
     return Compiled(f"model_{job.precision}.onnx", artefacts, kernels, reports, tuple(not_run))
 
 

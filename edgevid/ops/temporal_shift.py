@@ -12,11 +12,11 @@ Source: Lin, Gan, Han, "TSM: Temporal Shift Module for Efficient Video Understan
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from edgevid.ops import DOMAIN, Cost, StreamingStep
+from edgevid.ops import DOMAIN, Cost, StreamingStep, integers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -114,12 +114,10 @@ class Shift:
 
 
 def from_node(node: ir.Node) -> Shift:
-    """The attributes of a ``TemporalShift`` node; one that is missing raises ``ValueError``."""
-    names = [field.name for field in fields(Shift)]
-    missing = [name for name in names if name not in node.attributes]
-    if missing:
-        raise ValueError(f"a TemporalShift needs {', '.join(missing)}")
-    return Shift(*(node.attributes[name].as_int() for name in names))
+    """The attributes of a ``TemporalShift`` or a step of one; ``ValueError`` says which is missing."""
+    if node.op_type == "TemporalShiftStep":
+        return Shift(1, *integers(node, "fold"), -1, 0)
+    return Shift(*integers(node, "frames", "fold", "first", "second"))
 
 
 def cost(shift: Shift, shape: tuple[int, ...], itemsize: int = 4) -> Cost:

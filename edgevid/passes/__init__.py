@@ -12,6 +12,9 @@ import onnx_ir as ir
 
 from edgevid.passes.fold_batch_norm import fold_batch_norm
 from edgevid.passes.fold_constants import fold_constants
+from edgevid.passes.lower_channel_conv import lower_channel_conv
+from edgevid.passes.lower_temporal_conv import lower_temporal_conv
+from edgevid.passes.lower_temporal_shift import lower_temporal_shift
 from edgevid.passes.recognise_temporal_shift import recognise_temporal_shift
 from edgevid.passes.remove_no_ops import remove_no_ops
 from edgevid.passes.verify import verify
@@ -21,6 +24,9 @@ Pass = Callable[[ir.Model], PassReport]
 
 STANDARD: tuple[Pass, ...] = (fold_constants, recognise_temporal_shift, fold_batch_norm, remove_no_ops)
 """What every graph goes through, in this order."""
+
+LOWERING: tuple[Pass, ...] = (lower_temporal_shift, lower_temporal_conv, lower_channel_conv)
+"""To standard operators alone, for runtimes that read no model-local functions."""
 
 
 def run_passes(graph: ir.Model, passes: tuple[Pass, ...]) -> tuple[PassReport, ...]:

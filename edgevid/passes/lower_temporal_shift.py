@@ -32,49 +32,49 @@ def lower_temporal_shift(graph: ir.Model) -> PassReport:
 def _lower_shift(node: ir.Node, build: Builder) -> None:
     x, shift = node.inputs[0], temporal_shift.from_node(node)
     parts = [
-        _moved(x, group, offset, shift, build)
+        moved(slice_of(x, 1, group, group + shift.fold, build), offset, shift.frames, build)
         for group, offset in ((0, shift.first), (shift.fold, shift.second))
         if offset and shift.fold
     ]
     channels = x.shape[1]
     if shift.moved_channels < channels:
-        parts.append(_slice(x, 1, shift.moved_channels, channels, build))
-    build.replace_anchor(_concat(parts, 1, build))
+        parts.append(slice_of(x, 1, shift.moved_channels, channels, build))
+    build.replace_anchor(concat(parts, 1, build))
 
 
-def _moved(x: ir.Value, start: int, offset: int, shift: temporal_shift.Shift, build: Builder) -> ir.Value:
-    group = _slice(x, 1, start, start + shift.fold, build)
-    frames, shape = shift.frames, tuple(group.shape.numpy())
-    zeros = build.zeros((1, *shape[1:]), group.dtype.numpy())
+def moved(x: ir.Value, offset: int, frames: int, build: Builder) -> ir.Value:
+    """For each frame the one ``offset`` later in its clip of ``frames``, zeros beyond the clip."""
+    shape, distance = tuple(x.shape.numpy()), min(abs(offset), frames)
     if shape[0] == frames:
-        if frames == 1:
+        zeros = build.zeros((distance, *shape[1:]), x.dtype.numpy())
+        if distance == frames:
             return zeros
-        if offset == 1:
-            return _concat([_slice(group, 0, 1, frames, build), zeros], 0, build)
-        return _concat([zeros, _slice(group, 0, 0, frames - 1, build)], 0, build)
+        if offset > 0:
+            return concat([slice_of(x, 0, distance, frames, build), zeros], 0, build)
+        return concat([zeros, slice_of(x, 0, 0, frames - distance, build)], 0, build)
     frame = np.arange(shape[0])
     inside = (frame % frames + offset >= 0) & (frame % frames + offset < frames)
     source = np.where(inside, frame + offset, shape[0])
-    padded = _concat([group, zeros], 0, build)
+    padded = concat([x, build.zeros((1, *shape[1:]), x.dtype.numpy())], 0, build)
     return build.node("Gather", [padded, build.ints(source)], shape, x.type, axis=0)
 
 
 def _lower_step(node: ir.Node, build: Builder) -> None:
     x, state = node.inputs
     fold, channels = node.attributes["fold"].as_int(), x.shape[1]
-    rest = [_slice(x, 1, fold, channels, build)] if fold < channels else []
-    y = _concat([state, *rest], 1, build)
-    build.replace_anchor(y, _slice(x, 1, 0, fold, build))
+    rest = [slice_of(x, 1, fold, channels, build)] if fold < channels else []
+    y = concat([state, *rest], 1, build)
+    build.replace_anchor(y, slice_of(x, 1, 0, fold, build))
 
 
-def _slice(x: ir.Value, axis: int, start: int, end: int, build: Builder) -> ir.Value:
+def slice_of(x: ir.Value, axis: int, start: int, end: int, build: Builder) -> ir.Value:
     shape = list(x.shape.numpy())
     shape[axis] = end - start
     bounds = [build.ints([start]), build.ints([end]), build.ints([axis])]
     return build.node("Slice", [x, *bounds], shape, x.type)
 
 
-def _concat(parts: list[ir.Value], axis: int, build: Builder) -> ir.Value:
+def concat(parts: list[ir.Value], axis: int, build: Builder) -> ir.Value:
     shape = list(parts[0].shape.numpy())
     shape[axis] = sum(part.shape[axis] for part in parts)
     return build.node("Concat", parts, shape, parts[0].type, axis=axis)

@@ -52,10 +52,15 @@ def to_streaming(graph: ir.Model) -> PassReport:
 
 
 def _temporal_nodes(graph: ir.Model) -> list[ir.Node]:
-    return [node for node in graph.graph if node.domain == ops.DOMAIN and node.op_type in ops.MODULES]
+    """The nodes that see other frames than their own, be it the past or the future."""
+    return [
+        node
+        for node in graph.graph
+        if node.domain == ops.DOMAIN and node.op_type in ops.MODULES and _step(node) is not None
+    ]
 
 
-def _step(node: ir.Node) -> ops.StreamingStep | str:
+def _step(node: ir.Node) -> ops.StreamingStep | str | None:
     op = ops.module_of(node.op_type)
     return op.streaming_step(op.from_node(node), tuple(node.inputs[0].shape.numpy()))
 
@@ -70,7 +75,7 @@ def _replace_by_step(graph: ir.Graph, node: ir.Node, state: StateSpec) -> None:
     graph.inputs.append(state_in)
     replacement = ir.node(
         step.op_type,
-        [node.inputs[0], state_in],
+        [node.inputs[0], state_in, *node.inputs[1:]],
         attributes=step.attributes,
         domain=ops.DOMAIN,
         num_outputs=2,

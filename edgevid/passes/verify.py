@@ -59,9 +59,11 @@ def _check_temporal_op(graph: ir.Model, node: ir.Node) -> None:
         raise _malformed(f"'{node.name}' is an edgevid.{node.op_type} without a function that defines it")
     function = graph.functions[node.op_identifier()]
     missing = [name for name in function.attributes if name not in node.attributes]
-    if missing or len(node.inputs) != len(function.inputs):
+    given = [value is not None for value in node.inputs] + [False] * len(function.inputs)
+    absent = [value.name for value, there in zip(function.inputs, given) if not there]
+    if missing or set(absent) - ops.OPTIONAL_INPUTS or len(node.inputs) > len(function.inputs):
         raise _malformed(f"'{node.name}' lacks {', '.join(missing) or 'an input'}")
-    if node.op_type in ops.MODULES and node.inputs[0].shape is not None and node.inputs[0].shape.is_static():
+    if node.inputs[0].shape is not None and node.inputs[0].shape.is_static():
         try:
             ops.module_of(node.op_type).from_node(node).check(tuple(node.inputs[0].shape.numpy()))
         except ValueError as error:

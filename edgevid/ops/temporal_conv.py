@@ -1,0 +1,238 @@
+"""Temporal convolution: each channel is convolved over the frames of its clip by a filter of its own.
+
+``x`` is ``(N*T, C, ...)``, frames of a clip adjacent; ``weight`` is ``(C, k)`` with ``k`` odd, the first tap
+for the oldest frame; ``bias`` is ``(C,)`` or absent. Beyond the clip stand zeros. Centred, frame ``t`` sees
+frames ``t - (k-1)/2`` to ``t + (k-1)/2``; causal, frames ``t - (k-1)`` to ``t``.
+
+Sources: Jiang et al., "STM: SpatioTemporal and Motion Encoding for Action Recognition", ICCV 2019, section
+3.1 (channel-wise spatio-temporal module); Wang, She, Smolic, "ACTION-Net", CVPR 2021, section 3.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from edgevid.ops import DOMAIN, Cost, StreamingStep, input_shape, integers
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    import torch
+
+ONNX_FUNCTIONS = {
+    # All windows of k frames, (N, T, k, C, H*W), times the taps. Gemm takes a bias that may be absent.
+    "TemporalConv": """
+        <domain: "edgevid", opset_import: ["" : 18]>
+        TemporalConv <frames, causal> (x, weight, bias) => (y) {
+            zero = Constant <value_int = 0> ()
+            step = Constant <value_int = 1> ()
+            one = Constant <value_ints = [1]> ()
+            two = Constant <value_ints = [2]> ()
+            infer = Constant <value_ints = [-1]> ()
+            planes_shape = Constant <value_ints = [0, 0, -1]> ()
+            frames_scalar = Constant <value_int: int = @frames> ()
+            causal_scalar = Constant <value_int: int = @causal> ()
+            clip_length = Reshape (frames_scalar, one)
+            is_causal = Reshape (causal_scalar, one)
+            taps = Shape <start = 1> (weight)
+            reach = Sub (taps, one)
+            sides = Sub (two, is_causal)
+            before = Div (reach, sides)
+            after = Sub (reach, before)
+            both_sides = Concat <axis = 0> (before, after)
+            shape = Shape (x)
+            planes = Reshape (x, planes_shape)
+            plane_shape = Shape <start = 1> (planes)
+            clips_shape = Concat <axis = 0> (infer, clip_length, plane_shape)
+            clips = Reshape (planes, clips_shape)
+            black_float = Constant <value_float = 0.0> ()
+            black = CastLike (black_float, x)
+            padded = Pad (clips, both_sides, black, one)
+            taps_scalar = Squeeze (taps)
+            frame = Range (zero, frames_scalar, step)
+            tap = Range (zero, taps_scalar, step)
+            frame_column = Unsqueeze (frame, one)
+            seen = Add (frame_column, tap)
+            windows = Gather <axis = 1> (padded, seen)
+            by_tap = Transpose <perm = [1, 0]> (weight)
+            columns = Unsqueeze (by_tap, two)
+            products = Mul (windows, columns)
+            sum = ReduceSum <keepdims = 0> (products, two)
+            row_shape = Concat <axis = 0> (one, taps)
+            black_row = Expand (black, row_shape)
+            bias_row = Gemm <transB = 1> (black_row, weight, bias)
+            bias_column = Unsqueeze (bias_row, two)
+            total = Add (sum, bias_column)
+            y = Reshape (total, shape)
+        }
+    """,
+    "TemporalConvStep": """
+        <domain: "edgevid", opset_import: ["" : 18]>
+        TemporalConvStep (x, state, weight, bias) => (y, next_state) {
+            zero = Constant <value_ints = [0]> ()
+            one = Constant <value_ints = [1]> ()
+            two = Constant <value_ints = [2]> ()
+            infer = Constant <value_ints = [-1]> ()
+            end = Constant <value_ints = [9223372036854775807]> ()
+            channels = Shape <start = 0, end = 1> (weight)
+            taps = Shape <start = 1> (weight)
+            seen = Concat <axis = 1> (state, x)
+            next_state = Slice (seen, channels, end, one)
+            window_shape = Concat <axis = 0> (zero, taps, channels, infer)
+            window = Reshape (seen, window_shape)
+            by_tap = Transpose <perm = [1, 0]> (weight)
+            columns = Unsqueeze (by_tap, two)
+            products = Mul (window, columns)
+            sum = ReduceSum <keepdims = 0> (products, one)
+            black_float = Constant <value_float = 0.0> ()
+            black = CastLike (black_float, x)
+            row_shape = Concat <axis = 0> (one, taps)
+            black_row = Expand (black, row_shape)
+            bias_row = Gemm <transB = 1> (black_row, weight, bias)
+            bias_column = Unsqueeze (bias_row, two)
+            total = Add (sum, bias_column)
+            shape = Shape (x)
+            y = Reshape (total, shape)
+        }
+    """,
+}
+"""The op and its streaming step in standard ops, in ONNX's text form; a plain runtime inlines them."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The attributes of one convolution and the shapes of its weights."""
+
+    frames: int
+    causal: bool
+    weight_shape: tuple[int, ...]
+    bias_shape: tuple[int, ...] | None = None
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise ``ValueError`` unless a tensor of ``shape`` ``(N*T, C, ...)`` can be convolved so."""
+        if len(shape) < 2:
+            raise ValueError(f"a temporal convolution takes (N*T, C, ...), not {len(shape)} dimensions")
+        if self.frames < 1 or shape[0] % self.frames:
+            raise ValueError(f"{shape[0]} frames are not clips of {self.frames}")
+        if len(self.weight_shape) != 2 or self.weight_shape[0] != shape[1]:
+            raise ValueError(f"weights {self.weight_shape} are not (C, k) for {shape[1]} channels")
+        if self.taps % 2 == 0:
+            raise ValueError(f"{self.taps} taps have no middle: a filter has an odd number")
+        if self.bias_shape is not None and self.bias_shape != (shape[1],):
+            raise ValueError(f"a bias {self.bias_shape} does not fit {shape[1]} channels")
+
+    @property
+    def taps(self) -> int:
+        return self.weight_shape[1]
+
+    @property
+    def offsets(self) -> range:
+        """For each tap, how many frames after the present one it looks."""
+        return offsets_of(self.taps, self.causal)
+
+
+def offsets_of(taps: int, causal: bool) -> range:
+    first = 1 - taps if causal else -(taps // 2)
+    return range(first, first + taps)
+
+
+def from_node(node: ir.Node) -> Filters:
+    """What a ``TemporalConv``, or a step of one, is; ``ValueError`` says what it lacks."""
+    if node.op_type == "TemporalConvStep":
+        return Filters(1, True, input_shape(node, 2), input_shape(node, 3))
+    frames, causal = integers(node, "frames", "causal")
+    return Filters(frames, bool(causal), input_shape(node, 1), input_shape(node, 2))
+
+
+def cost(filters: Filters, shape: tuple[int, ...], itemsize: int = 4) -> Cost:
+    """A multiply-add for each tap and element; every element, and every weight, is touched once."""
+    weights = prod(filters.weight_shape) + prod(filters.bias_shape or (0,))
+    return Cost(macs=filters.taps * prod(shape), bytes_moved=(2 * prod(shape) + weights) * itemsize)
+
+
+def streaming_step(filters: Filters, shape: tuple[int, ...]) -> StreamingStep | str | None:
+    """One frame ``(N, C, ...)`` at a time: the state is the last ``k-1`` frames, ``(N, (k-1)*C, ...)``.
+
+    They lie behind each other along the channels, the oldest first. A filter of one tap keeps no state.
+    """
+    if filters.taps == 1:
+        return None
+    if not filters.causal:
+        reach = filters.taps // 2
+        return "it reads the next frame" if reach == 1 else f"it reads the next {reach} frames"
+    return StreamingStep("TemporalConvStep", {}, (shape[0], (filters.taps - 1) * shape[1], *shape[2:]))
+
+
+@functools.cache
+def torch_op() -> Any:
+    """``torch.ops.edgevid.temporal_conv(x, weight, bias, frames, causal)``, registered on first call.
+
+    Gives the type and memory format of ``x``, under autocast too: weights of another type are converted, and
+    half precision is summed in float32. Raises ``ValueError`` for shapes that do not fit.
+    """
+    import torch
+
+    def convolve(x: torch.Tensor, weight: torch.Tensor, frames: int, offsets: Any) -> torch.Tensor:
+        clips = x.unflatten(0, (-1, frames))
+        columns = weight.unflatten(0, (-1, *[1] * (x.ndim - 2))).movedim(-1, 0)
+        y = torch.zeros_like(x)
+        target = y.unflatten(0, (-1, frames))
+        for column, offset in zip(columns, offsets):
+            source, seen_by = windows(frames, offset)
+            target[:, seen_by] += column * clips[:, source]
+        return y
+
+    @torch.library.custom_op(
+        f"{DOMAIN}::temporal_conv",
+        mutates_args=(),
+        schema="(Tensor x, Tensor weight, Tensor? bias, int frames, bool causal) -> Tensor",
+    )
+    def temporal_conv(
+        x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, frames: int, causal: bool
+    ) -> torch.Tensor:
+        bias_shape = None if bias is None else tuple(bias.shape)
+        filters = Filters(frames, causal, tuple(weight.shape), bias_shape)
+        filters.check(tuple(x.shape))
+        precise = torch.promote_types(x.dtype, torch.float32)
+        y = convolve(x.to(precise), weight.to(precise), frames, filters.offsets)
+        if bias is not None:
+            y += bias.to(precise).view(-1, *[1] * (x.ndim - 2))
+        return y.to(x.dtype)
+
+    @temporal_conv.register_fake
+    def _(
+        x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, frames: int, causal: bool
+    ) -> torch.Tensor:
+        return torch.empty_like(x)
+
+    def keep_inputs(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
+        x, weight, bias, ctx.frames, ctx.causal = inputs
+        ctx.bias_dtype = None if bias is None else bias.dtype
+        ctx.save_for_backward(x, weight)
+
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple:
+        x, weight = ctx.saved_tensors
+        precise = torch.promote_types(x.dtype, torch.float32)
+        x_wide, wide, offsets = x.to(precise), gradient.to(precise), offsets_of(weight.shape[1], ctx.causal)
+        for_x = convolve(wide, weight.to(precise), ctx.frames, [-offset for offset in offsets]).to(x.dtype)
+        clips, gradients = x_wide.unflatten(0, (-1, ctx.frames)), wide.unflatten(0, (-1, ctx.frames))
+        others = [axis for axis in range(clips.ndim) if axis != 2]
+        for_taps = []
+        for offset in offsets:
+            source, seen_by = windows(ctx.frames, offset)
+            for_taps.append((clips[:, source] * gradients[:, seen_by]).sum(others))
+        for_weight = torch.stack(for_taps, dim=1).to(weight.dtype)
+        for_bias = None if ctx.bias_dtype is None else gradients.sum(others).to(ctx.bias_dtype)
+        return for_x, for_weight, for_bias, None, None
+
+    temporal_conv.register_autograd(backward, setup_context=keep_inputs)
+    return torch.ops.edgevid.temporal_conv
+
+
+def windows(frames: int, offset: int) -> tuple[slice, slice]:
+    """The frames that are read ``offset`` later, and the frames that they are read for; none if too far."""
+    inside = max(frames - abs(offset), 0)
+    late, early = slice(frames - inside, frames), slice(0, inside)
+    return (late, early) if offset > 0 else (early, late)
