@@ -10,7 +10,6 @@ import ctypes
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -24,7 +23,7 @@ from edgevid.backends.ort_graph import Model, Node
 from edgevid.backends.ort_swap import FIRST_MARK, STEP, Bypassed, Refusal, bypass, shifts_of, swap
 from edgevid.errors import BackendError
 
-MODEL, WEIGHTS = "model.onnx", "model.weights"
+MODEL, WEIGHTS = "optimised.onnx", "optimised.weights"
 TOLERANCE = 1e-5
 log = logging.getLogger("edgevid")
 
@@ -122,8 +121,8 @@ def _make(path: Path, folder: Path, library: Path, threads: int) -> dict:
     (folder / MODEL).write_bytes(bytes(optimised))
     error = _difference(path, folder / MODEL, library, threads)
     if not error <= TOLERANCE:
-        (folder / MODEL).unlink()
-        (folder / WEIGHTS).unlink(missing_ok=True)
+        for file in folder.iterdir():
+            file.unlink()
         reason = f"with the kernels the result differs by {error:.1e}, so they are not used: please report it"
         log.warning(reason)
         return {"reason": reason, "ops": []}
@@ -155,17 +154,22 @@ def _optimise(model: Model, weights: Path, folder: Path, library: Path, threads:
     options.register_custom_ops_library(str(library))
     options.optimized_model_filepath = str(folder / MODEL)
     options.add_session_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS)
-    # Up to ONNX Runtime 1.21 a model in memory cannot have weights in files.
-    with tempfile.TemporaryDirectory(dir=folder) as work:
-        for name in model.weight_files:
-            _link(weights / name, Path(work) / name)
-        source = Path(work) / MODEL
-        source.write_bytes(bytes(model))
-        _session(str(source), options)
-    return Model((folder / MODEL).read_bytes())
+    # Some releases (1.20) go on reading what they did not change from the original files, which must therefore
+    # stand beside both models.
+    for name in model.weight_files:
+        _link(weights / name, folder / name)
+    source = folder / "source.onnx"
+    source.write_bytes(bytes(model))
+    _session(str(source), options)
+    source.unlink()
+    optimised = Model((folder / MODEL).read_bytes())
+    for name in set(model.weight_files) - set(optimised.weight_files):
+        (folder / name).unlink()
+    return optimised
 
 
 def _link(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
     try:
         os.link(source, target)
     except OSError:
@@ -181,7 +185,7 @@ def load_as_optimised(options, library: Path) -> None:
 
 def _difference(path: Path, swapped: Path, library: Path, threads: int) -> float:
     """The largest difference of any output from the unmodified network's, relative to its largest value."""
-    expected = _run_on_noise(path, _options(threads))
+    expected = _run_unmodified(path, library, threads)
     options = _options(threads)
     load_as_optimised(options, library)
     got = _run_on_noise(swapped, options)
@@ -189,6 +193,17 @@ def _difference(path: Path, swapped: Path, library: Path, threads: int) -> float
         float(np.abs(a - b).max(initial=0) / max(np.abs(b).max(initial=0), np.finfo(np.float32).tiny))
         for a, b in zip(got, expected)
     )
+
+
+def _run_unmodified(path: Path, library: Path, threads: int) -> list[np.ndarray]:
+    try:
+        return _run_on_noise(path, _options(threads))
+    except Exception:  # ONNX Runtime raises kinds of its own, without a common base
+        # Some releases refuse the functions that a file carries for its temporal ops; the ops by themselves,
+        # which only copy, stand in for them.
+        options = _options(threads)
+        options.register_custom_ops_library(str(library))
+        return _run_on_noise(path, options)
 
 
 def _run_on_noise(path: Path, options) -> list[np.ndarray]:

@@ -159,6 +159,18 @@ def test_a_result_that_differs_is_not_used(tmp_path, monkeypatch, caplog):
     assert "differs" in caplog.text
 
 
+def test_a_runtime_that_refuses_the_functions_compares_with_the_op_by_itself(tmp_path):
+    path = network(tmp_path)
+    whole = path.read_bytes()
+    model = onnx.load_from_string(whole)
+    del model.functions[:]
+    path.write_bytes(model.SerializeToString())
+    result = specialise(path, tmp_path / "cache", 1)
+    assert result.receipt[0].kernel.startswith("ShiftConv")
+    path.write_bytes(whole)
+    assert_same(path, result)
+
+
 def test_a_network_the_runtime_cannot_take_is_opened_as_it_is(tmp_path, monkeypatch, caplog):
     path = network(tmp_path)
 
@@ -199,12 +211,12 @@ class TestCache:
         generic = specialise(network(tmp_path, first=-1), tmp_path / "cache", 1)
         assert len({first.path, other.path, generic.path}) == len(made) == 3
 
-    @pytest.mark.parametrize("damage", ["model.onnx", "receipt.json", "missing", "half a receipt"])
+    @pytest.mark.parametrize("damage", ["optimised.onnx", "receipt.json", "missing", "half a receipt"])
     def test_a_corrupt_entry_is_made_again(self, tmp_path, made, damage):
         path = network(tmp_path)
         folder = specialise(path, tmp_path / "cache", 1).path.parent
         if damage == "missing":
-            (folder / "model.onnx").unlink()
+            (folder / "optimised.onnx").unlink()
         elif damage == "half a receipt":
             (folder / "receipt.json").write_text(json.dumps({"files": {}}))
         else:
