@@ -154,8 +154,8 @@ def _optimise(model: Model, weights: Path, folder: Path, library: Path, threads:
     options.register_custom_ops_library(str(library))
     options.optimized_model_filepath = str(folder / MODEL)
     options.add_session_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS)
-    # Some releases (1.20) go on reading what they did not change from the original files, which must therefore
-    # stand beside both models.
+    # Some releases (1.20 to 1.24) go on reading what they did not change from the original files, which must
+    # therefore stand beside both models.
     for name in model.weight_files:
         _link(weights / name, folder / name)
     source = folder / "source.onnx"
