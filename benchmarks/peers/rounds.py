@@ -1,0 +1,58 @@
+"""Round robin: every contestant has one turn in a round, in an order that is shuffled for each round."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from edgevid.benchmarks.peers.children import PeerError
+
+SETTLE_S = 0.02
+"""Pools spin for a few milliseconds after their last work; the next contestant waits for that."""
+
+Turn = Callable[[], list[float]]
+
+
+@dataclass
+class Rounds:
+    """``samples_ms[name][round]`` are the times of one turn; ``orders[round]`` is who came when.
+
+    A contestant that fails is out: it has no samples, and ``failed`` says why.
+    """
+
+    samples_ms: dict[str, list[list[float]]] = field(default_factory=dict)
+    orders: list[list[str]] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def measure(
+    turns: Mapping[str, Turn],
+    pairs: int,
+    warm_ups: int,
+    seed: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    settle_s: float = SETTLE_S,
+) -> Rounds:
+    """``pairs`` rounds after ``warm_ups`` rounds that are not kept; ``seed`` decides the orders."""
+    shuffler, result = random.Random(seed), Rounds()
+    names = list(turns)
+    for round_ in range(-warm_ups, pairs):
+        progress(round_ + warm_ups, pairs + warm_ups)
+        order = shuffler.sample(names, len(names))
+        taken = {}
+        for name in order:
+            if name in result.failed:
+                continue
+            time.sleep(settle_s)
+            try:
+                taken[name] = turns[name]()
+            except PeerError as error:
+                result.failed[name] = f"in round {round_ + warm_ups + 1}: {error}"
+                result.samples_ms.pop(name, None)
+        if round_ >= 0:
+            result.orders.append([name for name in order if name in taken])
+            for name, samples in taken.items():
+                result.samples_ms.setdefault(name, []).append(samples)
+    return result
