@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import torch
 
 ONNX_FUNCTIONS = {
-    # A frame of zeros on either side of the clip: a window that starts at 1 + offset is the shifted group.
+    # A frame of zeros on either side of the clip: a window that starts at 1 + offset is the shifted group. (Not
+    # Pad with axes: ONNX Runtime before 1.25 cannot infer its shape inside a function.)
     "TemporalShift": """
         <domain: "edgevid", opset_import: ["" : 18]>
         TemporalShift <frames, fold, first, second> (x) => (y) {
@@ -52,11 +53,16 @@ ONNX_FUNCTIONS = {
             group_1 = Slice (clips, zero, fold_1, channel_axis)
             group_2 = Slice (clips, fold_1, fold_2, channel_axis)
             rest = Slice (clips, fold_2, end, channel_axis)
-            both_sides = Constant <value_ints = [1, 1]> ()
             black_float = Constant <value_float = 0.0> ()
             black = CastLike (black_float, x)
-            padded_1 = Pad (group_1, both_sides, black, one)
-            padded_2 = Pad (group_2, both_sides, black, one)
+            frame_1 = Slice (group_1, zero, one, one)
+            frame_2 = Slice (group_2, zero, one, one)
+            frame_shape_1 = Shape (frame_1)
+            frame_shape_2 = Shape (frame_2)
+            black_1 = Expand (black, frame_shape_1)
+            black_2 = Expand (black, frame_shape_2)
+            padded_1 = Concat <axis = 1> (black_1, group_1, black_1)
+            padded_2 = Concat <axis = 1> (black_2, group_2, black_2)
             moved_1 = Slice (padded_1, start_1, end_1, one)
             moved_2 = Slice (padded_2, start_2, end_2, one)
             shifted = Concat <axis = 2> (moved_1, moved_2, rest)
