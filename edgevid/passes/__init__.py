@@ -15,6 +15,7 @@ from edgevid.passes.fold_constants import fold_constants
 from edgevid.passes.lower_channel_conv import lower_channel_conv
 from edgevid.passes.lower_temporal_conv import lower_temporal_conv
 from edgevid.passes.lower_temporal_shift import lower_temporal_shift
+from edgevid.passes.recognise_temporal_conv import recognise_temporal_conv
 from edgevid.passes.recognise_temporal_shift import recognise_temporal_shift
 from edgevid.passes.remove_no_ops import remove_no_ops
 from edgevid.passes.verify import verify
@@ -22,7 +23,13 @@ from edgevid.specs import PassReport
 
 Pass = Callable[[ir.Model], PassReport]
 
-STANDARD: tuple[Pass, ...] = (fold_constants, recognise_temporal_shift, fold_batch_norm, remove_no_ops)
+STANDARD: tuple[Pass, ...] = (
+    fold_constants,
+    recognise_temporal_shift,
+    recognise_temporal_conv,
+    fold_batch_norm,
+    remove_no_ops,
+)
 """What every graph goes through, in this order."""
 
 LOWERING: tuple[Pass, ...] = (lower_temporal_shift, lower_temporal_conv, lower_channel_conv)
