@@ -50,9 +50,12 @@ def load(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         raise BundleError(f"'{folder / PARITY}' cannot be read ({error}): copy the bundle again") from None
 
 
-def check_artefact(bundle: Bundle, artefact: Artefact) -> Parity:
-    """Run one model file of a bundle on its own example and compare with what the eager network gave."""
-    session = Session(bundle, artefact=artefact)
+def check_artefact(bundle: Bundle, artefact: Artefact, with_kernels: bool = False) -> Parity:
+    """Run one model file of a bundle on its own example and compare with what the eager network gave.
+
+    ``with_kernels`` runs it as a session here does; without, as a runtime that has no library of ours.
+    """
+    session = Session(bundle, artefact=artefact, with_kernels=with_kernels)
     clip, wanted = load(bundle.path)
     got = _run_stream(session, clip) if bundle.manifest.streaming else session.run(clip)
     return compare(got, wanted, TOLERANCE[artefact.precision])

@@ -34,10 +34,18 @@ class Session:
     """A network that is ready to run.
 
     ``manifest`` says what it takes and gives; ``backend`` names what runs it here, which is not the
-    manifest's backend where that can only run on the device; ``threads`` is the number in effect.
+    manifest's backend where that can only run on the device; ``threads`` is the number in effect;
+    ``receipt`` says of each temporal op which of our kernels took it, or why none did (empty where a runtime
+    takes the model as it is).
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None, artefact: Artefact | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        threads: int | None = None,
+        artefact: Artefact | None = None,
+        with_kernels: bool = True,
+    ) -> None:
         manifest = bundle.manifest
         artefact = artefact or _default_artefact(bundle)
         self.bundle, self.manifest, self.path = bundle, manifest, bundle.path
@@ -45,8 +53,9 @@ class Session:
         self.labels = _labels(bundle)
         known = manifest.target in TARGETS
         providers = TARGETS[manifest.target].device.get("execution_providers", ()) if known else ()
-        self._runner = BACKENDS[self.backend].open_model(self.path / artefact.file, threads, providers)
-        self.threads = self._runner.threads
+        model = self.path / artefact.file
+        self._runner = BACKENDS[self.backend].open_model(model, threads, providers, with_kernels)
+        self.threads, self.receipt = self._runner.threads, self._runner.receipt
 
     def run(self, clip: np.ndarray) -> dict[str, np.ndarray]:
         """Outputs by name for a float32 clip ``(N, T, 3, H, W)``, normalised as the manifest says; any N."""

@@ -79,6 +79,7 @@ def build(compiler: list[str], folder: Path) -> Path:
     if not (folder / name).is_file():
         # A name of its own until it is whole: another process may be building the same.
         with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as work:
+            log.warning("compiling the kernels for this processor: once, some seconds")
             _compile(compiler, Path(work), Path(work) / name)
             os.replace(Path(work) / name, folder / name)
     return folder / name

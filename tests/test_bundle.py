@@ -64,7 +64,15 @@ def test_online_mobilenet_at_224_keeps_the_states_of_the_paper(tmp_path):
 def test_every_file_is_hashed_but_the_manifest(clip_bundle):
     root = clip_bundle.path
     on_disk = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
-    assert on_disk == {*clip_bundle.manifest.files, "manifest.json"}
+    made_here = {name for name in on_disk if name.startswith("cache/")}
+    assert on_disk - made_here == {*clip_bundle.manifest.files, "manifest.json"}
+
+
+def test_opening_a_bundle_changes_none_of_its_files(copy):
+    before = {name: (copy.path / name).read_bytes() for name in (*copy.manifest.files, "manifest.json")}
+    edgevid.open(copy.path)
+    assert {name: (copy.path / name).read_bytes() for name in before} == before
+    assert {path.name for path in copy.path.iterdir()} - set(before) <= {"cache"}
 
 
 def test_a_manifest_survives_being_read_and_written(clip_bundle, tmp_path):
@@ -148,6 +156,10 @@ def test_distance_to_a_missing_output_is_infinite():
     assert not parity.compare({}, {"y": np.zeros(2)}, tolerance=1.0).ok
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def leftovers(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
 
@@ -157,11 +169,11 @@ def small_export(output: Path, **options):
 
 
 def test_an_export_that_is_not_equal_leaves_the_old_bundle_as_it_was(copy, monkeypatch):
-    before = {path.name: path.read_bytes() for path in copy.path.iterdir()}
+    before = contents(copy.path)
     monkeypatch.setitem(edgevid.specs.TOLERANCE, "fp32", 0.0)
     with pytest.raises(ParityError, match=r"does not compute what PyTorch does.*Nothing was written"):
         small_export(copy.path, force=True)
-    assert {path.name: path.read_bytes() for path in copy.path.iterdir()} == before
+    assert contents(copy.path) == before
     assert leftovers(copy.path.parent) == []
 
 
@@ -198,14 +210,14 @@ main(["export", "tsm_mbv2", "--classes", "5", "--frames", "2", "--size", "32", "
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_export_leaves_the_old_bundle_whole(copy, how):
-    before = {path.name: path.read_bytes() for path in copy.path.iterdir()}
+    before = contents(copy.path)
     command = [sys.executable, "-c", EXPORT, str(copy.path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(how)
     process.wait(timeout=30)
     assert process.returncode != 0
-    assert {path.name: path.read_bytes() for path in copy.path.iterdir()} == before
+    assert contents(copy.path) == before
     if how != signal.SIGKILL:
         assert leftovers(copy.path.parent) == []
     small_export(copy.path, force=True)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx_ir as ir
 
+    from edgevid.backends.ort_kernels import OpReceipt
+
 
 @dataclass(frozen=True)
 class Compiled:
@@ -73,9 +75,13 @@ class Stepper(Protocol):
 
 
 class Runner(Protocol):
-    """A model that is ready to run. ``bind`` gives a function that does one inference on given inputs."""
+    """A model that is ready to run. ``bind`` gives a function that does one inference on given inputs.
+
+    ``receipt`` says of each temporal op which kernel took it, or why none did.
+    """
 
     threads: int
+    receipt: tuple[OpReceipt, ...]
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]: ...
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], None]: ...
@@ -99,8 +105,11 @@ class Backend:
         """Write what the device needs into ``folder``; ``graph`` may be changed."""
         return importlib.import_module(self.module).compile(graph, job, folder)
 
-    def open_model(self, path: Path, threads: int | None, providers: Sequence[str] = ()) -> Runner:
-        return importlib.import_module(self.module).open_model(path, threads, providers)
+    def open_model(
+        self, path: Path, threads: int | None, providers: Sequence[str] = (), with_kernels: bool = True
+    ) -> Runner:
+        """Open a model file for running here, with our own kernels where the backend has some."""
+        return importlib.import_module(self.module).open_model(path, threads, providers, with_kernels)
 
 
 BACKENDS: Registry[Backend] = Registry("backend", "backends")

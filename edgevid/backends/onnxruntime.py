@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +23,14 @@ from edgevid.errors import BackendError
 from edgevid.ops import DOMAIN
 from edgevid.specs import Artefact, Availability, StateSpec
 
+if TYPE_CHECKING:
+    from edgevid.backends.ort_kernels import OpReceipt
+
 NAME = "onnxruntime"
 MODEL, STANDARD_MODEL, ORT_MODEL, WEIGHTS = "model.edgevid.onnx", "model.onnx", "model.ort", "model.weights"
+CACHE = "cache"
+"""Folder of a bundle for what is made of it on a device; no part of what was exported, so it has no hash."""
+
 INLINE_BYTES = 256
 """Tensors up to this size stay in the model file: shapes and such must be readable without the weights."""
 
@@ -104,24 +111,49 @@ def _save_ort_format(source: Path, destination: Path) -> None:
     )
 
 
-def open_model(path: Path, threads: int | None, providers: Sequence[str] = ()) -> OnnxRuntimeRunner:
-    """Open ``path`` on ``threads`` threads (the cores that this process may use, if None)."""
-    return OnnxRuntimeRunner(path, threads or _usable_cores(), providers)
+def open_model(
+    path: Path, threads: int | None, providers: Sequence[str] = (), with_kernels: bool = True
+) -> OnnxRuntimeRunner:
+    """Open ``path`` on ``threads`` threads (the cores that this process may use, if None).
+
+    ``with_kernels`` puts our kernels into a model whose temporal ops are nodes; without them, or on another
+    provider than the CPU, the nodes' portable bodies run.
+    """
+    import onnxruntime
+
+    usable = [name for name in providers if name in onnxruntime.get_available_providers()]
+    threads = threads or _usable_cores()
+    if with_kernels and not usable and path.name == MODEL:
+        from edgevid.backends.ort_kernels import specialise
+        from edgevid.kernels.build import cache_folder
+
+        own = path.parent / CACHE
+        cache = own if os.access(path.parent, os.W_OK) else cache_folder() / "models"
+        made = specialise(path, cache, threads, apart=True)
+        return OnnxRuntimeRunner(made.path, threads, usable, made.configure, made.receipt)
+    return OnnxRuntimeRunner(path, threads, usable)
 
 
 class OnnxRuntimeRunner:
     """A session of ONNX Runtime; inputs and outputs by name."""
 
-    def __init__(self, path: Path, threads: int, providers: Sequence[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        threads: int,
+        providers: Sequence[str],
+        configure: Callable[[Any], None] = lambda options: None,
+        receipt: tuple[OpReceipt, ...] = (),
+    ) -> None:
         import onnxruntime
 
-        self._ort, self.threads = onnxruntime, threads
+        self._ort, self.threads, self.receipt = onnxruntime, threads, receipt
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        usable = [name for name in providers if name in onnxruntime.get_available_providers()]
+        configure(options)
         try:
-            self._session = onnxruntime.InferenceSession(path, options, [*usable, "CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(path, options, [*providers, "CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises kinds of its own, without a common base
             first_line = str(error).splitlines()[0]
             raise BackendError(

@@ -10,6 +10,8 @@ import ctypes
 import logging
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -54,11 +56,15 @@ class Specialised:
     receipt: tuple[OpReceipt, ...]
 
 
-def specialise(path: Path, cache_folder: Path | None, threads: int) -> Specialised:
+APART = "import sys; from edgevid.backends.ort_kernels import main; main(*sys.argv[1:])"
+
+
+def specialise(path: Path, cache_folder: Path | None, threads: int, apart: bool = False) -> Specialised:
     """The model at ``path`` (weights beside it) for this processor and this ONNX Runtime.
 
     Never fails for want of a compiler, of room in ``cache_folder`` or of a kernel: the network then runs as
     it is, and the receipt says why. Raises ``BackendError`` for an ``EDGEVID_ISA`` that this machine lacks.
+    ``apart`` fills the cache in a process of its own, whose memory, several times the weights, goes with it.
     """
     from edgevid.kernels import build
 
@@ -72,6 +78,10 @@ def specialise(path: Path, cache_folder: Path | None, threads: int) -> Specialis
     files = [path, *(path.parent / name for name in model.weight_files)]
     cache = Cache(cache_folder, files, (library.stem, isa))
     found = cache.load()
+    if found is None and apart and cache_folder is not None and sys.executable:
+        arguments = (str(path.absolute()), str(cache_folder.absolute()), str(threads))
+        subprocess.run([sys.executable, "-c", APART, *arguments], capture_output=True)
+        found = cache.load()
     if found is None:
         try:
             found = cache.store(lambda folder: _make(path, folder, library, threads))
@@ -87,6 +97,11 @@ def specialise(path: Path, cache_folder: Path | None, threads: int) -> Specialis
         lambda options: load_as_optimised(options, library),
         tuple(OpReceipt(**item) for item in receipt["ops"]),
     )
+
+
+def main(path: str, cache_folder: str, threads: str) -> None:
+    """What ``apart`` runs."""
+    specialise(Path(path), Path(cache_folder), int(threads))
 
 
 def isa_of(library: Path) -> str:

@@ -19,6 +19,7 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
     Needs no PyTorch. Exit status 1: the bundle is intact but does not compute here what PyTorch did; 2: it is
     damaged.
     """
+    import edgevid
     from edgevid.bundle import Bundle
 
     opened = Bundle.open(bundle)
@@ -27,20 +28,21 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
     ok = all(check["parity"]["ok"] for check in checks)
     if as_json:
         content = json.loads((opened.path / "manifest.json").read_text("utf-8"))
-        click.echo(
-            json.dumps(
-                {"bundle": str(opened.path), "manifest": content, "verified": checks if verify else None}
-            )
-        )
+        receipt = [vars(op) for op in edgevid.open(opened.path).receipt]
+        shown = {"bundle": str(opened.path), "manifest": content, "receipt": receipt}
+        click.echo(json.dumps({**shown, "verified": checks if verify else None}))
         return 0 if ok else 1
     _show(manifest)
+    _print_receipt(opened)
     if verify:
         click.echo(f"\nall {len(manifest.files)} files are as they were written")
     for check in checks:
         parity = check["parity"]
+        how = " with kernels" if check["with_kernels"] else ""
+        verdict = "equal" if parity["ok"] else "NOT EQUAL"
         click.echo(
-            f"{check['file']}: {'equal' if parity['ok'] else 'NOT EQUAL'} to PyTorch, max|a-b| / max|b| = "
-            f"{parity['max_rel']:.1e} (tolerance {parity['tolerance']:g})"
+            f"{check['file']}{how}: {verdict} to PyTorch, max|a-b| / max|b| = {parity['max_rel']:.1e} "
+            f"(tolerance {parity['tolerance']:g})"
         )
     return 0 if ok else 1
 
@@ -51,10 +53,41 @@ def _verify(bundle) -> list[dict]:
     bundle.check_files()
     checks = []
     for artefact in bundle.manifest.artefacts:
-        click.echo(f"running {artefact.file}", err=True)
-        parity = check_artefact(bundle, artefact)
-        checks.append({"file": artefact.file, "precision": artefact.precision, "parity": parity.as_dict()})
+        # What a session opens runs twice: as any runtime would run it, and with the kernels of this machine.
+        manifest = bundle.manifest
+        takes_kernels = artefact.file == manifest.model_file and artefact.opened_by == manifest.backend
+        for with_kernels in (False, True) if takes_kernels else (False,):
+            how = " with the kernels of this machine" if with_kernels else ""
+            click.echo(f"running {artefact.file}{how}", err=True)
+            parity = check_artefact(bundle, artefact, with_kernels)
+            checks.append(
+                {
+                    "file": artefact.file,
+                    "precision": artefact.precision,
+                    "with_kernels": with_kernels,
+                    "parity": parity.as_dict(),
+                }
+            )
     return checks
+
+
+def _print_receipt(bundle) -> None:
+    """Which kernel takes each temporal op on this machine; opening a session is what tells."""
+    import edgevid
+
+    rows = [
+        (op.name, op.kernel or f"none: {op.reason}", op.flops, *map(_mib, (op.bytes_before, op.bytes_after)))
+        for op in edgevid.open(bundle.path).receipt
+    ]
+    if rows:
+        from tabulate import tabulate
+
+        headers = ["temporal op", "kernel on this machine", "FLOPs", "MiB moved before", "after"]
+        click.echo("\n" + tabulate(rows, headers=headers))
+
+
+def _mib(count: int | None) -> str:
+    return "-" if count is None else f"{count / 2**20:.2f}"
 
 
 def _show(manifest) -> None:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import torch
 
 ONNX_FUNCTIONS = {
-    # A frame of zeros on either side of the clip: a window that starts at 1 + offset is the shifted group. (Not
-    # Pad with axes: ONNX Runtime before 1.25 cannot infer its shape inside a function.)
+    # A frame of zeros on either side of the clip: a window that starts at 1 + offset is the shifted group.
+    # Not Pad with axes: ONNX Runtime 1.24 and older cannot infer its shape inside a function.
     "TemporalShift": """
         <domain: "edgevid", opset_import: ["" : 18]>
         TemporalShift <frames, fold, first, second> (x) => (y) {

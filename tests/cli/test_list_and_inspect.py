@@ -98,3 +98,17 @@ def test_a_bundle_of_a_newer_schema_is_refused(refuses, clip_bundle, tmp_path):
     (copy / "manifest.json").write_text(json.dumps({**manifest, "schema": 99}))
     for command in (["inspect"], ["bench"], ["run", "--video", "x.mp4"]):
         refuses([*command, copy], "schema 99", "update it")
+
+
+def test_inspect_prints_a_receipt_for_each_temporal_op(run_edgevid, clip_bundle):
+    result = run_edgevid("inspect", clip_bundle.path, "--json")
+    receipt = json.loads(result.out)["receipt"]
+    assert len(receipt) == 10
+    assert receipt[0]["name"] == "backbone.features.3.shift"
+    assert {op["flops"] for op in receipt} == {0}
+    for op in receipt:
+        # Without a compiler there is no kernel, and the receipt says so.
+        assert op["kernel"] or op["reason"]
+        if op["kernel"]:
+            assert op["bytes_after"] == 0 < op["bytes_before"]
+    assert "kernel on this machine" in run_edgevid("inspect", clip_bundle.path).out
