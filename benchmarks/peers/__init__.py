@@ -7,8 +7,8 @@ rounds of the ratio within a round, so what slows the machine for a while slows 
 
 Each contestant lives in a process of its own, which sleeps on a pipe between its turns. In one process, the
 threads of one runtime's pool would spin while another is timed and take the cores from it, OpenMP runtimes
-would meet, and nobody's peak of memory could be told. The parent asks one process at a time, and waits a
-moment after each answer until that pool has stopped spinning. The first inference of a turn is not counted:
+would meet, and nobody's peak of memory could be told. The parent asks one process at a time, and after
+each answer waits until that process's threads are asleep. The first inference of a turn is not counted:
 the others have just been using the caches.
 
 What is where: ``cases`` (the contestants), ``networks`` (ordinary PyTorch, no op of ours), ``prepare``

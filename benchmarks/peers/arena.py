@@ -102,6 +102,7 @@ def compete(
                 child = stack.enter_context(contextlib.closing(Child(command, options.threads)))
                 row |= _opened(child, case, contestant, folder, options.threads)
                 row["max_rel"] = _checked(child, expected[contestant.network])
+                child.settle()
                 children[str(contestant)] = child
             except PeerError as error:
                 row["error"] = str(error)
@@ -142,7 +143,12 @@ def _checked(child: Child, expected: np.ndarray) -> float:
 
 
 def _turn_of(child: Child, least_ms: float) -> Callable[[], list[float]]:
-    return lambda: child.ask("turn", least_ms=least_ms)["samples_ms"]
+    def turn() -> list[float]:
+        samples_ms = child.ask("turn", least_ms=least_ms)["samples_ms"]
+        child.settle()
+        return samples_ms
+
+    return turn
 
 
 def _error_of(child: Child, do: str, **request: Any) -> str | None:

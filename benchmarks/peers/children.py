@@ -26,6 +26,9 @@ EXECUTORCH_WORKER = Path(__file__).parent / "executorch_worker.py"
 SILENCE_LIMIT_S = 900.0
 """``torch.compile`` of a ResNet-50 on a busy machine is given this long."""
 
+TASKS = Path("/proc/self/task")
+SETTLE_LIMIT_S, SETTLE_STEP_S, ASLEEP_IN_A_ROW = 0.5, 0.002, 3
+
 
 class PeerError(BenchmarkError):
     """A contestant that cannot take part, or no longer; the message is its row in the table."""
@@ -74,6 +77,24 @@ class Child:
         """The most that was ever resident; None where the system does not tell it of another process."""
         status = Path(f"/proc/{self._process.pid}/status")
         return memory.peak_mib(status) if status.is_file() else None
+
+    def settle(self) -> None:
+        """Wait until its threads are asleep: ONNX Runtime's spin for some 50 ms after their last work."""
+        if not TASKS.is_dir():  # another system than Linux
+            time.sleep(SETTLE_LIMIT_S)
+            return
+        end, asleep = time.monotonic() + SETTLE_LIMIT_S, 0
+        while asleep < ASLEEP_IN_A_ROW and time.monotonic() < end:
+            time.sleep(SETTLE_STEP_S)
+            asleep = asleep + 1 if self._is_asleep() else 0
+
+    def _is_asleep(self) -> bool:
+        for status in Path(f"/proc/{self._process.pid}/task").glob("*/stat"):
+            with contextlib.suppress(OSError):  # a thread that has just ended
+                # The state follows the name, which is in parentheses and may hold some itself: proc(5).
+                if status.read_text().rpartition(")")[2].split()[0] == "R":
+                    return False
+        return True
 
     def close(self) -> None:
         with contextlib.suppress(OSError):  # they may all have ended

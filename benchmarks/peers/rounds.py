@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from edgevid.benchmarks.peers.children import PeerError
-
-SETTLE_S = 0.02
-"""Pools spin for a few milliseconds after their last work; the next contestant waits for that."""
 
 Turn = Callable[[], list[float]]
 
@@ -33,7 +29,6 @@ def measure(
     warm_ups: int,
     seed: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    settle_s: float = SETTLE_S,
 ) -> Rounds:
     """``pairs`` rounds after ``warm_ups`` rounds that are not kept; ``seed`` decides the orders."""
     shuffler, result = random.Random(seed), Rounds()
@@ -45,7 +40,6 @@ def measure(
         for name in order:
             if name in result.failed:
                 continue
-            time.sleep(settle_s)
             try:
                 taken[name] = turns[name]()
             except PeerError as error:

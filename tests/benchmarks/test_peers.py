@@ -16,7 +16,7 @@ from edgevid.benchmarks.peers import __main__ as command
 from edgevid.benchmarks.peers import bounds, report
 from edgevid.benchmarks.peers.arena import TOLERANCE, Options, compete
 from edgevid.benchmarks.peers.cases import Case, Contestant, contestants
-from edgevid.benchmarks.peers.children import Child, PeerError
+from edgevid.benchmarks.peers.children import TASKS, Child, PeerError
 from edgevid.benchmarks.peers.ratios import Ratio, of_rounds, paired_ratio
 from edgevid.benchmarks.peers.rounds import measure
 
@@ -24,10 +24,13 @@ ANSWER = [[1.0, 2.0]]
 CASE = Case("mobilenet_v2", "clip", frames=1, size=8, classes=2)
 
 FAKE = """
-import os, sys, time
+import os, sys, threading, time
 from edgevid.benchmarks.peers.serving import Runner, runner_actions, serve
 
 behaviour = sys.argv[1:]
+def spin():
+    end = time.monotonic() + 0.25
+    while time.monotonic() < end: pass
 if "no-package" in behaviour:
     def open_runner(**request): import package_that_nobody_has
 else:
@@ -40,6 +43,7 @@ else:
             self.count += 1
             if "dies" in behaviour and self.count > 4: os._exit(7)
             if "hangs" in behaviour: time.sleep(600)
+            if "spins" in behaviour: threading.Thread(target=spin, daemon=True).start()
             time.sleep(0.001)
         def logits(self):
             return {answer} if "wrong" not in behaviour else [[1.0, 2.01]]
@@ -121,18 +125,18 @@ def test_a_bound_is_met_only_if_the_whole_interval_is_within_it():
 def test_every_round_has_everybody_once_in_an_order_of_its_own():
     taken = []
     turns = {name: lambda name=name: taken.append(name) or [1.0] for name in "abcd"}
-    rounds = measure(turns, pairs=6, warm_ups=2, seed=5, settle_s=0)
+    rounds = measure(turns, pairs=6, warm_ups=2, seed=5)
     assert [sorted(order) for order in rounds.orders] == [list("abcd")] * 6
     assert len({tuple(order) for order in rounds.orders}) > 1
     assert taken[8:] == [name for order in rounds.orders for name in order]
     assert {name: len(samples) for name, samples in rounds.samples_ms.items()} == dict.fromkeys("abcd", 6)
-    assert measure(turns, pairs=6, warm_ups=2, seed=5, settle_s=0).orders == rounds.orders
+    assert measure(turns, pairs=6, warm_ups=2, seed=5).orders == rounds.orders
 
 
 def test_samples_of_a_round_are_of_the_same_moment():
     clock = iter(range(1000))
     turns = {name: lambda: [float(next(clock))] for name in "ab"}
-    samples = measure(turns, pairs=4, warm_ups=0, seed=0, settle_s=0).samples_ms
+    samples = measure(turns, pairs=4, warm_ups=0, seed=0).samples_ms
     for index in range(4):
         assert {samples["a"][index][0], samples["b"][index][0]} == {2.0 * index, 2.0 * index + 1}
 
@@ -177,6 +181,17 @@ def test_a_worker_that_says_nothing_is_given_up_and_ended(fake, tmp_path):
         with pytest.raises(PeerError, match="no answer within"):
             child.ask("turn", least_ms=1)
     assert ended(str(tmp_path))
+
+
+@pytest.mark.skipif(not TASKS.is_dir(), reason="only Linux tells the state of another process's threads")
+def test_the_next_turn_waits_until_the_last_contestants_threads_are_asleep(fake, tmp_path):
+    with contextlib.closing(Child(fake("spins"), threads=1)) as child:
+        child.ask("open", folder=str(tmp_path), case={}, threads=1, peer="openvino", network="tsm")
+        child.ask("turn", least_ms=1)
+        awake = not child._is_asleep()
+        child.settle()
+        assert awake
+        assert child._is_asleep()
 
 
 def test_an_interrupted_run_leaves_no_process(fake, tmp_path, monkeypatch):
