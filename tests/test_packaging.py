@@ -39,7 +39,12 @@ def test_the_wheel_holds_data_and_top_level_folders(wheel):
         "edgevid/backends/templates/build.sh",
         "edgevid/backends/templates/README.tensorrt.md",
         "edgevid/benchmarks/worker.py",
-        "edgevid/kernels/__init__.py",
+        "edgevid/backends/templates/README.onnxruntime.md",
+        "edgevid/kernels/build.py",
+        "edgevid/kernels/ort/library.cpp",
+        "edgevid/kernels/ort/ort_abi.h",
+        "edgevid/kernels/shift_conv/op.cpp",
+        "edgevid/kernels/temporal_conv/cpu.cpp",
         "edgevid/cli/export.py",
     }
     assert expected <= names
