@@ -8,11 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_temporal_conv import close, exported, openvino_loads, present, tensors
+from test_temporal_conv import close, exported, lowered, openvino_loads, present, tensors
 from test_temporal_shift import one_node_model, run
 from torch import nn
 
 from edgevid.ops.channel_conv import Filters, cost, streaming_step, torch_op
+from edgevid.passes.lower_channel_conv import lower_channel_conv
 
 channel_conv = torch_op()
 
@@ -55,6 +56,15 @@ def test_onnx_function_convolves_as_defined(case):
     arrays = present(x, weight, bias)
     model = one_node_model("ChannelConv", arrays, stride=stride, pad_begin=pad_begin, pad_end=pad_end)
     close(run(model, arrays)[0], reference(*case))
+
+
+@given(convolutions())
+@settings(max_examples=30, deadline=None)
+def test_lowering_keeps_the_meaning_of_computed_weights_too(case):
+    x, weight, bias, stride, pad_begin, pad_end = case
+    arrays = present(x, weight, bias)
+    model = one_node_model("ChannelConv", arrays, stride=stride, pad_begin=pad_begin, pad_end=pad_end)
+    close(run(lowered(model, lower_channel_conv).SerializeToString(), arrays)[0], reference(*case))
 
 
 def test_each_filter_gives_a_group_of_the_result():

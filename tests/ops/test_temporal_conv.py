@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
+import onnx_ir as ir
 import onnxruntime
 import pytest
 import torch
@@ -13,7 +15,11 @@ from torch import nn
 from torch.nn import functional
 
 import edgevid
+from edgevid.errors import ExportError
 from edgevid.ops.temporal_conv import Filters, cost, streaming_step, torch_op
+from edgevid.passes.lower_temporal_conv import lower_temporal_conv
+from edgevid.passes.verify import verify
+from edgevid.trace import trace
 from edgevid.zoo.shift import temporal_shift
 from edgevid.zoo.temporal_conv import TemporalConv
 
@@ -94,6 +100,48 @@ def test_streaming_a_causal_convolution_frame_by_frame_equals_the_clip(case):
         y, state = session.run(None, {"x0": now, "x1": state, **given_weights})
         pushed.append(y)
     close(np.stack(pushed, 1), reference(x, weight, bias, frames, True).reshape(clips.shape))
+
+
+def lowered(model: bytes, lower) -> onnx.ModelProto:
+    graph = ir.from_proto(onnx.load_from_string(model))
+    assert lower(graph).matched == 1
+    assert not graph.functions
+    assert {node.domain for node in graph.graph} == {""}
+    return ir.to_proto(graph)
+
+
+@given(convolutions())
+@settings(max_examples=40, deadline=None)
+def test_lowering_keeps_the_meaning_of_computed_weights_too(case):
+    *arrays, frames, causal = case
+    arrays = present(*arrays)
+    model = one_node_model("TemporalConv", arrays, frames=frames, causal=int(causal))
+    (result,) = run(lowered(model, lower_temporal_conv).SerializeToString(), arrays)
+    close(result, reference(*case))
+
+
+def test_one_clip_is_lowered_to_three_products_of_four_dimensional_slices():
+    x, weight = np.ones((4, 6, 3, 3), np.float32), np.ones((6, 3), np.float32)
+    graph = ir.from_proto(onnx.load_from_string(one_node_model("TemporalConv", [x], frames=4, causal=0)))
+    node = next(iter(graph.graph))
+    node.resize_inputs(2)
+    node.replace_input_with(1, ir.Value(name="weight", shape=ir.Shape((6, 3)), const_value=ir.tensor(weight)))
+    lower_temporal_conv(graph)
+    operators = [node.op_type for node in graph.graph]
+    assert sorted(operators) == sorted(["Mul"] * 3 + ["Add"] * 2 + ["Slice", "Concat"] * 2)
+    assert {len(node.outputs[0].shape) for node in graph.graph} == {4}
+
+
+def test_the_verifier_refuses_weights_that_do_not_fit_and_an_absent_weight():
+    graph = trace(Convolving("causal").eval(), torch.zeros(1, 4, 3, 16, 16))
+    verify(graph)
+    node = next(node for node in graph.graph if node.op_type == "TemporalConv")
+    node.inputs[1].shape = ir.Shape((7, 3))
+    with pytest.raises(ExportError, match=r"weights \(7, 3\) are not \(C, k\) for 8 channels"):
+        verify(graph)
+    node.resize_inputs(1)
+    with pytest.raises(ExportError, match="lacks an input"):
+        verify(graph)
 
 
 def test_the_reference_is_the_grouped_conv1d_of_torch():

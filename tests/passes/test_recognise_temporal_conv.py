@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import onnx_ir as ir
 import onnxruntime
@@ -15,6 +17,8 @@ import edgevid
 from edgevid import ops
 from edgevid.ops import temporal_conv
 from edgevid.passes import LOWERING, STANDARD, run_passes
+from edgevid.passes.fold_constants import fold_constants
+from edgevid.passes.recognise_temporal_conv import recognise_temporal_conv
 from edgevid.trace import trace
 
 CHANNELS, CLIPS, FRAMES, HEIGHT, WIDTH = 8, 2, 4, 6, 5
@@ -221,6 +225,18 @@ def test_a_near_miss_is_left_alone_and_says_why(reason):
     assert report.matched == 0
     assert len(report.refused) == 1
     assert reason in report.refused[0]
+
+
+@pytest.mark.parametrize("form", [of_lines, of_volumes])
+def test_a_large_feature_map_costs_no_more_than_a_small_one(form):
+    graph = trace(Block(form, conv1d()).eval(), torch.zeros(2, FRAMES, CHANNELS, 128, 128))
+    run_passes(graph, (fold_constants,))
+    tracemalloc.start()
+    report = recognise_temporal_conv(graph)
+    peak_mib = tracemalloc.get_traced_memory()[1] / 2**20
+    tracemalloc.stop()
+    assert report.matched == 1
+    assert peak_mib < 1, "the feature map itself has 4 MiB"
 
 
 def test_an_ordinary_depthwise_convolution_is_not_mentioned():
