@@ -10,7 +10,7 @@ from edgevid import ops
 
 
 def function_protos(op_type: str) -> list[onnx.FunctionProto]:
-    """The function of ``op_type`` first, then the one of its streaming step."""
+    """The function of ``op_type`` first, then the one of its streaming step if it has one."""
     return [onnx.parser.parse_function(text) for text in ops.module_of(op_type).ONNX_FUNCTIONS.values()]
 
 
