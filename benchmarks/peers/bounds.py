@@ -39,6 +39,8 @@ BOUNDS = (
 MEMORY_BOUND, MEMORY_AIM = 1.02, 0.9
 MEMORY_NETWORKS = {"clip": "tsm-cat", "streaming": "tsm"}
 """The export that suits plain ONNX Runtime best: no bound is to be met by handicapping a peer."""
+LEAST_PAIRS = 6
+"""Of fewer values, not even the range from least to greatest holds the median with 95 % confidence."""
 FRAMES, SIZE, THREADS = 8, 224, 2
 """What the bounds are about; other runs show their ratios without a verdict."""
 
@@ -89,6 +91,8 @@ def ratio_of(over: Row | None, under: Row | None) -> Ratio | None:
 
 def judge(ratio: Ratio, bound: float) -> str:
     """``met`` and ``not met`` only where the whole interval lies on one side of the bound."""
+    if ratio.pairs < LEAST_PAIRS:
+        return f"no verdict: {ratio.pairs} pairs are too few, --pairs {LEAST_PAIRS} are the least"
     if ratio.high <= bound:
         return "met"
     if ratio.low > bound:
