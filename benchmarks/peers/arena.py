@@ -128,7 +128,7 @@ def command_of(peer: str, options: Options) -> Sequence[str]:
 def _opened(child: Child, case: Case, contestant: Contestant, folder: Path, threads: int) -> dict[str, Any]:
     baseline_mib = child.resident_mib()
     opened = child.ask("open", folder=str(folder), case=asdict(case), threads=threads, **asdict(contestant))
-    return {"version": opened["version"], "baseline_mib": baseline_mib}
+    return {**opened, "baseline_mib": baseline_mib}
 
 
 def _checked(child: Child, expected: np.ndarray) -> float:

@@ -68,6 +68,7 @@ def text(content: dict[str, Any]) -> str:
         *(_case_table(case) for case in content["cases"]),
         f"medians of {options['pairs']} paired ratios with 95 % intervals; {options['threads']} threads, "
         f"fp32; {environment['device']}, {environment['date_utc']}",
+        *_kernel_lines(content),
         *(f"warning: {line}" for line in (*environment_warnings(environment), *_spread_warnings(content))),
     ]
     return "\n\n".join(parts)
@@ -110,6 +111,16 @@ def _case_table(case: dict[str, Any]) -> str:
 
 def _text(ratio: Ratio | None) -> str:
     return "" if ratio is None or ratio.low == ratio.high == 1 else str(ratio)
+
+
+def _kernel_lines(content: dict[str, Any]) -> Iterator[str]:
+    """Which kernels edgevid's own shifts ran on: without them its times are not what they could be."""
+    for case in content["cases"]:
+        for row in case["contestants"]:
+            if row.get("kernels"):
+                taken = ", ".join(f"{kernel} x{count}" for kernel, count in row["kernels"].items())
+                name = f"{case['case']['model']} {case['case']['mode']}"
+                yield f"{name}, {row['peer']} {row['network']}: {taken}"
 
 
 def _spread_warnings(content: dict[str, Any]) -> Iterator[str]:

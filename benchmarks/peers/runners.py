@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ class Edgevid(Runner):
         super().__init__(clip, Case(**case).streaming)
         self.version = edgevid.__version__
         self._session = edgevid.open(folder / f"{network}.bundle", threads=threads)
+        self.kernels = Counter(op.kernel or f"none: {op.reason}" for op in self._session.receipt)
         self.step = self._session.prepare(self.x)
 
     def answer(self) -> np.ndarray:

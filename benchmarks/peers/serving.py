@@ -27,6 +27,8 @@ class Runner:
     """
 
     version = ""
+    kernels: dict[str, int] | None = None
+    """How many temporal ops each of its kernels took, where the peer tells."""
 
     def __init__(self, clip: np.ndarray, streaming: bool) -> None:
         self.clip, self.streaming = clip, streaming
@@ -64,7 +66,7 @@ def runner_actions(open_runner: Callable[..., Runner]) -> Actions:
     def open_(folder: str, **request: Any) -> dict[str, Any]:
         clip = np.load(Path(folder) / "input.npy")
         opened.append(open_runner(folder=Path(folder), clip=clip, **request))
-        return {"version": opened[0].version}
+        return {"version": opened[0].version, "kernels": opened[0].kernels}
 
     def answer() -> dict[str, Any]:
         return {"answer": np.asarray(opened[0].answer(), np.float64).tolist()}

@@ -313,6 +313,8 @@ def test_a_small_real_run_measures_edgevid_and_onnxruntime(tmp_path, capsys):
     assert {(row["peer"], row["network"]) for row in case["contestants"]} == {
         (peer, network) for peer in ("edgevid", "onnxruntime") for network in ("tsn", "tsm")
     }
+    (shifts,) = [row["kernels"] for row in case["contestants"] if row["kernels"]]
+    assert sum(shifts.values()) == 10  # MobileNetV2 has ten blocks with a shortcut
     for contestant in case["contestants"]:
         assert contestant["error"] is None
         assert contestant["max_rel"] < 1e-4
