@@ -32,6 +32,9 @@ from edgevid.specs import (
 )
 
 MANIFEST, PARITY, LABELS = "manifest.json", "parity.npz", "labels.txt"
+CACHE = "cache"
+"""Folder of a bundle for what is made of it on a device; no part of what was exported, so it has no hash."""
+
 CHUNK_BYTES = 1 << 20
 TEMPORARY = ".edgevid-"
 
@@ -82,8 +85,8 @@ def sha256(path: Path) -> str:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Hash every file of ``folder`` and write the manifest, which is the last file of a bundle."""
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-    hashes = {name: sha256(folder / name) for name in names}
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    hashes = {name.as_posix(): sha256(folder / name) for name in sorted(files) if name.parts[0] != CACHE}
     text = json.dumps({**asdict(manifest), "files": hashes}, indent=2)
     (folder / MANIFEST).write_text(text + "\n")
 

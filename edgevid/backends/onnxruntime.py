@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgevid.bundle import CACHE
 from edgevid.errors import BackendError
 from edgevid.ops import DOMAIN
 from edgevid.specs import Artefact, Availability, StateSpec
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 NAME = "onnxruntime"
 MODEL, STANDARD_MODEL, ORT_MODEL, WEIGHTS = "model.edgevid.onnx", "model.onnx", "model.ort", "model.weights"
-CACHE = "cache"
-"""Folder of a bundle for what is made of it on a device; no part of what was exported, so it has no hash."""
-
 INLINE_BYTES = 256
 """Tensors up to this size stay in the model file: shapes and such must be readable without the weights."""
 
