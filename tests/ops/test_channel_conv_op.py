@@ -8,8 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_temporal_conv import close, exported, lowered, openvino_loads, present, tensors
-from test_temporal_shift import one_node_model, run
+from one_op import close, exported, lowered, one_node_model, openvino_loads, present, run, tensors
 from torch import nn
 
 from edgevid.ops.channel_conv import Filters, cost, streaming_step, torch_op

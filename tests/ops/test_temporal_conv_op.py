@@ -10,11 +10,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_temporal_shift import one_node_model, run
+from one_op import close, exported, lowered, one_node_model, openvino_loads, present, run, tensors
 from torch import nn
 from torch.nn import functional
 
-import edgevid
 from edgevid.errors import ExportError
 from edgevid.ops.temporal_conv import Filters, cost, streaming_step, torch_op
 from edgevid.passes.lower_temporal_conv import lower_temporal_conv
@@ -49,18 +48,6 @@ def convolutions(draw):
     weight = random.standard_normal((channels, draw(st.sampled_from([1, 3, 5, 7]))), dtype=np.float32)
     bias = random.standard_normal(channels, dtype=np.float32) if draw(st.booleans()) else None
     return x, weight, bias, frames, draw(st.booleans())
-
-
-def tensors(*arrays):
-    return [array if array is None else torch.from_numpy(array) for array in arrays]
-
-
-def present(*arrays):
-    return [array for array in arrays if array is not None]
-
-
-def close(result, wanted):
-    np.testing.assert_allclose(result, wanted, rtol=1e-5, atol=1e-5)
 
 
 @given(convolutions())
@@ -100,14 +87,6 @@ def test_streaming_a_causal_convolution_frame_by_frame_equals_the_clip(case):
         y, state = session.run(None, {"x0": now, "x1": state, **given_weights})
         pushed.append(y)
     close(np.stack(pushed, 1), reference(x, weight, bias, frames, True).reshape(clips.shape))
-
-
-def lowered(model: bytes, lower) -> onnx.ModelProto:
-    graph = ir.from_proto(onnx.load_from_string(model))
-    assert lower(graph).matched == 1
-    assert not graph.functions
-    assert {node.domain for node in graph.graph} == {""}
-    return ir.to_proto(graph)
 
 
 @given(convolutions())
@@ -257,15 +236,6 @@ class Convolving(nn.Module):
 
     def forward(self, clip):
         return self.frame_logits(clip).mean(1)
-
-
-def exported(tmp_path, network, target, **options):
-    return edgevid.export(network, target, tmp_path / target, frames=4, size=16, **options)
-
-
-def openvino_loads(path):
-    openvino = pytest.importorskip("openvino", reason="openvino is not installed: pip install openvino")
-    openvino.Core().compile_model(path, "CPU")
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx_ir as ir
 import onnxruntime
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from one_op import one_node_model, run
 
-from edgevid import ops
-from edgevid.ops.functions import attach_functions
 from edgevid.ops.temporal_shift import DIRECTIONS, Shift, cost, streaming_step, torch_op
 
 temporal_shift = torch_op()
@@ -140,22 +138,3 @@ def test_a_shift_costs_no_arithmetic_and_one_read_and_write_of_each_value():
     spent = cost(Shift(8, 2), (8, 16, 7, 7))
     assert spent.macs == 0
     assert spent.bytes_moved == 2 * 8 * 16 * 7 * 7 * 4
-
-
-def one_node_model(op_type: str, arrays: list[np.ndarray], outputs: int = 1, **attributes: int) -> bytes:
-    inputs = [
-        ir.Value(name=f"x{i}", shape=ir.Shape(a.shape), type=ir.TensorType(ir.DataType.FLOAT))
-        for i, a in enumerate(arrays)
-    ]
-    node = ir.node(op_type, inputs, attributes=attributes, domain=ops.DOMAIN, num_outputs=outputs)
-    for i, output in enumerate(node.outputs):
-        output.name, output.type = f"y{i}", ir.TensorType(ir.DataType.FLOAT)
-    graph = ir.Graph(inputs, node.outputs, nodes=[node], opset_imports={"": ops.OPSET_VERSION}, name="g")
-    model = ir.Model(graph, ir_version=10)
-    attach_functions(model)
-    return ir.to_proto(model).SerializeToString()
-
-
-def run(model: bytes, arrays: list[np.ndarray]) -> list[np.ndarray]:
-    session = onnxruntime.InferenceSession(model)
-    return session.run(None, {f"x{i}": array for i, array in enumerate(arrays)})
