@@ -65,7 +65,7 @@ def make_request(
         raise EdgevidError(
             f"target {target} with {chosen.name} takes {_either(precisions)} so far, not {precision}"
         )
-    if stream and not spec.causal and network is None:
+    if stream and not spec.causal:
         raise ExportError(_looks_ahead(spec))
     if classes is not None and network is not None:
         raise EdgevidError(f"--classes belongs to networks of the list; {spec.name} has its classes already")

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import edgevid
+from edgevid.errors import ExportError
 from edgevid.targets import TARGETS
 
 SMALL = ["--classes", 5, "--frames", 2, "--size", 32]
@@ -154,6 +155,13 @@ def test_a_shift_written_by_hand_becomes_a_temporal_shift(run_edgevid, own_netwo
 def test_a_causal_network_of_ones_own_streams(run_edgevid, own_networks):
     run_edgevid("export", "mynets:per_frame", "--frames", 3, "--size", 16, "--stream", "-o", "b")
     assert edgevid.open("b").manifest.streaming
+
+
+def test_a_two_way_module_of_the_list_names_its_online_variant(tmp_path):
+    network = edgevid.create_model("tsm_mbv2", num_classes=5, frames=2)
+    with pytest.raises(ExportError, match="edgevid export tsm_mbv2_online --stream"):
+        edgevid.export(network, output=tmp_path / "b", size=32, stream=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_module_is_left_in_the_mode_it_was_in(tmp_path):
