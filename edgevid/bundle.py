@@ -66,11 +66,6 @@ class Bundle:
                     "copy it again, or export again"
                 )
 
-    @property
-    def sha256(self) -> str:
-        """The hash of the manifest, which holds the hash of every other file."""
-        return sha256(self.path / MANIFEST)
-
     def __repr__(self) -> str:
         return f"Bundle({str(self.path)!r})"
 

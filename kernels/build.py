@@ -75,7 +75,7 @@ def build(compiler: list[str], folder: Path) -> Path:
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
-        folder = _temporary_folder()
+        folder = temporary_folder()
     if not (folder / name).is_file():
         # A name of its own until it is whole: another process may be building the same.
         with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as work:
@@ -117,11 +117,11 @@ def _compile(compiler: list[str], work: Path, target: Path) -> None:
 
 
 @functools.cache
-def _temporary_folder() -> Path:
-    """Goes when the process ends."""
+def temporary_folder() -> Path:
+    """A folder for what cannot be kept, the same one at each call; it goes when the process ends."""
     import atexit
 
-    folder = tempfile.mkdtemp(prefix="edgevid-kernels-")
+    folder = tempfile.mkdtemp(prefix="edgevid-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
 

@@ -17,8 +17,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from edgevid.bundle import sha256
+from edgevid.kernels.build import temporary_folder
+
 RECEIPT = "receipt.json"
-CHUNK_BYTES = 1 << 20
 
 
 class Cache:
@@ -30,7 +32,7 @@ class Cache:
 
     def load(self) -> tuple[Path, dict] | None:
         """The entry's folder and receipt; None if there is none, or if it is not as it was written."""
-        for parent in (self._parent, _temporary_folder()):
+        for parent in (self._parent, temporary_folder()):
             if parent is not None and (receipt := _read(parent / self._name)) is not None:
                 return parent / self._name, receipt
         return None
@@ -42,7 +44,7 @@ class Cache:
             folder = Path(work) / "entry"
             folder.mkdir()
             receipt = make(folder)
-            files = {file.name: _sha256(file) for file in folder.iterdir()}
+            files = {file.name: sha256(file) for file in folder.iterdir()}
             (folder / RECEIPT).write_text(json.dumps({**receipt, "files": files}, indent=2) + "\n")
             return self._put(parent, folder), receipt
 
@@ -63,14 +65,14 @@ def _key(files: list[Path], identity: tuple[str, ...]) -> str:
 
     digest = hashlib.sha256(repr((identity, _processor(), onnxruntime.__version__, _code())).encode())
     for file in files:
-        digest.update(file.name.encode() + _sha256(file).encode())
+        digest.update(file.name.encode() + sha256(file).encode())
     return digest.hexdigest()[:16]
 
 
 @functools.cache
 def _code() -> str:
     """A hash of the program that makes the entries: another version of it makes others."""
-    return "".join(_sha256(file) for file in sorted(Path(__file__).parent.glob("ort_*.py")))
+    return "".join(sha256(file) for file in sorted(Path(__file__).parent.glob("ort_*.py")))
 
 
 @functools.cache
@@ -83,19 +85,11 @@ def _processor() -> str:
     return model
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _read(entry: Path) -> dict | None:
     try:
         receipt = json.loads((entry / RECEIPT).read_text("utf-8"))
         for name, digest in receipt.pop("files").items():
-            if _sha256(entry / name) != digest:
+            if sha256(entry / name) != digest:
                 return None
         return receipt if {"reason", "ops"} <= receipt.keys() else None
     except (OSError, ValueError, KeyError, AttributeError):
@@ -108,14 +102,4 @@ def _writable(folder: Path | None) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
                 return folder
-    return _temporary_folder()
-
-
-@functools.cache
-def _temporary_folder() -> Path:
-    """Goes when the process ends."""
-    import atexit
-
-    folder = tempfile.mkdtemp(prefix="edgevid-models-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+    return temporary_folder()

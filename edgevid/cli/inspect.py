@@ -19,7 +19,6 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
     Needs no PyTorch. Exit status 1: the bundle is intact but does not compute here what PyTorch did; 2: it is
     damaged.
     """
-    import edgevid
     from edgevid.bundle import Bundle
 
     opened = Bundle.open(bundle)
@@ -28,12 +27,15 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
     ok = all(check["parity"]["ok"] for check in checks)
     if as_json:
         content = json.loads((opened.path / "manifest.json").read_text("utf-8"))
-        receipt = [vars(op) for op in edgevid.open(opened.path).receipt]
-        shown = {"bundle": str(opened.path), "manifest": content, "receipt": receipt}
+        shown = {
+            "bundle": str(opened.path),
+            "manifest": content,
+            "receipt": list(map(vars, _receipt(opened))),
+        }
         click.echo(json.dumps({**shown, "verified": checks if verify else None}))
         return 0 if ok else 1
     _show(manifest)
-    _print_receipt(opened)
+    _show_receipt(_receipt(opened))
     if verify:
         click.echo(f"\nall {len(manifest.files)} files are as they were written")
     for check in checks:
@@ -54,9 +56,7 @@ def _verify(bundle) -> list[dict]:
     checks = []
     for artefact in bundle.manifest.artefacts:
         # What a session opens runs twice: as any runtime would run it, and with the kernels of this machine.
-        manifest = bundle.manifest
-        takes_kernels = artefact.file == manifest.model_file and artefact.opened_by == manifest.backend
-        for with_kernels in (False, True) if takes_kernels else (False,):
+        for with_kernels in (False, True) if _takes_kernels(artefact, bundle.manifest) else (False,):
             how = " with the kernels of this machine" if with_kernels else ""
             click.echo(f"running {artefact.file}{how}", err=True)
             parity = check_artefact(bundle, artefact, with_kernels)
@@ -71,13 +71,25 @@ def _verify(bundle) -> list[dict]:
     return checks
 
 
-def _print_receipt(bundle) -> None:
-    """Which kernel takes each temporal op on this machine; opening a session is what tells."""
+def _takes_kernels(artefact, manifest) -> bool:
+    """Whether it is the file that a session opens here by the backend that the bundle is for."""
+    return artefact.file == manifest.model_file and artefact.opened_by == manifest.backend
+
+
+def _receipt(bundle) -> tuple:
+    """What became of each temporal op on this machine; opening a session is what tells."""
     import edgevid
 
+    manifest = bundle.manifest
+    if not any(_takes_kernels(artefact, manifest) for artefact in manifest.artefacts):
+        return ()
+    return edgevid.open(bundle.path).receipt
+
+
+def _show_receipt(receipt: tuple) -> None:
     rows = [
         (op.name, op.kernel or f"none: {op.reason}", op.flops, *map(_mib, (op.bytes_before, op.bytes_after)))
-        for op in edgevid.open(bundle.path).receipt
+        for op in receipt
     ]
     if rows:
         from tabulate import tabulate

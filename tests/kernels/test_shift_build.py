@@ -86,7 +86,7 @@ def test_a_folder_that_cannot_be_written_does_not_matter(fake_compiler, tmp_path
     made = build.library()
     assert made.is_file()
     shutil.rmtree(made.parent)
-    build._temporary_folder.cache_clear()
+    build.temporary_folder.cache_clear()
 
 
 @pytest.mark.parametrize(
