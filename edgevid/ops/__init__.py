@@ -28,6 +28,7 @@ MODULES = {
     "TemporalShift": "edgevid.ops.temporal_shift",
     "TemporalConv": "edgevid.ops.temporal_conv",
     "ChannelConv": "edgevid.ops.channel_conv",
+    "TemporalDifference": "edgevid.ops.temporal_difference",
 }
 """ONNX op type to the module that defines it. To add an op, write its file and name it here."""
 
@@ -50,7 +51,7 @@ class Cost:
 class StreamingStep:
     """How a causal op runs one frame at a time.
 
-    ``op_type(x, state, *weights, **attributes)`` gives ``(y, next_state)``; ``state_shape`` includes the
+    ``op_type(x, state, *other_inputs, **attributes)`` gives ``(y, next_state)``; ``state_shape`` includes the
     batch.
     """
 

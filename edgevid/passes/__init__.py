@@ -14,6 +14,7 @@ from edgevid.passes.fold_batch_norm import fold_batch_norm
 from edgevid.passes.fold_constants import fold_constants
 from edgevid.passes.lower_channel_conv import lower_channel_conv
 from edgevid.passes.lower_temporal_conv import lower_temporal_conv
+from edgevid.passes.lower_temporal_difference import lower_temporal_difference
 from edgevid.passes.lower_temporal_shift import lower_temporal_shift
 from edgevid.passes.recognise_temporal_conv import recognise_temporal_conv
 from edgevid.passes.recognise_temporal_shift import recognise_temporal_shift
@@ -32,7 +33,12 @@ STANDARD: tuple[Pass, ...] = (
 )
 """What every graph goes through, in this order."""
 
-LOWERING: tuple[Pass, ...] = (lower_temporal_shift, lower_temporal_conv, lower_channel_conv)
+LOWERING: tuple[Pass, ...] = (
+    lower_temporal_shift,
+    lower_temporal_conv,
+    lower_temporal_difference,
+    lower_channel_conv,
+)
 """To standard operators alone, for runtimes that read no model-local functions."""
 
 
