@@ -1,40 +1,69 @@
-"""Reading the checkpoints that people already have into the networks of the zoo."""
+"""Reading the checkpoints that people already have into the networks of the zoo.
+
+One file per project whose checkpoints are read, holding its ``Format``s: what the project calls its tensors.
+A checkpoint's format is recognised by itself. To add one, write its rules in a file here and name it in
+``FORMATS``:
+
+    STM = Format("STM", (PARALLEL, (r"^fc\\.", "classifier."), (r"^layer", "backbone.layer")))
+
+The rules (``re.sub``, in order, each once) end at the names of ``model.state_dict()``; the last layer of a
+zoo network is called ``classifier``. Shapes that differ by axes of length 1 alone fit: ``(O, I, 1, 1, 1)``
+of a ``Conv3d`` fills a ``Conv2d``, the ``(C, 1, 3)`` of a ``Conv1d`` a weight ``(C, 3)``. What is stored in
+another way is turned by the format's ``turn``; what the network has no use for is named by its ``unused``.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from edgevid.errors import WeightsError
-from edgevid.weights.names import canonical_names
+from edgevid.weights import mmaction2, torchvision, tsm
+from edgevid.weights.fit import backbone_of, layers_of, problems_of, without_axes_of_one
+from edgevid.weights.formats import PARALLEL, Format, recognise
 from edgevid.weights.read import read_state_dict
 from edgevid.zoo.shift import TemporalShift
 
 __all__ = ["checkpoint_classes", "load_weights"]
 
+FORMATS = (
+    Format("edgevid", (PARALLEL,)),
+    tsm.RELEASE,
+    tsm.ONLINE_DEMO,
+    mmaction2.RESNET,
+    mmaction2.MOBILENET_V2,
+    torchvision.RESNET,
+    torchvision.MOBILENET_V2,
+)
+"""Every format that is read; of two that fit equally well, the earlier one is taken."""
+
 SHOWN = 3
-CLASSIFIER = "classifier.weight"
-REBUILT = "num_batches_tracked"
-"""A counter of training that inference never reads; older checkpoints lack it."""
+CLASSIFIER = ("classifier.bias", "classifier.weight")
+
+log = logging.getLogger("edgevid")
 
 
 def load_weights(model: nn.Module, path_or_state_dict: str | os.PathLike | Mapping[str, Any]) -> nn.Module:
-    """Fill ``model`` from a checkpoint file or a state dict and return it.
+    """Fill ``model`` from a checkpoint file or a state dict, in any of ``FORMATS``, and return it.
 
-    Reads the released TSM and TSN checkpoints (``state_dict`` with ``module.`` names, with or without
-    ``.net`` in the shifted convolutions), the online demo's, and a plain state dict of ``model`` itself.
-    Raises ``WeightsError`` if the file cannot be read, or with the first names that do not fit; the model is
-    then unchanged.
+    A checkpoint of images (torchvision's) initialises the backbone: the classifier stays as it is unless it
+    has as many classes, so do layers over time, and a first convolution of other channels than RGB takes the
+    mean over RGB; a warning in the log says what is untrained. Raises ``WeightsError`` if the file cannot be
+    read, or with the first names that do not fit; the model is then unchanged.
     """
     wanted = model.state_dict()
     state = read_state_dict(path_or_state_dict)
-    names = canonical_names(state, wanted, _shifts(model))
-    given = {name: state[theirs] for name, theirs in names.items()}
-    _check_classes(given, wanted)
-    problems = _problems(given, wanted, names)
+    form, names = recognise(FORMATS, state, wanted, _is_wrapped_in(model))
+    given = {name: _turned(form, name, state[theirs], wanted) for name, theirs in names.items()}
+    if form.initialises:
+        given = backbone_of(given, wanted)
+    else:
+        _check_classes(given, wanted)
+    problems = problems_of(given, wanted, names, form.initialises)
     if problems:
         more = f" and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise WeightsError(
@@ -42,16 +71,19 @@ def load_weights(model: nn.Module, path_or_state_dict: str | os.PathLike | Mappi
             "Choose the model that the checkpoint was trained as ('edgevid list models')"
         )
     model.load_state_dict(given, strict=False)
+    if untrained := layers_of(wanted.keys() - given.keys()):
+        log.warning("%s initialises the backbone; untrained are %s", form.name, ", ".join(untrained))
     return model
 
 
 def checkpoint_classes(state: Mapping[str, Tensor]) -> int | None:
-    """The number of classes of a checkpoint's classifier, or None if it is not one of those we know."""
-    name = canonical_names(state, (CLASSIFIER,)).get(CLASSIFIER)
-    return None if name is None else int(state[name].shape[0])
+    """The number of classes of a checkpoint's classifier; None if it is of images, or not one we know."""
+    form, names = recognise(FORMATS, state, CLASSIFIER)
+    known = [state[names[name]] for name in CLASSIFIER if name in names]
+    return int(known[0].shape[0]) if known and not form.initialises else None
 
 
-def _shifts(model: nn.Module) -> Callable[[str], bool]:
+def _is_wrapped_in(model: nn.Module):
     """Tells of a layer such as ``backbone.layer1.0.conv1`` whether its block shifts what it reads."""
     blocks = {
         name.removesuffix("shift")
@@ -61,8 +93,14 @@ def _shifts(model: nn.Module) -> Callable[[str], bool]:
     return lambda layer: any(layer.startswith(block) for block in blocks)
 
 
+def _turned(form: Format, name: str, tensor: Tensor, wanted: Mapping[str, Tensor]) -> Tensor:
+    if name not in wanted:
+        return tensor
+    return without_axes_of_one(form.turn(name, tensor, wanted[name]), wanted[name])
+
+
 def _check_classes(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    theirs, ours = given.get(CLASSIFIER), wanted.get(CLASSIFIER)
+    theirs, ours = given.get(CLASSIFIER[1]), wanted.get(CLASSIFIER[1])
     if theirs is None or ours is None or theirs.ndim != ours.ndim or theirs.shape[1:] != ours.shape[1:]:
         return
     if theirs.shape[0] != ours.shape[0]:
@@ -70,17 +108,3 @@ def _check_classes(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) ->
             f"the checkpoint has {theirs.shape[0]} classes, the network {ours.shape[0]}: "
             f"use --classes {theirs.shape[0]} (num_classes={theirs.shape[0]} in Python)"
         )
-
-
-def _problems(
-    given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], names: Mapping[str, str]
-) -> list[str]:
-    """What does not fit, in words, by the names that stand in the checkpoint where it has them."""
-    shapes = [
-        f"{names[name]} is {tuple(given[name].shape)}, not {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if name in given and given[name].shape != tensor.shape
-    ]
-    missing = [f"{name} is missing" for name in wanted if name not in given and not name.endswith(REBUILT)]
-    unknown = [f"{names[name]} is unknown" for name in given if name not in wanted]
-    return shapes + unknown + missing

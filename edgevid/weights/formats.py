@@ -1,0 +1,81 @@
+"""The formats of checkpoints, and which of them a checkpoint is in.
+
+A format is the names that one project gives to its tensors: rules that rewrite them into the names of the
+zoo, and where its values lie otherwise too, a function that turns them. It is recognised by itself: the one
+whose rules meet most of the names that the network at hand wants.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+Rule = tuple[str, "str | Callable[[re.Match], str]"]
+"""A pattern, and its replacement as ``re.sub`` takes it; a function can compute a number in a name."""
+
+PARALLEL: Rule = (r"^module\.", "")
+"""What ``DataParallel`` puts before every name."""
+
+
+def as_it_is(name: str, tensor: Tensor, wanted: Tensor) -> Tensor:
+    return tensor
+
+
+@dataclass(frozen=True)
+class Format:
+    """How one project names, and stores, the tensors of its checkpoints.
+
+    ``rules`` are applied in order, each once, to a name of the checkpoint; tensors whose name then matches
+    ``unused`` are left out, for the network computes the same without them. ``turn(name, tensor, wanted)``
+    gives the tensor as the zoo stores it: ``name`` is the zoo's, ``wanted`` is the network's own tensor.
+    ``initialises`` tells that the checkpoint is of images: it fills a backbone, and its classifier is taken
+    only where it has as many classes.
+    """
+
+    name: str
+    rules: tuple[Rule, ...] = ()
+    unused: str | None = None
+    turn: Callable[[str, Tensor, Tensor], Tensor] = as_it_is
+    initialises: bool = False
+
+    def canonical_names(
+        self, names: Iterable[str], is_wrapped: Callable[[str], bool] = lambda layer: True
+    ) -> dict[str, str]:
+        """The zoo's name to the checkpoint's name.
+
+        TSM's code, and those after it, wrap what they shift or pool over time: ``layer1.0.conv1.net.weight``.
+        ``is_wrapped("layer1.0.conv1")`` tells whether the network at hand does so there too, else the
+        wrapper's name stays, and will not fit.
+        """
+        found = {}
+        for theirs in names:
+            ours = self._rename(theirs, is_wrapped)
+            if self.unused is None or not re.search(self.unused, ours):
+                found[ours] = theirs
+        return found
+
+    def _rename(self, name: str, is_wrapped: Callable[[str], bool]) -> str:
+        for pattern, replacement in self.rules:
+            name = re.sub(pattern, replacement, name, count=1)
+        start = 0
+        while (wrapper := name.find(".net.", start)) >= 0:
+            if is_wrapped(name[:wrapper]):
+                name = name[:wrapper] + name[wrapper + len(".net") :]
+            else:
+                start = wrapper + 1
+        return name
+
+
+def recognise(
+    formats: Iterable[Format],
+    names: Iterable[str],
+    wanted: Collection[str],
+    is_wrapped: Callable[[str], bool] = lambda layer: True,
+) -> tuple[Format, dict[str, str]]:
+    """The format whose names meet most of the ``wanted`` ones, the first of equals, and its names."""
+    names, wanted = list(names), set(wanted)
+    candidates = [(candidate, candidate.canonical_names(names, is_wrapped)) for candidate in formats]
+    return max(candidates, key=lambda found: len(found[1].keys() & wanted))

@@ -1,0 +1,56 @@
+"""MMAction2's checkpoints: a convolution and its batch norm are one ``ConvModule``.
+
+Source: github.com/open-mmlab/mmaction2, ``mmaction/models/backbones/resnet.py``, ``resnet_tsm.py`` and
+``mobilenet_v2.py``, with mmcv's ``ConvModule`` and ``NonLocal3d``.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import accumulate
+
+from edgevid.weights.formats import PARALLEL, Format
+from edgevid.zoo.mobilenet_v2 import STAGES
+
+CLASSIFIER = (r"^cls_head\.fc_cls\.", "classifier.")
+
+RESNET = Format(
+    "MMAction2",
+    (
+        PARALLEL,
+        CLASSIFIER,
+        (r"(\.layer\d\.\d+)\.block\.", r"\1."),
+        (r"\.non_local_block\.", ".non_local."),
+        (r"\.concat_project\.conv\.", ".project."),
+        (r"\.conv_out\.conv\.", ".out."),
+        (r"\.conv_out\.bn\.", ".bn."),
+        (r"\.(theta|phi|g)\.(0\.)?conv\.", r".\1."),
+        (r"\.conv(\d)\.conv\.", r".conv\1."),
+        (r"\.conv(\d)\.bn\.", r".bn\1."),
+        (r"\.downsample\.conv\.", ".downsample.0."),
+        (r"\.downsample\.bn\.", ".downsample.1."),
+    ),
+)
+
+FIRST_BLOCK = (1, *accumulate((count for _, _, count, _ in STAGES), initial=1))
+"""The number that the first block of each stage has in the zoo's ``features``, stages counted from 1."""
+
+
+def _block(match: re.Match) -> str:
+    stage, block, group, wrapper, layer = match.groups()
+    index = 3 * int(group) + (layer == "bn")
+    return f"backbone.features.{FIRST_BLOCK[int(stage)] + int(block)}.conv.{index}.{wrapper or ''}"
+
+
+MOBILENET_V2 = Format(
+    "MMAction2's MobileNetV2",
+    (
+        PARALLEL,
+        CLASSIFIER,
+        (r"^backbone\.layer(\d)\.(\d+)\.conv\.(\d)\.(net\.)?(conv|bn)\.", _block),
+        (r"^backbone\.conv1\.conv\.", "backbone.features.0.0."),
+        (r"^backbone\.conv1\.bn\.", "backbone.features.0.1."),
+        (r"^backbone\.conv2\.conv\.", f"backbone.features.{FIRST_BLOCK[-1]}.0."),
+        (r"^backbone\.conv2\.bn\.", f"backbone.features.{FIRST_BLOCK[-1]}.1."),
+    ),
+)
