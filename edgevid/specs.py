@@ -63,8 +63,14 @@ class Preprocessing:
 class ModelSpec:
     """A network of the zoo, as ``edgevid list models`` knows it without importing torch.
 
-    ``builder`` is ``package.module:callable``; it is called with ``num_classes``, ``frames`` and
-    ``options``. ``online`` names the causal variant of a network that looks into the future.
+    ``builder`` is ``package.module:callable``; it is called with ``options``, with ``frames`` unless the
+    ``input`` is an "image", and with ``num_classes`` unless ``classes`` is 0, a network without a classifier.
+    ``forward`` takes a clip ``(N, T, channels, H, W)``, or an image ``(N, channels, H, W)``, and returns
+    logits ``(N, classes)`` or, with several outputs, a dict by name of tensors whose first axis is N, or N*T
+    frames. ``frames`` and ``size`` (pixels) are its standard input, ``smallest`` the frames and size of the
+    least input that shows all that it does. ``online`` names the causal variant of a network that looks into
+    the future. ``published`` gives the accuracy that its source reports, in a sentence with the protocol;
+    empty if none is known.
     """
 
     name: str
@@ -72,12 +78,29 @@ class ModelSpec:
     builder: str
     source: str
     options: dict[str, Any] = field(default_factory=dict)
+    input: str = "clip"
     frames: int = 8
     size: int = 224
+    channels: int = 3
     classes: int = 400
+    smallest: tuple[int, int] = (3, 64)
     causal: bool = False
     online: str | None = None
+    published: str = ""
     preprocessing: Preprocessing = Preprocessing()
+
+    def __post_init__(self) -> None:
+        if self.input not in ("clip", "image"):
+            raise ValueError(f"the input of {self.name} is a clip or an image, not {self.input!r}")
+
+    @property
+    def layout(self) -> str:
+        return "NCHW" if self.input == "image" else "NTCHW"
+
+    def input_shape(self, frames: int, size: int) -> tuple[int, ...]:
+        """Of one clip of ``frames``, or of one image, of ``size`` pixels."""
+        frame = (self.channels, size, size)
+        return (1, *frame) if self.input == "image" else (1, frames, *frame)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def _models() -> list[dict]:
         {
             "name": spec.name,
             "title": spec.title,
-            "input": f"{spec.frames}x3x{spec.size}x{spec.size}",
+            "input": "x".join(map(str, spec.input_shape(spec.frames, spec.size)[1:])),
             "streams": "yes" if spec.causal else f"use {spec.online}" if spec.online else "no",
             "source": spec.source,
         }

@@ -11,19 +11,28 @@ from edgevid.errors import EdgevidError
 from edgevid.zoo import MODELS
 
 
-def create_model(name: str, num_classes: int = 400, frames: int = 8, **options: Any) -> nn.Module:
+def create_model(
+    name: str, num_classes: int | None = None, frames: int | None = None, **options: Any
+) -> nn.Module:
     """The network ``name`` of ``edgevid list models``, with random weights and in training mode.
 
     ``forward(clip)`` takes float32 ``(N, T, 3, H, W)`` and returns logits ``(N, num_classes)``; ``frames`` is
-    the T that it is made for; ``edgevid_spec`` is its entry in the list. ``options`` are those of the
-    family's builder, such as ``shift_div``. Raises ``UnknownNameError`` for a name that is not in the list,
-    ``EdgevidError`` for impossible sizes.
+    the T that it is made for; ``edgevid_spec`` is its entry in the list, which says what its input is if it
+    is no such clip, and what ``num_classes`` (mostly 400) and ``frames`` (mostly 8) are by default.
+    A network without a classifier takes no notice of ``num_classes``, one of images none of ``frames``.
+    ``options`` are those of the family's builder, such as ``shift_div``. Raises ``UnknownNameError`` for a
+    name that is not in the list, ``EdgevidError`` for impossible sizes.
     """
     spec = MODELS[name]
-    if num_classes < 1 or frames < 1:
+    num_classes = spec.classes if num_classes is None else num_classes
+    frames = spec.frames if frames is None else frames
+    if (spec.classes and num_classes < 1) or frames < 1:
         raise EdgevidError(f"{name} needs at least one class and one frame, not {num_classes} and {frames}")
+    sizes = {"num_classes": num_classes} if spec.classes else {}
+    if spec.input == "clip":
+        sizes["frames"] = frames
     module, _, function = spec.builder.partition(":")
     build = getattr(importlib.import_module(module), function)
-    network = build(num_classes=num_classes, frames=frames, **{**spec.options, **options})
+    network = build(**sizes, **{**spec.options, **options})
     network.edgevid_spec = spec
     return network
