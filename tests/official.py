@@ -16,7 +16,8 @@ DATA = Path(__file__).parent / "data"
 def reference(case: str) -> SimpleNamespace:
     """The ``state`` dict, the ``clip``, and the ``logits`` (None if unknown) of a case in tests/data."""
     meta = json.loads((DATA / f"{case}.json").read_text())
-    state = {name: _fill(name, tuple(shape)) for name, shape in meta["keys"].items()}
+    scale = meta.get("scale", {})
+    state = {name: _fill(name, tuple(shape), scale) for name, shape in meta["keys"].items()}
     shape = meta["input_shape"]
     values = np.random.Generator(np.random.PCG64(meta["input_seed"])).normal(0, 1, shape).astype(np.float32)
     clip = torch.from_numpy(values).reshape(1, -1, 3, *shape[-2:])
@@ -24,7 +25,7 @@ def reference(case: str) -> SimpleNamespace:
     return SimpleNamespace(state=state, clip=clip, logits=logits)
 
 
-def _fill(name: str, shape: tuple[int, ...]):
+def _fill(name: str, shape: tuple[int, ...], scale: dict[str, float]):
     random = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
     if name.endswith("num_batches_tracked"):
         return torch.zeros((), dtype=torch.long)
@@ -36,4 +37,7 @@ def _fill(name: str, shape: tuple[int, ...]):
         values = random.uniform(0.5, 1.5, shape)
     else:
         values = random.normal(0, 1.2 * (1 / np.prod(shape[1:])) ** 0.5, shape)
+    for ending, factor in scale.items():
+        if name.endswith(ending):
+            values = values * factor
     return torch.from_numpy(np.asarray(values, dtype=np.float32))

@@ -14,6 +14,7 @@ MODELS: Registry[ModelSpec] = Registry("model", "models")
 _SEGMENTS = "edgevid.zoo.segments:build"
 _TSN = "Wang et al., Temporal Segment Networks, ECCV 2016"
 _TSM = "Lin, Gan, Han, TSM: Temporal Shift Module, ICCV 2019"
+_STM = "Jiang et al., STM: SpatioTemporal and Motion Encoding, ICCV 2019"
 
 
 def _segments(name: str, title: str, source: str, backbone: str, shift: str | None, **fields: object) -> None:
@@ -29,3 +30,12 @@ _segments("tsm_r101", "TSM, ResNet-101", _TSM, "resnet101", "two-way")
 _segments("tsm_rx101", "TSM, ResNeXt-101 32x8d", _TSM, "resnext101_32x8d", "two-way")
 _segments("tsm_mbv2_online", "Online TSM, MobileNetV2", _TSM, "mobilenet_v2", "causal", causal=True)
 _segments("tsm_r50_online", "Online TSM, ResNet-50", _TSM, "resnet50", "causal", causal=True)
+
+
+def _stm(name: str, title: str, direction: str, **fields: object) -> None:
+    options = {"direction": direction}
+    MODELS.register(name, ModelSpec(name, title, "edgevid.zoo.stm:build", _STM, options, **fields))
+
+
+_stm("stm_r50", "STM, ResNet-50", "two-way", online="stm_r50_online")
+_stm("stm_r50_online", "Causal STM, ResNet-50", "causal", causal=True)

@@ -52,7 +52,8 @@ class Bottleneck(nn.Module):
 class ResNet(nn.Module):
     """``(N*T, 3, H, W)`` frames to ``(N*T, 2048)`` features.
 
-    ``blocks`` gives the blocks of each stage; ``make_shift`` makes the shift of a block, or is None.
+    ``blocks`` gives the blocks of each stage; ``make_shift`` makes the shift of a block, or is None; ``block`` makes
+    a block from what ``Bottleneck`` takes.
     """
 
     feature_channels = 512 * EXPANSION
@@ -63,6 +64,7 @@ class ResNet(nn.Module):
         make_shift: Callable[[], nn.Module] | None = None,
         groups: int = 1,
         base_width: int = 64,
+        block: Callable[..., Bottleneck] = Bottleneck,
     ):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
@@ -76,7 +78,7 @@ class ResNet(nn.Module):
             for index in range(count):
                 shift = make_shift() if make_shift and index % every == 0 else NoShift()
                 stride = 2 if index == 0 and stage > 0 else 1
-                layer.append(Bottleneck(inputs, planes, stride, groups, base_width, shift))
+                layer.append(block(inputs, planes, stride, groups, base_width, shift))
                 inputs = planes * EXPANSION
             setattr(self, f"layer{stage + 1}", layer)
         keep_variance(self)
