@@ -17,7 +17,7 @@ def _group_module(match: re.Match) -> str:
 
 
 def _flat(name: str, tensor: Tensor, wanted: Tensor) -> Tensor:
-    """The classification layer's (25, 7, 7) is one filter along channels whose pixels lie behind each other."""
+    """The (25, 7, 7) of the classification layer is one filter along channels laid out pixel by pixel."""
     is_volume = name == "classifier.filter.weight" and tensor.numel() == wanted.numel()
     return tensor.reshape(wanted.shape) if is_volume else tensor
 

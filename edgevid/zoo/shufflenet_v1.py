@@ -29,8 +29,8 @@ def shuffle(x: torch.Tensor, groups: int) -> torch.Tensor:
 class ShuffleUnit(nn.Module):
     """1x1 group convolution, shuffle, depthwise 3x3, 1x1 group convolution, with a shortcut.
 
-    At stride 2 the shortcut is an average pool, put before the channels of the branch instead of added to them.
-    The first unit's 1x1 has no groups: it reads the 24 channels of the stem.
+    At stride 2 the shortcut is an average pool, put before the branch's channels, not added to them. The
+    first unit's 1x1 has no groups: it reads the 24 channels of the stem.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, groups: int, first: bool) -> None:
