@@ -96,9 +96,9 @@ def networks(models: list[str], threads: int):
             yield (
                 model,
                 {
-                    "edgevid": _session(made.path, threads, made.configure),
-                    "TSN": _session(without, threads),
-                    "TSM": _session(bundle.path / "model.onnx", threads),
+                    "edgevid": session(made.path, threads, made.configure),
+                    "TSN": session(without, threads),
+                    "TSM": session(bundle.path / "model.onnx", threads),
                 },
             )
 
@@ -149,10 +149,10 @@ def _layer(shape: tuple[int, ...], threads: int, domain: str, op_type: str, attr
     graph = helper.make_graph([node], op_type, ends[:1], ends[1:], constants)
     model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
     configure = functools.partial(ort_kernels.load_as_optimised, library=build.library())
-    return _session(model.SerializeToString(), threads, configure)
+    return session(model.SerializeToString(), threads, configure)
 
 
-def _session(model: Path | bytes, threads: int, configure: Callable = lambda options: None) -> Run:
+def session(model: Path | bytes, threads: int, configure: Callable = lambda options: None) -> Run:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -6,10 +6,10 @@ import functools
 
 import numpy as np
 
+from edgevid.backends.ort_graph import float_value
 from edgevid.backends.ort_wire import Message
 
 CHANNELS, PIXELS = 64, 2
-FLOAT = 1
 
 
 @functools.cache
@@ -33,18 +33,8 @@ def block_size() -> int | None:
 def _reordering_model() -> bytes:
     node = Message().add(1, "x").add(2, "y").add(4, "ReorderInput").add(7, "com.microsoft.nchwc")
     graph = Message().add(1, node).add(2, "reorder")
-    graph.add(11, _value("x", (1, CHANNELS, 1, PIXELS))).add(12, _value("y", ()))
+    graph.add(11, float_value("x", (1, CHANNELS, 1, PIXELS))).add(12, float_value("y", None))
     model = Message().add(1, 9).add(7, graph)
     for domain, version in (("", 18), ("com.microsoft.nchwc", 1)):
         model.add(8, Message().add(1, domain).add(2, version))
     return bytes(model)
-
-
-def _value(name: str, shape: tuple[int, ...]) -> Message:
-    tensor = Message().add(1, FLOAT)
-    if shape:
-        dims = Message()
-        for size in shape:
-            dims.add(1, Message().add(1, size))
-        tensor.add(2, dims)
-    return Message().add(1, name).add(2, Message().add(1, tensor))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+
+import numpy as np
 
 from edgevid.backends.ort_wire import Message, signed
 
@@ -13,8 +17,10 @@ GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT, GRAPH_VALUE_INFO = 1, 
 NODE_INPUT, NODE_OUTPUT, NODE_NAME, NODE_OP_TYPE, NODE_ATTRIBUTE, NODE_DOMAIN = 1, 2, 3, 4, 5, 7
 ATTRIBUTE_NAME, ATTRIBUTE_F, ATTRIBUTE_I, ATTRIBUTE_S, ATTRIBUTE_FLOATS, ATTRIBUTE_INTS = 1, 2, 3, 4, 7, 8
 ATTRIBUTE_TYPE, TYPE_FLOAT, TYPE_INT, TYPE_STRING, TYPE_INTS = 20, 1, 2, 3, 7
-TENSOR_DIMS, TENSOR_NAME, TENSOR_EXTERNAL, ENTRY_KEY, ENTRY_VALUE = 1, 8, 13, 1, 2
-VALUE_NAME, VALUE_TYPE, TENSOR_TYPE, TENSOR_SHAPE, SHAPE_DIM, DIM_VALUE = 1, 2, 1, 2, 1, 1
+TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW, TENSOR_EXTERNAL, TENSOR_PLACE = 1, 2, 8, 9, 13, 14
+ENTRY_KEY, ENTRY_VALUE = 1, 2
+VALUE_NAME, VALUE_TYPE, TYPE_TENSOR, ELEMENT_TYPE, TENSOR_SHAPE, SHAPE_DIM, DIM_VALUE = 1, 2, 1, 1, 2, 1, 1
+FLOAT, EXTERNAL = 1, 1
 
 
 @dataclass
@@ -73,14 +79,37 @@ class Model:
                 if (shape := _shape(value)) is not None:
                     self.shapes[name] = shape
         tensors = self._graph.messages(GRAPH_INITIALIZER)
-        self.weights = {tensor.text(TENSOR_NAME): tuple(tensor.integers(TENSOR_DIMS)) for tensor in tensors}
-        entries = [entry for tensor in tensors for entry in tensor.messages(TENSOR_EXTERNAL)]
-        self.weight_files = sorted(
-            {entry.text(ENTRY_VALUE) for entry in entries if entry.text(ENTRY_KEY) == "location"}
-        )
+        self._tensors = {tensor.text(TENSOR_NAME): tensor for tensor in tensors}
+        self.weights = {name: tuple(t.integers(TENSOR_DIMS)) for name, t in self._tensors.items()}
+        places = map(_place, tensors)
+        self.weight_files = sorted({place["location"] for place in places if place})
 
     def readers(self, value: str) -> list[Node]:
         return [node for node in self.nodes if value in node.inputs]
+
+    def read_weight(self, name: str, folder: Path) -> np.ndarray:
+        """A float32 initializer; ``folder`` is where the model's weight files are."""
+        tensor = self._tensors[name]
+        shape = self.weights[name]
+        if place := _place(tensor):
+            file, offset = folder / place["location"], int(place.get("offset", 0))
+            return np.fromfile(file, np.float32, prod(shape), offset=offset).reshape(shape)
+        return np.frombuffer(tensor.get(TENSOR_RAW), np.float32).reshape(shape)
+
+    def add_weight(self, name: str, shape: tuple[int, ...], file: str, offset: int) -> None:
+        """A float32 initializer that lies in ``file`` beside the model, at ``offset`` bytes."""
+        tensor = Message()
+        for size in shape:
+            tensor.add(TENSOR_DIMS, size)
+        tensor.add(TENSOR_TYPE, FLOAT).add(TENSOR_NAME, name)
+        place = {"location": file, "offset": str(offset), "length": str(4 * prod(shape))}
+        for key, value in place.items():
+            tensor.add(TENSOR_EXTERNAL, Message().add(ENTRY_KEY, key).add(ENTRY_VALUE, value))
+        self._tensors[name] = tensor.add(TENSOR_PLACE, EXTERNAL)
+        self.weights[name] = shape
+
+    def remove_weight(self, name: str) -> None:
+        del self._tensors[name], self.weights[name]
 
     def require_domain(self, domain: str) -> None:
         opsets = self._message.messages(MODEL_OPSETS)
@@ -89,9 +118,27 @@ class Model:
 
     def __bytes__(self) -> bytes:
         self._graph.replace(GRAPH_NODE, [node.to_message() for node in self.nodes])
+        self._graph.replace(GRAPH_INITIALIZER, self._tensors.values())
         self._graph.replace(GRAPH_INPUT, self.inputs.values())
         self._graph.replace(GRAPH_OUTPUT, self.outputs.values())
         return bytes(self._message.replace(MODEL_GRAPH, [self._graph]))
+
+
+def float_value(name: str, shape: tuple[int, ...] | None) -> Message:
+    """An input or an output of a graph; the shape None is one that is not told."""
+    tensor = Message().add(ELEMENT_TYPE, FLOAT)
+    if shape is not None:
+        dims = Message()
+        for size in shape:
+            dims.add(SHAPE_DIM, Message().add(DIM_VALUE, size))
+        tensor.add(TENSOR_SHAPE, dims)
+    return Message().add(VALUE_NAME, name).add(VALUE_TYPE, Message().add(TYPE_TENSOR, tensor))
+
+
+def _place(tensor: Message) -> dict[str, str]:
+    """Where an initializer lies outside the model: file, offset and length; empty if it is inside."""
+    entries = tensor.messages(TENSOR_EXTERNAL)
+    return {entry.text(ENTRY_KEY): entry.text(ENTRY_VALUE) for entry in entries}
 
 
 def _named_values(graph: Message, number: int) -> dict[str, Message]:
@@ -99,7 +146,7 @@ def _named_values(graph: Message, number: int) -> dict[str, Message]:
 
 
 def _shape(value: Message) -> tuple[int, ...] | None:
-    tensor = Message(Message(value.get(VALUE_TYPE, b"")).get(TENSOR_TYPE, b""))
+    tensor = Message(Message(value.get(VALUE_TYPE, b"")).get(TYPE_TENSOR, b""))
     if not tensor.all(TENSOR_SHAPE):
         return None
     sizes = [dim.get(DIM_VALUE) for dim in Message(tensor.get(TENSOR_SHAPE)).messages(SHAPE_DIM)]

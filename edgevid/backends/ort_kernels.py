@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -21,8 +21,9 @@ import numpy as np
 
 from edgevid.backends.ort_block import block_size
 from edgevid.backends.ort_cache import Cache
-from edgevid.backends.ort_graph import Model, Node
+from edgevid.backends.ort_graph import Model, Node, float_value
 from edgevid.backends.ort_swap import FIRST_MARK, STEP, Bypassed, Refusal, bypass, shifts_of, swap
+from edgevid.backends.ort_winograd import swap_winograd
 from edgevid.errors import BackendError
 
 MODEL, WEIGHTS = "optimised.onnx", "optimised.weights"
@@ -133,6 +134,9 @@ def _make(path: Path, folder: Path, library: Path, threads: int) -> dict:
             break
         except Refusal as refusal:
             refused[refusal.shift] = str(refusal)
+    swap_winograd(
+        optimised, folder, block_size(), lambda *asked: _shapes_when_run(*asked, folder, library, threads)
+    )
     (folder / MODEL).write_bytes(bytes(optimised))
     error = _difference(path, folder / MODEL, library, threads)
     if not error <= TOLERANCE:
@@ -181,6 +185,22 @@ def _optimise(model: Model, weights: Path, folder: Path, library: Path, threads:
     for name in set(model.weight_files) - set(optimised.weight_files):
         (folder / name).unlink()
     return optimised
+
+
+def _shapes_when_run(
+    model: Model, names: Collection[str], folder: Path, library: Path, threads: int
+) -> dict[str, tuple[int, ...]]:
+    """The shapes of some values inside an optimised ``model``, which does not tell them itself."""
+    outputs = model.outputs
+    model.outputs = {name: float_value(name, None) for name in names}
+    source = folder / "shapes.onnx"
+    source.write_bytes(bytes(model))
+    model.outputs = outputs
+    options = _options(threads)
+    load_as_optimised(options, library)
+    arrays = _run_on_noise(source, options)
+    source.unlink()
+    return dict(zip(names, (array.shape for array in arrays)))
 
 
 def _link(source: Path, target: Path) -> None:
