@@ -28,6 +28,7 @@ MODULES = {
     "TemporalShift": "edgevid.ops.temporal_shift",
     "TemporalConv": "edgevid.ops.temporal_conv",
     "ChannelConv": "edgevid.ops.channel_conv",
+    "UnsharedChannelConv": "edgevid.ops.unshared_channel_conv",
     "TemporalDifference": "edgevid.ops.temporal_difference",
 }
 """ONNX op type to the module that defines it. To add an op, write its file and name it here."""

@@ -1,9 +1,9 @@
 """ChannelNets' classification layers: from feature maps ``(N, C, 7, 7)`` to logits ``(N, classes)``.
 
-A fully connected layer has a weight for each pair of channel and class. Instead a filter as long as
+A fully connected layer has a weight for each pair of channel and class. Instead a filter over
 ``C - classes + 1`` channels moves along them, and gives one class at each step.
 
-Source: Gao, Wang, Ji, "ChannelNets", NeurIPS 2018, section 3.4; without weight sharing: Gao, Wang, Cai, Ji,
+Source: Gao, Wang, Ji, "ChannelNets", NeurIPS 2018, section 3.4; without shared weights: Gao, Wang, Cai, Ji,
 "ChannelNets", TPAMI 2020, section 3.7.
 """
 
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from edgevid.errors import EdgevidError
-from edgevid.zoo.channel_conv import ChannelConv
+from edgevid.zoo.channel_conv import ChannelConv, UnsharedChannelConv
 from edgevid.zoo.same_padding import SameConv2d
 
 SIDE = 7
@@ -64,5 +64,21 @@ class SeparableConv(nn.Module):
         return self.filter(self.depthwise(x).flatten(1))
 
 
-CLASSIFIERS = {"linear": PooledLinear, "volume": VolumeConv, "separable": SeparableConv}
+class UnsharedConv(nn.Module):
+    """The mean over the pixels, then for each class a filter of its own over neighbouring channels."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.filter = UnsharedChannelConv(1, taps_for(channels, classes), classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.filter(x.mean((2, 3)))
+
+
+CLASSIFIERS = {
+    "linear": PooledLinear,
+    "volume": VolumeConv,
+    "separable": SeparableConv,
+    "unshared": UnsharedConv,
+}
 """Each takes the channels and the classes."""

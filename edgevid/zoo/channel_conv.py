@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from edgevid.ops.channel_conv import torch_op
+from edgevid.ops import channel_conv as shared
+from edgevid.ops import unshared_channel_conv as unshared
 
-channel_conv = torch_op()
+channel_conv = shared.torch_op()
+unshared_channel_conv = unshared.torch_op()
 
 
 class ChannelConv(nn.Module):
@@ -29,3 +31,21 @@ class ChannelConv(nn.Module):
     def extra_repr(self) -> str:
         filters, taps = self.weight.shape
         return f"{filters}, taps={taps}, stride={self.stride}, pads={self.pads}"
+
+
+class UnsharedChannelConv(nn.Module):
+    """Move filters along the channels that have taps of their own at each of their ``steps``.
+
+    ``(N, steps + taps - 1, ...)`` to ``(N, filters * steps, ...)``; ``weight`` is ``(filters, taps, steps)``.
+    """
+
+    def __init__(self, filters: int, taps: int, steps: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(filters, taps, steps) / taps**0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return unshared_channel_conv(x, self.weight, None, 1, 0, 0)
+
+    def extra_repr(self) -> str:
+        filters, taps, steps = self.weight.shape
+        return f"{filters}, taps={taps}, steps={steps}"

@@ -146,7 +146,6 @@ def _low(appends: bool) -> nn.Sequential:
 
 def build(
     num_classes: int,
-    frames: int,
     compress_last: bool,
     classifier: str,
     variant: str = "paper",

@@ -55,8 +55,8 @@ class MobileNetV1(nn.Module):
         return self.classifier(self.features(image).mean((2, 3)))
 
 
-def build(num_classes: int, frames: int, width: float = 1.0) -> MobileNetV1:
-    """``width`` is the paper's width multiplier; ``frames`` has no meaning for an image."""
+def build(num_classes: int, width: float = 1.0) -> MobileNetV1:
+    """``width`` is the paper's width multiplier."""
     if width * STEM_CHANNELS < 1:
         raise EdgevidError(f"a width of {width} leaves no channels: the paper has 1, 0.75, 0.5 and 0.25")
     return MobileNetV1(num_classes, width)

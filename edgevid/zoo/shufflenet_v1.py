@@ -83,8 +83,8 @@ class ShuffleNetV1(nn.Module):
         return self.classifier(self.stages(self.stem(image)).mean((2, 3)))
 
 
-def build(num_classes: int, frames: int, groups: int = 3) -> ShuffleNetV1:
-    """``groups`` of the 1x1 convolutions: 1, 2, 3, 4 or 8; ``frames`` has no meaning for an image."""
+def build(num_classes: int, groups: int = 3) -> ShuffleNetV1:
+    """``groups`` of the 1x1 convolutions: 1, 2, 3, 4 or 8."""
     if groups not in STAGE_CHANNELS:
         known = ", ".join(map(str, STAGE_CHANNELS))
         raise EdgevidError(f"ShuffleNet is defined for {known} groups, not {groups}")

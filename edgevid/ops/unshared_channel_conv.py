@@ -1,0 +1,203 @@
+"""Channel convolution without shared weights: a filter along the channels with taps of its own at each step.
+
+``x`` is ``(N, C, ...)``, ``weight`` ``(G, L, M)``, ``bias`` ``(G, M)`` or absent. Everything else is as in
+``ChannelConv``: step ``m`` of filter ``g`` multiplies the ``L`` channels from ``m * stride - pad_begin`` by
+``weight[g, :, m]``.
+
+Source: Gao, Wang, Cai, Ji, "ChannelNets: Compact and Efficient Convolutional Neural Networks via Channel-Wise
+Convolutions", TPAMI 2020 (the convolutional classification layer without weight-sharing).
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from edgevid.ops import DOMAIN, Cost, input_shape, integers
+from edgevid.ops.channel_conv import Filters as SharedFilters
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    import torch
+
+ONNX_FUNCTIONS = {
+    # All windows of L channels, (N, M, L, H*W); a matrix product for each step m. Gemm takes a bias that may
+    # be absent.
+    "UnsharedChannelConv": """
+        <domain: "edgevid", opset_import: ["" : 18]>
+        UnsharedChannelConv <stride, pad_begin, pad_end> (x, weight, bias) => (y) {
+            zero = Constant <value_int = 0> ()
+            step = Constant <value_int = 1> ()
+            one = Constant <value_ints = [1]> ()
+            last = Constant <value_ints = [-1]> ()
+            planes_shape = Constant <value_ints = [0, 0, -1]> ()
+            stride_scalar = Constant <value_int: int = @stride> ()
+            begin_scalar = Constant <value_int: int = @pad_begin> ()
+            end_scalar = Constant <value_int: int = @pad_end> ()
+            begin = Reshape (begin_scalar, one)
+            end = Reshape (end_scalar, one)
+            sides = Concat <axis = 0> (begin, end)
+            batch = Shape <start = 0, end = 1> (x)
+            image = Shape <start = 2> (x)
+            planes = Reshape (x, planes_shape)
+            black_float = Constant <value_float = 0.0> ()
+            black = CastLike (black_float, x)
+            padded = Pad (planes, sides, black, one)
+            taps = Shape <start = 1, end = 2> (weight)
+            steps = Shape <start = 2> (weight)
+            taps_scalar = Squeeze (taps)
+            steps_scalar = Squeeze (steps)
+            tap = Range (zero, taps_scalar, step)
+            number = Range (zero, steps_scalar, step)
+            start = Mul (number, stride_scalar)
+            start_column = Unsqueeze (start, one)
+            seen = Add (start_column, tap)
+            windows = Gather <axis = 1> (padded, seen)
+            by_step = Transpose <perm = [2, 0, 1]> (weight)
+            products = MatMul (by_step, windows)
+            groups = Transpose <perm = [0, 2, 1, 3]> (products)
+            filters = Shape <start = 0, end = 1> (weight)
+            left_shape = Concat <axis = 0> (filters, one)
+            right_shape = Concat <axis = 0> (one, steps)
+            left = Expand (black, left_shape)
+            right = Expand (black, right_shape)
+            bias_rows = Gemm (left, right, bias)
+            bias_columns = Unsqueeze (bias_rows, last)
+            total = Add (groups, bias_columns)
+            y_shape = Concat <axis = 0> (batch, last, image)
+            y = Reshape (total, y_shape)
+        }
+    """,
+}
+"""The op in standard ops, in ONNX's text form; a plain runtime inlines it."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The attributes of one convolution and the shapes of its weights."""
+
+    stride: int
+    pad_begin: int
+    pad_end: int
+    weight_shape: tuple[int, ...]
+    bias_shape: tuple[int, ...] | None = None
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise ``ValueError`` unless a tensor of ``shape`` ``(N, C, ...)`` can be convolved so."""
+        if len(self.weight_shape) != 3 or 0 in self.weight_shape:
+            raise ValueError(f"weights {self.weight_shape} are not (filters, taps, steps)")
+        shared = SharedFilters(self.stride, self.pad_begin, self.pad_end, self.weight_shape[:2])
+        shared.check(shape)
+        if shared.outputs(shape[1]) != self.steps:
+            raise ValueError(
+                f"weights for {self.steps} steps do not fit {shared.outputs(shape[1])} of them: "
+                f"{shape[1]} channels in strides of {self.stride}"
+            )
+        if self.bias_shape is not None and self.bias_shape != self.weight_shape[::2]:
+            filters = self.weight_shape[0]
+            raise ValueError(f"a bias {self.bias_shape} does not fit {filters} filters of {self.steps} steps")
+
+    @property
+    def steps(self) -> int:
+        return self.weight_shape[2]
+
+    def windows(self) -> list[list[int]]:
+        """For each step the padded channels that it reads, ``(M, L)``."""
+        starts = range(0, self.steps * self.stride, self.stride)
+        return [list(range(start, start + self.weight_shape[1])) for start in starts]
+
+    def result_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (shape[0], self.weight_shape[0] * self.steps, *shape[2:])
+
+
+def from_node(node: ir.Node) -> Filters:
+    """What an ``UnsharedChannelConv`` node is; ``ValueError`` says what it lacks."""
+    return Filters(
+        *integers(node, "stride", "pad_begin", "pad_end"), input_shape(node, 1), input_shape(node, 2)
+    )
+
+
+def cost(filters: Filters, shape: tuple[int, ...], itemsize: int = 4) -> Cost:
+    """A multiply-add for each tap and result; every element, and every weight, is touched once."""
+    results = prod(filters.result_shape(shape))
+    weights = prod(filters.weight_shape) + prod(filters.bias_shape or (0,))
+    return Cost(filters.weight_shape[1] * results, (prod(shape) + results + weights) * itemsize)
+
+
+def streaming_step(filters: Filters, shape: tuple[int, ...]) -> None:
+    """It sees one frame at a time already."""
+
+
+@functools.cache
+def torch_op() -> Any:
+    """``torch.ops.edgevid.unshared_channel_conv(x, weight, bias, stride, pad_begin, pad_end)``.
+
+    Registered on first call. The result has the type of ``x``, under autocast too (weights of another type
+    are converted), and is contiguous. Raises ``ValueError`` for shapes that do not fit.
+    """
+    import torch
+    from torch.nn import functional
+
+    def windows_of(x: torch.Tensor, taps: int, stride: int, pad_begin: int, pad_end: int) -> torch.Tensor:
+        """``(N, M, H*W, L)``, a view."""
+        planes = functional.pad(x.reshape(*x.shape[:2], -1), (0, 0, pad_begin, pad_end))
+        return planes.unfold(1, taps, stride)
+
+    @torch.library.custom_op(
+        f"{DOMAIN}::unshared_channel_conv",
+        mutates_args=(),
+        schema="(Tensor x, Tensor weight, Tensor? bias, int stride, int pad_begin, int pad_end) -> Tensor",
+    )
+    def unshared_channel_conv(
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        stride: int,
+        pad_begin: int,
+        pad_end: int,
+    ) -> torch.Tensor:
+        bias_shape = None if bias is None else tuple(bias.shape)
+        filters = Filters(stride, pad_begin, pad_end, tuple(weight.shape), bias_shape)
+        filters.check(tuple(x.shape))
+        windows = windows_of(x, weight.shape[1], stride, pad_begin, pad_end)
+        # Autocast would give the result another type than the fake op says.
+        with torch.autocast(x.device.type, enabled=False):
+            groups = torch.einsum("nmpl,glm->ngmp", windows, weight.to(x.dtype))
+        if bias is not None:
+            groups = groups + bias.to(x.dtype)[..., None]
+        return groups.reshape(filters.result_shape(tuple(x.shape))).contiguous()
+
+    @unshared_channel_conv.register_fake
+    def _(
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        stride: int,
+        pad_begin: int,
+        pad_end: int,
+    ) -> torch.Tensor:
+        return x.new_empty((x.shape[0], weight.shape[0] * weight.shape[2], *x.shape[2:]))
+
+    def keep_inputs(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
+        x, weight, bias, ctx.stride, ctx.pad_begin, ctx.pad_end = inputs
+        ctx.bias_dtype = None if bias is None else bias.dtype
+        ctx.save_for_backward(x, weight)
+
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple:
+        x, weight = ctx.saved_tensors
+        filters, taps, steps = weight.shape
+        groups = gradient.reshape(x.shape[0], filters, steps, -1)
+        windows = windows_of(x, taps, ctx.stride, ctx.pad_begin, ctx.pad_end)
+        for_weight = torch.einsum("nmpl,ngmp->glm", windows, groups).to(weight.dtype)
+        padded = x.new_zeros(x.shape[0], ctx.pad_begin + x.shape[1] + ctx.pad_end, groups.shape[3])
+        for tap in range(taps):
+            seen_by = slice(tap, tap + (steps - 1) * ctx.stride + 1, ctx.stride)
+            padded[:, seen_by] += torch.einsum("ngmp,gm->nmp", groups, weight[:, tap].to(x.dtype))
+        for_x = padded[:, ctx.pad_begin : ctx.pad_begin + x.shape[1]].reshape(x.shape)
+        for_bias = None if ctx.bias_dtype is None else groups.sum((0, 3)).to(ctx.bias_dtype)
+        return for_x, for_weight, for_bias, None, None, None
+
+    unshared_channel_conv.register_autograd(backward, setup_context=keep_inputs)
+    return torch.ops.edgevid.unshared_channel_conv
