@@ -13,16 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from edgevid.benchmarks.kernel_rounds import Kernel, OnnxRuntime, aligned, arguments, interleaved, report
 from edgevid.benchmarks.statistics import relative_spread
-from edgevid.kernels.channel_conv.standalone.call import conv_of
-from edgevid.kernels.temporal_conv.standalone.measure import (
-    Kernel,
-    OnnxRuntime,
-    aligned,
-    arguments,
-    interleaved,
-    report,
-)
+from edgevid.kernels.channel_conv.call import conv_of
 
 COPIES = 8
 """Of the op in ONNX Runtime's model: the smallest layers take less time than a session needs to begin."""

@@ -9,16 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from edgevid.benchmarks.kernel_rounds import Kernel, OnnxRuntime, aligned, arguments, interleaved, report
 from edgevid.benchmarks.statistics import relative_spread
-from edgevid.kernels.temporal_conv.standalone.call import conv_of
-from edgevid.kernels.temporal_conv.standalone.measure import (
-    Kernel,
-    OnnxRuntime,
-    aligned,
-    arguments,
-    interleaved,
-    report,
-)
+from edgevid.kernels.temporal_conv.call import conv_of
 
 FRAMES = 8
 BLOCK = 16

@@ -3,7 +3,7 @@
 
 #include "channel_conv.h"
 
-#include "../temporal_conv/values.h"
+#include "../ort/values.h"
 
 namespace edgevid::EDGEVID_ISA_NAMESPACE {
 namespace {

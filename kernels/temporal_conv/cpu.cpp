@@ -3,7 +3,7 @@
 
 #include "temporal_conv.h"
 
-#include "values.h"
+#include "../ort/values.h"
 
 namespace edgevid::EDGEVID_ISA_NAMESPACE {
 namespace {

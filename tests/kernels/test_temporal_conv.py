@@ -3,51 +3,29 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from one_kernel import (
+    TOLERANCE,
+    assert_sanitizers_find_nothing,
+    at_offset,
+    empty,
+    error,
+    kernel_fixture,
+    random,
+)
 
-from edgevid.benchmarks.cpu import describe_cpu
+from edgevid.kernels.standalone.compile import run
+from edgevid.kernels.temporal_conv.call import conv_of
 from edgevid.kernels.temporal_conv.reference import temporal_conv
-from edgevid.kernels.temporal_conv.standalone import compile
-from edgevid.kernels.temporal_conv.standalone.call import conv_of, run
 
-ISAS = ("avx512", "avx2", "generic")
-TOLERANCE = 1e-5
 RELU = {"low": 0.0, "high": np.inf}
 
 
-def skip_unless_usable(isa: str) -> None:
-    if reason := compile.why_not(isa, describe_cpu()[0]["instruction_sets"]):
-        pytest.skip(reason)
-
-
-@pytest.fixture(scope="session", params=ISAS)
-def kernel(request, tmp_path_factory):
-    skip_unless_usable(request.param)
-    folder = tmp_path_factory.mktemp("temporal_conv")
-    library = compile.library(compile.sources("temporal_conv"), request.param, folder)
-    library.why_not.restype = ctypes.c_char_p
-    library.work_items.restype = ctypes.c_int64
-    return library
-
-
-def random(shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
-
-
-def empty(shape, offset=0):
-    """NaN everywhere, ``offset`` floats away from where the allocator aligns."""
-    return np.full(offset + int(np.prod(shape)), np.nan, np.float32)[offset:].reshape(shape)
-
-
-def at_offset(array, offset):
-    moved = empty(array.shape, offset)
-    moved[...] = array
-    return moved
+kernel = kernel_fixture("temporal_conv")
 
 
 def blocked(x, block):
@@ -84,10 +62,6 @@ def compute(kernel, x, weights, bias=None, *, frames, past, state=None, block=1,
     assert kernel.why_not(ctypes.byref(conv)) is None
     run(kernel, conv, cuts)
     return plain(y, block), plain(next_state, block)
-
-
-def error(actual, expected):
-    return np.abs(actual - expected).max() / np.abs(expected).max()
 
 
 @st.composite
@@ -264,15 +238,4 @@ int main() {
 # The widest vectors step over ends the furthest; the narrowest have most ways through the code.
 @pytest.mark.parametrize("isa", ("avx512", "generic"))
 def test_the_sanitizers_find_nothing(isa, tmp_path):
-    skip_unless_usable(isa)
-    header = compile.KERNELS / "temporal_conv/temporal_conv.h"
-    source, program = tmp_path / "main.cpp", tmp_path / "main"
-    source.write_text(SANITIZED % {"header": header})
-    sanitize = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    command = compile.command(["temporal_conv/cpu.cpp", source], isa, program, *sanitize)
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
-    if made.returncode:
-        assert "asan" in made.stderr, made.stderr
-        pytest.skip("the compiler's sanitizer libraries are not installed")
-    ran = subprocess.run([program], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
+    assert_sanitizers_find_nothing("temporal_conv", SANITIZED, isa, tmp_path)

@@ -1,7 +1,7 @@
 // What no kernel can beat, measured: the C library's copy, and multiplications with nothing to load.
 #include <cstring>
 
-#include "../values.h"
+#include "../ort/values.h"
 #include "threads.h"
 
 namespace kernel = edgevid::EDGEVID_ISA_NAMESPACE;

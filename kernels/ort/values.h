@@ -1,7 +1,7 @@
 // What the kernels do with a Value, which is a Vector or, where a row is shorter than one, a float.
 #pragma once
 
-#include "../ort/vector.h"
+#include "vector.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

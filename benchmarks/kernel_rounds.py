@@ -17,7 +17,7 @@ from tabulate import tabulate
 from edgevid.benchmarks.cpu import describe_cpu, usable_cores
 from edgevid.benchmarks.environment import environment_warnings, observe
 from edgevid.errors import BenchmarkError
-from edgevid.kernels.temporal_conv.standalone import compile
+from edgevid.kernels.standalone import compile
 
 TOLERANCE = 1e-5
 LEAST_SAMPLE_MS = 20.0
@@ -46,10 +46,8 @@ class Kernel:
             raise BenchmarkError(f"no kernel can be measured: {'; '.join(filter(None, reasons.values()))}")
         self.isa, self.threads = usable[0], threads
         with tempfile.TemporaryDirectory() as folder:
-            for name in ("op", "floors"):
-                (Path(folder) / name).mkdir()
-            self.op = compile.library(compile.sources(op), self.isa, Path(folder) / "op")
-            self.floors = compile.library([compile.FLOORS], self.isa, Path(folder) / "floors")
+            self.op = compile.kernel(op, self.isa, Path(folder))
+            self.floors = compile.library([compile.FLOORS], self.isa, Path(folder) / "floors.so")
         self.floors.multiply_on_threads.restype = ctypes.c_int64
 
     def run(self, conv: ctypes.Structure) -> Callable[[int], None]:

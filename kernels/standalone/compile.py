@@ -1,16 +1,17 @@
-"""Compile a kernel for one instruction set into a library of its own, which ctypes opens."""
+"""Compile a kernel for one instruction set into a library of its own, which ctypes opens, and run it."""
 
 from __future__ import annotations
 
 import ctypes
+import itertools
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from edgevid.kernels.build import CXXFLAGS, find_compiler, isa_flags
 
-KERNELS = Path(__file__).parents[2]
-FLOORS = "temporal_conv/standalone/floors.cpp"
+KERNELS = Path(__file__).parents[1]
+ENTRY, FLOORS = "standalone/entry.cpp", "standalone/floors.cpp"
 CPU_FLAGS = {"avx512": {"avx512f", "avx512bw", "avx512vl", "fma"}, "avx2": {"avx2", "fma"}, "generic": set()}
 """What the processor must name among its instruction sets, by ours."""
 
@@ -24,10 +25,6 @@ def why_not(isa: str, instruction_sets: Sequence[str]) -> str | None:
     if find_compiler() is None:
         return "there is no C++ compiler"
     return None
-
-
-def sources(op: str) -> list[str]:
-    return [f"{op}/cpu.cpp", f"{op}/standalone/entry.cpp"]
 
 
 def command(files: Sequence[str | Path], isa: str, output: Path, *flags: str) -> list[str]:
@@ -48,12 +45,29 @@ def command(files: Sequence[str | Path], isa: str, output: Path, *flags: str) ->
     ]
 
 
-def library(files: Sequence[str | Path], isa: str, folder: Path) -> ctypes.CDLL:
+def kernel(op: str, isa: str, folder: Path) -> ctypes.CDLL:
+    """The kernel in the folder ``op``, with the functions of ``entry.cpp``."""
+    structure = "".join(word.capitalize() for word in op.split("_"))
+    flags = (f'-DEDGEVID_HEADER="../{op}/{op}.h"', f"-DEDGEVID_KERNEL={structure}")
+    made = library([f"{op}/cpu.cpp", ENTRY], isa, folder / f"{op}-{isa}.so", *flags)
+    made.why_not.restype = ctypes.c_char_p
+    made.work_items.restype = ctypes.c_int64
+    return made
+
+
+def library(files: Sequence[str | Path], isa: str, output: Path, *flags: str) -> ctypes.CDLL:
     """Raises ``RuntimeError`` with the compiler's words if it refuses, or warns."""
-    output = folder / f"{isa}.so"
     made = subprocess.run(
-        command(files, isa, output, "-shared", "-Werror"), capture_output=True, text=True, check=False
+        command(files, isa, output, "-shared", "-Werror", *flags), capture_output=True, text=True, check=False
     )
     if made.returncode:
         raise RuntimeError(made.stderr)
     return ctypes.CDLL(str(output))
+
+
+def run(kernel: ctypes.CDLL, conv: ctypes.Structure, cuts: Sequence[float] = ()) -> None:
+    """All the work in one piece, or cut at the given parts of it, the last piece first."""
+    items = kernel.work_items(ctypes.byref(conv))
+    ends = sorted({0, items, *(round(cut * items) for cut in cuts)})
+    for begin, end in reversed(list(itertools.pairwise(ends))):
+        kernel.run(ctypes.byref(conv), ctypes.c_int64(begin), ctypes.c_int64(end))

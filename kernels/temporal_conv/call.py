@@ -1,10 +1,8 @@
-"""TemporalConv's C structure and a call with numpy arrays."""
+"""TemporalConv's C structure for numpy arrays."""
 
 from __future__ import annotations
 
 import ctypes
-import itertools
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -42,11 +40,3 @@ def conv_of(x, weights, y, *, frames, past, bias=None, state=None, next_state=No
         high=high,
         **{name: None if array is None else array.ctypes.data for name, array in arrays.items()},
     )
-
-
-def run(library: ctypes.CDLL, conv: ctypes.Structure, cuts: Sequence[float] = ()) -> None:
-    """All the work in one piece, or cut at the given parts of it, the last piece first."""
-    items = library.work_items(ctypes.byref(conv))
-    ends = sorted({0, items, *(round(cut * items) for cut in cuts)})
-    for begin, end in reversed(list(itertools.pairwise(ends))):
-        library.run(ctypes.byref(conv), ctypes.c_int64(begin), ctypes.c_int64(end))

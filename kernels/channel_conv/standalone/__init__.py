@@ -1,1 +1,0 @@
-"""ChannelConv compiled by itself, for its tests and benchmark."""

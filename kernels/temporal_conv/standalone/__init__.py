@@ -1,1 +1,0 @@
-"""Kernels compiled by themselves, without a runtime around them: for their tests and benchmarks."""

@@ -1,0 +1,65 @@
+"""What the tests of kernels without ONNX Runtime share: compiling one, its arrays, and the sanitizers."""
+
+from __future__ import annotations
+
+import subprocess
+
+import numpy as np
+import pytest
+
+from edgevid.benchmarks.cpu import describe_cpu
+from edgevid.kernels.standalone import compile
+
+ISAS = ("avx512", "avx2", "generic")
+TOLERANCE = 1e-5
+
+
+def skip_unless_usable(isa: str) -> None:
+    if reason := compile.why_not(isa, describe_cpu()[0]["instruction_sets"]):
+        pytest.skip(reason)
+
+
+def kernel_fixture(op: str):
+    """A fixture that compiles the kernel ``op`` for each instruction set in turn."""
+
+    @pytest.fixture(scope="session", params=ISAS)
+    def kernel(request, tmp_path_factory):
+        skip_unless_usable(request.param)
+        return compile.kernel(op, request.param, tmp_path_factory.mktemp(op))
+
+    return kernel
+
+
+def random(shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+
+
+def empty(shape, offset=0):
+    """NaN everywhere, ``offset`` floats away from where the allocator aligns."""
+    return np.full(offset + int(np.prod(shape)), np.nan, np.float32)[offset:].reshape(shape)
+
+
+def at_offset(array, offset):
+    moved = empty(array.shape, offset)
+    moved[...] = array
+    return moved
+
+
+def error(actual, expected):
+    return np.abs(actual - expected).max() / np.abs(expected).max()
+
+
+def assert_sanitizers_find_nothing(op: str, program_text: str, isa: str, folder) -> None:
+    """Build ``program_text`` with the sanitizers and run it; its ``%(header)s`` is the kernel's header."""
+    skip_unless_usable(isa)
+    header = compile.KERNELS / op / f"{op}.h"
+    source, program = folder / "main.cpp", folder / "main"
+    source.write_text(program_text % {"header": header})
+    sanitize = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    command = compile.command([f"{op}/cpu.cpp", source], isa, program, *sanitize)
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode:
+        assert "asan" in made.stderr, made.stderr
+        pytest.skip("the compiler's sanitizer libraries are not installed")
+    ran = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
