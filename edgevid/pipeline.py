@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import importlib.metadata
 import logging
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,18 +19,21 @@ from edgevid import __version__, parity
 from edgevid.backends import Compiled, Job
 from edgevid.bundle import LABELS, Bundle, sha256, write_manifest, writing
 from edgevid.costs import count_macs, weight_bytes
-from edgevid.errors import EdgevidError, ExportError, ParityError
+from edgevid.errors import EdgevidError, ParityError
+from edgevid.example import Example, describe_input, describe_outputs, eager_example, evaluating
 from edgevid.passes import STANDARD, run_passes
 from edgevid.passes.to_streaming import FRAME, states_of, to_streaming
-from edgevid.request import Request, make_request
-from edgevid.specs import Manifest, Parity, TensorSpec, Weights
-from edgevid.trace import INPUT, OUTPUT, trace
+from edgevid.request import SEED, Request, make_request
+from edgevid.specs import Manifest, Parity, Weights
+from edgevid.trace import trace
 from edgevid.video.labels import default_label_set, read_labels
 from edgevid.weights import checkpoint_classes, load_weights
 from edgevid.weights.read import read_state_dict
 from edgevid.zoo.create import create_model
 
-SEED = 0
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
 TOOLS = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
 
 log = logging.getLogger("edgevid")
@@ -67,19 +69,18 @@ def export(
     )  # fmt: skip
     progress(f"building {request.spec.name}")
     network, source = build(request)
-    clip, expected = eager_example(network, request)
-    with evaluating(network):
-        progress("tracing")
-        graph = trace(network, torch.zeros(1, 1 if stream else request.frames, 3, request.size, request.size))
+    example = eager_example(network, request)
+    progress("tracing")
+    graph = _trace(network, request, tuple(example.outputs))
     progress("rewriting the graph")
     states = states_of(graph) if stream else ()
     passes = run_passes(graph, ((to_streaming,) if stream else ()) + STANDARD)
     macs, size_bytes = count_macs(graph), weight_bytes(graph)
     progress(f"compiling for {request.target.name} with {request.backend.name}")
     with writing(request.output) as folder:
-        compiled = request.backend.compile(graph, _job(request, states, clip, expected), folder)
-        parity.save(folder, clip, expected)
-        label_set = _write_labels(request, expected[OUTPUT].shape[-1], folder)
+        compiled = request.backend.compile(graph, _job(request, states, example), folder)
+        parity.save(folder, example.array, example.outputs)
+        label_set = _write_labels(request, example.classes, folder)
         manifest = Manifest(
             model=request.spec.name,
             source=request.spec.source,
@@ -88,9 +89,9 @@ def export(
             precision=request.precision,
             streaming=stream,
             frames=request.frames,
-            classes=expected[OUTPUT].shape[-1],
-            inputs=(_input(request),),
-            outputs=tuple(_output(name, array) for name, array in expected.items()),
+            classes=example.classes,
+            inputs=(describe_input(request),),
+            outputs=describe_outputs(example, stream),
             states=states,
             preprocessing=request.spec.preprocessing,
             weights=Weights(**source, parameters=_parameters(network), size_bytes=size_bytes),
@@ -128,53 +129,22 @@ def build(request: Request) -> tuple[torch.nn.Module, dict[str, str]]:
 
 def _create(request: Request, classes: int | None) -> torch.nn.Module:
     torch.manual_seed(SEED)
-    return create_model(request.spec.name, num_classes=classes or request.spec.classes, frames=request.frames)
+    return create_model(request.spec.name, num_classes=classes, frames=request.frames)
 
 
-def eager_example(network: torch.nn.Module, request: Request) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """A seeded clip and the network's answer: logits ``(1, classes)``, or ``(T, classes)`` for a stream."""
-    shape = (1, request.frames, 3, request.size, request.size)
-    clip = np.random.default_rng(SEED).standard_normal(shape, dtype=np.float32)
-    clip = clip.astype(np.float16).astype(np.float32)
-    forward = network
-    if request.streaming:
-        forward = getattr(network, "frame_logits", None)
-        if forward is None:
-            raise ExportError(
-                f"to stream {request.spec.name}, give it a method frame_logits(clip) that returns "
-                "(N, T, classes), the logits of each frame, whose mean over T forward returns"
-            )
-    with evaluating(network), torch.no_grad():
-        try:
-            logits = forward(torch.from_numpy(clip))
-        except Exception as error:  # the user's network may raise anything on a clip it does not take
-            raise ExportError(
-                f"{request.spec.name} does not take a clip {shape}: {str(error).splitlines()[0]}. "
-                "Set --frames and --size to what it takes"
-            ) from error
-    if not isinstance(logits, torch.Tensor) or logits.ndim != (3 if request.streaming else 2):
-        raise ExportError(f"{request.spec.name} must return logits (N, classes): wrap it so that it does")
-    return clip, {OUTPUT: (logits[0] if request.streaming else logits).float().numpy()}
+def _trace(network: torch.nn.Module, request: Request, outputs: tuple[str, ...]) -> ir.Model:
+    shape = request.spec.input_shape(1 if request.streaming else request.frames, request.size)
+    with evaluating(network):
+        return trace(network, torch.zeros(shape), request.spec.input, outputs)
 
 
-@contextlib.contextmanager
-def evaluating(network: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode, and afterwards the mode that each module was in."""
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
-def _job(request: Request, states: tuple, clip: np.ndarray, expected: dict[str, np.ndarray]) -> Job:
-    example, wanted = {INPUT: clip}, expected
+def _job(request: Request, states: tuple, example: Example) -> Job:
+    given, wanted = {request.spec.input: example.array}, example.outputs
     if request.streaming:
         zeros = {state.input: np.full(state.shape, state.initial, state.dtype) for state in states}
-        example, wanted = {FRAME: clip[:, 0], **zeros}, {name: array[:1] for name, array in expected.items()}
-    return Job(request.spec.name, request.target, request.precision, states, example, wanted)
+        given = {FRAME: example.array[:, 0], **zeros}
+        wanted = {name: array[:1] for name, array in wanted.items()}
+    return Job(request.spec.name, request.target, request.precision, states, given, wanted)
 
 
 def _checked(manifest: Manifest, compiled: Compiled, folder: Path) -> Manifest:
@@ -205,6 +175,8 @@ def _write_labels(request: Request, classes: int, folder: Path) -> str | None:
     name = request.labels or default_label_set(classes)
     if name is None:
         return None
+    if not classes:
+        raise EdgevidError(f"{request.spec.name} gives no logits to label: leave out --labels")
     labels = read_labels(name)
     if len(labels) != classes:
         raise EdgevidError(
@@ -212,18 +184,6 @@ def _write_labels(request: Request, classes: int, folder: Path) -> str | None:
         )
     (folder / LABELS).write_text("\n".join(labels) + "\n", "utf-8")
     return Path(name).stem if Path(name).is_file() else name
-
-
-def _input(request: Request) -> TensorSpec:
-    frame = (3, request.size, request.size)
-    unit = "normalised colour, see preprocessing"
-    if request.streaming:
-        return TensorSpec(FRAME, (1, *frame), layout="NCHW", unit=unit)
-    return TensorSpec(INPUT, (1, request.frames, *frame), layout="NTCHW", unit=unit)
-
-
-def _output(name: str, array: np.ndarray) -> TensorSpec:
-    return TensorSpec(name, (1, array.shape[-1]), layout="NK", unit="logit")
 
 
 def _parameters(network: torch.nn.Module) -> int:

@@ -17,6 +17,9 @@ from edgevid.specs import ModelSpec, Target
 from edgevid.targets import TARGETS
 from edgevid.zoo import MODELS
 
+SEED = 0
+"""Of random weights and of the example."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -65,10 +68,16 @@ def make_request(
         raise EdgevidError(
             f"target {target} with {chosen.name} takes {_either(precisions)} so far, not {precision}"
         )
+    if stream and spec.input == "image":
+        raise ExportError(f"{spec.name} takes single images and keeps no state: leave out --stream")
     if stream and not spec.causal:
         raise ExportError(_looks_ahead(spec))
     if classes is not None and network is not None:
         raise EdgevidError(f"--classes belongs to networks of the list; {spec.name} has its classes already")
+    if classes is not None and not spec.classes:
+        raise EdgevidError(f"{spec.name} has no classifier: leave out --classes")
+    if frames is not None and spec.input == "image":
+        raise EdgevidError(f"{spec.name} takes single images: leave out --frames")
     size = size or spec.size
     folder = Path(output or f"{spec.name}.{target}.{chosen.name}{'.stream' if stream else ''}")
     check_destination(folder, force)
@@ -79,7 +88,7 @@ def make_request(
         backend=chosen,
         precision=precision or precisions[0],
         streaming=stream,
-        frames=frames or getattr(network, "frames", None) or spec.frames,
+        frames=1 if spec.input == "image" else frames or getattr(network, "frames", None) or spec.frames,
         size=size,
         classes=classes,
         weights=Path(weights) if weights is not None else None,

@@ -58,7 +58,10 @@ class Session:
         self.threads, self.receipt = self._runner.threads, self._runner.receipt
 
     def run(self, clip: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs by name for a float32 clip ``(N, T, 3, H, W)``, normalised as the manifest says; any N."""
+        """Outputs by name for float32 clips ``(N, T, C, H, W)`` or, of a network of images, ``(N, C, H, W)``.
+
+        They are normalised as the manifest says, and of any N.
+        """
         import numpy as np
 
         if self.manifest.streaming:

@@ -13,37 +13,41 @@ import functools
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import onnx
 import onnx_ir as ir
 import torch
+from onnx_ir.passes.common import ShapeInferencePass
 from onnxscript.values import Op, Opset
 
 from edgevid import ops
 from edgevid.errors import ExportError
 from edgevid.ops.functions import attach_functions, function_protos
 
-INPUT, OUTPUT = "clip", "logits"
 
+def trace(
+    model: torch.nn.Module,
+    example: torch.Tensor,
+    input_name: str = "clip",
+    output_names: Sequence[str] = ("logits",),
+) -> ir.Model:
+    """The graph of ``model(example)`` with static shapes.
 
-def trace(model: torch.nn.Module, clip: torch.Tensor) -> ir.Model:
-    """The graph of ``model(clip)`` with static shapes; its input is ``clip``, its output ``logits``.
-
-    ``model`` must be in evaluation mode. Raises ``ExportError`` with torch's first sentence if the module
-    cannot be traced.
+    ``model`` must be in evaluation mode; ``output_names`` are, in order, of what it returns, be that one
+    tensor or several in a dict. Raises ``ExportError`` with torch's first sentence if it cannot be traced.
     """
     with _quiet():
         try:
-            exported = torch.export.export(model, (clip,), strict=False)
+            exported = torch.export.export(model, (example,), strict=False)
             program = torch.onnx.export(
                 exported,
                 dynamo=True,
                 verbose=False,
                 optimize=False,
                 opset_version=ops.OPSET_VERSION,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
+                input_names=[input_name],
+                output_names=list(output_names),
                 custom_translation_table=_translations(),
             )
         except Exception as error:  # torch raises many kinds here; all mean that the module cannot be traced
@@ -54,6 +58,7 @@ def trace(model: torch.nn.Module, clip: torch.Tensor) -> ir.Model:
     graph = program.model
     _name_temporal_ops(graph)
     _drop_debug_information(graph)
+    _complete_shapes(graph)
     attach_functions(graph)
     return graph
 
@@ -68,6 +73,17 @@ def _name_temporal_ops(graph: ir.Model) -> None:
             name = modules[-1] if modules else node.op_type
             counts[name] = counts.get(name, 0) + 1
             node.name = name if counts[name] == 1 else f"{name}.{counts[name]}"
+
+
+def _complete_shapes(graph: ir.Model) -> None:
+    """Infer the shapes that the exporter leaves out, within an operator of torch that became several."""
+    values = [value for node in graph.graph for value in node.outputs]
+    given = [(value, value.shape) for value in values if value.shape is not None]
+    if len(given) == len(values):
+        return
+    ShapeInferencePass()(graph)
+    for value, shape in given:  # what torch knows is exact
+        value.shape = shape
 
 
 @functools.cache

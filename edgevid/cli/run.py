@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgevid.errors import EdgevidError
+
 if TYPE_CHECKING:
     from edgevid.video.decode import Frame, VideoInfo
     from edgevid.video.predictions import Change
@@ -24,6 +26,7 @@ CAMERA_WINDOW_S = 2.0
 """What a clip of a camera spans unless --fps says otherwise: 64 frames of a video at 30 frames/s, rounded."""
 
 MAX_FPS = 1000.0
+COLOURS = 3
 
 
 @click.command()
@@ -76,6 +79,7 @@ def command(
     import edgevid
 
     session = edgevid.open(bundle, threads=threads)
+    _check_classifies_colour(session)
     follows = session.manifest.streaming or camera is not None
     if sampling is not None and follows:
         raise click.UsageError("--sampling is for a clip bundle with --video: frames are taken as they come")
@@ -94,6 +98,22 @@ def command(
     else:
         _print(result)
     _warn_of_random_weights(session)
+
+
+def _check_classifies_colour(session: Session) -> None:
+    manifest = session.manifest
+    outputs, taken = [output.name for output in manifest.outputs], manifest.inputs[0]
+    if "logits" not in outputs:
+        raise EdgevidError(
+            f"{manifest.model} gives {' and '.join(outputs)}, not logits of classes, so there is nothing to "
+            "show: use edgevid.open(...) in Python for its outputs"
+        )
+    channels = taken.shape[-3]
+    if channels != COLOURS:
+        raise EdgevidError(
+            f"{manifest.model} takes frames of {channels} channels, not colour as a video has it: "
+            "use edgevid.open(...) in Python with what it was trained on"
+        )
 
 
 def _clip(session: Session, path: str, sampling: str | None, top: int) -> dict[str, Any]:
