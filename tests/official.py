@@ -14,13 +14,19 @@ DATA = Path(__file__).parent / "data"
 
 
 def reference(case: str) -> SimpleNamespace:
-    """The ``state`` dict, the ``clip``, and the ``logits`` (None if unknown) of a case in tests/data."""
+    """The ``state`` dict, the ``clip`` and the ``logits`` (None if unknown) of a case in tests/data.
+
+    The clip is ``(N, T, 3, H, W)`` however the case holds it: with the frames as channels, one after another
+    (as TSM's code), as ``(N, 3, T, H, W)`` (3-D networks), or as one image.
+    """
     meta = json.loads((DATA / f"{case}.json").read_text())
     scale = meta.get("scale", {})
     state = {name: _fill(name, tuple(shape), scale) for name, shape in meta["keys"].items()}
     shape = meta["input_shape"]
     values = np.random.Generator(np.random.PCG64(meta["input_seed"])).normal(0, 1, shape).astype(np.float32)
-    clip = torch.from_numpy(values).reshape(1, -1, 3, *shape[-2:])
+    is_volume = len(shape) == 5 and shape[1] == 3
+    given = torch.from_numpy(values)
+    clip = given.transpose(1, 2).contiguous() if is_volume else given.reshape(1, -1, 3, *shape[-2:])
     logits = np.array(meta["logits"]) if "logits" in meta else None
     return SimpleNamespace(state=state, clip=clip, logits=logits)
 
@@ -29,15 +35,15 @@ def _fill(name: str, shape: tuple[int, ...], scale: dict[str, float]):
     random = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
     if name.endswith("num_batches_tracked"):
         return torch.zeros((), dtype=torch.long)
-    if name.endswith("running_var"):
+    if name.endswith(("running_var", "_variance")):
         values = random.uniform(0.5, 1.5, shape)
-    elif name.endswith(("running_mean", "bias")):
+    elif name.endswith(("running_mean", "_mean", "bias")):
         values = random.normal(0, 0.1, shape)
     elif len(shape) == 1:
         values = random.uniform(0.5, 1.5, shape)
     else:
         values = random.normal(0, 1.2 * (1 / np.prod(shape[1:])) ** 0.5, shape)
-    for ending, factor in scale.items():
-        if name.endswith(ending):
+    for end, factor in scale.items():
+        if name.endswith(end):
             values = values * factor
     return torch.from_numpy(np.asarray(values, dtype=np.float32))

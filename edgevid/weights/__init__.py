@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -27,6 +27,7 @@ from edgevid.weights.fit import backbone_of, layers_of, problems_of, without_axe
 from edgevid.weights.formats import PARALLEL, Format, recognise
 from edgevid.weights.read import read_state_dict
 from edgevid.zoo.shift import TemporalShift
+from edgevid.zoo.temporal_pool import TemporalPool
 
 __all__ = ["checkpoint_classes", "load_weights"]
 
@@ -84,14 +85,20 @@ def checkpoint_classes(state: Mapping[str, Tensor]) -> int | None:
     return int(known[0].shape[0]) if known and not form.initialises else None
 
 
-def _is_wrapped_in(model: nn.Module):
-    """Tells of a layer such as ``backbone.layer1.0.conv1`` whether its block shifts what it reads."""
-    blocks = {
-        name.removesuffix("shift")
-        for name, module in model.named_modules()
-        if isinstance(module, TemporalShift)
-    }
-    return lambda layer: any(layer.startswith(block) for block in blocks)
+def _is_wrapped_in(model: nn.Module) -> Callable[[str], bool]:
+    """Tells of a layer such as ``backbone.layer1.0.conv1`` whether the network shifts or pools what it reads.
+
+    A shift in the residual branch concerns the layers of its block; a shift of the whole block, the block.
+    """
+    layers, blocks = set(), set()
+    for name, module in model.named_modules():
+        block = name.rpartition(".")[0]
+        if isinstance(module, TemporalPool):
+            layers.add(f"{block}.layer2")
+        elif isinstance(module, TemporalShift):
+            whole = getattr(model.get_submodule(block), "shifts_shortcut", False)
+            layers.add(block) if whole else blocks.add(f"{block}.")
+    return lambda layer: layer in layers or any(layer.startswith(block) for block in blocks)
 
 
 def _turned(form: Format, name: str, tensor: Tensor, wanted: Mapping[str, Tensor]) -> Tensor:

@@ -39,13 +39,21 @@ def conv_bn_relu6(
 class InvertedResidual(nn.Module):
     """1x1 expansion, depthwise 3x3, linear 1x1; the shift stands before the expansion, in the branch only."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int, make_shift: Callable | None):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        expansion: int,
+        make_shift: Callable | None,
+        expands: bool = True,
+    ):
         super().__init__()
         self.has_shortcut = stride == 1 and inputs == outputs
         self.shift = make_shift() if make_shift and self.has_shortcut else NoShift()
         hidden = inputs * expansion
         self.conv = nn.Sequential(
-            *(conv_bn_relu6(inputs, hidden, 1) if expansion != 1 else []),
+            *(conv_bn_relu6(inputs, hidden, 1) if expands else []),
             *conv_bn_relu6(hidden, hidden, 3, stride, groups=hidden),
             nn.Conv2d(hidden, outputs, 1, bias=False),
             nn.BatchNorm2d(outputs),
@@ -57,18 +65,27 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """``(N*T, 3, H, W)`` frames to ``(N*T, 1280)`` features."""
+    """``(N*T, channels, H, W)`` frames to ``(N*T, 1280)`` features.
+
+    ``always_expands`` gives the first block a 1x1 convolution too, though its expansion is 1.
+    """
 
     feature_channels = 1280
 
-    def __init__(self, make_shift: Callable[[], nn.Module] | None = None):
+    def __init__(
+        self,
+        make_shift: Callable[[], nn.Module] | None = None,
+        channels: int = 3,
+        always_expands: bool = False,
+    ):
         super().__init__()
-        layers: list[nn.Module] = [nn.Sequential(*conv_bn_relu6(3, 32, 3, 2))]
+        layers: list[nn.Module] = [nn.Sequential(*conv_bn_relu6(channels, 32, 3, 2))]
         inputs = 32
         for expansion, outputs, count, first_stride in STAGES:
             for index in range(count):
                 stride = first_stride if index == 0 else 1
-                layers.append(InvertedResidual(inputs, outputs, stride, expansion, make_shift))
+                expands = always_expands or expansion != 1
+                layers.append(InvertedResidual(inputs, outputs, stride, expansion, make_shift, expands))
                 inputs = outputs
         layers.append(nn.Sequential(*conv_bn_relu6(inputs, self.feature_channels, 1)))
         self.features = nn.ModuleList(layers)
@@ -82,5 +99,5 @@ class MobileNetV2(nn.Module):
         return head(x).mean((2, 3))
 
 
-def mobilenet_v2(make_shift: Callable[[], nn.Module] | None = None) -> MobileNetV2:
-    return MobileNetV2(make_shift)
+def mobilenet_v2(make_shift: Callable[[], nn.Module] | None = None, **options: object) -> MobileNetV2:
+    return MobileNetV2(make_shift, **options)

@@ -9,12 +9,15 @@ from edgevid.ops.temporal_shift import torch_op
 
 temporal_shift = torch_op()
 
-DIRECTIONS = {"two-way": (1, -1), "causal": (-1, 0)}
+DIRECTIONS = {"two-way": (1, -1), "past-first": (-1, 1), "causal": (-1, 0)}
+"""Offsets, in frames, of where the first and the second fold of channels are taken from."""
 
 
 class TemporalShift(nn.Module):
-    """Shift ``1/shift_div`` of the channels of ``(N*T, C, H, W)`` each way (two-way), or from the past only.
+    """Shift ``1/shift_div`` of the channels of ``(N*T, C, H, W)`` each way, or from the past only.
 
+    ``direction`` is two-way (the first channels from the next frame, as TSM has it), past-first (from the
+    frame before, as PP-TSM has it) or causal.
     Has no parameters, so it leaves the names in a state dict as they are without it.
     """
 
