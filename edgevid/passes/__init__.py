@@ -13,6 +13,7 @@ import onnx_ir as ir
 from edgevid.passes.fold_batch_norm import fold_batch_norm
 from edgevid.passes.fold_constants import fold_constants
 from edgevid.passes.lower_channel_conv import lower_channel_conv
+from edgevid.passes.lower_frame_stack import lower_frame_stack
 from edgevid.passes.lower_temporal_conv import lower_temporal_conv
 from edgevid.passes.lower_temporal_difference import lower_temporal_difference
 from edgevid.passes.lower_temporal_shift import lower_temporal_shift
@@ -38,6 +39,7 @@ LOWERING: tuple[Pass, ...] = (
     lower_temporal_conv,
     lower_temporal_difference,
     lower_channel_conv,
+    lower_frame_stack,
 )
 """To standard operators alone, for runtimes that read no model-local functions."""
 

@@ -1,0 +1,231 @@
+"""Frame stack: the frames that a filter over time sees, behind each other along the channels.
+
+``x`` is ``(N*T, C, ...)``, frames of a clip adjacent. Frame ``t`` of the result, ``(N*T', taps*C, ...)``,
+holds the frames ``t*stride + first + j*dilation`` for ``j = 0 .. taps-1``, the oldest first; those beyond the
+clip are zeros. ``T' = ceil(T / stride)``, as a convolution gives whose padding is half its filter. A
+convolution over time and space is then one over space: ``Conv3d(x) = Conv2d(stack(x))``, whose weights
+``(O, C, k, kh, kw)`` lie as ``(O, k*C, kh, kw)``.
+
+Sources: Tran et al., "Learning Spatiotemporal Features with 3D Convolutional Networks", ICCV 2015 (what is
+convolved so); Chellapilla, Puri, Simard, "High Performance Convolutional Neural Networks for Document
+Processing", 2006 (the unrolling, here along one axis alone).
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from edgevid.ops import DOMAIN, Cost, StreamingStep, input_shape, integers
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    import torch
+
+ONNX_FUNCTIONS = {
+    # Clips (N, T+1, C, P), the last frame zeros, which stands for every frame beyond the clip.
+    "FrameStack": """
+        <domain: "edgevid", opset_import: ["" : 18]>
+        FrameStack <frames, taps, first, dilation, stride> (x) => (y) {
+            zero = Constant <value_int = 0> ()
+            one = Constant <value_ints = [1]> ()
+            step = Constant <value_int = 1> ()
+            infer = Constant <value_ints = [-1]> ()
+            planes_shape = Constant <value_ints = [0, 0, -1]> ()
+            frame_beyond = Constant <value_ints = [0, 1]> ()
+            frames_scalar = Constant <value_int: int = @frames> ()
+            taps_scalar = Constant <value_int: int = @taps> ()
+            first_scalar = Constant <value_int: int = @first> ()
+            dilation_scalar = Constant <value_int: int = @dilation> ()
+            stride_scalar = Constant <value_int: int = @stride> ()
+            clip_length = Reshape (frames_scalar, one)
+            tap_count = Reshape (taps_scalar, one)
+            planes = Reshape (x, planes_shape)
+            plane_shape = Shape <start = 1> (planes)
+            clips_shape = Concat <axis = 0> (infer, clip_length, plane_shape)
+            clips = Reshape (planes, clips_shape)
+            black_float = Constant <value_float = 0.0> ()
+            black = CastLike (black_float, x)
+            padded = Pad (clips, frame_beyond, black, one)
+            start = Range (zero, frames_scalar, stride_scalar)
+            start_column = Unsqueeze (start, one)
+            tap = Range (zero, taps_scalar, step)
+            reach = Mul (tap, dilation_scalar)
+            offset = Add (reach, first_scalar)
+            seen = Add (start_column, offset)
+            not_before = GreaterOrEqual (seen, zero)
+            not_after = Less (seen, frames_scalar)
+            inside = And (not_before, not_after)
+            source = Where (inside, seen, frames_scalar)
+            windows = Gather <axis = 1> (padded, source)
+            channels = Shape <start = 1, end = 2> (x)
+            stacked = Mul (channels, tap_count)
+            pixels = Shape <start = 2> (x)
+            shape = Concat <axis = 0> (infer, stacked, pixels)
+            y = Reshape (windows, shape)
+        }
+    """,
+    "FrameStackStep": """
+        <domain: "edgevid", opset_import: ["" : 18]>
+        FrameStackStep <taps, dilation> (x, state) => (y, next_state) {
+            zero = Constant <value_int = 0> ()
+            one = Constant <value_ints = [1]> ()
+            step = Constant <value_int = 1> ()
+            keep = Constant <value_ints = [0]> ()
+            infer = Constant <value_ints = [-1]> ()
+            end = Constant <value_ints = [9223372036854775807]> ()
+            taps_scalar = Constant <value_int: int = @taps> ()
+            dilation_scalar = Constant <value_int: int = @dilation> ()
+            tap_count = Reshape (taps_scalar, one)
+            seen = Concat <axis = 1> (state, x)
+            channels = Shape <start = 1, end = 2> (x)
+            next_state = Slice (seen, channels, end, one)
+            pixels = Shape <start = 2> (x)
+            by_frame_shape = Concat <axis = 0> (keep, infer, channels, pixels)
+            by_frame = Reshape (seen, by_frame_shape)
+            tap = Range (zero, taps_scalar, step)
+            source = Mul (tap, dilation_scalar)
+            window = Gather <axis = 1> (by_frame, source)
+            stacked = Mul (channels, tap_count)
+            shape = Concat <axis = 0> (keep, stacked, pixels)
+            y = Reshape (window, shape)
+        }
+    """,
+}
+"""The op and its streaming step in standard ops, in ONNX's text form; a plain runtime inlines them."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The attributes of one stack: ``first`` is the offset, in frames, of its oldest frame."""
+
+    frames: int
+    taps: int
+    first: int
+    dilation: int = 1
+    stride: int = 1
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise ``ValueError`` unless a tensor of ``shape`` ``(N*T, C, ...)`` can be stacked so."""
+        if len(shape) < 2:
+            raise ValueError(f"frames are (N*T, C, ...), not of {len(shape)} dimensions")
+        if self.frames < 1 or shape[0] % self.frames:
+            raise ValueError(f"{shape[0]} frames are not clips of {self.frames}")
+        if min(self.taps, self.dilation, self.stride) < 1:
+            raise ValueError(
+                f"{self.taps} taps, dilation {self.dilation} and stride {self.stride} are not all at least 1"
+            )
+
+    @property
+    def offsets(self) -> range:
+        """For each tap, how many frames after the first it looks for the first."""
+        return range(self.first, self.first + self.taps * self.dilation, self.dilation)
+
+    @property
+    def frames_out(self) -> int:
+        return frames_out(self.frames, self.stride)
+
+    def shape_out(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (shape[0] // self.frames * self.frames_out, shape[1] * self.taps, *shape[2:])
+
+    def sources(self) -> list[list[int | None]]:
+        """For each frame of the result, the frames of its clip that it holds; None is one of zeros."""
+        starts = range(0, self.frames, self.stride)
+        seen = [[start + offset for offset in self.offsets] for start in starts]
+        return [[frame if 0 <= frame < self.frames else None for frame in row] for row in seen]
+
+
+def frames_out(frames: int, stride: int) -> int:
+    """``ceil(frames / stride)``."""
+    return -(-frames // stride)
+
+
+def from_node(node: ir.Node) -> Stack:
+    """What a ``FrameStack``, or a step of one, is; ``ValueError`` says what it lacks."""
+    if node.op_type == "FrameStackStep":
+        taps, dilation = integers(node, "taps", "dilation")
+        kept = input_shape(node, 1)[1] // input_shape(node, 0)[1]
+        return Stack(1, taps, -kept, dilation)
+    return Stack(*integers(node, "frames", "taps", "first", "dilation", "stride"))
+
+
+def cost(stack: Stack, shape: tuple[int, ...], itemsize: int = 4) -> Cost:
+    """Copies, no multiply-adds: every element is read once and written for each tap."""
+    return Cost(macs=0, bytes_moved=(prod(shape) + prod(stack.shape_out(shape))) * itemsize)
+
+
+def streaming_step(stack: Stack, shape: tuple[int, ...]) -> StreamingStep | str | None:
+    """One frame ``(N, C, ...)`` at a time: the state is the last ``-first`` frames, ``(N, -first*C, ...)``.
+
+    They lie behind each other along the channels, the oldest first. Who sees the present alone keeps none.
+    """
+    newest = stack.offsets[-1]
+    if newest > 0:
+        return "it reads the next frame" if newest == 1 else f"it reads the next {newest} frames"
+    if stack.stride > 1:
+        return f"it answers every {stack.stride} frames alone"
+    if stack.first == 0:
+        return None
+    attributes = {"taps": stack.taps, "dilation": stack.dilation}
+    return StreamingStep("FrameStackStep", attributes, (shape[0], -stack.first * shape[1], *shape[2:]))
+
+
+@functools.cache
+def torch_op() -> Any:
+    """``torch.ops.edgevid.frame_stack(x, frames, taps, first, dilation, stride)``, registered on first call.
+
+    Gives the type of ``x``, in contiguous memory. Raises ``ValueError`` for shapes that do not fit.
+    """
+    import torch
+
+    @torch.library.custom_op(
+        f"{DOMAIN}::frame_stack",
+        mutates_args=(),
+        schema="(Tensor x, int frames, int taps, int first, int dilation, int stride) -> Tensor",
+    )
+    def frame_stack(
+        x: torch.Tensor, frames: int, taps: int, first: int, dilation: int, stride: int
+    ) -> torch.Tensor:
+        stack = Stack(frames, taps, first, dilation, stride)
+        stack.check(tuple(x.shape))
+        y = x.new_zeros(stack.shape_out(tuple(x.shape)))
+        clips, target = x.unflatten(0, (-1, frames)), _by_tap(y, stack)
+        for tap, offset in enumerate(stack.offsets):
+            source, seen_by = _windows(stack, offset)
+            target[:, seen_by, tap] = clips[:, source]
+        return y
+
+    @frame_stack.register_fake
+    def _(x: torch.Tensor, frames: int, taps: int, first: int, dilation: int, stride: int) -> torch.Tensor:
+        return x.new_empty(Stack(frames, taps, first, dilation, stride).shape_out(tuple(x.shape)))
+
+    def keep_attributes(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
+        ctx.stack, ctx.shape = Stack(*inputs[1:]), inputs[0].shape
+
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple:
+        given, total = _by_tap(gradient, ctx.stack), gradient.new_zeros(ctx.shape)
+        clips = total.unflatten(0, (-1, ctx.stack.frames))
+        for tap, offset in enumerate(ctx.stack.offsets):
+            source, seen_by = _windows(ctx.stack, offset)
+            clips[:, source] += given[:, seen_by, tap]
+        return total, None, None, None, None, None
+
+    frame_stack.register_autograd(backward, setup_context=keep_attributes)
+    return torch.ops.edgevid.frame_stack
+
+
+def _by_tap(y: torch.Tensor, stack: Stack) -> torch.Tensor:
+    """``(N*T', taps*C, ...)`` seen as ``(N, T', taps, C, ...)``."""
+    return y.unflatten(1, (stack.taps, -1)).unflatten(0, (-1, stack.frames_out))
+
+
+def _windows(stack: Stack, offset: int) -> tuple[slice, slice]:
+    """The frames that a tap reads, and the frames of the result that it reads them for; none if too far."""
+    begin = max(0, -(offset // stack.stride))
+    end = max(begin, min(stack.frames_out, frames_out(stack.frames - offset, stack.stride)))
+    if begin == end:
+        return slice(0, 0), slice(0, 0)
+    read = begin * stack.stride + offset
+    return slice(read, read + (end - begin - 1) * stack.stride + 1, stack.stride), slice(begin, end)
