@@ -82,6 +82,9 @@ def _complete_shapes(graph: ir.Model) -> None:
     if len(given) == len(values):
         return
     ShapeInferencePass()(graph)
+    for value in values:  # a guess such as [unk__0] would outlive the folding that tells the shape
+        if value.shape is not None and not value.shape.is_static():
+            value.shape = None
     for value, shape in given:  # what torch knows is exact
         value.shape = shape
 
