@@ -1,6 +1,7 @@
 // ONNX Runtime's tensors, attributes and threads, as C++ that throws std::runtime_error.
 #pragma once
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -43,6 +44,17 @@ class Attributes {
   float real(const char* name) const {
     float value = 0;
     check(api_, GetFloatAttribute::call(api_, info_, name, &value));
+    return value;
+  }
+
+  // `value` where the node leaves the attribute out.
+  int64_t integer_or(int64_t value, const char* name) const {
+    if (Status* missing = GetIntAttribute::call(api_, info_, name, &value)) ReleaseStatus::call(api_, missing);
+    return value;
+  }
+
+  float real_or(float value, const char* name) const {
+    if (Status* missing = GetFloatAttribute::call(api_, info_, name, &value)) ReleaseStatus::call(api_, missing);
     return value;
   }
 
@@ -105,6 +117,13 @@ class Context {
     const auto call = [](void* data, size_t i) { (*static_cast<const Body*>(data))(static_cast<int64_t>(i)); };
     const auto total = static_cast<size_t>(count);
     check(api_, ParallelFor::call(api_, context_, call, total, total, const_cast<Body*>(&body)));
+  }
+
+  // Calls body(begin, end) for ranges that make up [0, count), at most `pieces` of them, and at least one.
+  template <typename Body>
+  void parallel_ranges(int64_t count, int64_t pieces, const Body& body) const {
+    pieces = std::max<int64_t>(1, std::min(pieces, count));
+    parallel_for(pieces, [&](int64_t i) { body(count * i / pieces, count * (i + 1) / pieces); });
   }
 
  private:

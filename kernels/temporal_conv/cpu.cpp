@@ -37,6 +37,12 @@ struct Column {
   int past;
 };
 
+// The frame of the clip, or of the state before it; null for one that is not there.
+inline const float* frame_at(const Column& column, int64_t frame) {
+  if (frame >= 0) return frame < column.frames ? column.x + frame * column.stride : nullptr;
+  return column.state ? column.state + (frame + column.past) * column.stride : nullptr;
+}
+
 // Calls `run` for each part of the frames that is to be walked through at once.
 template <class Run>
 void for_parts(Column column, bool past_caches, const Run& run) {
@@ -86,13 +92,7 @@ inline void walk(const Column& column, const Filter<Value, Taps, Patterns>& filt
   const int future = Taps - 1 - column.past;
   Value window[Taps][Vectors] = {};
   for (int tap = 0; tap < Taps - 1; ++tap) {
-    const int64_t frame = column.first + tap - column.past;
-    const float* from = nullptr;
-    if (frame >= 0) {
-      from = frame < column.frames ? column.x + frame * column.stride : nullptr;
-    } else if (column.state) {
-      from = column.state + (frame + column.past) * column.stride;
-    }
+    const float* from = frame_at(column, column.first + tap - column.past);
     if (!from) continue;
     for (int v = 0; v < Vectors; ++v) window[tap][v] = load_as<Value>(from + at + v * lanes);
   }
@@ -147,10 +147,41 @@ void run_column(const TemporalConv& conv, const Column& whole, int64_t channel, 
   });
 }
 
+// Longer filters than fit into the registers read the frames once for each tap.
+constexpr int64_t kMostTaps = 7;
+
+template <class Value>
+inline void sum_of_taps(const TemporalConv& conv, const Column& column, int64_t channel, int64_t frame, int64_t at) {
+  Value sum = conv.bias ? of_lanes<Value>(conv.bias + channel, 1, conv.block, at) : Value{};
+  for (int64_t tap = 0; tap < conv.taps; ++tap) {
+    const float* from = frame_at(column, frame + tap - column.past);
+    if (!from) continue;
+    const float* weights = conv.weights + channel * conv.taps + tap;
+    sum += of_lanes<Value>(weights, conv.taps, conv.block, at) * load_as<Value>(from + at);
+  }
+  sum = clip(sum, splat_as<Value>(conv.low), splat_as<Value>(conv.high));
+  store_as(column.y + frame * column.stride + at, sum);
+}
+
+void run_long_filter(const TemporalConv& conv, const Column& column, int64_t channel, bool) {
+  for (int64_t frame = 0; frame < column.frames; ++frame) {
+    int64_t at = 0;
+    for (; at + kLanes <= column.size; at += kLanes) sum_of_taps<Vector>(conv, column, channel, frame, at);
+    for (; at < column.size; ++at) sum_of_taps<float>(conv, column, channel, frame, at);
+  }
+  if (!column.next_state) return;
+  for (int64_t kept = 0; kept < column.past; ++kept) {
+    const float* from = frame_at(column, column.frames - column.past + kept);
+    float* to = column.next_state + kept * column.stride;
+    for (int64_t at = 0; at < column.size; ++at) to[at] = from ? from[at] : 0.0f;
+  }
+}
+
 // Whether vectors are laid over the borders of channels. In planes that are not whole vectors they would lie
 // across cache lines, which takes longer than the arithmetic; a few frames do not repay laying out the weights.
 bool crosses_channels(const TemporalConv& conv) {
-  return conv.block == 1 && conv.pixels % kLanes != 0 && (conv.frames >= 4 || conv.pixels < kLanes);
+  return conv.block == 1 && conv.taps <= kMostTaps && conv.pixels % kLanes != 0 &&
+         (conv.frames >= 4 || conv.pixels < kLanes);
 }
 
 // The weights and biases of some elements of a frame in plain layout, each element with its own.
@@ -234,7 +265,8 @@ RunColumn choose_for_taps(const TemporalConv& conv) {
     case 1: return choose<1>(conv);
     case 3: return choose<3>(conv);
     case 5: return choose<5>(conv);
-    default: return choose<7>(conv);
+    case kMostTaps: return choose<kMostTaps>(conv);
+    default: return run_long_filter;
   }
 }
 
@@ -262,7 +294,7 @@ bool goes_past_caches(const TemporalConv& conv) {
 }  // namespace
 
 const char* why_not(const TemporalConv& conv) {
-  if (conv.taps < 1 || conv.taps > 7 || conv.taps % 2 == 0) return "taps must be 1, 3, 5 or 7";
+  if (conv.taps < 1 || conv.taps % 2 == 0) return "taps must be odd";
   if (conv.past < 0 || conv.past >= conv.taps) return "past must be from 0 to taps - 1";
   if (conv.block != 1 && conv.block != 8 && conv.block != 16) return "block must be 1, 8 or 16";
   if (conv.channels % conv.block) return "channels must be a multiple of block";

@@ -45,6 +45,21 @@ def at_offset(array, offset):
     return moved
 
 
+def blocked(x, block):
+    """(..., channels, H, W) to (..., channels/block, H, W, block), or as it is for a block of 1."""
+    if block == 1:
+        return x
+    split = x.reshape(*x.shape[:-3], x.shape[-3] // block, block, *x.shape[-2:])
+    return np.ascontiguousarray(np.moveaxis(split, -3, -1))
+
+
+def plain(x, block):
+    if block == 1:
+        return x
+    moved = np.moveaxis(x, -1, -3)
+    return moved.reshape(*moved.shape[:-4], x.shape[-4] * block, *x.shape[-3:-1])
+
+
 def error(actual, expected):
     return np.abs(actual - expected).max() / np.abs(expected).max()
 
