@@ -26,6 +26,7 @@ from edgevid.weights import mmaction2, stm, torchvision, tsm
 from edgevid.weights.fit import backbone_of, layers_of, problems_of, without_axes_of_one
 from edgevid.weights.formats import PARALLEL, Format, recognise
 from edgevid.weights.read import read_state_dict
+from edgevid.zoo.action_net import Action
 from edgevid.zoo.shift import TemporalShift
 from edgevid.zoo.temporal_pool import TemporalPool
 
@@ -67,15 +68,19 @@ def load_weights(model: nn.Module, path_or_state_dict: str | os.PathLike | Mappi
         _check_classes(given, wanted)
     problems = problems_of(given, wanted, names, form.initialises)
     if problems:
-        more = f" and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise WeightsError(
-            f"these are not the weights of this network: {'; '.join(problems[:SHOWN])}{more}. "
+            f"these are not the weights of this network: {_first(problems)}. "
             "Choose the model that the checkpoint was trained as ('edgevid list models')"
         )
     model.load_state_dict(given, strict=False)
     if untrained := layers_of(wanted.keys() - given.keys()):
-        log.warning("%s initialises the backbone; untrained are %s", form.name, ", ".join(untrained))
+        log.warning("%s initialises the backbone; untrained are %s", form.name, _first(untrained))
     return model
+
+
+def _first(things: list[str]) -> str:
+    more = f" and {len(things) - SHOWN} more" if len(things) > SHOWN else ""
+    return "; ".join(things[:SHOWN]) + more
 
 
 def checkpoint_classes(state: Mapping[str, Tensor]) -> int | None:
@@ -95,7 +100,7 @@ def _is_wrapped_in(model: nn.Module) -> Callable[[str], bool]:
         block = name.rpartition(".")[0]
         if isinstance(module, TemporalPool):
             layers.add(f"{block}.layer2")
-        elif isinstance(module, TemporalShift):
+        elif isinstance(module, (TemporalShift, Action)):
             whole = getattr(model.get_submodule(block), "shifts_shortcut", False)
             layers.add(block) if whole else blocks.add(f"{block}.")
     return lambda layer: layer in layers or any(layer.startswith(block) for block in blocks)

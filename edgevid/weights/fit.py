@@ -33,8 +33,9 @@ def backbone_of(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> di
 
 
 def layers_of(names: Iterable[str]) -> list[str]:
-    """The layers that these parameters are of, but for the counters of batch norms."""
-    return sorted({name.rpartition(".")[0] for name in names if not name.endswith(REBUILT)})
+    """The layers that these parameters are of, but for the counters of batch norms; the classifier first."""
+    layers = {name.rpartition(".")[0] for name in names if not name.endswith(REBUILT)}
+    return sorted(layers, key=lambda layer: (layer != "classifier", layer))
 
 
 def problems_of(

@@ -29,8 +29,10 @@ class Format:
     """How one project names, and stores, the tensors of its checkpoints.
 
     ``rules`` are applied in order, each once, to a name of the checkpoint; tensors whose name then matches
-    ``unused`` are left out, for the network computes the same without them. ``turn(name, tensor, wanted)``
-    gives the tensor as the zoo stores it: ``name`` is the zoo's, ``wanted`` is the network's own tensor.
+    ``unused`` are left out, for the network computes the same without them. ``mark`` is a pattern that some
+    name of each such checkpoint matches, where the rest of the names is another format's too.
+    ``turn(name, tensor, wanted)`` gives the tensor as the zoo stores it: ``name`` is the zoo's, ``wanted`` is
+    the network's own tensor.
     ``initialises`` tells that the checkpoint is of images: it fills a backbone, and its classifier is taken
     only where it has as many classes.
     """
@@ -38,6 +40,7 @@ class Format:
     name: str
     rules: tuple[Rule, ...] = ()
     unused: str | None = None
+    mark: str | None = None
     turn: Callable[[str, Tensor, Tensor], Tensor] = as_it_is
     initialises: bool = False
 
@@ -77,5 +80,9 @@ def recognise(
 ) -> tuple[Format, dict[str, str]]:
     """The format whose names meet most of the ``wanted`` ones, the first of equals, and its names."""
     names, wanted = list(names), set(wanted)
-    candidates = [(candidate, candidate.canonical_names(names, is_wrapped)) for candidate in formats]
+    candidates = [
+        (candidate, candidate.canonical_names(names, is_wrapped))
+        for candidate in formats
+        if candidate.mark is None or any(re.search(candidate.mark, name) for name in names)
+    ]
     return max(candidates, key=lambda found: len(found[1].keys() & wanted))
