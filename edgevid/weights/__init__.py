@@ -26,7 +26,6 @@ from edgevid.weights import mmaction2, stm, torchvision, tsm
 from edgevid.weights.fit import backbone_of, layers_of, problems_of, without_axes_of_one
 from edgevid.weights.formats import PARALLEL, Format, recognise
 from edgevid.weights.read import read_state_dict
-from edgevid.zoo.action_net import Action
 from edgevid.zoo.shift import TemporalShift
 from edgevid.zoo.temporal_pool import TemporalPool
 
@@ -100,7 +99,7 @@ def _is_wrapped_in(model: nn.Module) -> Callable[[str], bool]:
         block = name.rpartition(".")[0]
         if isinstance(module, TemporalPool):
             layers.add(f"{block}.layer2")
-        elif isinstance(module, (TemporalShift, Action)):
+        elif isinstance(module, TemporalShift):
             whole = getattr(model.get_submodule(block), "shifts_shortcut", False)
             layers.add(block) if whole else blocks.add(f"{block}.")
     return lambda layer: layer in layers or any(layer.startswith(block) for block in blocks)
