@@ -104,6 +104,15 @@ class ModelSpec:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What a network is made of: parameters, multiply-adds of one standard input, temporal ops by kind."""
+
+    parameters: int
+    macs: int
+    temporal_ops: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Target:
     """A device as its TOML file describes it (see ``targets/README.md`` for each key)."""
 

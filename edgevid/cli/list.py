@@ -6,35 +6,78 @@ import json
 
 import click
 
+SHORT = ("name", "title", "input", "streams", "source")
+"""What the table of models shows without ``--verbose``; JSON always has everything."""
+
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(["models", "backends", "targets"]))
+@click.option("--verbose", is_flag=True, help="Of models, also size, temporal ops and published accuracy.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
-def command(kind: str, as_json: bool) -> None:
+def command(kind: str, verbose: bool, as_json: bool) -> None:
     """List models, backends or targets."""
+    if verbose and kind != "models":
+        raise click.UsageError(f"--verbose is for models: 'edgevid list {kind}' shows all that is known")
+    if verbose and not as_json:
+        _show_models()
+        return
     rows = {"models": _models, "backends": _backends, "targets": _targets}[kind]()
     if as_json:
         click.echo(json.dumps({kind: rows}, indent=2))
         return
     from tabulate import tabulate
 
+    if kind == "models":
+        rows = [{key: row[key] for key in SHORT} for row in rows]
     shown = [{key: ", ".join(v) if isinstance(v, list) else v for key, v in row.items()} for row in rows]
     click.echo(tabulate(shown, headers="keys", missingval="-"))
 
 
+def _show_models() -> None:
+    """The table of everything, with long texts in several lines."""
+    from tabulate import tabulate
+
+    rows = [
+        (
+            f"{row['name']}\n{row['title']}",
+            f"{row['takes']}\n{row['input']}",
+            f"{row['parameters'] / 1e6:.2f} M" if row["parameters"] else "-",
+            f"{row['macs'] / 1e9:.2f} G" if row["macs"] else "-",
+            "\n".join(f"{kind} x{count}" for kind, count in (row["temporal_ops"] or {}).items()) or "none",
+            "-" if row["takes"] == "image" else "the past" if row["causal"] else "the whole clip",
+            row["published"] or "-",
+            row["source"],
+        )
+        for row in _models()
+    ]
+    headers = ["name", "input", "parameters", "MACs", "temporal ops", "sees", "published", "source"]
+    click.echo(tabulate(rows, headers, tablefmt="simple_grid", maxcolwidths=[None] * 6 + [34, 30]))
+
+
 def _models() -> list[dict]:
     from edgevid.zoo import MODELS
+    from edgevid.zoo.facts import FACTS
 
-    return [
-        {
-            "name": spec.name,
-            "title": spec.title,
-            "input": "x".join(map(str, spec.input_shape(spec.frames, spec.size)[1:])),
-            "streams": "yes" if spec.causal else f"use {spec.online}" if spec.online else "no",
-            "source": spec.source,
-        }
-        for spec in MODELS.values()
-    ]
+    rows = []
+    for spec in MODELS.values():
+        facts = FACTS.get(spec.name)
+        rows.append(
+            {
+                "name": spec.name,
+                "title": spec.title,
+                "input": "x".join(map(str, spec.input_shape(spec.frames, spec.size)[1:])),
+                "streams": "yes" if spec.causal else f"use {spec.online}" if spec.online else "no",
+                "source": spec.source,
+                "takes": spec.input,
+                "classes": spec.classes,
+                "causal": spec.causal,
+                "parameters": facts and facts.parameters,
+                "macs": facts and facts.macs,
+                "temporal_ops": facts and facts.temporal_ops,
+                "published": spec.published or None,
+            }
+        )
+    return rows
 
 
 def _backends() -> list[dict]:

@@ -25,6 +25,28 @@ def test_every_model_of_the_registry_is_listed(run_edgevid):
     assert [row["name"] for row in rows] == list(MODELS)
 
 
+def test_verbose_tells_what_each_model_is_made_of(run_edgevid):
+    shown = run_edgevid("list", "models", "--verbose").out
+    for words in (
+        "tsm_r50",
+        "24.33 M",
+        "32.70 G",
+        "TemporalShift x16",
+        "the whole clip",
+        "74.1 %",
+        "ICCV 2019",
+    ):
+        assert words in shown
+    rows = {row["name"]: row for row in json.loads(run_edgevid("list", "models", "--json").out)["models"]}
+    assert rows["tsm_r50"]["parameters"] == 24_327_632
+    assert rows["tsm_r50"]["temporal_ops"] == {"TemporalShift": 16}
+    assert rows["tsm_r50_online"]["causal"] is True
+
+
+def test_verbose_is_for_models(refuses):
+    refuses(["list", "targets", "--verbose"], "--verbose is for models")
+
+
 def test_the_contracts_targets_are_all_there(run_edgevid):
     rows = json.loads(run_edgevid("list", "targets", "--json").out)["targets"]
     assert {row["name"] for row in rows} >= {

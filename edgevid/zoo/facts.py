@@ -1,0 +1,24 @@
+"""What each network is made of, known without building it; a test compares every line with the network.
+
+``python -m edgevid.zoo.measure NAME`` prints the line of a new network.
+"""
+
+from __future__ import annotations
+
+from edgevid.specs import Facts
+
+FACTS: dict[str, Facts] = {
+    "tsn_mbv2": Facts(2_736_272, 2_400_050_176, {}),
+    "tsn_r50": Facts(24_327_632, 32_703_643_648, {}),
+    "tsm_mbv2": Facts(2_736_272, 2_400_050_176, {"TemporalShift": 10}),
+    "tsm_r50": Facts(24_327_632, 32_703_643_648, {"TemporalShift": 16}),
+    "tsm_r101": Facts(43_319_760, 62_401_413_120, {"TemporalShift": 18}),
+    "tsm_rx101": Facts(87_561_936, 131_302_293_504, {"TemporalShift": 18}),
+    "tsm_r50_nl": Facts(31_686_096, 61_104_062_464, {"TemporalShift": 16}),
+    "tsm_r50_nl_dot": Facts(31_682_000, 51_714_326_528, {"TemporalShift": 16}),
+    "tsm_r50_tpool": Facts(24_327_632, 19_495_649_280, {"TemporalShift": 16}),
+    "tsm_mbv2_online": Facts(2_736_272, 2_400_050_176, {"TemporalShift": 10}),
+    "tsm_r50_online": Facts(24_327_632, 32_703_643_648, {"TemporalShift": 16}),
+    "stm_r50": Facts(24_498_740, 33_079_110_656, {"TemporalConv": 16, "TemporalDifference": 16}),
+    "stm_r50_online": Facts(24_498_740, 33_079_110_656, {"TemporalConv": 16, "TemporalDifference": 16}),
+}
