@@ -1,14 +1,16 @@
 # make demo   set everything up, export a network, run it on a video, time it
 # make test   set everything up, run all tests
+# make test-arm64   run the kernels' tests on an emulated arm64 computer, made in $(ARM64) of Debian's packages
 #
 # PYTHON is any Python from 3.10 on; VENV is where the virtual environment goes; VIDEO is a video of yours.
 
 PYTHON ?= python3
 VENV ?= .venv
 VIDEO ?= demo/moving_shapes.mp4
+ARM64 ?= build/arm64
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test clean
+.PHONY: demo test test-arm64 clean
 
 demo: $(VENV)/.export-installed
 	$(VENV)/bin/edgevid export tsm_mbv2 --target cpu --output demo/tsm_mbv2 --force
@@ -19,6 +21,13 @@ demo: $(VENV)/.export-installed
 
 test: $(VENV)/.test-installed
 	$(VENV)/bin/python -m pytest --numprocesses 2 $(PYTEST_OPTIONS)
+
+# The emulated Python runs the cross-compiler and the exporter natively. It cannot start what they compile,
+# such as the programs of the sanitizers' tests.
+test-arm64: $(VENV)/.test-installed
+	$(VENV)/bin/python tests/arm64/emulator.py $(ARM64)
+	CXX=aarch64-linux-gnu-g++ EDGEVID_TEST_EXPORTER="$(abspath $(VENV))/bin/python" \
+	    $(ARM64)/usr/bin/python -m pytest --numprocesses 2 -k "not sanitize" $(PYTEST_OPTIONS) tests/kernels
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,10 +18,19 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: "bundle" not in "".join(item.fixturenames))
 
 
+EXPORT = "import json, sys; from edgevid import export; export(sys.argv[1], **json.loads(sys.argv[2]))"
+
+
 def export_small(model: str, output: Path, **options):
+    """A bundle at ``output``, by the Python ``$EDGEVID_TEST_EXPORTER`` if this one has no PyTorch."""
     import edgevid
 
     options = {"classes": 5, "frames": FRAMES, "size": SIZE, **options}
+    if exporter := os.environ.get("EDGEVID_TEST_EXPORTER"):
+        options = json.dumps({"output": str(output), **options})
+        subprocess.run([exporter, "-c", EXPORT, model, options], check=True)
+        return edgevid.Bundle.open(output)
+    pytest.importorskip("torch")
     return edgevid.export(model, output=output, **options)
 
 
@@ -32,6 +44,12 @@ def clip_bundle(tmp_path_factory):
 def stream_bundle(tmp_path_factory):
     """``tsm_mbv2_online`` of the same sizes, one frame at a time."""
     return export_small("tsm_mbv2_online", tmp_path_factory.mktemp("stream") / "online", stream=True)
+
+
+@pytest.fixture(scope="session")
+def resnet_bundle(tmp_path_factory):
+    """``tsm_r50`` for 3 frames."""
+    return export_small("tsm_r50", tmp_path_factory.mktemp("resnet") / "tsm_r50", frames=3)
 
 
 @pytest.fixture(scope="session")

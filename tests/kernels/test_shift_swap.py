@@ -13,17 +13,10 @@ from onnx import helper, numpy_helper
 from edgevid.backends import ort_kernels
 from edgevid.backends.ort_block import block_size
 from edgevid.backends.ort_graph import Model
-from edgevid.backends.ort_kernels import specialise
+from edgevid.backends.ort_kernels import isa_of, specialise
+from edgevid.kernels.build import isa_flags
 
 pytestmark = pytest.mark.usefixtures("library")
-
-
-@pytest.fixture(scope="session")
-def resnet_bundle(tmp_path_factory):
-    import edgevid
-
-    output = tmp_path_factory.mktemp("resnet") / "tsm_r50"
-    return edgevid.export("tsm_r50", output=output, classes=5, frames=3, size=64)
 
 
 def model_of(bundle):
@@ -56,6 +49,8 @@ def assert_same(path, specialised):
 @pytest.mark.parametrize("isa", ["", "avx2", "generic"])
 def test_every_shift_goes_into_a_convolution(request, use_isa, tmp_path, bundle, isa):
     if isa:
+        if list(isa_flags()) == [isa]:
+            pytest.skip(f"{isa} is the only instruction set of this architecture, so it was run already")
         use_isa(isa)
     path = model_of(request.getfixturevalue(bundle))
     result = specialise(path, tmp_path, 2)
@@ -204,12 +199,13 @@ class TestCache:
         assert (len(made), first.path, first.receipt) == (1, second.path, second.receipt)
         assert [entry.name for entry in (tmp_path / "cache").iterdir()] == [first.path.parent.name]
 
-    def test_another_model_or_instruction_set_has_another_entry(self, tmp_path, made, use_isa):
+    def test_another_model_or_instruction_set_has_another_entry(self, tmp_path, made, library, use_isa):
+        entries = 2 if isa_of(library) == "generic" else 3
         first = specialise(network(tmp_path), tmp_path / "cache", 1)
         other = specialise(network(tmp_path, first=-1), tmp_path / "cache", 1)
         use_isa("generic")
         generic = specialise(network(tmp_path, first=-1), tmp_path / "cache", 1)
-        assert len({first.path, other.path, generic.path}) == len(made) == 3
+        assert len({first.path, other.path, generic.path}) == len(made) == entries
 
     @pytest.mark.parametrize("damage", ["optimised.onnx", "receipt.json", "missing", "half a receipt"])
     def test_a_corrupt_entry_is_made_again(self, tmp_path, made, damage):
