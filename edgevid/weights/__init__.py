@@ -22,7 +22,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from edgevid.errors import WeightsError
-from edgevid.weights import mmaction2, stm, torchvision, tsm
+from edgevid.weights import channelnet, mmaction2, stm, torchvision, tsm
 from edgevid.weights.fit import backbone_of, layers_of, problems_of, without_axes_of_one
 from edgevid.weights.formats import PARALLEL, Format, recognise
 from edgevid.weights.read import read_state_dict
@@ -36,6 +36,7 @@ FORMATS = (
     tsm.RELEASE,
     tsm.ONLINE_DEMO,
     stm.STM,
+    channelnet.FORMAT,
     mmaction2.RESNET,
     mmaction2.MOBILENET_V2,
     torchvision.RESNET,

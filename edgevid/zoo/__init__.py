@@ -6,6 +6,8 @@ export, streaming, costs, benchmarks and the tests over all models follow by the
 
 from __future__ import annotations
 
+from typing import Any
+
 from edgevid.registry import Registry
 from edgevid.specs import ModelSpec
 
@@ -76,3 +78,37 @@ def _stm(name: str, title: str, direction: str, **fields: object) -> None:
 
 _stm("stm_r50", "STM, ResNet-50", "two-way", online="stm_r50_online")
 _stm("stm_r50_online", "Causal STM, ResNet-50", "causal", causal=True)
+
+
+_CHANNELNETS = "Gao, Wang, Ji, ChannelNets, NeurIPS 2018"
+_MOBILENET = "Howard et al., MobileNets: Efficient CNNs for Mobile Vision Applications, 2017"
+_SHUFFLENET = "Zhang et al., ShuffleNet: An Extremely Efficient CNN for Mobile Devices, CVPR 2018"
+
+
+def _image(name: str, title: str, builder: str, source: str, published: str, **fields: Any) -> None:
+    fields = {"options": {}, "smallest": (1, 64), "published": f"ImageNet top-1 {published}", **fields}
+    spec = ModelSpec(name, title, builder, source, input="image", frames=1, classes=1000, **fields)
+    MODELS.register(name, spec)
+
+
+def _channelnet(
+    name: str, title: str, top1: float, compress_last: bool, classifier: str, **fields: Any
+) -> None:
+    _image(
+        name, title, "edgevid.zoo.channelnet:build", _CHANNELNETS,
+        f"{top1} % (1 centre crop of 224x224; the paper)",
+        options={"compress_last": compress_last, "classifier": classifier}, **fields,
+    )  # fmt: skip
+
+
+_channelnet("channelnet_v1", "ChannelNet v1", 70.5, False, "linear")
+_channelnet("channelnet_v2", "ChannelNet v2", 69.5, True, "linear")
+_channelnet("channelnet_v3", "ChannelNet v3", 66.7, True, "volume", smallest=(1, 224))
+_image(
+    "mobilenet_v1", "MobileNet v1", "edgevid.zoo.mobilenet_v1:build", _MOBILENET,
+    "70.6 % (224x224; README of ChannelNets, which does not tell the crops)",
+)  # fmt: skip
+_image(
+    "shufflenet_v1", "ShuffleNet v1, 3 groups", "edgevid.zoo.shufflenet_v1:build", _SHUFFLENET,
+    "68.13 % (224x224; MMClassification model zoo, which does not tell the crops)",
+)  # fmt: skip

@@ -21,4 +21,9 @@ FACTS: dict[str, Facts] = {
     "tsm_r50_online": Facts(24_327_632, 32_703_643_648, {"TemporalShift": 16}),
     "stm_r50": Facts(24_498_740, 33_079_110_656, {"TemporalConv": 16, "TemporalDifference": 16}),
     "stm_r50_online": Facts(24_498_740, 33_079_110_656, {"TemporalConv": 16, "TemporalDifference": 16}),
+    "channelnet_v1": Facts(3_703_432, 468_488_704, {"ChannelConv": 2}),
+    "channelnet_v2": Facts(2_652_872, 420_319_744, {"ChannelConv": 3}),
+    "channelnet_v3": Facts(1_638_313, 420_972_328, {"ChannelConv": 4}),
+    "mobilenet_v1": Facts(4_231_976, 568_740_352, {}),
+    "shufflenet_v1": Facts(1_865_728, 137_460_672, {}),
 }
