@@ -22,10 +22,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from edgevid.errors import WeightsError
-from edgevid.weights import channelnet, mmaction2, stm, torchvision, tsm
+from edgevid.weights import action_net, channelnet, mmaction2, stm, torchvision, tsm
 from edgevid.weights.fit import backbone_of, layers_of, problems_of, without_axes_of_one
 from edgevid.weights.formats import PARALLEL, Format, recognise
 from edgevid.weights.read import read_state_dict
+from edgevid.zoo.action_net import Action
 from edgevid.zoo.shift import TemporalShift
 from edgevid.zoo.temporal_pool import TemporalPool
 
@@ -36,6 +37,8 @@ FORMATS = (
     tsm.RELEASE,
     tsm.ONLINE_DEMO,
     stm.STM,
+    action_net.ACTION,
+    action_net.BN_INCEPTION,
     channelnet.FORMAT,
     mmaction2.RESNET,
     mmaction2.MOBILENET_V2,
@@ -100,7 +103,7 @@ def _is_wrapped_in(model: nn.Module) -> Callable[[str], bool]:
         block = name.rpartition(".")[0]
         if isinstance(module, TemporalPool):
             layers.add(f"{block}.layer2")
-        elif isinstance(module, TemporalShift):
+        elif isinstance(module, (TemporalShift, Action)):
             whole = getattr(model.get_submodule(block), "shifts_shortcut", False)
             layers.add(block) if whole else blocks.add(f"{block}.")
     return lambda layer: layer in layers or any(layer.startswith(block) for block in blocks)

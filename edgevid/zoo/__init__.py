@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgevid.registry import Registry
-from edgevid.specs import ModelSpec
+from edgevid.specs import ModelSpec, Preprocessing
 
 MODELS: Registry[ModelSpec] = Registry("model", "models")
 
@@ -17,6 +17,8 @@ _SEGMENTS = "edgevid.zoo.segments:build"
 _TSN = "Wang et al., Temporal Segment Networks, ECCV 2016"
 _TSM = "Lin, Gan, Han, TSM: Temporal Shift Module, ICCV 2019"
 _STM = "Jiang et al., STM: SpatioTemporal and Motion Encoding, ICCV 2019"
+_ACTION = "Wang, She, Smolic, ACTION-Net: Multipath Excitation, CVPR 2021"
+_TEA = "Li et al., TEA: Temporal Excitation and Aggregation, CVPR 2020"
 
 
 _KINETICS = "Kinetics-400 top-1 {} % (8 frames x 10 clips, dense sampling; TSM README)"
@@ -76,8 +78,45 @@ def _stm(name: str, title: str, direction: str, **fields: object) -> None:
     MODELS.register(name, ModelSpec(name, title, "edgevid.zoo.stm:build", _STM, options, **fields))
 
 
-_stm("stm_r50", "STM, ResNet-50", "two-way", online="stm_r50_online")
+_stm(
+    "stm_r50", "STM, ResNet-50", "two-way", online="stm_r50_online",
+    published="Kinetics-400 top-1 73.7 %, Something-Something top-1 V1 50.7 %, V2 64.2 % "
+    "(16 frames; a leaderboard page, which does not tell the clips and crops)",
+)  # fmt: skip
 _stm("stm_r50_online", "Causal STM, ResNet-50", "causal", causal=True)
+
+
+def _action(name: str, title: str, backbone: str, direction: str, **fields: object) -> None:
+    options = {"backbone": backbone, "direction": direction}
+    MODELS.register(name, ModelSpec(name, title, "edgevid.zoo.action_net:build", _ACTION, options, **fields))
+
+
+_action(
+    "action_r50", "ACTION-Net, ResNet-50", "resnet50", "two-way", online="action_r50_online",
+    published="Something-Something V2 top-1 64.0 % "
+    "(16 frames; an aggregator page, which does not tell the clips and crops)",
+)  # fmt: skip
+_action("action_r50_online", "Causal ACTION-Net, ResNet-50", "resnet50", "causal", causal=True)
+_action("action_mbv2", "ACTION-Net, MobileNetV2", "mobilenet_v2", "two-way", online="action_mbv2_online")
+_action("action_mbv2_online", "Causal ACTION-Net, MobileNetV2", "mobilenet_v2", "causal", causal=True)
+_action(
+    "action_bninception", "ACTION-Net, BN-Inception", "bn_inception", "two-way",
+    # As the authors' code feeds it: BGR from 0 to 255, and then the mean and deviation of RGB from 0 to 1.
+    preprocessing=Preprocessing(
+        mean=(0.485 / 255, 0.456 / 255, 0.406 / 255),
+        std=(0.229 / 255, 0.224 / 255, 0.225 / 255),
+        color="BGR",
+    ),
+)  # fmt: skip
+
+
+def _tea(name: str, title: str, direction: str, **fields: object) -> None:
+    options = {"direction": direction}
+    MODELS.register(name, ModelSpec(name, title, "edgevid.zoo.tea:build", _TEA, options, **fields))
+
+
+_tea("tea_r50", "TEA, Res2Net-50", "two-way", online="tea_r50_online")
+_tea("tea_r50_online", "Causal TEA, Res2Net-50", "causal", causal=True)
 
 
 _CHANNELNETS = "Gao, Wang, Ji, ChannelNets, NeurIPS 2018"

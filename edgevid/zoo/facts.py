@@ -21,6 +21,23 @@ FACTS: dict[str, Facts] = {
     "tsm_r50_online": Facts(24_327_632, 32_703_643_648, {"TemporalShift": 16}),
     "stm_r50": Facts(24_498_740, 33_079_110_656, {"TemporalConv": 16, "TemporalDifference": 16}),
     "stm_r50_online": Facts(24_498_740, 33_079_110_656, {"TemporalConv": 16, "TemporalDifference": 16}),
+    "action_r50": Facts(
+        28_545_452, 34_440_684_144, {"FrameStack": 32, "TemporalConv": 16, "TemporalDifference": 16}
+    ),
+    "action_r50_online": Facts(
+        28_545_452, 34_440_684_144, {"FrameStack": 32, "TemporalConv": 16, "TemporalDifference": 16}
+    ),
+    "action_mbv2": Facts(
+        2_761_532, 2_413_157_448, {"FrameStack": 20, "TemporalConv": 10, "TemporalDifference": 10}
+    ),
+    "action_mbv2_online": Facts(
+        2_761_532, 2_413_157_448, {"FrameStack": 20, "TemporalConv": 10, "TemporalDifference": 10}
+    ),
+    "action_bninception": Facts(
+        11_775_744, 16_602_964_544, {"FrameStack": 20, "TemporalConv": 10, "TemporalDifference": 10}
+    ),
+    "tea_r50": Facts(24_919_354, 34_541_198_592, {"TemporalConv": 64, "TemporalDifference": 16}),
+    "tea_r50_online": Facts(24_919_354, 34_541_198_592, {"TemporalConv": 64, "TemporalDifference": 16}),
     "channelnet_v1": Facts(3_703_432, 468_488_704, {"ChannelConv": 2}),
     "channelnet_v2": Facts(2_652_872, 420_319_744, {"ChannelConv": 3}),
     "channelnet_v3": Facts(1_638_313, 420_972_328, {"ChannelConv": 4}),

@@ -14,7 +14,8 @@ class TemporalConv(nn.Module):
     """Convolve each channel of ``(N*T, C, H, W)`` over time: centred ("two-way"), or seeing the past only.
 
     Starts as a temporal shift of ``1/shift_div`` of the channels each way (causal: from the past only), as in
-    STM and ACTION-Net. ``weight`` is ``(C, 1, k)``, as in the ``Conv1d`` that their checkpoints hold.
+    STM and ACTION-Net; with None, it starts as nothing at all, as some of TEA's. ``weight`` is ``(C, 1, k)``,
+    as in the ``Conv1d`` that their checkpoints hold.
     """
 
     def __init__(
@@ -23,14 +24,14 @@ class TemporalConv(nn.Module):
         taps: int = 3,
         direction: str = "two-way",
         bias: bool = False,
-        shift_div: int = 8,
+        shift_div: int | None = 8,
     ) -> None:
         super().__init__()
         self.causal = direction == "causal"
         self.direction = direction
         self.weight = nn.Parameter(torch.zeros(channels, 1, taps))
         self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
-        fold = channels // shift_div
+        fold = channels // shift_div if shift_div else 0
         moves = [(-1, fold)] if self.causal else [(1, fold), (-1, fold)]
         offsets, start = offsets_of(taps, self.causal), 0
         with torch.no_grad():
