@@ -1,6 +1,6 @@
 // The blocked layout of ONNX Runtime: x (images, inputs / block, pixels, block), y likewise.
+#include "runs.h"
 #include "shift_conv.h"
-#include "tile.h"
 
 namespace edgevid::EDGEVID_ISA_NAMESPACE {
 namespace {
@@ -9,39 +9,6 @@ namespace {
 constexpr int64_t kPieceFloats = 1 << 16;
 // Few pieces would leave a thread idle at the end.
 constexpr int64_t kEnoughPieces = 16;
-
-// Appends channels [begin, end) of an image, in runs that do not cross a block.
-template <int kBlock>
-int64_t append_runs(const ShiftConv& conv, int64_t image, int64_t begin, int64_t end, Run* runs) {
-  int64_t count = 0;
-  while (begin < end) {
-    const int64_t within = begin % kBlock, channels = minimum(kBlock - within, end - begin);
-    const float* block = conv.x + (image * conv.inputs + begin - within) * conv.pixels;
-    runs[count++] = {block + within, begin, channels, false};
-    begin += channels;
-  }
-  return count;
-}
-
-// Where the input channels of an image are read. A frame beyond the clip is zeros, which is no run at all.
-template <int kBlock>
-int64_t find_runs(const ShiftConv& conv, int64_t image, Run* runs) {
-  int64_t count = 0, channel = 0;
-  if (conv.state != nullptr) {
-    runs[count++] = {conv.state + image * conv.fold * conv.pixels, 0, conv.fold, true};
-    channel = conv.fold;
-  } else {
-    const int64_t offsets[] = {conv.first, conv.second};
-    for (const int64_t offset : offsets) {
-      const int64_t frame = image % conv.frames + offset, end = minimum(channel + conv.fold, conv.inputs);
-      if (0 <= frame && frame < conv.frames) {
-        count += append_runs<kBlock>(conv, image + offset, channel, end, runs + count);
-      }
-      channel = end;
-    }
-  }
-  return count + append_runs<kBlock>(conv, image, channel, conv.inputs, runs + count);
-}
 
 template <int kBlock>
 void run_piece(const ShiftConv& conv, const ShiftConvPieces& pieces, int64_t piece) {
@@ -55,8 +22,7 @@ void run_piece(const ShiftConv& conv, const ShiftConvPieces& pieces, int64_t pie
   const int64_t last_block = minimum(first_block + pieces.blocks, blocks);
   const int64_t last_pixel = minimum(first_pixel + pieces.pixels, conv.pixels);
 
-  // At most one run more for each of the three ranges than there are blocks.
-  auto* runs = static_cast<Run*>(__builtin_alloca(sizeof(Run) * (conv.inputs / kBlock + 4)));
+  auto* runs = static_cast<Run*>(__builtin_alloca(sizeof(Run) * most_runs(conv.inputs, kBlock)));
   Tile tile{};
   tile.runs = runs;
   tile.run_count = find_runs<kBlock>(conv, image, runs);

@@ -1,37 +1,12 @@
 // The op edgevid.WinogradConv of ONNX Runtime.
-#include <cstdlib>
-#include <new>
-
 #include "../ort/registry.h"
+#include "../ort/scratch.h"
 #include "winograd.h"
 
 namespace edgevid {
 namespace {
 
-constexpr size_t kCacheLine = 64;
-
-// Memory of a thread, kept from one piece to the next: fresh pages would cost more than the transforms.
-class Scratch {
- public:
-  ~Scratch() { std::free(data_); }
-
-  float* at_least(size_t floats) {
-    if (floats > floats_) {
-      std::free(data_);
-      floats_ = 0;
-      data_ = std::aligned_alloc(kCacheLine, (floats * sizeof(float) + kCacheLine - 1) / kCacheLine * kCacheLine);
-      if (data_ == nullptr) throw std::bad_alloc();
-      floats_ = floats;
-    }
-    return static_cast<float*>(data_);
-  }
-
- private:
-  void* data_ = nullptr;
-  size_t floats_ = 0;
-};
-
-thread_local Scratch scratch;
+thread_local ort::Scratch scratch;
 
 class WinogradConvOp {
  public:
@@ -81,7 +56,7 @@ class WinogradConvOp {
     const WinogradPieces pieces = EDGEVID_DISPATCH(isa_, cut_winograd)(conv);
     const auto run = EDGEVID_DISPATCH(isa_, run_winograd);
     context.parallel_for(pieces.count, [&](int64_t piece) {
-      run(conv, pieces, piece, scratch.at_least(static_cast<size_t>(pieces.scratch_floats)));
+      run(conv, pieces, piece, scratch.at_least(pieces.scratch_floats));
     });
   }
 
