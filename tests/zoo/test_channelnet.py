@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from official import reference
@@ -10,7 +11,6 @@ from torch.nn import functional
 
 import edgevid
 from edgevid.errors import EdgevidError, WeightsError
-from edgevid.trace import trace
 from edgevid.zoo.channel_classifiers import SIDE, SeparableConv, VolumeConv
 from edgevid.zoo.channelnet import DepthwiseSeparablePixelwise, GroupModule
 from edgevid.zoo.measure import measure
@@ -84,18 +84,18 @@ def test_parameters_and_multiply_adds_are_those_of_the_source(model, options, pa
 
 
 @pytest.mark.parametrize(
-    ("model", "options", "shapes"),
-    [
-        ("channelnet_v1", {}, [GROUPED, GROUPED]),
-        ("channelnet_v3", {}, [GROUPED, GROUPED, (1, 64), (1, 25 * SIDE**2)]),
-        ("channelnet_v3", {"classifier": "separable"}, [GROUPED, GROUPED, (1, 64), (1, 25)]),
-        ("channelnet_v3", {"classifier": "unshared"}, [GROUPED, GROUPED, (1, 64), (1, 25, 1000)]),
-    ],
+    ("classifier", "last"),
+    [("volume", (1, 25 * SIDE**2)), ("unshared", (1, 25, 1000))],
 )
-def test_every_filter_along_the_channels_is_one_node_that_a_kernel_can_take(model, options, shapes):
-    graph = trace(edgevid.create_model(model, **options).eval(), torch.zeros(1, 3, 224, 224))
-    nodes = [node for node in graph.graph if node.op_type in ("ChannelConv", "UnsharedChannelConv")]
-    assert [tuple(node.inputs[1].shape) for node in nodes] == shapes
+def test_every_filter_along_the_channels_is_one_node_and_a_kernel_takes_it(classifier, last, tmp_path):
+    network = edgevid.create_model("channelnet_v3", classifier=classifier)
+    bundle = edgevid.export(network, output=tmp_path / classifier)
+    graph = onnx.load(bundle.path / "model.edgevid.onnx", load_external_data=False).graph
+    shapes = {weight.name: tuple(weight.dims) for weight in graph.initializer}
+    nodes = [node for node in graph.node if node.op_type in ("ChannelConv", "UnsharedChannelConv")]
+    assert [shapes[node.input[1]] for node in nodes] == [GROUPED, GROUPED, (1, 64), last]
+    receipt = edgevid.open(bundle.path).receipt
+    assert [op.kernel for op in receipt] == [node.op_type for node in nodes]
 
 
 @pytest.mark.parametrize(("length", "pads"), [(224, (0, 1)), (7, (1, 1)), (8, (0, 1)), (1, (1, 1))])
