@@ -25,7 +25,7 @@ FLOAT, EXTERNAL = 1, 1
 
 @dataclass
 class Node:
-    """A node; ``message`` is what it was read from, or None for a new one with number attributes."""
+    """A node; ``message`` is what it was read from, or None for a new one with attributes of numbers."""
 
     op_type: str
     domain: str
@@ -45,18 +45,15 @@ class Node:
 
     def set_ints(self, name: str, values: list[int]) -> None:
         self.attributes[name] = values
-        attribute = Message().add(ATTRIBUTE_NAME, name).add(ATTRIBUTE_TYPE, TYPE_INTS)
-        for value in values:
-            attribute.add(ATTRIBUTE_INTS, value)
         others = [item for item in self.message.messages(NODE_ATTRIBUTE) if item.text(ATTRIBUTE_NAME) != name]
-        self.message.replace(NODE_ATTRIBUTE, [*others, attribute])
+        self.message.replace(NODE_ATTRIBUTE, [*others, _attribute(name, values)])
 
     def to_message(self) -> Message:
         message = self.message or Message().add(NODE_NAME, self.name).add(NODE_OP_TYPE, self.op_type)
         if self.message is None:
             message.add(NODE_DOMAIN, self.domain)
             for name, value in self.attributes.items():
-                message.add(NODE_ATTRIBUTE, _number_attribute(name, value))
+                message.add(NODE_ATTRIBUTE, _attribute(name, value))
         return message.replace(NODE_INPUT, self.inputs).replace(NODE_OUTPUT, self.outputs)
 
 
@@ -107,6 +104,15 @@ class Model:
             tensor.add(TENSOR_EXTERNAL, Message().add(ENTRY_KEY, key).add(ENTRY_VALUE, value))
         self._tensors[name] = tensor.add(TENSOR_PLACE, EXTERNAL)
         self.weights[name] = shape
+
+    def add_array(self, name: str, array: np.ndarray) -> None:
+        """A small float32 initializer, inside the model."""
+        tensor = Message()
+        for size in array.shape:
+            tensor.add(TENSOR_DIMS, size)
+        data = np.ascontiguousarray(array, "<f4").tobytes()
+        self._tensors[name] = tensor.add(TENSOR_TYPE, FLOAT).add(TENSOR_NAME, name).add(TENSOR_RAW, data)
+        self.weights[name] = array.shape
 
     def remove_weight(self, name: str) -> None:
         del self._tensors[name], self.weights[name]
@@ -178,8 +184,12 @@ def _value(attribute: Message):
     return attribute.integers(ATTRIBUTE_INTS) or attribute.floats(ATTRIBUTE_FLOATS) or None
 
 
-def _number_attribute(name: str, value: int | float) -> Message:
+def _attribute(name: str, value: int | float | list[int]) -> Message:
     attribute = Message().add(ATTRIBUTE_NAME, name)
+    if isinstance(value, list):
+        for item in value:
+            attribute.add(ATTRIBUTE_INTS, item)
+        return attribute.add(ATTRIBUTE_TYPE, TYPE_INTS)
     if isinstance(value, float):
         return attribute.add(ATTRIBUTE_F, value).add(ATTRIBUTE_TYPE, TYPE_FLOAT)
     return attribute.add(ATTRIBUTE_I, value).add(ATTRIBUTE_TYPE, TYPE_INT)

@@ -1,7 +1,7 @@
 """Open a bundle's ONNX model with the kernels of this machine: ``specialise`` is the one thing to call.
 
-The network is optimised as if it had no temporal shifts, the shifts are swapped in (``ort_swap``), the result
-is compared with the unmodified network, and kept in a cache (``ort_cache``).
+The network is optimised as if it had no temporal ops, these are swapped in (``ort_swap``, ``ort_stand_in``),
+the result is compared with the unmodified network, and kept in a cache (``ort_cache``).
 """
 
 from __future__ import annotations
@@ -14,38 +14,23 @@ import subprocess
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from edgevid.backends.ort_block import block_size
 from edgevid.backends.ort_cache import Cache
-from edgevid.backends.ort_graph import Model, Node, float_value
-from edgevid.backends.ort_swap import FIRST_MARK, STEP, Bypassed, Refusal, bypass, shifts_of, swap
+from edgevid.backends.ort_depthwise import swap_depthwise
+from edgevid.backends.ort_graph import Model, float_value
+from edgevid.backends.ort_receipt import NO_KERNEL, OpReceipt, kernels_of, receipt_of, temporal_ops
+from edgevid.backends.ort_stand_in import NoStandIn, StandIn, put_stand_ins, swap_stand_ins
+from edgevid.backends.ort_swap import FIRST_MARK, Bypassed, Refusal, bypass, shifts_of, swap
 from edgevid.backends.ort_winograd import swap_winograd
 from edgevid.errors import BackendError
 
 MODEL, WEIGHTS = "optimised.onnx", "optimised.weights"
 TOLERANCE = 1e-5
 log = logging.getLogger("edgevid")
-
-
-@dataclass(frozen=True)
-class OpReceipt:
-    """What became of one temporal op: the kernel that took it, or why none did.
-
-    The bytes are those of a call: before, each element of the shifted tensor read and written once by itself;
-    after, what is still moved. None where the shape is not known before the network runs.
-    """
-
-    name: str
-    op_type: str
-    kernel: str | None
-    reason: str
-    flops: int
-    bytes_before: int | None
-    bytes_after: int | None
 
 
 @dataclass(frozen=True)
@@ -74,7 +59,7 @@ def specialise(path: Path, cache_folder: Path | None, threads: int, apart: bool 
     if library is None:
         return _as_it_is(path, model, "the kernels could not be built: install g++ or set CXX")
     isa = isa_of(library)
-    if not shifts_of(model):
+    if not temporal_ops(model):
         return _as_it_is(path, model, "")
     files = [path, *(path.parent / name for name in model.weight_files)]
     cache = Cache(cache_folder, files, (library.stem, isa))
@@ -117,23 +102,27 @@ def isa_of(library: Path) -> str:
 
 
 def _as_it_is(path: Path, model: Model, reason: str) -> Specialised:
-    receipt = tuple(_receipt(model, shift, None, reason) for shift in shifts_of(model))
+    receipt = tuple(receipt_of(model, op, None, reason) for op in temporal_ops(model))
     return Specialised(path, lambda options: None, receipt)
 
 
 def _make(path: Path, folder: Path, library: Path, threads: int) -> dict:
     """Write the swapped model into ``folder``; the receipt says what was done, or why nothing was written."""
     original = Model(path.read_bytes())
-    refused: dict[str, str] = {}
+    unfused: dict[str, str] = {}
+    alone: dict[str, str] = {}
     while True:
-        model, bypassed, reasons = without_shifts(path, refused)
-        refused |= reasons
+        model, bypassed, stand_ins = without_temporal_ops(path, unfused, alone)
         optimised = _optimise(model, path.parent, folder, library, threads)
         try:
-            kernels = swap(optimised, bypassed, block_size(), original)
+            swap(optimised, bypassed, block_size(), original)
+            swap_stand_ins(optimised, folder, stand_ins, block_size())
             break
         except Refusal as refusal:
-            refused[refusal.shift] = str(refusal)
+            unfused[refusal.shift] = str(refusal)
+        except NoStandIn as refusal:
+            alone[refusal.op] = str(refusal)
+    swap_depthwise(optimised, block_size())
     swap_winograd(
         optimised, folder, block_size(), lambda *asked: _shapes_when_run(*asked, folder, library, threads)
     )
@@ -145,26 +134,32 @@ def _make(path: Path, folder: Path, library: Path, threads: int) -> dict:
         reason = f"with the kernels the result differs by {error:.1e}, so they are not used: please report it"
         log.warning(reason)
         return {"reason": reason, "ops": []}
-    rows = [
-        _receipt(original, shift, kernels.get(shift.name, shift.op_type), refused.get(shift.name, ""))
-        for shift in shifts_of(original)
-    ]
+    kernels, rows = kernels_of(optimised), []
+    for op in temporal_ops(original):
+        kernel = kernels.get(op.name)
+        reason = unfused.get(op.name) or alone.get(op.name, "")
+        rows.append(receipt_of(original, op, kernel, reason if kernel else NO_KERNEL))
     return {"reason": "", "ops": [vars(row) for row in rows]}
 
 
-def without_shifts(path: Path, refused: dict[str, str]) -> tuple[Model, list[Bypassed], dict[str, str]]:
+def without_temporal_ops(
+    path: Path, unfused: dict[str, str], alone: dict[str, str]
+) -> tuple[Model, list[Bypassed], list[StandIn]]:
+    """The model without its shifts and with stand-ins for its convolutions over time.
+
+    ``unfused`` and ``alone`` say why an op, by its name, is not to be taken by a convolution, or to have no
+    stand-in; what this finds is added to them.
+    """
     model = Model(path.read_bytes())
-    bypassed, reasons, mark = [], {}, FIRST_MARK
+    bypassed, mark = [], FIRST_MARK
     for shift in shifts_of(model):
-        if shift.name in refused:
-            continue
-        result = bypass(model, shift, mark)
+        result = unfused.get(shift.name) or bypass(model, shift, mark)
         if isinstance(result, str):
-            reasons[shift.name] = result
+            unfused[shift.name] = result
         else:
             bypassed.append(result)
             mark += len(result.marks)
-    return model, bypassed, reasons
+    return model, bypassed, put_stand_ins(model, path.parent, alone)
 
 
 def _optimise(model: Model, weights: Path, folder: Path, library: Path, threads: int) -> Model:
@@ -234,8 +229,8 @@ def _run_unmodified(path: Path, library: Path, threads: int) -> list[np.ndarray]
     try:
         return _run_on_noise(path, _options(threads))
     except Exception:  # ONNX Runtime raises kinds of its own, without a common base
-        # Some releases refuse the functions that a file carries for its temporal ops; the ops by themselves,
-        # which only copy, stand in for them.
+        # Some releases refuse the functions that a file carries for its temporal ops; the library's ops by
+        # themselves, which have tests of their own, compute the same.
         options = _options(threads)
         options.register_custom_ops_library(str(library))
         return _run_on_noise(path, options)
@@ -264,15 +259,3 @@ def _session(model: str, options):
     import onnxruntime
 
     return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
-
-
-def _receipt(model: Model, shift: Node, kernel: str | None, reason: str) -> OpReceipt:
-    shape = model.shapes.get(shift.inputs[0])
-    state = model.shapes.get(shift.inputs[1]) if shift.kind == STEP else ()
-    before = after = None
-    if shape is not None and state is not None:
-        before = 4 * (2 * prod(shape) + (2 * prod(state) if state else 0))
-        fused = kernel is not None and kernel.startswith("ShiftConv")
-        # A fused step still keeps its state for the next frame.
-        after = before if not fused else 4 * 2 * prod(state) if state else 0
-    return OpReceipt(shift.name, shift.op_type, kernel, reason, 0, before, after)

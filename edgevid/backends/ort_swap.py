@@ -63,8 +63,8 @@ def bypass(model: Model, shift: Node, first_mark: int) -> Bypassed | str:
     return Bypassed(shift, list(range(first_mark, first_mark + len(readers))))
 
 
-def swap(model: Model, bypassed: list[Bypassed], block: int | None, original: Model) -> dict[str, str]:
-    """Give the shifts to their convolutions in the optimised ``model``; by shift, the kernel that took it.
+def swap(model: Model, bypassed: list[Bypassed], block: int | None, original: Model) -> None:
+    """Give the shifts to their convolutions in the optimised ``model``; a new node has its shift's name.
 
     ``block`` is the number of channels in a block of this processor's layout (None: it has none). Raises
     ``Refusal`` for the first convolution that cannot take its shift; the model is then of no use.
@@ -74,20 +74,15 @@ def swap(model: Model, bypassed: list[Bypassed], block: int | None, original: Mo
         dilations = node.attributes.get("dilations")
         if node.op_type in ("Conv", "FusedConv") and dilations and dilations[0] >= FIRST_MARK:
             marked[dilations[0]] = index
-    kernels = {}
     for item in bypassed:
         for mark in item.marks:
             if mark not in marked:
                 raise Refusal(item.shift.name, "ONNX Runtime replaced the convolution by something else")
             index = marked[mark]
-            node = _shift_conv(model, model.nodes[index], item.shift, block)
-            model.nodes[index] = node
-            layout = "plain" if node.attributes["block"] == 1 else f"blocks of {node.attributes['block']}"
-            kernels[item.shift.name] = f"{node.op_type} ({layout})"
+            model.nodes[index] = _shift_conv(model, model.nodes[index], item.shift, block)
     model.inputs = {name: model.inputs.get(name, value) for name, value in original.inputs.items()}
     model.outputs = {name: model.outputs.get(name, value) for name, value in original.outputs.items()}
     model.require_domain("edgevid")
-    return kernels
 
 
 def _why_not_pointwise(model: Model, node: Node, value: str) -> str:
@@ -126,7 +121,7 @@ def _shift_conv(model: Model, conv: Node, shift: Node, block: int | None) -> Nod
         attributes |= {name: shift.attributes[name] for name in ("frames", "first", "second")}
     while not inputs[-1]:
         inputs.pop()
-    return Node(op_type, "edgevid", conv.name, inputs, outputs, attributes)
+    return Node(op_type, "edgevid", shift.name, inputs, outputs, attributes)
 
 
 def _clamp(conv: Node, shift: Node) -> tuple[float, float]:

@@ -8,7 +8,8 @@ import shutil
 import numpy as np
 import onnx
 import pytest
-from onnx import helper, numpy_helper
+from one_network import assert_same, run, save, session_without_blocks
+from onnx import helper
 
 from edgevid.backends import ort_kernels
 from edgevid.backends.ort_block import block_size
@@ -21,28 +22,6 @@ pytestmark = pytest.mark.usefixtures("library")
 
 def model_of(bundle):
     return bundle.path / bundle.manifest.model_file
-
-
-def run(path, configure, seed=7):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    configure(options)
-    session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
-    random = np.random.default_rng(seed)
-    feeds = {
-        value.name: random.standard_normal(value.shape, dtype=np.float32) for value in session.get_inputs()
-    }
-    names = [value.name for value in session.get_outputs()]
-    return list(feeds), dict(zip(names, session.run(names, feeds)))
-
-
-def assert_same(path, specialised):
-    inputs, expected = run(path, lambda options: None)
-    new_inputs, got = run(specialised.path, specialised.configure)
-    assert (new_inputs, list(got)) == (inputs, list(expected))
-    for name in expected:
-        assert np.abs(got[name] - expected[name]).max() <= 1e-5 * np.abs(expected[name]).max()
 
 
 @pytest.mark.parametrize("bundle", ["clip_bundle", "stream_bundle", "resnet_bundle"])
@@ -75,14 +54,7 @@ def test_no_fusion_is_lost_by_the_swap(resnet_bundle, tmp_path):
 
 @pytest.mark.parametrize("bundle", ["clip_bundle", "stream_bundle", "resnet_bundle"])
 def test_a_runtime_without_blocked_layout_gets_the_plain_one(request, tmp_path, monkeypatch, bundle):
-    import onnxruntime
-
-    def session(path, options):
-        return onnxruntime.InferenceSession(
-            path, options, ["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
-        )
-
-    monkeypatch.setattr(ort_kernels, "_session", session)
+    monkeypatch.setattr(ort_kernels, "_session", session_without_blocks)
     path = model_of(request.getfixturevalue(bundle))
     result = specialise(path, tmp_path, 2)
     assert_same(path, result)
@@ -109,20 +81,9 @@ def network(tmp_path, kernel=1, strides=1, activation="Relu", channels=16, first
         helper.make_node(activation, ["c"], ["y"]),
     ]
     outputs = ["y", "s"] if keep else ["y"]
-    graph = helper.make_graph(
-        nodes,
-        "network",
-        [helper.make_tensor_value_info("x", 1, [4, channels, 6, 6])],
-        [helper.make_tensor_value_info(name, 1, None) for name in outputs],
-        [numpy_helper.from_array(weights, "w")],
-    )
-    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("edgevid", 1)]
-    from edgevid.ops.temporal_shift import ONNX_FUNCTIONS
-
-    functions = [onnx.parser.parse_function(ONNX_FUNCTIONS["TemporalShift"])]
-    model = helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=9)
     path = tmp_path / "model.onnx"
-    onnx.save(model, path)
+    shape = [4, channels, 6, 6]
+    save(path, nodes, {"w": weights}, {"x": shape}, dict.fromkeys(outputs), {"a": shape})
     return path
 
 

@@ -1,0 +1,55 @@
+"""What the tests of networks with kernels share: making small ones, and comparing the results."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from edgevid import ops
+
+
+def save(path, nodes, weights, inputs, outputs, shapes=None) -> None:
+    """A model of ``nodes`` at ``path``; ``inputs``, ``outputs`` and ``shapes`` give shapes by name."""
+    values = [
+        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in group.items()]
+        for group in (inputs, outputs, shapes or {})
+    ]
+    constants = [numpy_helper.from_array(array, name) for name, array in weights.items()]
+    graph = helper.make_graph(nodes, "network", values[0], values[1], constants, value_info=values[2])
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid(ops.DOMAIN, 1)]
+    ours = {node.op_type for node in nodes if node.domain == ops.DOMAIN}
+    functions = [onnx.parser.parse_function(ops.module_of(kind).ONNX_FUNCTIONS[kind]) for kind in ours]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=9), path)
+
+
+def run(path, configure, seed=7):
+    """The names of the inputs, and the outputs by name, for noise."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    configure(options)
+    session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+    random = np.random.default_rng(seed)
+    feeds = {
+        value.name: random.standard_normal(value.shape, dtype=np.float32) for value in session.get_inputs()
+    }
+    names = [value.name for value in session.get_outputs()]
+    return list(feeds), dict(zip(names, session.run(names, feeds)))
+
+
+def assert_same(path, specialised):
+    inputs, expected = run(path, lambda options: None)
+    new_inputs, got = run(specialised.path, specialised.configure)
+    assert (new_inputs, list(got)) == (inputs, list(expected))
+    for name in expected:
+        assert np.abs(got[name] - expected[name]).max() <= 1e-5 * np.abs(expected[name]).max()
+
+
+def session_without_blocks(path, options):
+    """In the place of ``ort_kernels._session``: a runtime that has no blocked layout."""
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(
+        path, options, ["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
+    )
