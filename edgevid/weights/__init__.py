@@ -22,7 +22,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from edgevid.errors import WeightsError
-from edgevid.weights import action_net, channelnet, mmaction2, stm, torchvision, tsm
+from edgevid.weights import action_net, channelnet, mmaction2, paddlevideo, stm, torchvision, tsm
 from edgevid.weights.fit import backbone_of, layers_of, problems_of, without_axes_of_one
 from edgevid.weights.formats import PARALLEL, Format, recognise
 from edgevid.weights.read import read_state_dict
@@ -42,6 +42,9 @@ FORMATS = (
     channelnet.FORMAT,
     mmaction2.RESNET,
     mmaction2.MOBILENET_V2,
+    paddlevideo.RESNET_VD,
+    paddlevideo.MOBILENET_V2,
+    paddlevideo.LCNET_V2,
     torchvision.RESNET,
     torchvision.MOBILENET_V2,
 )
@@ -116,11 +119,14 @@ def _turned(form: Format, name: str, tensor: Tensor, wanted: Mapping[str, Tensor
 
 
 def _check_classes(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    theirs, ours = given.get(CLASSIFIER[1]), wanted.get(CLASSIFIER[1])
-    if theirs is None or ours is None or theirs.ndim != ours.ndim or theirs.shape[1:] != ours.shape[1:]:
+    """Refuse a classifier that differs by the number of classes alone, whichever way round it is stored."""
+    bias, weight = (given.get(name) for name in CLASSIFIER)
+    ours = wanted.get(CLASSIFIER[1])
+    if weight is None or ours is None:
         return
-    if theirs.shape[0] != ours.shape[0]:
+    classes = (weight if bias is None else bias).shape[0]
+    if classes != ours.shape[0] and sorted(weight.shape) == sorted((classes, *ours.shape[1:])):
         raise WeightsError(
-            f"the checkpoint has {theirs.shape[0]} classes, the network {ours.shape[0]}: "
-            f"use --classes {theirs.shape[0]} (num_classes={theirs.shape[0]} in Python)"
+            f"the checkpoint has {classes} classes, the network {ours.shape[0]}: "
+            f"use --classes {classes} (num_classes={classes} in Python)"
         )

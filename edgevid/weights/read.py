@@ -11,6 +11,20 @@ from typing import Any
 import torch
 
 from edgevid.errors import WeightsError
+from edgevid.weights.pickled import NotArraysError, read_arrays
+
+PADDLE = ".pdparams"
+DAMAGE = (
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    OSError,
+    UnicodeDecodeError,
+    TypeError,
+    AttributeError,
+)
+"""What readers raise at bytes that are no checkpoint."""
 
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model")
 
@@ -18,7 +32,8 @@ WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model")
 def read_state_dict(source: str | os.PathLike | Mapping[str, Any]) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint file or of a mapping, which may wrap them as ``{"state_dict": ...}``.
 
-    Files are read with ``weights_only``: a checkpoint cannot run code. Raises ``WeightsError``.
+    PyTorch's files are read with ``weights_only``, Paddle's (``.pdparams``) by a reader of arrays alone: a
+    checkpoint cannot run code. Raises ``WeightsError``.
     """
     content = source if isinstance(source, Mapping) else _read_file(Path(source))
     what = "the checkpoint" if isinstance(source, Mapping) else f"'{source}'"
@@ -42,9 +57,16 @@ def _read_file(path: Path) -> Any:
     if not path.exists():
         raise WeightsError(f"weights file '{path}' does not exist: check the path")
     try:
+        if path.suffix == PADDLE:
+            return read_arrays(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except PermissionError:
         raise WeightsError(f"weights file '{path}' may not be read: check its permissions") from None
+    except NotArraysError as error:
+        raise WeightsError(
+            f"'{path}' holds Python objects besides arrays ({error}), which are not loaded for safety: "
+            "save its state_dict() alone with paddle.save"
+        ) from None
     except pickle.UnpicklingError as error:
         if "weights_only" in str(error) or "Unsupported global" in str(error):
             raise WeightsError(
@@ -52,9 +74,10 @@ def _read_file(path: Path) -> Any:
                 "or is not a PyTorch checkpoint: save its state_dict() alone with torch.save"
             ) from None
         raise _corrupt(path) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, UnicodeDecodeError, IndexError):
+    except DAMAGE:
         raise _corrupt(path) from None
 
 
 def _corrupt(path: Path) -> WeightsError:
-    return WeightsError(f"'{path}' is not a PyTorch checkpoint, or is damaged: download or save it again")
+    kind = "Paddle" if path.suffix == PADDLE else "PyTorch"
+    return WeightsError(f"'{path}' is not a {kind} checkpoint, or is damaged: download or save it again")

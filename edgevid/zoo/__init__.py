@@ -73,6 +73,28 @@ _segments("tsm_mbv2_online", "Online TSM, MobileNetV2", _TSM, "mobilenet_v2", "c
 _segments("tsm_r50_online", "Online TSM, ResNet-50", _TSM, "resnet50", "causal", causal=True)
 
 
+_PPTSM = "PP-TSM: PaddlePaddle authors, PaddleVideo, 2021, github.com/PaddlePaddle/PaddleVideo"
+
+
+def _pptsm(name: str, title: str, backbone: str, published: str = "", **options: object) -> None:
+    options = {"backbone": backbone, **options}
+    MODELS.register(
+        name, ModelSpec(name, title, "edgevid.zoo.pptsm:build", _PPTSM, options, published=published)
+    )
+
+
+_pptsm(
+    "pptsm_r50vd", "PP-TSM, ResNet-50-vd", "resnet50_vd",
+    "Kinetics-400 top-1 75.11 % (8 frames; 76.16 % with distillation, dense sampling; PaddleVideo docs)",
+)  # fmt: skip
+_pptsm("pptsm_r101vd", "PP-TSM, ResNet-101-vd", "resnet101_vd")
+_pptsm(
+    "pptsm_mbv2", "PP-TSM, MobileNetV2", "mobilenet_v2",
+    "Kinetics-400 top-1 68.09 % (8 frames; PaddleVideo docs)",
+)  # fmt: skip
+_pptsm("pptsm_lcnet_v2", "PP-TSM v2, PP-LCNet v2", "lcnet_v2", dropout=0.2, unscaled_dropout=True)
+
+
 def _stm(name: str, title: str, direction: str, **fields: object) -> None:
     options = {"direction": direction}
     MODELS.register(name, ModelSpec(name, title, "edgevid.zoo.stm:build", _STM, options, **fields))

@@ -7,6 +7,7 @@ Parameters carry the names of the checkpoints that TSM's authors released.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import accumulate
 
 import torch
 from torch import nn
@@ -24,6 +25,8 @@ STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
+FIRST_BLOCKS = tuple(accumulate((count for _, _, count, _ in STAGES), initial=1))
+"""The place of each stage's first block in ``features``, where the stem is 0; and of the head, at the end."""
 
 
 def conv_bn_relu6(

@@ -81,6 +81,7 @@ class ResNet(nn.Module):
     ``blocks`` gives the blocks of each stage; ``make_shift`` makes the shift of a block, or is None;
     ``block`` makes a block from what ``Bottleneck`` takes; ``make_non_local`` makes a non-local block for so
     many channels, or is None. ``temporal_pool`` halves the frames after the first stage, rounding up.
+    ``alternate`` lets only every second block shift in a deep network, see ``ALTERNATE_FROM``.
     """
 
     feature_channels = 512 * EXPANSION
@@ -95,11 +96,12 @@ class ResNet(nn.Module):
         channels: int = 3,
         temporal_pool: bool = False,
         make_non_local: Callable[[int], nn.Module] | None = None,
+        alternate: bool = True,
     ):
         super().__init__()
         self.add_stem(channels)
         self.temporal_pool = TemporalPool() if temporal_pool else None
-        every = 2 if max(blocks) >= ALTERNATE_FROM and not getattr(block, "shifts_shortcut", False) else 1
+        every = 2 if alternate and max(blocks) >= ALTERNATE_FROM else 1
         inputs = 64
         for stage, count in enumerate(blocks):
             planes, layer = 64 << stage, nn.ModuleList()

@@ -95,13 +95,13 @@ def make_backbone(
         raise EdgevidError(f"unknown place of a shift '{place}': choose one of {', '.join(PLACES)}")
     options: dict[str, Any] = {}
     if place == "block":
-        options["block"] = BlockShiftBottleneck
+        options["block"], options["alternate"] = BlockShiftBottleneck, False
     if temporal_pool:
         options["temporal_pool"] = True
     if make_non_local:
         options["make_non_local"] = make_non_local
     if options and not backbone.startswith("res"):
-        raise EdgevidError(f"{backbone} has no {', '.join(options)}: choose a ResNet")
+        raise EdgevidError(f"{backbone} has no option {next(iter(options))}: choose a ResNet")
     if channels != 3:
         options["channels"] = channels
     make_shift = functools.partial(TemporalShift, shift, shift_div) if shift else None

@@ -113,7 +113,7 @@ def test_rgb_difference_reads_six_frames_and_sees_five_differences():
 @pytest.mark.parametrize(
     ("name", "options", "why"),
     [
-        ("tsm_mbv2", {"place": "block"}, "mobilenet_v2 has no block: choose a ResNet"),
+        ("tsm_mbv2", {"place": "block"}, "mobilenet_v2 has no option block: choose a ResNet"),
         ("tsm_r50", {"place": "stem"}, "unknown place of a shift 'stem': choose one of blockres, block"),
         ("tsm_r50", {"consensus": "vote"}, "unknown consensus 'vote': choose one of average"),
         ("tsm_r50", {"modality": "depth"}, "unknown modality 'depth': choose one of rgb"),

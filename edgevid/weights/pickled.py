@@ -1,0 +1,53 @@
+"""Reading a pickle of numpy arrays, as Paddle's ``.pdparams`` are, without running what is in it.
+
+Source: ``paddle.save``, which writes a dictionary of arrays, or of (name, array) pairs, and beside them a
+dictionary of names. A pickle can name any function; here only those that make an array are let through.
+"""
+
+from __future__ import annotations
+
+import collections
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+ALLOWED = {
+    ("_codecs", "encode"),
+    ("builtins", "tuple"),
+    ("collections", "OrderedDict"),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    *((f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")),
+    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
+}
+
+
+class NotArraysError(pickle.UnpicklingError):
+    """The pickle holds something besides arrays."""
+
+
+class _ArraysOnly(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in ALLOWED:
+            raise NotArraysError(f"it holds {module}.{name}")
+        return super().find_class(module, name)
+
+
+def read_arrays(path: Path) -> dict[str, torch.Tensor]:
+    """The arrays of a pickled dictionary, as tensors; what is no array is left out.
+
+    Raises ``NotArraysError`` if something in it is neither array nor plain Python, and what ``pickle`` raises
+    if the file is damaged.
+    """
+    with path.open("rb") as file:
+        content = _ArraysOnly(file, encoding="latin1").load()
+    found: dict[str, torch.Tensor] = collections.OrderedDict()
+    if isinstance(content, dict):
+        for name, value in content.items():
+            array = value[1] if isinstance(value, tuple) and len(value) == 2 else value
+            if isinstance(array, np.ndarray):
+                found[name] = torch.from_numpy(np.array(array))
+    return found
