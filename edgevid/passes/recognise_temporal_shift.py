@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from math import prod
 
-import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
 
@@ -21,14 +20,7 @@ from edgevid.ops.functions import attach_functions
 from edgevid.ops.temporal_shift import Shift
 from edgevid.passes.build import Builder
 from edgevid.passes.constant_values import ConstantValues
-from edgevid.passes.data_movement import (
-    NotAMovementError,
-    channel_filters,
-    has_one_tap,
-    moves,
-    origins_of,
-    taps,
-)
+from edgevid.passes.data_movement import NotAMovementError, moves, origins_of
 from edgevid.passes.shift_of_origins import shift_of
 from edgevid.specs import PassReport
 
@@ -50,7 +42,6 @@ def recognise_temporal_shift(graph: ir.Model) -> PassReport:
         elif found is not None:
             pending += search.replace(node, *found)
             matched += 1
-    refused += search.learned_filters()
     if matched:
         common.RemoveUnusedNodesPass()(graph)
         attach_functions(graph)
@@ -119,31 +110,6 @@ class _Search:
                 self._graph.remove(unread, safe=True)
         return added
 
-    def learned_filters(self) -> Iterator[str]:
-        """Why channel-wise convolutions over time, in a layout made for them, are no shifts."""
-        for node in self._graph:
-            if node.op_type != "Conv" or node.domain != "":
-                continue
-            filters = channel_filters(node, self._constants)
-            if filters is None or filters.ndim != 2 or taps(node, self._constants) is not None:
-                continue
-            if self._runs_over_time(node.inputs[0]):
-                yield f"{node.name}: {_not_one_tap(filters)}"
-
-    def _runs_over_time(self, lines: ir.Value) -> bool:
-        """Whether the last axis of ``lines``, ``(N*H*W, C, T)``, is made of the frames of one tensor."""
-        for source, nodes in self._sources(lines):
-            if _holds_frames(source):
-                try:
-                    origins = origins_of(lines, source, nodes, self._constants)
-                except NotAMovementError:
-                    return False
-                line = origins.take(0, [0]).take(1, [0]).elements().ravel()
-                frame = source.shape.numpy()[1:]
-                size = frame[0] * frame[1] * frame[2]
-                return len(line) > 1 and (line[1] - line[0]) % size == 0 and line[1] != line[0]
-        return False
-
     def _sources(self, result: ir.Value) -> Iterator[tuple[ir.Value, list[ir.Node]]]:
         """Each value that alone determines ``result`` through movements, nearest first, with their nodes."""
         nodes: list[ir.Node] = []
@@ -180,17 +146,6 @@ def _is_rearranged(source: ir.Value, result: ir.Value) -> bool:
     node = source.producer()
     return (node is None or node.op_type != "Reshape") and prod(source.shape.numpy()) == prod(
         result.shape.numpy()
-    )
-
-
-def _not_one_tap(filters: np.ndarray) -> str:
-    others = np.flatnonzero(~has_one_tap(filters))
-    if not len(others):
-        return "it moves channels along time and adds a bias, so it is not only a shift"
-    weights = ", ".join(f"{weight:.3g}" for weight in filters[others[0]])
-    return (
-        "it is a channel-wise convolution over time with learned weights "
-        f"({weights} in channel {others[0]}), where a shift has a single 1"
     )
 
 
