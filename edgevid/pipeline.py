@@ -21,10 +21,11 @@ from edgevid.bundle import LABELS, Bundle, sha256, write_manifest, writing
 from edgevid.costs import count_macs, weight_bytes
 from edgevid.errors import EdgevidError, ParityError
 from edgevid.example import Example, describe_input, describe_outputs, eager_example, evaluating
-from edgevid.passes import STANDARD, run_passes
+from edgevid.passes import RECOGNISE_SHIFTS, SIMPLIFY, STANDARD, run_passes
+from edgevid.passes.shift_directions import take_directions
 from edgevid.passes.to_streaming import FRAME, states_of, to_streaming
 from edgevid.request import SEED, Request, make_request
-from edgevid.specs import Manifest, Parity, Weights
+from edgevid.specs import Manifest, Parity, PassReport, StateSpec, Weights
 from edgevid.trace import trace
 from edgevid.video.labels import default_label_set, read_labels
 from edgevid.weights import checkpoint_classes, load_weights
@@ -71,10 +72,9 @@ def export(
     network, source = build(request)
     example = eager_example(network, request)
     progress("tracing")
-    graph = _trace(network, request, tuple(example.outputs))
+    graph = _trace(network, request, example, 1 if stream else request.frames)
     progress("rewriting the graph")
-    states = states_of(graph) if stream else ()
-    passes = run_passes(graph, ((to_streaming,) if stream else ()) + STANDARD)
+    passes, states = _rewrite(graph, network, request, example)
     macs, size_bytes = count_macs(graph), weight_bytes(graph)
     progress(f"compiling for {request.target.name} with {request.backend.name}")
     with writing(request.output) as folder:
@@ -132,10 +132,24 @@ def _create(request: Request, classes: int | None) -> torch.nn.Module:
     return create_model(request.spec.name, num_classes=classes, frames=request.frames)
 
 
-def _trace(network: torch.nn.Module, request: Request, outputs: tuple[str, ...]) -> ir.Model:
-    shape = request.spec.input_shape(1 if request.streaming else request.frames, request.size)
+def _trace(network: torch.nn.Module, request: Request, example: Example, frames: int) -> ir.Model:
+    shape = request.spec.input_shape(frames, request.size)
     with evaluating(network):
-        return trace(network, torch.zeros(shape), request.spec.input, outputs)
+        return trace(network, torch.zeros(shape), request.spec.input, tuple(example.outputs))
+
+
+def _rewrite(
+    graph: ir.Model, network: torch.nn.Module, request: Request, example: Example
+) -> tuple[tuple[PassReport, ...], tuple[StateSpec, ...]]:
+    """Simplify the graph in place, for streams with states; the reports of what was done, and the states."""
+    if not request.streaming:
+        return run_passes(graph, STANDARD), ()
+    recognised = run_passes(graph, RECOGNISE_SHIFTS)
+    if recognised[-1].matched:
+        clip = _trace(network, request, example, max(request.frames, 2))
+        take_directions(graph, clip, run_passes(clip, RECOGNISE_SHIFTS))
+    states = states_of(graph)
+    return recognised + run_passes(graph, (to_streaming, *SIMPLIFY)), states
 
 
 def _job(request: Request, states: tuple, example: Example) -> Job:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
+from edgevid.passes.drop_zero_bias import drop_zero_bias
 from edgevid.passes.fold_batch_norm import fold_batch_norm
 from edgevid.passes.fold_constants import fold_constants
 from edgevid.passes.lower_channel_conv import lower_channel_conv
@@ -25,14 +26,10 @@ from edgevid.specs import PassReport
 
 Pass = Callable[[ir.Model], PassReport]
 
-STANDARD: tuple[Pass, ...] = (
-    fold_constants,
-    recognise_temporal_shift,
-    recognise_temporal_conv,
-    fold_batch_norm,
-    remove_no_ops,
-)
-"""What every graph goes through, in this order."""
+RECOGNISE_SHIFTS: tuple[Pass, ...] = (fold_constants, drop_zero_bias, recognise_temporal_shift)
+SIMPLIFY: tuple[Pass, ...] = (recognise_temporal_conv, fold_batch_norm, remove_no_ops)
+STANDARD: tuple[Pass, ...] = (*RECOGNISE_SHIFTS, *SIMPLIFY)
+"""What every graph goes through, in this order; one for streams becomes stateful after the first three."""
 
 LOWERING: tuple[Pass, ...] = (
     lower_temporal_shift,

@@ -11,7 +11,9 @@ from torch import nn
 
 from edgevid.errors import ExportError
 from edgevid.passes import STANDARD, run_passes
+from edgevid.passes.drop_zero_bias import drop_zero_bias
 from edgevid.passes.fold_batch_norm import fold_batch_norm
+from edgevid.passes.fold_constants import fold_constants
 from edgevid.passes.verify import verify
 from edgevid.trace import trace
 
@@ -135,3 +137,25 @@ def test_the_verifier_refuses_a_malformed_graph(graph, damage, words):
 def test_folding_twice_changes_nothing_more(graph):
     run_passes(graph, STANDARD)
     assert fold_batch_norm(graph).matched == 0
+
+
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_a_volume_is_convolved_without_the_bias_that_the_exporter_invents(outputs):
+    """Zeros of shape (outputs, 2), which ONNX Runtime refuses."""
+    volume, conv = torch.randn(1, 3, 4, 5, 6), nn.Conv3d(3, outputs, 3, padding=1, bias=False).eval()
+    graph = trace(conv, volume)
+    fold_constants(graph)
+    assert drop_zero_bias(graph).matched == 1
+    (node,) = [node for node in graph.graph if node.op_type == "Conv"]
+    assert len(node.inputs) == 2
+    run_passes(graph, STANDARD)
+    got = run(graph, volume.numpy())
+    np.testing.assert_allclose(got, conv(volume).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_bias_that_a_network_has_is_kept():
+    conv = nn.Conv3d(3, 4, 3).eval()
+    nn.init.zeros_(conv.bias)
+    graph = trace(conv, torch.randn(1, 3, 4, 5, 6))
+    fold_constants(graph)
+    assert drop_zero_bias(graph).matched == 0
