@@ -22,7 +22,16 @@ from typing import Any
 from torch import Tensor, nn
 
 from edgevid.errors import WeightsError
-from edgevid.weights import action_net, channelnet, mmaction2, paddlevideo, stm, torchvision, tsm
+from edgevid.weights import (
+    action_net,
+    channelnet,
+    mmaction2,
+    paddlevideo,
+    pytorchvideo,
+    stm,
+    torchvision,
+    tsm,
+)
 from edgevid.weights.fit import backbone_of, layers_of, problems_of, without_axes_of_one
 from edgevid.weights.formats import PARALLEL, Format, recognise
 from edgevid.weights.read import read_state_dict
@@ -37,11 +46,14 @@ FORMATS = (
     tsm.RELEASE,
     tsm.ONLINE_DEMO,
     stm.STM,
+    channelnet.FORMAT,
     action_net.ACTION,
     action_net.BN_INCEPTION,
-    channelnet.FORMAT,
     mmaction2.RESNET,
     mmaction2.MOBILENET_V2,
+    pytorchvideo.RESNET,
+    pytorchvideo.POOLED_RESNET,
+    pytorchvideo.SLOWFAST,
     paddlevideo.RESNET_VD,
     paddlevideo.MOBILENET_V2,
     paddlevideo.LCNET_V2,

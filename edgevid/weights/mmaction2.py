@@ -25,7 +25,7 @@ RESNET = Format(
         (r"\.conv_out\.conv\.", ".out."),
         (r"\.conv_out\.bn\.", ".bn."),
         (r"\.(theta|phi|g)\.(0\.)?conv\.", r".\1."),
-        (r"\.conv(\d)\.conv\.", r".conv\1."),
+        (r"\.conv(\d[ab]?)\.conv\.", r".conv\1."),
         (r"\.conv(\d)\.bn\.", r".bn\1."),
         (r"\.downsample\.conv\.", ".downsample.0."),
         (r"\.downsample\.bn\.", ".downsample.1."),

@@ -17,6 +17,11 @@ _SEGMENTS = "edgevid.zoo.segments:build"
 _TSN = "Wang et al., Temporal Segment Networks, ECCV 2016"
 _TSM = "Lin, Gan, Han, TSM: Temporal Shift Module, ICCV 2019"
 _STM = "Jiang et al., STM: SpatioTemporal and Motion Encoding, ICCV 2019"
+_SLOWFAST = "Feichtenhofer et al., SlowFast Networks for Video Recognition, ICCV 2019"
+_NON_LOCAL = "Wang et al., Non-local Neural Networks, CVPR 2018"
+_I3D = "Carreira, Zisserman, Quo Vadis, Action Recognition?, CVPR 2017"
+_C3D = "Tran et al., Learning Spatiotemporal Features with 3D Convolutional Networks, ICCV 2015"
+_R2PLUS1D = "Tran et al., A Closer Look at Spatiotemporal Convolutions, CVPR 2018"
 _ACTION = "Wang, She, Smolic, ACTION-Net: Multipath Excitation, CVPR 2021"
 _TEA = "Li et al., TEA: Temporal Excitation and Aggregation, CVPR 2020"
 
@@ -106,6 +111,57 @@ _stm(
     "(16 frames; a leaderboard page, which does not tell the clips and crops)",
 )  # fmt: skip
 _stm("stm_r50_online", "Causal STM, ResNet-50", "causal", causal=True)
+
+
+_VIEWS = "Kinetics-400 top-1 {} % ({}, 10 clips x 3 crops; {} model zoo)"
+_HALF = Preprocessing(mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225), sampling="dense")
+_DENSE = Preprocessing(sampling="dense")
+
+
+def _volumes(name: str, title: str, source: str, builder: str, **fields: object) -> None:
+    MODELS.register(name, ModelSpec(name, title, f"edgevid.zoo.{builder}", source, **fields))
+
+
+_volumes(
+    "slowfast_r50_8x8", "SlowFast 8x8, ResNet-50", _SLOWFAST, "slowfast:build",
+    options={"alpha": 4, "lateral_taps": 7}, frames=32, smallest=(8, 64), preprocessing=_HALF,
+    published=_VIEWS.format(76.94, "8x8", "pytorchvideo"),
+)  # fmt: skip
+_volumes(
+    "slowfast_r50_4x16", "SlowFast 4x16, ResNet-50", _SLOWFAST, "slowfast:build",
+    options={"alpha": 8, "lateral_taps": 5}, frames=32, smallest=(16, 64), preprocessing=_HALF,
+    published=_VIEWS.format(75.34, "4x16", "pytorchvideo"),
+)  # fmt: skip
+_volumes(
+    "slow_r50", "Slow, ResNet-50", _SLOWFAST, "resnet3d:build_slow", preprocessing=_HALF,
+    published=_VIEWS.format(74.58, "8x8", "pytorchvideo"),
+)  # fmt: skip
+_volumes(
+    "c2d_r50", "C2D, ResNet-50", _NON_LOCAL, "resnet3d:build_c2d", smallest=(4, 64), preprocessing=_HALF,
+    published=_VIEWS.format(71.46, "8x8", "pytorchvideo"),
+)  # fmt: skip
+_volumes(
+    "i3d_r50", "I3D, ResNet-50", _I3D, "resnet3d:build_i3d", smallest=(4, 64), preprocessing=_HALF,
+    published=_VIEWS.format(73.27, "8x8", "pytorchvideo"),
+)  # fmt: skip
+_volumes(
+    "i3d_r50_nl", "I3D, ResNet-50, non-local blocks (dot product)", _NON_LOCAL,
+    "resnet3d:build_i3d_non_local", frames=32, smallest=(16, 64), preprocessing=_DENSE,
+    published=_VIEWS.format("74.80", "32x2", "MMAction2"),
+)  # fmt: skip
+_volumes(
+    "c3d", "C3D", _C3D, "c3d:build", frames=16, size=112, classes=101, smallest=(16, 112),
+    # MMAction2 subtracts the means of Sports-1M from RGB values from 0 to 255, and does not scale them.
+    preprocessing=Preprocessing(
+        mean=(104 / 255, 117 / 255, 128 / 255), std=(1 / 255, 1 / 255, 1 / 255), sampling="dense"
+    ),
+    published="UCF-101 top-1 83.08 % (16 frames, 10 clips x 1 crop; MMAction2 model zoo)",
+)  # fmt: skip
+_volumes(
+    "r2plus1d_r34", "R(2+1)D, ResNet-34", _R2PLUS1D, "r2plus1d:build", size=112, smallest=(8, 64),
+    preprocessing=_DENSE,
+    published=_VIEWS.format(69.76, "8x8, 224 pixels", "MMAction2"),
+)  # fmt: skip
 
 
 def _action(name: str, title: str, backbone: str, direction: str, **fields: object) -> None:

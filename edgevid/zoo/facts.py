@@ -47,4 +47,12 @@ FACTS: dict[str, Facts] = {
     "channelnet_v3": Facts(1_638_313, 420_972_328, {"ChannelConv": 4}),
     "mobilenet_v1": Facts(4_231_976, 568_740_352, {}),
     "shufflenet_v1": Facts(1_865_728, 137_460_672, {}),
+    "slowfast_r50_8x8": Facts(34_566_488, 50_308_583_424, {"FrameStack": 30}),
+    "slowfast_r50_4x16": Facts(34_480_216, 27_638_665_216, {"FrameStack": 30}),
+    "slow_r50": Facts(32_454_096, 41_740_828_672, {"FrameStack": 9}),
+    "c2d_r50": Facts(24_327_632, 19_493_191_680, {}),
+    "i3d_r50": Facts(28_043_472, 28_407_660_544, {"FrameStack": 10}),
+    "i3d_r50_nl": Facts(35_397_840, 37_913_001_984, {"FrameStack": 10}),
+    "c3d": Facts(78_409_573, 38_547_378_176, {"FrameStack": 8}),
+    "r2plus1d_r34": Facts(63_759_281, 10_295_232_000, {"FrameStack": 36}),
 }

@@ -1,0 +1,77 @@
+"""pytorchvideo's checkpoints: Slow, C2D, I3D and SlowFast on ResNet-50.
+
+Source: github.com/facebookresearch/pytorchvideo, ``pytorchvideo/models/resnet.py`` and ``slowfast.py``: all
+layers are in a row, ``blocks.0`` the stem, then the stages, and last the head. C2D and I3D have a max-pool
+between the first stage and the second, which counts.
+"""
+
+from __future__ import annotations
+
+import re
+
+from edgevid.weights.formats import PARALLEL, Format, Rule
+
+IN_BLOCK: tuple[Rule, ...] = (
+    (r"\.res_blocks\.", "."),
+    (r"\.branch1_conv\.", ".downsample.0."),
+    (r"\.branch1_norm\.", ".downsample.1."),
+    (r"\.branch2\.conv_a\.", ".conv1."),
+    (r"\.branch2\.norm_a\.", ".bn1."),
+    (r"\.branch2\.conv_b\.", ".conv2."),
+    (r"\.branch2\.norm_b\.", ".bn2."),
+    (r"\.branch2\.conv_c\.", ".conv3."),
+    (r"\.branch2\.norm_c\.", ".bn3."),
+)
+CLASSIFIER: Rule = (r"^blocks\.\d\.proj\.", "classifier.")
+
+
+def _behind_the_pool(match: re.Match) -> str:
+    return f"backbone.layer{int(match[1]) - 1}."
+
+
+def _pathway(match: re.Match) -> str:
+    pathway = ("slow", "fast")[int(match[2])]
+    stage = int(match[1])
+    return f"backbone.{pathway}." + (f"layer{stage}." if stage else "")
+
+
+STEM: tuple[Rule, ...] = (
+    (r"^(backbone\.(?:slow\.|fast\.)?)conv\.", r"\1conv1."),
+    (r"^(backbone\.(?:slow\.|fast\.)?)norm\.", r"\1bn1."),
+)
+
+RESNET = Format(
+    "pytorchvideo",
+    (
+        PARALLEL,
+        CLASSIFIER,
+        (r"^blocks\.0\.", "backbone."),
+        (r"^blocks\.(\d)\.", r"backbone.layer\1."),
+        *STEM,
+        *IN_BLOCK,
+    ),
+)
+POOLED_RESNET = Format(
+    "pytorchvideo, with a pool behind the first stage",
+    (
+        PARALLEL,
+        CLASSIFIER,
+        (r"^blocks\.0\.", "backbone."),
+        (r"^blocks\.1\.", "backbone.layer1."),
+        (r"^blocks\.(\d)\.", _behind_the_pool),
+        *STEM,
+        *IN_BLOCK,
+    ),
+)
+SLOWFAST = Format(
+    "pytorchvideo's SlowFast",
+    (
+        PARALLEL,
+        CLASSIFIER,
+        (r"^blocks\.(\d)\.multipathway_fusion\.conv_fast_to_slow\.", r"backbone.laterals.\1.conv."),
+        (r"^blocks\.(\d)\.multipathway_fusion\.norm\.", r"backbone.laterals.\1.bn."),
+        (r"^blocks\.(\d)\.multipathway_blocks\.(\d)\.", _pathway),
+        *STEM,
+        *IN_BLOCK,
+    ),
+)

@@ -1,0 +1,27 @@
+"""The maximum of every two frames, which halves the frames that the later stages of a network see."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from edgevid.errors import EdgevidError
+
+
+class PairMax(nn.Module):
+    """``(N*T, C, H, W)`` to ``(N*floor(T / 2), C, H, W)``: a max-pool of 2x1x1 with a stride of 2.
+
+    An odd last frame is left out. Raises ``EdgevidError`` if there is no pair.
+    """
+
+    def frames_out(self, frames: int) -> int:
+        return frames // 2
+
+    def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
+        pairs = self.frames_out(frames)
+        if not pairs:
+            raise EdgevidError("the network takes the maximum of every two frames: give it more frames")
+        clips = x.unflatten(0, (-1, frames))
+        if frames % 2:
+            clips = clips[:, : 2 * pairs]
+        return clips.unflatten(1, (pairs, 2)).amax(2).flatten(0, 1)
