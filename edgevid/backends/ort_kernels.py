@@ -23,6 +23,7 @@ from edgevid.backends.ort_cache import Cache
 from edgevid.backends.ort_depthwise import swap_depthwise
 from edgevid.backends.ort_graph import Model, float_value
 from edgevid.backends.ort_receipt import NO_KERNEL, OpReceipt, kernels_of, receipt_of, temporal_ops
+from edgevid.backends.ort_reorder import stay_in_blocks
 from edgevid.backends.ort_stand_in import NoStandIn, StandIn, put_stand_ins, swap_stand_ins
 from edgevid.backends.ort_swap import FIRST_MARK, Bypassed, Refusal, bypass, shifts_of, swap
 from edgevid.backends.ort_winograd import swap_winograd
@@ -122,6 +123,7 @@ def _make(path: Path, folder: Path, library: Path, threads: int) -> dict:
             unfused[refusal.shift] = str(refusal)
         except NoStandIn as refusal:
             alone[refusal.op] = str(refusal)
+    stay_in_blocks(optimised, block_size())
     swap_depthwise(optimised, block_size())
     swap_winograd(
         optimised, folder, block_size(), lambda *asked: _shapes_when_run(*asked, folder, library, threads)

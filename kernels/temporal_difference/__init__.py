@@ -1,0 +1,1 @@
+"""TemporalDifference: how much each frame differs from the one before it."""
