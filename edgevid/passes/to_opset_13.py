@@ -1,6 +1,7 @@
 """Opset 18 -> opset 13, the newest that TensorRT 8.2 (JetPack 4.6) parses; the meaning stays the same.
 
-ReduceX(x, axes) -> ReduceX[axes](x); attributes that later opsets added are dropped where they say nothing.
+ReduceX(x, axes) -> ReduceX[axes](x); attributes that later opsets added are dropped where they say nothing:
+a Split of opset 13 that is given no lengths makes equal parts by itself.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ def to_opset_13(graph: ir.Model) -> PassReport:
         for name, neutral in HARMLESS.items():
             if _is_new(node, name) and _neutral(node, name, neutral):
                 del node.attributes[name]
+        if _is_new(node, "num_outputs") and _splits_evenly(node):
+            del node.attributes["num_outputs"]
         _check(node)
     graph.opset_imports[""] = OPSET
     graph.ir_version = IR_VERSION
@@ -53,6 +56,12 @@ def _neutral(node: ir.Node, name: str, neutral: int) -> bool:
         return True
     shape = node.inputs[1].const_value if name == "allowzero" else None
     return shape is not None and 0 not in shape.numpy()
+
+
+def _splits_evenly(node: ir.Node) -> bool:
+    shape = node.inputs[0].shape
+    length = shape[node.attributes.get_int("axis", 0)] if shape is not None else None
+    return isinstance(length, int) and length % len(node.outputs) == 0
 
 
 def _check(node: ir.Node) -> None:

@@ -144,6 +144,31 @@ def test_an_operator_that_opset_13_lacks_is_named():
         to_opset_13(graph)
 
 
+class Halves(nn.Module):
+    """The second half of the frames after the first, along an axis that may be odd."""
+
+    def forward(self, clip):
+        first, second = clip.mean((2, 3, 4)).chunk(2, 1)
+        return torch.cat([second, first], 1)
+
+
+@pytest.mark.parametrize("frames", [4, 3])
+def test_opset_13_splits_a_clip_in_even_parts_and_in_uneven_ones(frames):
+    graph, clip = traced(Halves(), 1, frames), clip_of(1, frames)
+    to_opset_13(graph)
+    onnx.checker.check_model(ir.to_proto(graph), full_check=True)
+    wanted = eager(Halves(), clip)
+    np.testing.assert_allclose(session(graph).run(None, {"clip": clip})[0], wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_a_number_of_uneven_parts_is_refused_in_opset_13():
+    graph = traced(Halves(), 1, 4)
+    (split,) = (node for node in graph.graph if node.op_type == "Split")
+    split.inputs[0].shape = ir.Shape((1, 3))
+    with pytest.raises(ExportError, match="num_outputs of Split"):
+        to_opset_13(graph)
+
+
 def test_streaming_equals_the_causal_clip_frame_by_frame():
     network, clip = Shifting((-1, 0)), clip_of(1, 5)
     graph = trace(network.eval(), torch.zeros(1, 1, 5, 6, 6))
