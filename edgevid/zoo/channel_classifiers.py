@@ -29,6 +29,14 @@ def taps_for(channels: int, classes: int) -> int:
     return channels - classes + 1
 
 
+def _require_side(x: torch.Tensor) -> None:
+    if x.shape[2:] != (SIDE, SIDE):
+        height, width = x.shape[2:]
+        raise ValueError(
+            f"its last filter covers {SIDE}x{SIDE} pixels of a 224x224 image, not {height}x{width}"
+        )
+
+
 class PooledLinear(nn.Linear):
     """The mean over the pixels, and a fully connected layer: v1 and v2."""
 
@@ -49,6 +57,7 @@ class VolumeConv(nn.Module):
         self.filter = ChannelConv(1, taps_for(channels, classes) * SIDE**2, stride=SIDE**2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        _require_side(x)
         return self.filter(self.depthwise(x).flatten(1))
 
 
@@ -61,6 +70,7 @@ class SeparableConv(nn.Module):
         self.filter = ChannelConv(1, taps_for(channels, classes))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        _require_side(x)
         return self.filter(self.depthwise(x).flatten(1))
 
 

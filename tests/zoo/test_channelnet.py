@@ -161,6 +161,13 @@ def test_its_separable_form_is_the_same_with_a_filter_of_its_own_for_each_channe
     torch.testing.assert_close(layer(x), wanted, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("classifier", ["volume", "separable"])
+def test_a_filter_over_all_pixels_takes_images_of_one_size(classifier):
+    network = edgevid.create_model("channelnet_v3", classifier=classifier).eval()
+    with pytest.raises(ValueError, match="7x7 pixels, of a 224x224 image, and not 6x6"):
+        network(torch.zeros(1, 3, 192, 192))
+
+
 def test_more_classes_than_channels_are_refused():
     with pytest.raises(EdgevidError, match="1024 classes at most, not 1025"):
         edgevid.create_model("channelnet_v3", num_classes=1025)
