@@ -164,7 +164,7 @@ def test_its_separable_form_is_the_same_with_a_filter_of_its_own_for_each_channe
 @pytest.mark.parametrize("classifier", ["volume", "separable"])
 def test_a_filter_over_all_pixels_takes_images_of_one_size(classifier):
     network = edgevid.create_model("channelnet_v3", classifier=classifier).eval()
-    with pytest.raises(ValueError, match="7x7 pixels, of a 224x224 image, and not 6x6"):
+    with pytest.raises(ValueError, match="7x7 pixels of a 224x224 image, not 6x6"):
         network(torch.zeros(1, 3, 192, 192))
 
 
