@@ -55,6 +55,7 @@ LAYERS = (
     Layer("depth-wise separable", 1024, 7, filters=1, taps=64, pads=(31, 32)),
     Layer("classification", 1024, 1, filters=1, taps=25),
     Layer("classification, unshared", 1024, 1, filters=1, taps=25, unshared=True),
+    Layer("classification, 7x7 volumes", 1024 * 49, 1, filters=1, taps=25 * 49, stride=49),
 )
 
 

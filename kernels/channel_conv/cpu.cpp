@@ -12,6 +12,9 @@ namespace {
 constexpr int kRows = kRegisters / 4;
 constexpr int kTapBlock = kRegisters / 4;
 
+// Dot products at a time: as many chains as hide the latency of two multipliers.
+constexpr int kDots = 8;
+
 // For what is left of a row: 7x7 pixels are three vectors of 16 and one pixel.
 typedef float HalfVector __attribute__((vector_size(kLanes / 2 * sizeof(float))));
 
@@ -109,6 +112,23 @@ void run_rows(const Rows& rows) {
   for (; at < rows.length; ++at) tile<float, Count, 1, Stride, weights>(rows, at);
 }
 
+// Rows of a single element, whose taps lie behind each other in memory: vectors of taps.
+template <int Count>
+void run_dots(const Rows& rows) {
+  Vector sums[Count] = {};
+  int64_t tap = 0;
+  for (; tap + kLanes <= rows.taps; tap += kLanes) {
+    const Vector weights = load(rows.weight + tap);
+    for (int row = 0; row < Count; ++row) sums[row] += weights * load(rows.x + row * rows.stride + tap);
+  }
+  for (int row = 0; row < Count; ++row) {
+    float sum = rows.bias ? *rows.bias : 0.0f;
+    for (int64_t left = tap; left < rows.taps; ++left) sum += rows.weight[left] * rows.x[row * rows.stride + left];
+    for (int lane = 0; lane < kLanes; ++lane) sum += sums[row][lane];
+    rows.y[row] = clip(sum, rows.low, rows.high);
+  }
+}
+
 void run_tile(const Rows& rows) {
   if (rows.stride == 1) return run_rows<kRows, 1>(rows);
   if (rows.stride == 2) return run_rows<kRows, 2>(rows);
@@ -169,6 +189,10 @@ class Filter {
       return conv_.unshared ? run_rows<1, 0, Weights::kOfElement>(all) : run_rows<1, 0>(all);
     }
     int64_t output = begin;
+    if (conv_.pixels == 1 && !conv_.unshared) {
+      for (; output + kDots <= end; output += kDots) run_dots<kDots>(rows(output));
+      for (; output < end; ++output) run_dots<1>(rows(output));
+    }
     if (!conv_.unshared) {
       for (; output + kRows <= end; output += kRows) run_tile(rows(output));
     }

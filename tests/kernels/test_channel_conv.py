@@ -87,6 +87,7 @@ def test_any_cut_of_the_work_gives_the_same_bits(kernel, case, cuts):
         ((1, 1024, 1, 1), (1, 25), {}, 1000),
         ((8, 1024, 1, 1), (1, 25), {}, 1000),
         ((1, 1024, 1, 1), (1, 25, 1000), {}, 1000),
+        ((1, 1024 * 49, 1, 1), (1, 25 * 49), {"stride": 49}, 1000),
     ),
 )
 def test_shapes_of_the_zoo(kernel, x, weights, options, outputs):
