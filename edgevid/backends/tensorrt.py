@@ -24,6 +24,7 @@ LOWERED = {
     "lower_temporal_shift": "TemporalShift (4-D slice and concat)",
     "lower_temporal_conv": "TemporalConv (4-D multiply and add)",
     "lower_temporal_difference": "TemporalDifference (4-D slice and subtract)",
+    "lower_running_mean": "RunningMean (matrix product)",
     "lower_channel_conv": "ChannelConv (Conv along the channels)",
 }
 """What the temporal ops of a graph become, by the pass that lowers them."""

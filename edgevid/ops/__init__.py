@@ -30,6 +30,7 @@ MODULES = {
     "ChannelConv": "edgevid.ops.channel_conv",
     "UnsharedChannelConv": "edgevid.ops.unshared_channel_conv",
     "TemporalDifference": "edgevid.ops.temporal_difference",
+    "RunningMean": "edgevid.ops.running_mean",
     "FrameStack": "edgevid.ops.frame_stack",
 }
 """ONNX op type to the module that defines it. To add an op, write its file and name it here."""

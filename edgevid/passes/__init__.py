@@ -15,6 +15,7 @@ from edgevid.passes.fold_batch_norm import fold_batch_norm
 from edgevid.passes.fold_constants import fold_constants
 from edgevid.passes.lower_channel_conv import lower_channel_conv
 from edgevid.passes.lower_frame_stack import lower_frame_stack
+from edgevid.passes.lower_running_mean import lower_running_mean
 from edgevid.passes.lower_temporal_conv import lower_temporal_conv
 from edgevid.passes.lower_temporal_difference import lower_temporal_difference
 from edgevid.passes.lower_temporal_shift import lower_temporal_shift
@@ -35,6 +36,7 @@ LOWERING: tuple[Pass, ...] = (
     lower_temporal_shift,
     lower_temporal_conv,
     lower_temporal_difference,
+    lower_running_mean,
     lower_channel_conv,
     lower_frame_stack,
 )
