@@ -104,7 +104,7 @@ def networks(models: list[str], threads: int):
 
 
 def _without_shifts(path: Path) -> bytes:
-    model, bypassed, _ = ort_kernels.without_temporal_ops(path, {}, {})
+    model, bypassed, _, _ = ort_kernels.without_temporal_ops(path, {}, {})
     marks = {mark for item in bypassed for mark in item.marks}
     for node in model.nodes:
         if marks & set(node.attributes.get("dilations") or ()):

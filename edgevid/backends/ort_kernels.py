@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from edgevid.backends.ort_depthwise import swap_depthwise
 from edgevid.backends.ort_graph import Model, float_value
 from edgevid.backends.ort_receipt import NO_KERNEL, OpReceipt, kernels_of, receipt_of, temporal_ops
 from edgevid.backends.ort_reorder import stay_in_blocks
+from edgevid.backends.ort_stack import Stacked, bypass_stacks, swap_stacks
 from edgevid.backends.ort_stand_in import NoStandIn, StandIn, put_stand_ins, swap_stand_ins
 from edgevid.backends.ort_swap import FIRST_MARK, Bypassed, Refusal, bypass, shifts_of, swap
 from edgevid.backends.ort_winograd import swap_winograd
@@ -46,12 +47,19 @@ class Specialised:
 APART = "import sys; from edgevid.backends.ort_kernels import main; main(*sys.argv[1:])"
 
 
-def specialise(path: Path, cache_folder: Path | None, threads: int, apart: bool = False) -> Specialised:
+def specialise(
+    path: Path,
+    cache_folder: Path | None,
+    threads: int,
+    apart: bool = False,
+    digests: Mapping[str, str] | None = None,
+) -> Specialised:
     """The model at ``path`` (weights beside it) for this processor and this ONNX Runtime.
 
     Never fails for want of a compiler, of room in ``cache_folder`` or of a kernel: the network then runs as
     it is, and the receipt says why. Raises ``BackendError`` for an ``EDGEVID_ISA`` that this machine lacks.
     ``apart`` fills the cache in a process of its own, whose memory, several times the weights, goes with it.
+    ``digests`` are the SHA-256 of the model's files by name, as far as they are known.
     """
     from edgevid.kernels import build
 
@@ -63,7 +71,7 @@ def specialise(path: Path, cache_folder: Path | None, threads: int, apart: bool 
     if not temporal_ops(model):
         return _as_it_is(path, model, "")
     files = [path, *(path.parent / name for name in model.weight_files)]
-    cache = Cache(cache_folder, files, (library.stem, isa))
+    cache = Cache(cache_folder, files, (library.stem, isa), digests)
     found = cache.load()
     if found is None and apart and cache_folder is not None and sys.executable:
         arguments = (str(path.absolute()), str(cache_folder.absolute()), str(threads))
@@ -113,10 +121,11 @@ def _make(path: Path, folder: Path, library: Path, threads: int) -> dict:
     unfused: dict[str, str] = {}
     alone: dict[str, str] = {}
     while True:
-        model, bypassed, stand_ins = without_temporal_ops(path, unfused, alone)
+        model, bypassed, stacked, stand_ins = without_temporal_ops(path, unfused, alone)
         optimised = _optimise(model, path.parent, folder, library, threads)
         try:
             swap(optimised, bypassed, block_size(), original)
+            swap_stacks(optimised, folder, stacked, block_size())
             swap_stand_ins(optimised, folder, stand_ins, block_size())
             break
         except Refusal as refusal:
@@ -139,15 +148,15 @@ def _make(path: Path, folder: Path, library: Path, threads: int) -> dict:
     kernels, rows = kernels_of(optimised), []
     for op in temporal_ops(original):
         kernel = kernels.get(op.name)
-        reason = unfused.get(op.name) or alone.get(op.name, "")
-        rows.append(receipt_of(original, op, kernel, reason if kernel else NO_KERNEL))
+        reason = unfused.get(op.name) or alone.get(op.name) or ("" if kernel else NO_KERNEL)
+        rows.append(receipt_of(original, op, kernel, reason))
     return {"reason": "", "ops": [vars(row) for row in rows]}
 
 
 def without_temporal_ops(
     path: Path, unfused: dict[str, str], alone: dict[str, str]
-) -> tuple[Model, list[Bypassed], list[StandIn]]:
-    """The model without its shifts and with stand-ins for its convolutions over time.
+) -> tuple[Model, list[Bypassed], list[Stacked], list[StandIn]]:
+    """The model without its shifts and stacks, and with stand-ins for its convolutions over time.
 
     ``unfused`` and ``alone`` say why an op, by its name, is not to be taken by a convolution, or to have no
     stand-in; what this finds is added to them.
@@ -161,7 +170,8 @@ def without_temporal_ops(
         else:
             bypassed.append(result)
             mark += len(result.marks)
-    return model, bypassed, put_stand_ins(model, path.parent, alone)
+    stacked = bypass_stacks(model, path.parent, alone)
+    return model, bypassed, stacked, put_stand_ins(model, path.parent, alone)
 
 
 def _optimise(model: Model, weights: Path, folder: Path, library: Path, threads: int) -> Model:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from edgevid.backends.ort_graph import Model, Node
 from edgevid.ops import DOMAIN, STEP, module_of
 
+INSIDE_A_CONVOLUTION = ("ShiftConv", "FrameStackConv")
 NO_KERNEL = "the library has no kernel for it, so its portable body runs"
 
 
@@ -54,8 +55,8 @@ def receipt_of(model: Model, op: Node, kernel: str | None, reason: str) -> OpRec
     cost = module.cost(module.from_node(_as_ir(model, op)), shape)
     kept = 4 * 2 * prod(state) if state else 0
     before = cost.bytes_moved + kept
-    # A shift inside a convolution moves nothing, but a step still keeps its state for the next frame.
-    after = kept if kernel is not None and kernel.startswith("ShiftConv") else before
+    # What a convolution reads in its place moves nothing, but a step keeps its state for the next frame.
+    after = kept if kernel is not None and kernel.startswith(INSIDE_A_CONVOLUTION) else before
     return OpReceipt(op.name, op.op_type, kernel, reason, 2 * cost.macs, before, after)
 
 

@@ -45,7 +45,7 @@ def bypass(model: Model, shift: Node, first_mark: int) -> Bypassed | str:
     if shift.outputs[0] in model.outputs or not readers:
         return "its result leaves the network"
     for reader in readers:
-        if reason := _why_not_pointwise(model, reader, shift.outputs[0]):
+        if reason := why_not_pointwise(model, reader, shift.outputs[0]):
             return reason
     if shift.kind == STEP:
         state, next_state = shift.inputs[1], shift.outputs[1]
@@ -85,7 +85,7 @@ def swap(model: Model, bypassed: list[Bypassed], block: int | None, original: Mo
     model.require_domain("edgevid")
 
 
-def _why_not_pointwise(model: Model, node: Node, value: str) -> str:
+def why_not_pointwise(model: Model, node: Node, value: str) -> str:
     """Why a reader of ``value`` is not a 1x1 convolution of stride 1 on it; empty if it is one."""
     name = node.op_type
     if node.kind != "Conv":

@@ -10,12 +10,13 @@ import math
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+import numpy as np
+
 from edgevid.backends.ort_graph import Model, Node
+from edgevid.backends.ort_weights import WeightFile
 
 NCHWC = "com.microsoft.nchwc"
 WEIGHTS = "winograd.weights"
-ALIGNMENT = 4096
-"""Of a tensor in the file of weights, so that it can be mapped."""
 
 TILE = 4
 PER_PIXEL = 15.0
@@ -44,13 +45,13 @@ def swap_winograd(model: Model, folder: Path, block: int | None, shapes_of: Shap
     if not chosen:
         return 0
     made: dict[str, str] = {}
-    with (folder / WEIGHTS).open("wb") as file:
-        for node in chosen:
-            name = node.inputs[1]
-            if name not in made:
-                made[name] = f"{name}_winograd"
-                _transform(model, name, made[name], folder, file, block)
-            model.nodes[model.nodes.index(node)] = _winograd_conv(node, made[name], block)
+    file = WeightFile(folder / WEIGHTS)
+    for node in chosen:
+        name = node.inputs[1]
+        if name not in made:
+            made[name] = f"{name}_winograd"
+            file.add(model, made[name], _transformed(model.read_weight(name, folder), block))
+        model.nodes[model.nodes.index(node)] = _winograd_conv(node, made[name], block)
     for name in made:
         if not model.readers(name):
             model.remove_weight(name)
@@ -82,14 +83,10 @@ def _is_able(model: Model, node: Node, block: int) -> bool:
     )
 
 
-def _transform(model: Model, name: str, new_name: str, folder: Path, file, block: int) -> None:
+def _transformed(weights: np.ndarray, block: int) -> np.ndarray:
     from edgevid.kernels.winograd.reference import filters_from_blocks, filters_to_points, points_to_blocks
 
-    filters = filters_from_blocks(model.read_weight(name, folder), block)
-    points = points_to_blocks(filters_to_points(filters), block)
-    file.write(bytes(-file.tell() % ALIGNMENT))
-    model.add_weight(new_name, points.shape, WEIGHTS, file.tell())
-    points.tofile(file)
+    return points_to_blocks(filters_to_points(filters_from_blocks(weights, block)), block)
 
 
 def _winograd_conv(conv: Node, weights: str, block: int) -> Node:

@@ -4,14 +4,6 @@
 namespace edgevid {
 namespace {
 
-void run(const ort::Context& context, Isa isa, const ShiftConv& conv) {
-  const bool plain = conv.block == 1;
-  const auto cut = plain ? EDGEVID_DISPATCH(isa, cut_plain_conv) : EDGEVID_DISPATCH(isa, cut_blocked_conv);
-  const auto piece = plain ? EDGEVID_DISPATCH(isa, run_plain_conv) : EDGEVID_DISPATCH(isa, run_blocked_conv);
-  const ShiftConvPieces pieces = cut(conv);
-  context.parallel_for(pieces.count, [&](int64_t index) { piece(conv, pieces, index); });
-}
-
 class ShiftConvOp : ShiftConvBase {
  public:
   static constexpr const char* kName = "ShiftConv";
@@ -29,7 +21,7 @@ class ShiftConvOp : ShiftConvBase {
     auto shape = take(conv, context.input(0), context.input(1), context.input(2), context.input(3));
     check_clips(conv);
     conv.y = context.output(0, std::move(shape)).data;
-    run(context, isa_, conv);
+    run_conv(context, isa_, conv);
   }
 };
 
@@ -53,7 +45,7 @@ class ShiftConvStepOp : ShiftConvBase {
     take_state(conv, x, state);
     conv.y = context.output(0, std::move(shape)).data;
     float* next_state = context.output(1, state.shape).data;
-    run(context, isa_, conv);
+    run_conv(context, isa_, conv);
     keep_state(conv, next_state);
   }
 };

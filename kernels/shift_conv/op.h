@@ -6,6 +6,14 @@
 
 namespace edgevid {
 
+inline void run_conv(const ort::Context& context, Isa isa, const ShiftConv& conv) {
+  const bool plain = conv.block == 1;
+  const auto cut = plain ? EDGEVID_DISPATCH(isa, cut_plain_conv) : EDGEVID_DISPATCH(isa, cut_blocked_conv);
+  const auto piece = plain ? EDGEVID_DISPATCH(isa, run_plain_conv) : EDGEVID_DISPATCH(isa, run_blocked_conv);
+  const ShiftConvPieces pieces = cut(conv);
+  context.parallel_for(pieces.count, [&](int64_t index) { piece(conv, pieces, index); });
+}
+
 // `x` is (images, channels, height, width), the batch folded into images.
 class ShiftConvBase {
  public:

@@ -14,6 +14,9 @@ struct ShiftConv {
   int64_t block;
   // Channels [0, fold) come from frame t + first, [fold, 2 * fold) from t + second, the others stay.
   int64_t fold, first, second;
+  // Or, if not 0, all channels come from so many frames, t + first and each `dilation` further, one after the other:
+  // x has inputs / taps channels. There is no fold then. Blocked layout only.
+  int64_t taps, dilation;
   // The result is clamped to [low, high]: the activation.
   float low, high;
 

@@ -1,4 +1,4 @@
-"""Shift, 1x1 and depthwise convolution in one pass are what numpy says, for every instruction set and layout."""
+"""Shift, 1x1 and depthwise convolution in one pass are what numpy says, whatever the instruction set."""
 
 from __future__ import annotations
 
