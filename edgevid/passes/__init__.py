@@ -23,12 +23,13 @@ from edgevid.passes.recognise_temporal_conv import recognise_temporal_conv
 from edgevid.passes.recognise_temporal_shift import recognise_temporal_shift
 from edgevid.passes.remove_no_ops import remove_no_ops
 from edgevid.passes.verify import verify
+from edgevid.passes.volumes_to_frames import volumes_to_frames
 from edgevid.specs import PassReport
 
 Pass = Callable[[ir.Model], PassReport]
 
 RECOGNISE_SHIFTS: tuple[Pass, ...] = (fold_constants, drop_zero_bias, recognise_temporal_shift)
-SIMPLIFY: tuple[Pass, ...] = (recognise_temporal_conv, fold_batch_norm, remove_no_ops)
+SIMPLIFY: tuple[Pass, ...] = (recognise_temporal_conv, volumes_to_frames, fold_batch_norm, remove_no_ops)
 STANDARD: tuple[Pass, ...] = (*RECOGNISE_SHIFTS, *SIMPLIFY)
 """What every graph goes through, in this order; one for streams becomes stateful after the first three."""
 

@@ -40,11 +40,12 @@ class Builder:
         inputs: Sequence[ir.Value],
         shape: Sequence[int],
         type_: ir.TypeProtocol,
+        domain: str = "",
         **attributes,
     ) -> ir.Value:
-        """The result of a standard operator whose result has ``shape`` and ``type_``."""
+        """The result of an operator, a standard one without ``domain``; it has ``shape`` and ``type_``."""
         name = self._name()
-        node = ir.node(op_type, inputs, attributes=attributes, name=name)
+        node = ir.node(op_type, inputs, attributes=attributes, domain=domain, name=name)
         result = node.outputs[0]
         result.name, result.shape, result.type = f"{name}_result", ir.Shape(tuple(shape)), type_
         self._graph.insert_before(self._anchor, node)
