@@ -71,20 +71,22 @@ log = logging.getLogger("edgevid")
 def load_weights(model: nn.Module, path_or_state_dict: str | os.PathLike | Mapping[str, Any]) -> nn.Module:
     """Fill ``model`` from a checkpoint file or a state dict, in any of ``FORMATS``, and return it.
 
-    A checkpoint of images (torchvision's) initialises the backbone: the classifier stays as it is unless it
-    has as many classes, so do layers over time, and a first convolution of other channels than RGB takes the
-    mean over RGB; a warning in the log says what is untrained. Raises ``WeightsError`` if the file cannot be
+    A checkpoint of images (torchvision's) fills the backbone: the classifier stays as it is unless it has as
+    many classes, so do layers over time, and a first convolution of other channels than RGB takes the mean
+    over RGB. Any checkpoint fills the backbone alone of a network without a classifier. A warning in the log
+    says what is untrained then. Raises ``WeightsError`` if the file cannot be
     read, or with the first names that do not fit; the model is then unchanged.
     """
     wanted = model.state_dict()
     state = read_state_dict(path_or_state_dict)
     form, names = recognise(FORMATS, state, wanted, _is_wrapped_in(model))
     given = {name: _turned(form, name, state[theirs], wanted) for name, theirs in names.items()}
-    if form.initialises:
+    backbone_only = form.initialises or not any(name in wanted for name in CLASSIFIER)
+    if backbone_only:
         given = backbone_of(given, wanted)
     else:
         _check_classes(given, wanted)
-    problems = problems_of(given, wanted, names, form.initialises)
+    problems = problems_of(given, wanted, names, backbone_only)
     if problems:
         raise WeightsError(
             f"these are not the weights of this network: {_first(problems)}. "
@@ -92,7 +94,7 @@ def load_weights(model: nn.Module, path_or_state_dict: str | os.PathLike | Mappi
         )
     model.load_state_dict(given, strict=False)
     if untrained := layers_of(wanted.keys() - given.keys()):
-        log.warning("%s initialises the backbone; untrained are %s", form.name, _first(untrained))
+        log.warning("%s fills the backbone; untrained are %s", form.name, _first(untrained))
     return model
 
 

@@ -1,4 +1,4 @@
-"""Whether the tensors of a checkpoint fit a network, and what of it a checkpoint of images fills."""
+"""Whether the tensors of a checkpoint fit a network, and what of them fills its backbone alone."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def without_axes_of_one(tensor: Tensor, wanted: Tensor) -> Tensor:
 
 
 def backbone_of(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What of a checkpoint of images is taken: all but a classifier of other classes.
+    """What of a checkpoint is taken for the backbone alone: all but a classifier that does not fit.
 
     A first convolution that reads other channels than RGB takes the mean over RGB for each of them:
     "cross-modality pre-training", Wang et al., "Temporal Segment Networks", ECCV 2016, section 3.2.
     """
     taken = {}
     for name, tensor in given.items():
-        if name.startswith("classifier.") and name in wanted and tensor.shape != wanted[name].shape:
+        if name.startswith("classifier.") and (name not in wanted or tensor.shape != wanted[name].shape):
             continue
         taken[name] = _over_channels(tensor, wanted[name]) if name in wanted else tensor
     return taken

@@ -78,6 +78,19 @@ _segments("tsm_mbv2_online", "Online TSM, MobileNetV2", _TSM, "mobilenet_v2", "c
 _segments("tsm_r50_online", "Online TSM, ResNet-50", _TSM, "resnet50", "causal", causal=True)
 
 
+_FPN = "Lin et al., Feature Pyramid Networks, CVPR 2017; Lin, Gan, Han, TSM, ICCV 2019"
+
+
+def _fpn(name: str, title: str, shift: str, **fields: object) -> None:
+    MODELS.register(
+        name, ModelSpec(name, title, "edgevid.zoo.fpn:build", _FPN, {"shift": shift}, classes=0, **fields)
+    )
+
+
+_fpn("tsm_r50_fpn", "TSM, ResNet-50, feature pyramid", "two-way", online="tsm_r50_fpn_online")
+_fpn("tsm_r50_fpn_online", "Online TSM, ResNet-50, feature pyramid", "causal", causal=True)
+
+
 _PPTSM = "PP-TSM: PaddlePaddle authors, PaddleVideo, 2021, github.com/PaddlePaddle/PaddleVideo"
 
 

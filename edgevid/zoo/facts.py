@@ -16,6 +16,8 @@ FACTS: dict[str, Facts] = {
     "tsm_rx101": Facts(87_561_936, 131_302_293_504, {"TemporalShift": 18}),
     "tsm_r50_nl": Facts(31_686_096, 61_104_062_464, {"TemporalShift": 16}),
     "tsm_r50_nl_dot": Facts(31_682_000, 51_714_326_528, {"TemporalShift": 16}),
+    "tsm_r50_fpn": Facts(26_852_416, 55_432_839_168, {"TemporalShift": 16}),
+    "tsm_r50_fpn_online": Facts(26_852_416, 55_432_839_168, {"TemporalShift": 16}),
     "pptsm_r50vd": Facts(24_346_864, 34_615_033_856, {"TemporalShift": 16}),
     "pptsm_r101vd": Facts(43_338_992, 64_312_803_328, {"TemporalShift": 33}),
     "pptsm_mbv2": Facts(2_737_360, 2_499_226_624, {"TemporalShift": 10}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from official import reference
 import edgevid
 from edgevid.errors import WeightsError
 from edgevid.weights import FORMATS, checkpoint_classes, recognise
+from edgevid.weights.read import read_state_dict
 from edgevid.zoo.mobilenet_v2 import STAGES
 
 
@@ -141,7 +143,7 @@ def test_an_image_checkpoint_fills_the_backbone_and_leaves_the_classifier(caplog
         edgevid.load_weights(network, images)
     assert torch.equal(network.backbone.layer4[2].conv3.weight, images["layer4.2.conv3.weight"])
     assert torch.equal(network.classifier.weight, before)
-    assert "torchvision's ResNet initialises the backbone; untrained are classifier" in caplog.text
+    assert "torchvision's ResNet fills the backbone; untrained are classifier" in caplog.text
 
 
 def test_an_image_checkpoint_with_as_many_classes_fills_the_classifier_too(caplog):
@@ -213,3 +215,64 @@ def test_a_video_checkpoint_does_not_fill_a_network_of_other_channels():
 def test_a_format_is_recognised_by_its_names(case, model, name):
     wanted = edgevid.create_model(model).state_dict()
     assert recognise(FORMATS, reference(case).state, wanted)[0].name == name
+
+
+class TestPaddleFiles:
+    """PaddleVideo's files are pickles of arrays, with linear layers as (in, out)."""
+
+    @staticmethod
+    def stored(state: dict) -> dict:
+        """As ``paddle.save`` lays them out, with the name that each parameter has inside."""
+        arrays = {
+            name: (tensor.T if tensor.ndim == 2 else tensor).numpy().copy() for name, tensor in state.items()
+        }
+        return {**arrays, "StructuredToParameterName@@": dict.fromkeys(arrays, "conv_weights")}
+
+    @pytest.mark.parametrize("protocol", [2, 4, 5])
+    def test_a_file_loads_with_its_classifier_turned(self, tmp_path, protocol):
+        state = reference("pptsm_mv2_8f").state
+        path = tmp_path / "ppTSM.pdparams"
+        path.write_bytes(pickle.dumps(self.stored(state), protocol))
+        network = edgevid.load_weights(edgevid.create_model("pptsm_mbv2"), path)
+        assert torch.equal(network.classifier.weight, state["backbone.out.weight"])
+        assert torch.equal(
+            network.backbone.features[18][1].running_var, state["backbone.conv9._batch_norm._variance"]
+        )
+        assert checkpoint_classes(read_state_dict(path)) == 400
+
+    def test_a_square_classifier_is_turned_too(self):
+        network = edgevid.create_model("pptsm_mbv2", num_classes=1280)
+        state = reference("pptsm_mv2_8f").state
+        state["backbone.out.weight"] = torch.randn(1280, 1280)
+        state["backbone.out.bias"] = torch.zeros(1280)
+        edgevid.load_weights(network, state)
+        assert torch.equal(network.classifier.weight, state["backbone.out.weight"].T)
+
+    def test_arrays_with_a_name_beside_them_are_read(self, tmp_path):
+        path = tmp_path / "named.pdparams"
+        path.write_bytes(pickle.dumps({"fc.weight": ("linear_0.w_0", np.arange(3.0))}, 2))
+        assert read_state_dict(path)["fc.weight"].tolist() == [0, 1, 2]
+
+    def test_a_wrong_class_count_says_which_one_is_right(self):
+        state = reference("pptsm_mv2_8f").state
+        state["backbone.out.weight"] = state["backbone.out.weight"].T
+        with pytest.raises(WeightsError, match="has 400 classes, the network 5: use --classes 400"):
+            edgevid.load_weights(edgevid.create_model("pptsm_mbv2", num_classes=5), state)
+
+    def test_a_file_cannot_run_code(self, tmp_path):
+        class Attack:
+            def __reduce__(self):
+                return (exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",))
+
+        path = tmp_path / "attack.pdparams"
+        path.write_bytes(pickle.dumps({"fc.weight": Attack()}))
+        with pytest.raises(WeightsError, match=r"Python objects besides arrays \(it holds builtins.exec\)"):
+            edgevid.load_weights(edgevid.create_model("pptsm_mbv2"), path)
+        assert not (tmp_path / "ran").exists()
+
+    @pytest.mark.parametrize("content", [b"", b"not a pickle", pickle.dumps({"a": np.zeros(9)})[:40]])
+    def test_a_damaged_file_is_refused_in_words(self, tmp_path, content):
+        path = tmp_path / "weights.pdparams"
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match="is not a Paddle checkpoint, or is damaged"):
+            edgevid.load_weights(edgevid.create_model("pptsm_mbv2"), path)
