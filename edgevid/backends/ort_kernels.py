@@ -68,8 +68,6 @@ def specialise(
     if library is None:
         return _as_it_is(path, model, "the kernels could not be built: install g++ or set CXX")
     isa = isa_of(library)
-    if not temporal_ops(model):
-        return _as_it_is(path, model, "")
     files = [path, *(path.parent / name for name in model.weight_files)]
     cache = Cache(cache_folder, files, (library.stem, isa), digests)
     found = cache.load()
