@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 
 from edgevid.weights.formats import PARALLEL, Format
+from edgevid.weights.inflate import inflate
 
 RESNET = Format(
     "torchvision's ResNet",
     (PARALLEL, (r"^fc\.", "classifier."), (r"^(conv1|bn1|layer\d)\.", r"backbone.\1.")),
+    turn=inflate,
     initialises=True,
 )
 

@@ -1,0 +1,17 @@
+"""Inflation: the filters of a network of images, spread over frames.
+
+Source: Carreira, Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset", CVPR 2017,
+section 2.4: a filter is repeated for each of k frames and divided by k, so that a clip that stands still
+gives what the image gives. That holds where all k frames are inside the clip; beyond its ends stand zeros.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def inflate(name: str, tensor: Tensor, wanted: Tensor) -> Tensor:
+    """``(O, C, kh, kw)`` as ``(O, C, k, kh, kw)`` if that is what is ``wanted``; else as it is."""
+    if tensor.ndim == 4 and wanted.ndim == 5 and wanted.shape[:2] + wanted.shape[3:] == tensor.shape:
+        return (tensor / wanted.shape[2]).unsqueeze(2).expand_as(wanted).clone()
+    return tensor
