@@ -7,10 +7,9 @@ Source: github.com/open-mmlab/mmaction2, ``mmaction/models/backbones/resnet.py``
 from __future__ import annotations
 
 import re
-from itertools import accumulate
 
 from edgevid.weights.formats import PARALLEL, Format
-from edgevid.zoo.mobilenet_v2 import STAGES
+from edgevid.zoo.mobilenet_v2 import FIRST_BLOCKS
 
 CLASSIFIER = (r"^cls_head\.fc_cls\.", "classifier.")
 
@@ -32,14 +31,11 @@ RESNET = Format(
     ),
 )
 
-FIRST_BLOCK = (1, *accumulate((count for _, _, count, _ in STAGES), initial=1))
-"""The number that the first block of each stage has in the zoo's ``features``, stages counted from 1."""
-
 
 def _block(match: re.Match) -> str:
     stage, block, group, wrapper, layer = match.groups()
     index = 3 * int(group) + (layer == "bn")
-    return f"backbone.features.{FIRST_BLOCK[int(stage)] + int(block)}.conv.{index}.{wrapper or ''}"
+    return f"backbone.features.{FIRST_BLOCKS[int(stage) - 1] + int(block)}.conv.{index}.{wrapper or ''}"
 
 
 MOBILENET_V2 = Format(
@@ -50,7 +46,7 @@ MOBILENET_V2 = Format(
         (r"^backbone\.layer(\d)\.(\d+)\.conv\.(\d)\.(net\.)?(conv|bn)\.", _block),
         (r"^backbone\.conv1\.conv\.", "backbone.features.0.0."),
         (r"^backbone\.conv1\.bn\.", "backbone.features.0.1."),
-        (r"^backbone\.conv2\.conv\.", f"backbone.features.{FIRST_BLOCK[-1]}.0."),
-        (r"^backbone\.conv2\.bn\.", f"backbone.features.{FIRST_BLOCK[-1]}.1."),
+        (r"^backbone\.conv2\.conv\.", f"backbone.features.{FIRST_BLOCKS[-1]}.0."),
+        (r"^backbone\.conv2\.bn\.", f"backbone.features.{FIRST_BLOCKS[-1]}.1."),
     ),
 )

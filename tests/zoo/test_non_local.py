@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import max_pool2d
 
+import edgevid
 from edgevid.zoo.non_local import PAIRWISE, NonLocal
 
 
@@ -66,3 +67,22 @@ def test_the_block_starts_as_the_identity(pairwise):
 def test_a_pairwise_function_that_the_paper_does_not_have_is_refused():
     with pytest.raises(ValueError, match="must be one of embedded_gaussian, gaussian"):
         NonLocal(8, "cosine")
+
+
+class Tiny(torch.nn.Module):
+    """A clip's frames, a non-local block, and the means of its channels as logits."""
+
+    def __init__(self, pairwise: str) -> None:
+        super().__init__()
+        self.lift = torch.nn.Conv2d(3, 8, 3, padding=1)
+        self.block = trained(NonLocal(8, pairwise)).float()
+
+    def forward(self, clip: torch.Tensor) -> torch.Tensor:
+        x = self.block(self.lift(clip.flatten(0, 1)) / 4, clip.shape[1])
+        return x.mean((2, 3)).unflatten(0, (clip.shape[0], -1)).mean(1)
+
+
+@pytest.mark.parametrize("pairwise", PAIRWISE)
+def test_a_trained_block_exports_and_equals_pytorch(pairwise, tmp_path):
+    bundle = edgevid.export(Tiny(pairwise), output=tmp_path / "tiny", frames=3, size=16)
+    assert all(artefact.parity.max_rel < 1e-5 for artefact in bundle.manifest.artefacts)
