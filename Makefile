@@ -1,5 +1,6 @@
 # make demo   set everything up, export a network, run it on a video, time it
 # make test   set everything up, run all tests
+# make test-sanitized   run the kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make test-arm64   run the kernels' tests on an emulated arm64 computer, made in $(ARM64) of Debian's packages
 #
 # PYTHON is any Python from 3.10 on; VENV is where the virtual environment goes; VIDEO is a video of yours.
@@ -10,7 +11,7 @@ VIDEO ?= demo/moving_shapes.mp4
 ARM64 ?= build/arm64
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-arm64 clean
+.PHONY: demo test test-sanitized test-arm64 clean
 
 demo: $(VENV)/.export-installed
 	$(VENV)/bin/edgevid export tsm_mbv2 --target cpu --output demo/tsm_mbv2 --force
@@ -21,6 +22,10 @@ demo: $(VENV)/.export-installed
 
 test: $(VENV)/.test-installed
 	$(VENV)/bin/python -m pytest --numprocesses 2 $(PYTEST_OPTIONS)
+
+# The programs of the tests that are deselected have the sanitizers of their own, as `make test` runs them.
+test-sanitized: $(VENV)/.test-installed
+	$(VENV)/bin/python tests/kernels/sanitized.py --numprocesses 2 -k "not sanitize" $(PYTEST_OPTIONS) tests/kernels
 
 # The emulated Python runs the cross-compiler and the exporter natively. It cannot start what they compile,
 # such as the programs of the sanitizers' tests.

@@ -16,6 +16,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,6 +35,11 @@ log = logging.getLogger("edgevid")
 def isa_flags() -> dict[str, tuple[str, ...]]:
     """The instruction sets that a library for this processor's architecture holds, with their flags."""
     return X86_FLAGS if platform.machine().lower() in ("x86_64", "amd64") else {"generic": ()}
+
+
+def cxxflags() -> tuple[str, ...]:
+    """The flags of every source: ours, then those of ``$EDGEVID_CXXFLAGS``, such as a sanitizer's."""
+    return (*CXXFLAGS, *shlex.split(os.environ.get("EDGEVID_CXXFLAGS", "")))
 
 
 def cache_folder() -> Path:
@@ -69,15 +75,17 @@ def find_compiler() -> list[str] | None:
 
 def build(compiler: list[str], folder: Path) -> Path:
     """The library in ``folder``, or in a temporary one if nothing can be written there."""
-    name = f"edgevid-{fingerprint(tuple(compiler))}.so"
+    name = f"edgevid-{fingerprint(tuple(compiler), cxxflags())}.so"
     if (folder / name).is_file():
         return folder / name
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         folder = temporary_folder()
-    if not (folder / name).is_file():
-        # A name of its own until it is whole: another process may be building the same.
+    with _alone_in(folder):
+        if (folder / name).is_file():  # another process has just made it
+            return folder / name
+        # A name of its own until it is whole, so that another process never opens half a library.
         with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as work:
             log.warning("compiling the kernels for this processor: once, some seconds")
             _compile(compiler, Path(work), Path(work) / name)
@@ -85,10 +93,27 @@ def build(compiler: list[str], folder: Path) -> Path:
     return folder / name
 
 
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """One process at a time, where the system can lock a folder."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 @functools.cache
-def fingerprint(compiler: tuple[str, ...]) -> str:
+def fingerprint(compiler: tuple[str, ...], flags: tuple[str, ...]) -> str:
     version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    digest = hashlib.sha256(repr((version, CXXFLAGS, LINK_FLAGS, isa_flags())).encode())
+    digest = hashlib.sha256(repr((compiler, version, flags, LINK_FLAGS, isa_flags())).encode())
     for folder in _folders():
         for path in sorted((*folder.glob("*.cpp"), *folder.glob("*.h"))):
             digest.update(path.relative_to(SOURCES).as_posix().encode() + b"\0" + path.read_bytes())
@@ -105,7 +130,7 @@ def _compile(compiler: list[str], work: Path, target: Path) -> None:
         variants = isa_flags() if source.name.startswith("cpu") else {"once": ()}
         for isa, flags in variants.items():
             made = work / f"{source.parent.name}-{source.stem}-{isa}.o"
-            command = [*compiler, *CXXFLAGS, *flags, f"-DEDGEVID_ISA_NAMESPACE={isa}"]
+            command = [*compiler, *cxxflags(), *flags, f"-DEDGEVID_ISA_NAMESPACE={isa}"]
             jobs.append((made, [*command, "-c", str(source), "-o", str(made)]))
 
     def run(command: list[str]) -> None:
@@ -113,7 +138,7 @@ def _compile(compiler: list[str], work: Path, target: Path) -> None:
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(run, (command for _, command in jobs)))
-    run([*compiler, *LINK_FLAGS, *(str(made) for made, _ in jobs), "-o", str(target)])
+    run([*compiler, *cxxflags(), *LINK_FLAGS, *(str(made) for made, _ in jobs), "-o", str(target)])
 
 
 @functools.cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,7 +29,7 @@ def export_small(model: str, output: Path, **options):
     options = {"classes": 5, "frames": FRAMES, "size": SIZE, **options}
     if exporter := os.environ.get("EDGEVID_TEST_EXPORTER"):
         options = json.dumps({"output": str(output), **options})
-        subprocess.run([exporter, "-c", EXPORT, model, options], check=True)
+        subprocess.run([*shlex.split(exporter), "-c", EXPORT, model, options], check=True)
         return edgevid.Bundle.open(output)
     pytest.importorskip("torch")
     return edgevid.export(model, output=output, **options)

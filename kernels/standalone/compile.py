@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgevid.kernels.build import CXXFLAGS, find_compiler, isa_flags
+from edgevid.kernels.build import cxxflags, find_compiler, isa_flags
 
 KERNELS = Path(__file__).parents[1]
 ENTRY, FLOORS = "standalone/entry.cpp", "standalone/floors.cpp"
@@ -29,7 +29,7 @@ def why_not(isa: str, instruction_sets: Sequence[str]) -> str | None:
 
 def command(files: Sequence[str | Path], isa: str, output: Path, *flags: str) -> list[str]:
     """The compiler's command for ``files``, relative to the kernels' folder, into ``output``."""
-    visible = [flag for flag in CXXFLAGS if not flag.startswith("-fvisibility")]
+    visible = [flag for flag in cxxflags() if not flag.startswith("-fvisibility")]
     namespace = f"-DEDGEVID_ISA_NAMESPACE={isa}"
     paths = [str(KERNELS / file) for file in files]
     return [

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -27,13 +30,12 @@ def fake_compiler(tmp_path, monkeypatch):
     def make(fails: bool = False):
         end = 'echo "x.cpp:1: error: no such thing" >&2; exit 1' if fails else ""
         script.write_text(
-            f'#!/bin/sh\n[ "$1" = --version ] && echo fake 1.0 && exit 0\necho run >> {log}\n{end}\n'
+            f'#!/bin/sh\n[ "$1" = --version ] && echo fake 1.0 && exit 0\necho "$@" >> {log}\n{end}\n'
             'while [ $# -gt 0 ]; do [ "$1" = -o ] && touch "$2"; shift; done\n'
         )
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setenv("CXX", str(script))
         monkeypatch.setenv("EDGEVID_CACHE", str(tmp_path / "cache"))
-        build.fingerprint.cache_clear()
         return log
 
     return make
@@ -49,12 +51,34 @@ def test_a_library_is_built_once(fake_compiler):
     assert [path.name for path in first.parent.iterdir()] == [first.name]
 
 
-def test_other_flags_make_another_library(fake_compiler, monkeypatch):
+def test_processes_that_need_it_at_once_build_it_once(fake_compiler):
+    runs = fake_compiler()
+    build.library()
+    once = len(runs.read_text().splitlines())
+    (library,) = (build.cache_folder() / "kernels").iterdir()
+    library.unlink()
+    runs.unlink()
+    command = [sys.executable, "-c", "from edgevid.kernels import build; print(build.library())"]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [process.communicate()[0].strip() for process in processes] == [str(library)] * 3
+    assert len(runs.read_text().splitlines()) == once
+
+
+@pytest.mark.parametrize("variable", ["EDGEVID_CXXFLAGS", "CXX"])
+def test_other_flags_make_another_library(fake_compiler, monkeypatch, variable):
     fake_compiler()
     first = build.library()
-    monkeypatch.setattr(build, "CXXFLAGS", ("-O1",))
-    build.fingerprint.cache_clear()
+    monkeypatch.setenv(variable, f"{os.environ.get(variable, '')} -O1")
     assert build.library() != first
+
+
+def test_flags_of_the_environment_come_after_ours(fake_compiler, monkeypatch):
+    runs = fake_compiler()
+    monkeypatch.setenv("EDGEVID_CXXFLAGS", "-O1 '-DNAME=two words'")
+    build.library()
+    lines = runs.read_text().splitlines()
+    assert lines
+    assert all("-O3" in line and line.index("-O3") < line.index("-O1 -DNAME=two words") for line in lines)
 
 
 def test_without_a_compiler_it_says_so_once(clip_bundle, monkeypatch, caplog):
