@@ -29,7 +29,7 @@ from edgevid.specs import PassReport
 Pass = Callable[[ir.Model], PassReport]
 
 RECOGNISE_SHIFTS: tuple[Pass, ...] = (fold_constants, drop_zero_bias, recognise_temporal_shift)
-SIMPLIFY: tuple[Pass, ...] = (recognise_temporal_conv, volumes_to_frames, fold_batch_norm, remove_no_ops)
+SIMPLIFY: tuple[Pass, ...] = (recognise_temporal_conv, fold_batch_norm, volumes_to_frames, remove_no_ops)
 STANDARD: tuple[Pass, ...] = (*RECOGNISE_SHIFTS, *SIMPLIFY)
 """What every graph goes through, in this order; one for streams becomes stateful after the first three."""
 

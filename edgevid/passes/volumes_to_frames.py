@@ -14,7 +14,8 @@ from onnx_ir.passes import common
 from edgevid.ops.functions import attach_functions
 from edgevid.passes.build import Builder
 from edgevid.passes.constant_values import ConstantValues
-from edgevid.passes.frame_forms import FORMS, Frames, NoFrameFormError, Operands
+from edgevid.passes.frame_forms import FORMS
+from edgevid.passes.frames import Frames, NoFrameFormError, Operands
 from edgevid.specs import PassReport
 
 VOLUME_RANK = 5

@@ -20,14 +20,14 @@ from edgevid.trace import trace
 FRAMES, SIZE = 6, 16
 
 
-def rewritten(network: nn.Module, clips: int = 2, frames: int = FRAMES, size: int = SIZE):
+def rewritten(network: nn.Module, clips: int = 2, frames: int = FRAMES, size: int = SIZE, channels: int = 3):
     """The graph of ``network`` after the standard passes, which give the same result, and the report."""
     torch.manual_seed(0)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm3d):
             nn.init.normal_(module.running_mean)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
-    clip = torch.randn(clips, frames, 3, size, size)
+    clip = torch.randn(clips, frames, channels, size, size)
     network.eval()
     graph = trace(network, torch.zeros_like(clip))
     reports = {report.name: report for report in run_passes(graph, STANDARD)}
@@ -113,7 +113,6 @@ def test_transpositions_on_both_sides_cancel():
 @pytest.mark.parametrize(
     ("layer", "why"),
     [
-        (nn.Conv3d(3, 3, (3, 3, 3), padding=1, groups=3), "groups of channels over time"),
         (nn.Conv3d(3, 4, (3, 3, 3), padding=(0, 1, 1)), "of 6 frames it makes 4"),
         (nn.Conv3d(3, 4, (4, 1, 1), (4, 1, 1)), "of 6 frames it makes 1"),
     ],
@@ -171,22 +170,36 @@ def test_what_has_no_form_on_frames_reads_a_volume_and_is_told():
 
 
 def test_a_network_most_of_which_would_stay_is_left_as_it_is():
-    class Grouped(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layers = nn.Sequential(
-                nn.Conv3d(3, 6, 3, padding=1, groups=3),
-                nn.Conv3d(6, 6, 1),
-                nn.Conv3d(6, 6, 3, padding=1, groups=6),
-            )
-
-        def forward(self, volume):
-            return self.layers(volume)
-
-    graph, report = rewritten(Head(Grouped()))
+    layers = nn.Sequential(nn.Conv3d(3, 6, 3), nn.Conv3d(6, 6, 1), nn.Conv3d(6, 6, (3, 1, 1)))
+    graph, report = rewritten(Head(layers))
     assert report.matched == 0
     assert len(report.refused) == 2
     assert ranks(graph, "Conv") == {5}
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("groups", [2, 4])
+def test_groups_are_convolved_tap_by_tap(groups, stride):
+    """A stack would tear the groups apart; X3D and CSN convolve single channels so."""
+    graph, report = rewritten(Head(nn.Conv3d(4, 8, 3, (stride, 2, 2), 1, groups=groups)), channels=4)
+    assert report.matched == 1
+    found = counts(graph)
+    assert (found["Conv"], found["Add"]) == (3, 2)
+    assert found["FrameStack"] == (2 if stride == 1 else 3)  # the frame itself needs none
+    assert ranks(graph, "Conv") == {4}
+
+
+@pytest.mark.parametrize(
+    ("taps", "dilation", "op_types"),
+    [(5, 1, {"TemporalConv"}), (3, 2, {"FrameStack", "Add"})],
+)
+def test_single_channels_over_time_alone_are_a_temporal_convolution(taps, dilation, op_types):
+    reach = taps // 2 * dilation
+    layer = nn.Conv3d(4, 4, (taps, 1, 1), padding=(reach, 0, 0), dilation=(dilation, 1, 1), groups=4)
+    graph, report = rewritten(Head(nn.Sequential(nn.Conv3d(3, 4, 3, padding=1), nn.ReLU(), layer, nn.ReLU())))
+    assert report.matched == 2
+    assert op_types <= set(counts(graph))
+    assert ("TemporalConv" in op_types) == ("TemporalConv" in counts(graph))
 
 
 def test_networks_of_frames_are_none_of_its_business():
