@@ -14,19 +14,15 @@ import argparse
 import functools
 import json
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from edgevid.backends import ort_kernels
 from edgevid.backends.ort_block import block_size
+from edgevid.benchmarks.turns import Run, describe, interleaved, session
 from edgevid.kernels import build
 
-Run = Callable[[], None]
-REST_S = 0.01
-"""Between two runs: the threads of a session go on spinning for a while, and would take the other's cores."""
 LAYERS = (
     (256, 64, 56, 8),
     (512, 128, 28, 8),
@@ -55,31 +51,6 @@ def main() -> None:
         print(f"{name}: {describe(results[name])}", flush=True)
     if asked.json:
         asked.json.write_text(json.dumps({"threads": asked.threads, "samples_ms": results}, indent=2) + "\n")
-
-
-def interleaved(runs: dict[str, Run], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each run, in rounds that begin with another one each time."""
-    samples: dict[str, list[float]] = {name: [] for name in runs}
-    names = list(runs)
-    for turn in range(-2, rounds):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            time.sleep(REST_S)
-            start = time.perf_counter()
-            runs[name]()
-            if turn >= 0:
-                samples[name].append((time.perf_counter() - start) * 1000)
-    return samples
-
-
-def describe(samples: dict[str, list[float]]) -> str:
-    """Medians; the first one's paired ratio to each other, with its quartiles; that of the fastest runs."""
-    first, *others = samples
-    parts = [f"{name} {np.median(values):.2f} ms" for name, values in samples.items()]
-    for other in others:
-        low, middle, high = np.percentile(np.divide(samples[first], samples[other]), (25, 50, 75))
-        fastest = min(samples[first]) / min(samples[other])
-        parts.append(f"{first}/{other} {middle:.3f} ({low:.3f} to {high:.3f}; fastest {fastest:.3f})")
-    return ", ".join(parts)
 
 
 def networks(models: list[str], threads: int):
@@ -150,25 +121,6 @@ def _layer(shape: tuple[int, ...], threads: int, domain: str, op_type: str, attr
     model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
     configure = functools.partial(ort_kernels.load_as_optimised, library=build.library())
     return session(model.SerializeToString(), threads, configure)
-
-
-def session(model: Path | bytes, threads: int, configure: Callable = lambda options: None) -> Run:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    configure(options)
-    session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
-    binding = session.io_binding()
-    random = np.random.default_rng(0)
-    for value in session.get_inputs():
-        array = random.standard_normal(value.shape, dtype=np.float32)
-        binding.bind_ortvalue_input(value.name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
-    for value in session.get_outputs():
-        array = np.zeros(value.shape, np.float32)
-        binding.bind_ortvalue_output(value.name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
-    return lambda: session.run_with_iobinding(binding)
 
 
 if __name__ == "__main__":

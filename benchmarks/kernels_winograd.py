@@ -19,7 +19,7 @@ import numpy as np
 from edgevid.backends import ort_kernels
 from edgevid.backends.ort_block import block_size
 from edgevid.backends.ort_winograd import TILE, pays
-from edgevid.benchmarks.kernels_shift_conv import Run, describe, interleaved, session
+from edgevid.benchmarks.turns import Run, describe, interleaved, session
 from edgevid.kernels import build
 from edgevid.kernels.winograd.reference import filters_to_points, points_to_blocks
 

@@ -1,0 +1,96 @@
+"""What an export of edgevid gains over an ordinary one: the same network and weights as others write and export it.
+
+``python -m edgevid.benchmarks.ordinary_exports [--models stm_r50 action_r50 slowfast_r50_8x8] [--json FILE]``
+
+The ordinary one is the network in layers of PyTorch alone (``networks_official``, ``networks_3d``), exported by
+``torch.onnx.export`` and opened by plain ONNX Runtime. Both give the same logits, which is checked, and take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgevid.backends import ort_kernels
+from edgevid.benchmarks.environment import observe
+from edgevid.benchmarks.networks_3d import official_resnet3d, official_slowfast
+from edgevid.benchmarks.networks_official import official_action_r50, official_stm_r50
+from edgevid.benchmarks.turns import describe, interleaved, session
+from edgevid.errors import BenchmarkError
+
+ORDINARY: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "stm_r50": official_stm_r50,
+    "action_r50": official_action_r50,
+    "slowfast_r50_8x8": official_slowfast,
+    "slow_r50": official_resnet3d,
+    "i3d_r50": official_resnet3d,
+}
+BOUNDS = {"stm_r50": 0.80, "action_r50": 0.80, "slowfast_r50_8x8": 0.95}
+"""What the ratio of the times may be at most."""
+TOLERANCE = 1e-4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="*", choices=ORDINARY, default=list(BOUNDS))
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--size", type=int, help="height and width in pixels (the network's own)")
+    parser.add_argument("--json", type=Path, help="write every sample there")
+    asked = parser.parse_args()
+    results = {}
+    for name in asked.models:
+        results[name] = measure(name, asked.rounds, asked.threads, asked.size)
+        bound = f", at most {BOUNDS[name]} wanted" if name in BOUNDS else ""
+        print(f"{name}: {describe(results[name])}{bound}", flush=True)
+    if asked.json:
+        content = {"environment": observe(), "threads": asked.threads, "samples_ms": results}
+        asked.json.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def measure(name: str, rounds: int, threads: int, size: int | None = None) -> dict[str, list[float]]:
+    """Milliseconds of each run of both; ``BenchmarkError`` if they do not compute the same."""
+    import edgevid
+
+    torch.manual_seed(0)
+    network = edgevid.create_model(name).eval()
+    spec = network.edgevid_spec
+    side = size or spec.size
+    clip = torch.randn(1, spec.frames, 3, side, side)
+    with tempfile.TemporaryDirectory() as work:
+        bundle = edgevid.export(network, output=Path(work) / name, frames=spec.frames, size=side)
+        made = ort_kernels.specialise(bundle.path / bundle.manifest.model_file, Path(work) / "cache", threads)
+        ordinary = Path(work) / "ordinary.onnx"
+        with torch.no_grad():
+            torch.onnx.export(ORDINARY[name](network).eval(), (clip,), ordinary, verbose=False)
+        _check(name, clip.numpy(), made, ordinary)
+        runs = {
+            "edgevid": session(made.path, threads, made.configure),
+            "ordinary": session(ordinary, threads),
+        }
+        return interleaved(runs, rounds)
+
+
+def _check(name: str, clip: np.ndarray, made: ort_kernels.Specialised, ordinary: Path) -> None:
+    import onnxruntime
+
+    answers = []
+    for path, configure in ((made.path, made.configure), (ordinary, lambda options: None)):
+        options = onnxruntime.SessionOptions()
+        configure(options)
+        opened = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+        answers.append(opened.run(None, {opened.get_inputs()[0].name: clip})[0])
+    distance = np.abs(answers[0] - answers[1]).max() / np.abs(answers[1]).max()
+    if not distance <= TOLERANCE:
+        raise BenchmarkError(f"{name}: the two exports differ by {distance:.1e}, so their times say nothing")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Sessions of ONNX Runtime that take turns in one process: a ratio is that of two runs that followed each other.
+
+What else the machine does hits both.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+Run = Callable[[], None]
+REST_S = 0.01
+"""Between two runs: the threads of a session go on spinning for a while, and would take the other's cores."""
+
+
+def interleaved(runs: dict[str, Run], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each run, in rounds that begin with another one each time."""
+    samples: dict[str, list[float]] = {name: [] for name in runs}
+    names = list(runs)
+    for turn in range(-2, rounds):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            time.sleep(REST_S)
+            start = time.perf_counter()
+            runs[name]()
+            if turn >= 0:
+                samples[name].append((time.perf_counter() - start) * 1000)
+    return samples
+
+
+def describe(samples: dict[str, list[float]]) -> str:
+    """Medians; the first one's paired ratio to each other, with its quartiles; that of the fastest runs."""
+    first, *others = samples
+    parts = [f"{name} {np.median(values):.2f} ms" for name, values in samples.items()]
+    for other in others:
+        low, middle, high = np.percentile(np.divide(samples[first], samples[other]), (25, 50, 75))
+        fastest = min(samples[first]) / min(samples[other])
+        parts.append(f"{first}/{other} {middle:.3f} ({low:.3f} to {high:.3f}; fastest {fastest:.3f})")
+    return ", ".join(parts)
+
+
+def session(model: Path | bytes, threads: int, configure: Callable = lambda options: None) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    configure(options)
+    session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+    binding = session.io_binding()
+    random = np.random.default_rng(0)
+    for value in session.get_inputs():
+        array = random.standard_normal(value.shape, dtype=np.float32)
+        binding.bind_ortvalue_input(value.name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
+    for value in session.get_outputs():
+        array = np.zeros(value.shape, np.float32)
+        binding.bind_ortvalue_output(value.name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
+    return lambda: session.run_with_iobinding(binding)
