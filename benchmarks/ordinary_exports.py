@@ -1,9 +1,10 @@
-"""What an export of edgevid gains over an ordinary one: the same network and weights as others write and export it.
+"""What an export of edgevid gains over an ordinary one of the same network and weights.
 
 ``python -m edgevid.benchmarks.ordinary_exports [--models stm_r50 action_r50 slowfast_r50_8x8] [--json FILE]``
 
-The ordinary one is the network in layers of PyTorch alone (``networks_official``, ``networks_3d``), exported by
-``torch.onnx.export`` and opened by plain ONNX Runtime. Both give the same logits, which is checked, and take turns.
+The ordinary one is the network as others write it, in layers of PyTorch alone (``networks_official``,
+``networks_3d``), exported by ``torch.onnx.export`` and opened by plain ONNX Runtime. Both give the same logits,
+which is checked, and take turns.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Sessions of ONNX Runtime that take turns in one process: a ratio is that of two runs that followed each other.
+"""Sessions of ONNX Runtime that take turns in one process.
 
-What else the machine does hits both.
+A ratio is that of two runs that followed each other: what else the machine does hits both.
 """
 
 from __future__ import annotations
