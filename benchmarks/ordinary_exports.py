@@ -3,8 +3,8 @@
 ``python -m edgevid.benchmarks.ordinary_exports [--models stm_r50 action_r50 slowfast_r50_8x8] [--json FILE]``
 
 The ordinary one is the network as others write it, in layers of PyTorch alone (``networks_official``,
-``networks_3d``), exported by ``torch.onnx.export`` and opened by plain ONNX Runtime. Both give the same logits,
-which is checked, and take turns.
+``networks_3d``), exported by ``torch.onnx.export`` and opened by plain ONNX Runtime. Both give the same
+logits, which is checked, and take turns.
 """
 
 from __future__ import annotations
