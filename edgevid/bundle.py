@@ -40,10 +40,14 @@ TEMPORARY = ".edgevid-"
 
 
 class Bundle:
-    """A bundle on disk: ``path`` and ``manifest``. Opening it checks that its files are all there."""
+    """A bundle on disk: ``path`` and ``manifest``. Opening it checks that its files are all there.
+
+    ``digests`` are the SHA-256 of its files by name, as far as they were read and compared.
+    """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path, self.manifest = path, manifest
+        self.digests: dict[str, str] = {}
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> Bundle:
@@ -65,6 +69,7 @@ class Bundle:
                     f"bundle '{self.path}': '{name}' was changed after the export (its SHA-256 differs): "
                     "copy it again, or export again"
                 )
+            self.digests[name] = digest
 
     def __repr__(self) -> str:
         return f"Bundle({str(self.path)!r})"

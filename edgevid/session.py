@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,9 +54,19 @@ class Session:
         self.labels = _labels(bundle)
         known = manifest.target in TARGETS
         providers = TARGETS[manifest.target].device.get("execution_providers", ()) if known else ()
-        model = self.path / artefact.file
-        self._runner = BACKENDS[self.backend].open_model(model, threads, providers, with_kernels)
+        self._runner = BACKENDS[self.backend].open_model(
+            self.path / artefact.file, threads, providers, with_kernels, bundle.digests
+        )
         self.threads, self.receipt = self._runner.threads, self._runner.receipt
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """Each kernel that takes temporal ops here, and how many, such as ``ShiftConv x16``."""
+        names = [
+            op.kernel.partition(" (")[0] if op.kernel else f"{op.op_type} (portable function)"
+            for op in self.receipt
+        ]
+        return tuple(f"{name} x{count}" for name, count in sorted(Counter(names).items()))
 
     def run(self, clip: np.ndarray) -> dict[str, np.ndarray]:
         """Outputs by name for float32 clips ``(N, T, C, H, W)`` or, of a network of images, ``(N, C, H, W)``.

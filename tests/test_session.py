@@ -7,7 +7,9 @@ import pytest
 import torch
 
 import edgevid
-from edgevid import parity
+from edgevid import bundle, parity
+from edgevid.backends import ort_cache
+from edgevid.bundle import sha256
 from edgevid.errors import BackendError, BundleError, EdgevidError
 
 
@@ -170,3 +172,14 @@ def test_running_needs_neither_torch_nor_onnx(clip_bundle):
         "(1, 5)",
         "edgevid.export needs the package 'torch': pip install 'edgevid[export]'",
     ], result.stderr
+
+
+def test_opening_reads_each_file_of_the_model_once(clip_bundle, monkeypatch):
+    """To compare its hash; what is kept of it in the cache is found by the hash that is then known."""
+    edgevid.open(clip_bundle.path)
+    hashed = []
+    for module in (bundle, ort_cache):
+        monkeypatch.setattr(module, "sha256", lambda path: hashed.append(path) or sha256(path))
+    edgevid.open(clip_bundle.path)
+    for name in ("model.weights", "model.edgevid.onnx"):
+        assert hashed.count(clip_bundle.path / name) == 1

@@ -106,10 +106,19 @@ class Backend:
         return importlib.import_module(self.module).compile(graph, job, folder)
 
     def open_model(
-        self, path: Path, threads: int | None, providers: Sequence[str] = (), with_kernels: bool = True
+        self,
+        path: Path,
+        threads: int | None,
+        providers: Sequence[str] = (),
+        with_kernels: bool = True,
+        digests: Mapping[str, str] | None = None,
     ) -> Runner:
-        """Open a model file for running here, with our own kernels where the backend has some."""
-        return importlib.import_module(self.module).open_model(path, threads, providers, with_kernels)
+        """Open a model file for running here, with our own kernels where the backend has some.
+
+        ``digests`` are the SHA-256 of files beside it that are known already.
+        """
+        module = importlib.import_module(self.module)
+        return module.open_model(path, threads, providers, with_kernels, digests or {})
 
 
 BACKENDS: Registry[Backend] = Registry("backend", "backends")

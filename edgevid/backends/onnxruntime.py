@@ -110,12 +110,16 @@ def _save_ort_format(source: Path, destination: Path) -> None:
 
 
 def open_model(
-    path: Path, threads: int | None, providers: Sequence[str] = (), with_kernels: bool = True
+    path: Path,
+    threads: int | None,
+    providers: Sequence[str] = (),
+    with_kernels: bool = True,
+    digests: Mapping[str, str] | None = None,
 ) -> OnnxRuntimeRunner:
     """Open ``path`` on ``threads`` threads (the cores that this process may use, if None).
 
     ``with_kernels`` puts our kernels into a model whose temporal ops are nodes; without them, or on another
-    provider than the CPU, the nodes' portable bodies run.
+    provider than the CPU, the nodes' portable bodies run. ``digests`` spares reading files once more.
     """
     import onnxruntime
 
@@ -127,7 +131,7 @@ def open_model(
 
         own = path.parent / CACHE
         cache = own if os.access(path.parent, os.W_OK) else cache_folder() / "models"
-        made = specialise(path, cache, threads, apart=True)
+        made = specialise(path, cache, threads, apart=True, digests=digests)
         return OnnxRuntimeRunner(made.path, threads, usable, made.configure, made.receipt)
     return OnnxRuntimeRunner(path, threads, usable)
 

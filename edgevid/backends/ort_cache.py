@@ -14,7 +14,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edgevid.bundle import sha256
@@ -24,11 +24,22 @@ RECEIPT = "receipt.json"
 
 
 class Cache:
-    """The entry of a model's ``files`` in ``folder`` (None: nothing is kept when the process ends)."""
+    """The entry of a model's ``files`` in ``folder`` (None: nothing is kept when the process ends).
 
-    def __init__(self, folder: Path | None, files: list[Path], identity: tuple[str, ...]) -> None:
+    ``digests`` spares reading those files whose SHA-256 is known, by their names.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        files: list[Path],
+        identity: tuple[str, ...],
+        digests: Mapping[str, str] | None = None,
+    ) -> None:
+        known = digests or {}
+        hashes = [f"{file.name}{known.get(file.name) or sha256(file)}" for file in files]
         self._parent = folder
-        self._name = f"{files[0].stem}-{_key(files, identity)}"
+        self._name = f"{files[0].stem}-{_key(hashes, identity)}"
 
     def load(self) -> tuple[Path, dict] | None:
         """The entry's folder and receipt; None if there is none, or if it is not as it was written."""
@@ -60,12 +71,12 @@ class Cache:
         return entry
 
 
-def _key(files: list[Path], identity: tuple[str, ...]) -> str:
+def _key(hashes: list[str], identity: tuple[str, ...]) -> str:
     import onnxruntime
 
     digest = hashlib.sha256(repr((identity, _processor(), onnxruntime.__version__, _code())).encode())
-    for file in files:
-        digest.update(file.name.encode() + sha256(file).encode())
+    for known in hashes:
+        digest.update(known.encode())
     return digest.hexdigest()[:16]
 
 

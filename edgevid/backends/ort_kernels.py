@@ -21,6 +21,7 @@ import numpy as np
 from edgevid.backends.ort_block import block_size
 from edgevid.backends.ort_cache import Cache
 from edgevid.backends.ort_depthwise import swap_depthwise
+from edgevid.backends.ort_excitation import excite_in_blocks
 from edgevid.backends.ort_graph import Model, float_value
 from edgevid.backends.ort_receipt import NO_KERNEL, OpReceipt, kernels_of, receipt_of, temporal_ops
 from edgevid.backends.ort_reorder import stay_in_blocks
@@ -131,6 +132,7 @@ def _make(path: Path, folder: Path, library: Path, threads: int) -> dict:
         except NoStandIn as refusal:
             alone[refusal.op] = str(refusal)
     stay_in_blocks(optimised, block_size())
+    excite_in_blocks(optimised, original, block_size())
     swap_depthwise(optimised, block_size())
     swap_winograd(
         optimised, folder, block_size(), lambda *asked: _shapes_when_run(*asked, folder, library, threads)

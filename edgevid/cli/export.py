@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 
 import click
@@ -41,10 +42,21 @@ def command(model: str, as_json: bool, **options) -> None:
     def progress(step: str) -> None:
         click.echo(f"[{time.perf_counter() - start:5.1f} s] {step}", err=True)
 
+    from edgevid.kernels.build import library
+
+    # Compiling the kernels, the first time, takes no longer than all the rest beside which it is done.
+    compiling = threading.Thread(target=library, daemon=True)
+    if _is_for_any_machine(options["target"]):
+        compiling.start()
     progress("starting PyTorch")
     import edgevid
 
     bundle = edgevid.export(model, progress=progress, **options)
+    kernels = bundle.manifest.kernels
+    if kernels and compiling.ident is not None:
+        compiling.join()
+        progress("opening it with the kernels of this machine")
+        kernels = edgevid.open(bundle.path).kernels
     manifest, seconds = bundle.manifest, time.perf_counter() - start
     if as_json:
         click.echo(
@@ -58,7 +70,7 @@ def command(model: str, as_json: bool, **options) -> None:
                     "parity": manifest.parity.as_dict(),
                     "parameters": manifest.weights.parameters,
                     "macs": manifest.macs,
-                    "kernels": list(manifest.kernels),
+                    "kernels": list(kernels),
                     "not_run": list(manifest.not_run),
                     "seconds": round(seconds, 2),
                 }
@@ -70,9 +82,17 @@ def command(model: str, as_json: bool, **options) -> None:
         f"  equal to PyTorch: max|a-b| / max|b| = {manifest.parity.max_rel:.1e} "
         f"(tolerance {manifest.parity.tolerance:g}, {manifest.precision})"
     )
+    click.echo(f"  temporal ops: {', '.join(kernels) or 'none'}")
     for sentence in manifest.not_run:
         click.echo(f"  not tried here: {sentence}")
     click.echo(f"  next: {_next_step(manifest, bundle.path)}")
+
+
+def _is_for_any_machine(target: str) -> bool:
+    """Whether what runs a bundle for ``target`` here is what runs it there."""
+    from edgevid.targets import TARGETS
+
+    return target in TARGETS and TARGETS[target].architecture == "any"
 
 
 def _next_step(manifest, path) -> str:
