@@ -129,7 +129,12 @@ class _Walk:
         frames = self._frames[node.inputs[0]]
         count, channels, *_ = frames.value.shape.numpy()
         mean = build.node("GlobalAveragePool", [frames.value], (count, channels, 1, 1), frames.value.type)
-        node.replace_input_with(0, _volume(Frames(mean, frames.clips, frames.count), build))
+        volume = _volume(Frames(mean, frames.clips, frames.count), build)
+        if node.op_type == "AveragePool":  # its window has the size of the volume that it no longer reads
+            result = node.outputs[0]
+            build.replace_anchor(build.node("GlobalAveragePool", [volume], result.shape.numpy(), result.type))
+        else:
+            node.replace_input_with(0, volume)
 
 
 def _clips(frames: Frames, build: Builder) -> ir.Value:
@@ -152,6 +157,9 @@ def _averages_pixels(node: ir.Node, constants: ConstantValues) -> bool:
     """Whether a node gives the mean over all pixels, and frames perhaps, of a volume, its rank kept."""
     if node.op_type == "GlobalAveragePool":
         return True
+    if node.op_type == "AveragePool":
+        window = tuple(node.attributes.get_ints("kernel_shape", ()))
+        return window == node.inputs[0].shape.numpy()[2:] and not any(node.attributes.get_ints("pads", ()))
     if node.op_type != "ReduceMean" or not node.attributes.get_int("keepdims", 1) or len(node.inputs) < 2:
         return False
     axes = constants.of(node.inputs[1])
