@@ -157,11 +157,16 @@ _volumes(
     "i3d_r50", "I3D, ResNet-50", _I3D, "resnet3d:build_i3d", smallest=(4, 64), preprocessing=_HALF,
     published=_VIEWS.format(73.27, "8x8", "pytorchvideo"),
 )  # fmt: skip
-_volumes(
-    "i3d_r50_nl", "I3D, ResNet-50, non-local blocks (dot product)", _NON_LOCAL,
-    "resnet3d:build_i3d_non_local", frames=32, smallest=(16, 64), preprocessing=_DENSE,
-    published=_VIEWS.format("74.80", "32x2", "MMAction2"),
-)  # fmt: skip
+for _name, _pairwise, _top1 in (
+    ("i3d_r50_nl", "dot_product", "74.80"),
+    ("i3d_r50_nl_embedded", "embedded_gaussian", "74.73"),
+    ("i3d_r50_nl_gaussian", "gaussian", "73.97"),
+):
+    _volumes(
+        _name, f"I3D, ResNet-50, non-local blocks ({_pairwise.replace('_', ' ')})", _NON_LOCAL,
+        "resnet3d:build_i3d_non_local", options={"pairwise": _pairwise}, frames=32, smallest=(16, 64),
+        preprocessing=_DENSE, published=_VIEWS.format(_top1, "32x2", "MMAction2"),
+    )  # fmt: skip
 _volumes(
     "c3d", "C3D", _C3D, "c3d:build", frames=16, size=112, classes=101, smallest=(16, 112),
     # MMAction2 subtracts the means of Sports-1M from RGB values from 0 to 255, and does not scale them.
