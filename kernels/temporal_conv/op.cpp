@@ -1,7 +1,4 @@
 // The ops edgevid.TemporalConv and edgevid.TemporalConvStep of ONNX Runtime.
-#include <algorithm>
-#include <cstring>
-
 #include "../ort/registry.h"
 #include "temporal_conv.h"
 
@@ -10,22 +7,6 @@ namespace {
 
 // Floats of x that are worth a thread's while.
 constexpr int64_t kPieceFloats = 1 << 14;
-
-// Pixels of a block whose states are brought into its layout at a time, on a thread's stack.
-constexpr int64_t kStepPixels = 64;
-
-// From (block, pixels) with `plane` floats from channel to channel to (pixels, block), and back.
-void to_block(float* target, const float* source, int64_t block, int64_t plane, int64_t pixels) {
-  for (int64_t pixel = 0; pixel < pixels; ++pixel) {
-    for (int64_t lane = 0; lane < block; ++lane) target[pixel * block + lane] = source[lane * plane + pixel];
-  }
-}
-
-void from_block(float* target, const float* source, int64_t block, int64_t plane, int64_t pixels) {
-  for (int64_t lane = 0; lane < block; ++lane) {
-    for (int64_t pixel = 0; pixel < pixels; ++pixel) target[lane * plane + pixel] = source[pixel * block + lane];
-  }
-}
 
 // What both ops have in common. A file of a bundle says nothing of block, low and high: plain, no activation.
 class Base {
@@ -122,49 +103,10 @@ class TemporalConvStepOp : Base {
     conv.y = context.output(0, x.shape).data;
     conv.next_state = context.output(1, wanted).data;
     if (conv.block == 1) return run_on(context, conv);
-    ort::require(1 <= conv.past && conv.past <= kMaxStates, "TemporalConvStep: in blocks taps must be 3, 5 or 7");
-    const int64_t tiles = (conv.pixels + kStepPixels - 1) / kStepPixels;
-    const int64_t count = conv.batch * conv.channels / conv.block * tiles;
-    context.parallel_ranges(count, conv.batch * conv.channels * conv.pixels / kPieceFloats,
-                            [&](int64_t begin, int64_t end) {
-                              for (int64_t i = begin; i < end; ++i) step(conv, i / tiles, i % tiles * kStepPixels);
-                            });
-  }
-
- private:
-  static constexpr int64_t kMaxBlock = 16, kMaxStates = 6;
-
-  // Some pixels of a block of channels: the states are brought into its layout, and what follows out of it.
-  void step(const TemporalConv& conv, int64_t block, int64_t pixel) const {
-    const int64_t pixels = std::min(conv.pixels - pixel, kStepPixels);
-    const int64_t blocks = conv.channels / conv.block, channel = block % blocks * conv.block;
-    const int64_t frame = conv.channels * conv.pixels;
-    const int64_t in_plain = block / blocks * conv.past * frame + channel * conv.pixels + pixel;
-    const int64_t in_blocks = (block * conv.pixels + pixel) * conv.block;
-    const float* state = conv.state + in_plain;
-    float* next_state = conv.next_state + in_plain;
-    float seen[kMaxStates * kStepPixels * kMaxBlock];
-    for (int64_t i = 0; i < conv.past; ++i) {
-      to_block(seen + i * pixels * conv.block, state + i * frame, conv.block, conv.pixels, pixels);
-    }
-    TemporalConv tile = conv;
-    tile.batch = 1;
-    tile.channels = conv.block;
-    tile.pixels = pixels;
-    tile.x = conv.x + in_blocks;
-    tile.y = conv.y + in_blocks;
-    tile.weights = conv.weights + channel * conv.taps;
-    tile.bias = conv.bias ? conv.bias + channel : nullptr;
-    tile.state = seen;
-    tile.next_state = nullptr;
-    EDGEVID_DISPATCH(isa_, run(tile, 0, 1));
-    for (int64_t i = 0; i + 1 < conv.past; ++i) {
-      for (int64_t lane = 0; lane < conv.block; ++lane) {
-        const int64_t row = i * frame + lane * conv.pixels;
-        std::memcpy(next_state + row, state + row + frame, static_cast<size_t>(pixels) * sizeof(float));
-      }
-    }
-    from_block(next_state + (conv.past - 1) * frame, tile.x, conv.block, conv.pixels, pixels);
+    if (const char* reason = EDGEVID_DISPATCH(isa_, why_no_step(conv))) ort::require(false, reason);
+    const int64_t floats = conv.batch * conv.channels * conv.pixels;
+    context.parallel_ranges(EDGEVID_DISPATCH(isa_, step_items(conv)), floats / kPieceFloats,
+                            [&](int64_t begin, int64_t end) { EDGEVID_DISPATCH(isa_, run_step(conv, begin, end)); });
   }
 };
 

@@ -38,4 +38,9 @@ EDGEVID_DECLARE_FOR_EACH_ISA(const char* why_not(const TemporalConv&))
 EDGEVID_DECLARE_FOR_EACH_ISA(int64_t work_items(const TemporalConv&))
 EDGEVID_DECLARE_FOR_EACH_ISA(void run(const TemporalConv&, int64_t begin, int64_t end))
 
+// The same for a step of a stream in blocks (frames 1, past taps-1) whose states are in plain layout.
+EDGEVID_DECLARE_FOR_EACH_ISA(const char* why_no_step(const TemporalConv&))
+EDGEVID_DECLARE_FOR_EACH_ISA(int64_t step_items(const TemporalConv&))
+EDGEVID_DECLARE_FOR_EACH_ISA(void run_step(const TemporalConv&, int64_t begin, int64_t end))
+
 }  // namespace edgevid
