@@ -26,6 +26,8 @@ _ACTION = "Wang, She, Smolic, ACTION-Net: Multipath Excitation, CVPR 2021"
 _TEA = "Li et al., TEA: Temporal Excitation and Aggregation, CVPR 2020"
 
 
+# TSM's code, ops/models.py: flow in [0, 1], 0.5 being no motion, over the mean of the colours' deviations.
+_FLOW = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.226, 0.226, 0.226))
 _KINETICS = "Kinetics-400 top-1 {} % (8 frames x 10 clips, dense sampling; TSM README)"
 
 
@@ -45,6 +47,18 @@ def _segments(
 
 _segments("tsn_mbv2", "TSN, MobileNetV2", _TSN, "mobilenet_v2", None, causal=True)
 _segments("tsn_r50", "TSN, ResNet-50", _TSN, "resnet50", None, causal=True, published=_KINETICS.format(70.6))
+_segments(
+    "tsn_r50_flow", "TSN, ResNet-50, optical flow", _TSN, "resnet50", None,
+    {"modality": "flow"}, causal=True, channels=10, preprocessing=_FLOW,
+)  # fmt: skip
+_segments(
+    "tsn_r50_rgb_difference", "TSN, ResNet-50, differences of RGB frames", _TSN, "resnet50", None,
+    {"modality": "rgb_difference"}, causal=True, channels=18,
+)  # fmt: skip
+_segments(
+    "tsn_r50_two_stream", "TSN, two ResNet-50, RGB and optical flow", _TSN, "resnet50", None,
+    builder="edgevid.zoo.two_stream:build", causal=True, channels=13,
+)  # fmt: skip
 _segments(
     "tsm_mbv2", "TSM, MobileNetV2", _TSM, "mobilenet_v2", "two-way",
     online="tsm_mbv2_online", published=_KINETICS.format(69.5),
@@ -74,6 +88,11 @@ _segments(
 _segments(
     "tsm_r50_tpool", "TSM, ResNet-50, temporal pooling", _TSM, "resnet50", "two-way", {"temporal_pool": True}
 )
+_segments(
+    "tsm_r50_flow", "TSM, ResNet-50, optical flow", _TSM, "resnet50", "two-way", {"modality": "flow"},
+    published="Kinetics-400 top-1 55.7 %, top-5 79.5 % (8 frames x 1 clip; TSM README)",
+    channels=10, preprocessing=_FLOW,
+)  # fmt: skip
 _segments("tsm_mbv2_online", "Online TSM, MobileNetV2", _TSM, "mobilenet_v2", "causal", causal=True)
 _segments("tsm_r50_online", "Online TSM, ResNet-50", _TSM, "resnet50", "causal", causal=True)
 

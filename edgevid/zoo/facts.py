@@ -10,6 +10,9 @@ from edgevid.specs import Facts
 FACTS: dict[str, Facts] = {
     "tsn_mbv2": Facts(2_736_272, 2_400_050_176, {}),
     "tsn_r50": Facts(24_327_632, 32_703_643_648, {}),
+    "tsn_r50_flow": Facts(24_349_584, 34_906_570_752, {}),
+    "tsn_r50_rgb_difference": Facts(24_365_264, 36_480_090_112, {}),
+    "tsn_r50_two_stream": Facts(48_677_216, 67_610_214_400, {}),
     "tsm_mbv2": Facts(2_736_272, 2_400_050_176, {"TemporalShift": 10}),
     "tsm_r50": Facts(24_327_632, 32_703_643_648, {"TemporalShift": 16}),
     "tsm_r101": Facts(43_319_760, 62_401_413_120, {"TemporalShift": 18}),
@@ -23,6 +26,7 @@ FACTS: dict[str, Facts] = {
     "pptsm_mbv2": Facts(2_737_360, 2_499_226_624, {"TemporalShift": 10}),
     "pptsm_lcnet_v2": Facts(6_031_760, 4_741_275_648, {"TemporalShift": 1}),
     "tsm_r50_tpool": Facts(24_327_632, 19_495_649_280, {"TemporalShift": 16}),
+    "tsm_r50_flow": Facts(24_349_584, 34_906_570_752, {"TemporalShift": 16}),
     "tsm_mbv2_online": Facts(2_736_272, 2_400_050_176, {"TemporalShift": 10}),
     "tsm_r50_online": Facts(24_327_632, 32_703_643_648, {"TemporalShift": 16}),
     "stm_r50": Facts(24_498_740, 33_079_110_656, {"TemporalConv": 16, "TemporalDifference": 16}),
