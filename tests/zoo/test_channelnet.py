@@ -95,7 +95,7 @@ def test_every_filter_along_the_channels_is_one_node_and_a_kernel_takes_it(class
     nodes = [node for node in graph.node if node.op_type in ("ChannelConv", "UnsharedChannelConv")]
     assert [shapes[node.input[1]] for node in nodes] == [GROUPED, GROUPED, (1, 64), last]
     receipt = edgevid.open(bundle.path).receipt
-    assert [op.kernel for op in receipt] == [node.op_type for node in nodes]
+    assert [(op.kernel, op.reason) for op in receipt] == [(node.op_type, "") for node in nodes]
 
 
 @pytest.mark.parametrize(("length", "pads"), [(224, (0, 1)), (7, (1, 1)), (8, (0, 1)), (1, (1, 1))])
