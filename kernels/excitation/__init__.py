@@ -1,0 +1,1 @@
+"""ChannelMean, ImageMean, Gate: excitations of features, in blocks."""

@@ -1,0 +1,24 @@
+"""What ChannelMean, ImageMean and Gate compute, in numpy, on plain tensors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def channel_mean(x):
+    return x.mean(axis=1, keepdims=True, dtype=np.float64)
+
+
+def image_mean(x):
+    return x.mean(axis=(2, 3), keepdims=True, dtype=np.float64)
+
+
+def gate(x, of_channels, of_pixels=None):
+    return x * (of_channels + (0 if of_pixels is None else of_pixels))
+
+
+def in_blocks(x, block):
+    """The values of ``x`` as they lie in memory in blocks of channels, in the shape of ``x``."""
+    images, channels, *image = x.shape
+    groups = x.reshape(images, channels // block, block, *image)
+    return np.ascontiguousarray(np.moveaxis(groups, 2, -1)).reshape(x.shape)
