@@ -21,6 +21,7 @@ from edgevid.bundle import LABELS, Bundle, sha256, write_manifest, writing
 from edgevid.costs import count_macs, weight_bytes
 from edgevid.errors import EdgevidError, ParityError
 from edgevid.example import Example, describe_input, describe_outputs, eager_example, evaluating
+from edgevid.lint import lint
 from edgevid.passes import RECOGNISE_SHIFTS, SIMPLIFY, STANDARD, run_passes
 from edgevid.passes.shift_directions import take_directions
 from edgevid.passes.to_streaming import FRAME, states_of, to_streaming
@@ -71,6 +72,9 @@ def export(
     progress(f"building {request.spec.name}")
     network, source = build(request)
     example = eager_example(network, request)
+    warnings = lint(network, example, request)
+    for sentence in warnings:
+        log.warning(sentence)
     progress("tracing")
     graph = _trace(network, request, example, 1 if stream else request.frames)
     progress("rewriting the graph")
@@ -103,6 +107,7 @@ def export(
             passes=passes + compiled.passes,
             kernels=compiled.kernels,
             not_run=compiled.not_run,
+            warnings=warnings,
             tools=_tools(),
             created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         )

@@ -186,8 +186,9 @@ class Manifest:
 
     ``target`` is the device that was asked for, never one that was observed. ``model_file`` is the
     artefact of the asked ``precision``, and ``parity`` is that file's. ``not_run`` lists in
-    sentences what could not be tried where the bundle was made. ``labels`` names the label set, whose
-    text is the bundle's ``labels.txt``. ``files`` maps each other file to its SHA-256.
+    sentences what could not be tried where the bundle was made, and ``warnings`` what is odd about the
+    network. ``labels`` names the label set, whose text is the bundle's ``labels.txt``. ``files`` maps each
+    other file to its SHA-256.
     """
 
     model: str
@@ -211,6 +212,7 @@ class Manifest:
     passes: tuple[PassReport, ...] = ()
     kernels: tuple[str, ...] = ()
     not_run: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     tools: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     created: str = ""

@@ -72,6 +72,7 @@ def command(model: str, as_json: bool, **options) -> None:
                     "macs": manifest.macs,
                     "kernels": list(kernels),
                     "not_run": list(manifest.not_run),
+                    "warnings": list(manifest.warnings),
                     "seconds": round(seconds, 2),
                 }
             )

@@ -148,3 +148,5 @@ def _show(manifest) -> None:
     click.echo("\n" + tabulate(passes, headers=["pass", "matched", "left alone because"]))
     for sentence in manifest.not_run:
         click.echo(f"\nnot tried where this was made: {sentence}")
+    for sentence in manifest.warnings:
+        click.echo(f"\nwarning: {sentence}")
