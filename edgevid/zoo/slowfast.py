@@ -63,7 +63,8 @@ class SlowFast(nn.Module):
 
     def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
         chosen = slow_frames(frames, self.alpha)
-        slow = x.unflatten(0, (-1, frames))[:, chosen].flatten(0, 1)
+        indices = torch.tensor(chosen, device=x.device)
+        slow = x.unflatten(0, (-1, frames)).index_select(1, indices).flatten(0, 1)
         slow, fast = self.slow.stem(slow, len(chosen)), self.fast.stem(x, frames)
         for lateral, of_slow, of_fast in zip(self.laterals, self.slow.stages, self.fast.stages):
             slow = of_slow(lateral(slow, fast, frames), len(chosen))
