@@ -17,6 +17,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from edgevid.errors import EdgevidError
+
 PAIRWISE = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
 
 
@@ -36,7 +38,7 @@ class NonLocal(nn.Module):
     ) -> None:
         super().__init__()
         if pairwise not in PAIRWISE:
-            raise ValueError(f"pairwise must be one of {', '.join(PAIRWISE)}, not {pairwise}")
+            raise EdgevidError(f"unknown pairwise function '{pairwise}': choose one of {', '.join(PAIRWISE)}")
         self.pairwise, inner = pairwise, channels // 2
         self.g = nn.Conv2d(channels, inner, 1)
         if pairwise != "gaussian":

@@ -117,7 +117,7 @@ def build(
     place: str = "blockres",
     temporal_pool: bool = False,
     non_local: str | None = None,
-    non_local_bias: bool = True,
+    non_local_bias: bool | None = None,
     consensus: str = "average",
     modality: str = "rgb",
     dropout: float = 0.5,
@@ -126,16 +126,16 @@ def build(
 
     ``place`` puts the shift into the residual branch ("blockres") or before the whole block ("block");
     ``temporal_pool`` halves the frames after the first stage; ``non_local`` names the pairwise function of
-    non-local blocks in stages 2 and 3, ``non_local_bias`` gives their last convolution a bias. ``modality``
-    is rgb, flow (10 channels) or rgb_difference (six frames, 18 channels).
+    non-local blocks in stages 2 and 3. ``non_local_bias`` gives their last convolution a bias: by default to
+    the embedded Gaussian, as TSM's code does; MMAction2's blocks, of all four functions, have none.
+    ``modality`` is rgb, flow (10 channels) or rgb_difference (six frames, 18 channels).
     """
     if modality not in MODALITIES:
         raise EdgevidError(f"unknown modality '{modality}': choose one of {', '.join(MODALITIES)}")
     if shift == "causal" and (temporal_pool or non_local):
         raise EdgevidError("temporal pooling and non-local blocks see later frames: leave them out online")
-    make_non_local = (
-        functools.partial(NonLocal, pairwise=non_local, out_bias=non_local_bias) if non_local else None
-    )
+    bias = non_local == "embedded_gaussian" if non_local_bias is None else non_local_bias
+    make_non_local = functools.partial(NonLocal, pairwise=non_local, out_bias=bias) if non_local else None
     channels = MODALITIES[modality].backbone_channels
     network = make_backbone(backbone, shift, shift_div, place, temporal_pool, make_non_local, channels)
     answers = TemporalPool.frames_out(frames) if temporal_pool else frames

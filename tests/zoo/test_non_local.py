@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import max_pool2d
 
 import edgevid
+from edgevid.errors import EdgevidError
 from edgevid.zoo.non_local import PAIRWISE, NonLocal
 
 
@@ -65,7 +66,7 @@ def test_the_block_starts_as_the_identity(pairwise):
 
 
 def test_a_pairwise_function_that_the_paper_does_not_have_is_refused():
-    with pytest.raises(ValueError, match="must be one of embedded_gaussian, gaussian"):
+    with pytest.raises(EdgevidError, match="'cosine': choose one of embedded_gaussian, gaussian"):
         NonLocal(8, "cosine")
 
 

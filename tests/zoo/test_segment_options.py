@@ -64,6 +64,12 @@ def test_options_of_the_official_code_change_what_they_name(options, kind, count
     assert sum(isinstance(module, kind) for module in network.modules()) == count
 
 
+def test_non_local_blocks_have_the_bias_that_their_source_gives_them():
+    for kind, has_bias in {"embedded_gaussian": True, "dot_product": False}.items():
+        network = edgevid.create_model("tsm_r50", num_classes=3, non_local=kind)
+        assert (network.backbone.layer2[0].non_local.out.bias is not None) == has_bias
+
+
 def test_a_shift_of_whole_blocks_is_in_every_block_of_resnet_101():
     network = edgevid.create_model("tsm_r101", num_classes=3, place="block")
     assert sum(isinstance(module, TemporalShift) for module in network.modules()) == 33
