@@ -12,6 +12,7 @@ import edgevid
 from edgevid.benchmarks.networks_official import official_action_r50, official_stm_r50
 from edgevid.errors import WeightsError
 from edgevid.zoo.action_net import Action
+from edgevid.zoo.measure import measure
 from edgevid.zoo.temporal_conv import TemporalConv
 
 
@@ -22,6 +23,11 @@ def test_action_net_gives_the_logits_of_its_authors():
         logits = network(case.clip)[0].numpy()
     # In float64 their own logits are 4e-5 of the spread away from these.
     assert np.abs(logits - case.logits).max() <= 4e-5 * case.logits.std()
+
+
+def test_multiply_adds_are_about_those_of_the_paper():
+    # The paper prints 34.75 G; we count no sums, products or sigmoids of the gates.
+    assert measure("action_r50", num_classes=27).macs == pytest.approx(34.75e9, rel=0.01)
 
 
 def test_a_checkpoint_on_resnet_fills_action_net_and_no_other_network():

@@ -10,9 +10,8 @@ from torch import nn
 from torch.nn import functional
 
 import edgevid
-from edgevid.costs import count_macs
 from edgevid.errors import ExportError
-from edgevid.trace import trace
+from edgevid.zoo.measure import measure
 from edgevid.zoo.motion import MotionFeatures
 from edgevid.zoo.stm import STMBlock
 
@@ -37,10 +36,10 @@ def test_a_checkpoint_of_sixteen_frames_fills_stm_and_no_other_network():
 
 @pytest.mark.parametrize("name", ["stm_r50", "stm_r50_online"])
 def test_size_and_multiply_adds_are_those_of_the_paper(name):
-    network = edgevid.create_model(name, num_classes=174).eval()
-    assert sum(parameter.numel() for parameter in network.parameters()) == 24_035_666
+    facts = measure(name, num_classes=174)
+    assert facts.parameters == 24_035_666
     # The paper prints 33.3 G and does not say what it counts beside convolutions and the classifier.
-    assert count_macs(trace(network, torch.zeros(1, 8, 3, 224, 224))) == pytest.approx(33.3e9, rel=0.01)
+    assert facts.macs == pytest.approx(33.3e9, rel=0.01)
 
 
 def test_motion_is_the_next_frame_convolved_minus_this_frame():
