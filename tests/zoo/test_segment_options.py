@@ -9,6 +9,7 @@ from torch.nn.functional import max_pool3d
 import edgevid
 from edgevid.errors import EdgevidError
 from edgevid.zoo.consensus import make_consensus
+from edgevid.zoo.facts import FACTS
 from edgevid.zoo.modality import read_segments
 from edgevid.zoo.non_local import NonLocal
 from edgevid.zoo.resnet import BlockShiftBottleneck, Bottleneck
@@ -79,6 +80,19 @@ def test_non_local_blocks_follow_every_second_block_of_stages_2_and_3():
     network = edgevid.create_model("tsm_r50_nl", num_classes=3)
     found = [name for name, module in network.named_modules() if isinstance(module, NonLocal)]
     assert found == [f"backbone.layer{place}.non_local" for place in ("2.0", "2.2", "3.0", "3.2", "3.4")]
+
+
+def test_multiply_adds_are_those_of_mmaction2_less_its_batch_norms():
+    """Its 32.88 G of TSM-ResNet-50 count two for each value of a batch norm, which is free once folded."""
+    with torch.device("meta"):
+        network = edgevid.create_model("tsm_r50").eval()
+    normalised = []
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.register_forward_hook(lambda module, inputs, y: normalised.append(y.numel()))
+    with torch.no_grad():
+        network(torch.empty(1, 8, 3, 224, 224, device="meta"))
+    assert round((FACTS["tsm_r50"].macs + 2 * sum(normalised)) / 1e9, 2) == 32.88
 
 
 def test_each_consensus_combines_segments_as_it_says():
