@@ -26,6 +26,7 @@ LOWERED = {
     "lower_temporal_difference": "TemporalDifference (4-D slice and subtract)",
     "lower_running_mean": "RunningMean (matrix product)",
     "lower_channel_conv": "ChannelConv (Conv along the channels)",
+    "lower_frame_stack": "FrameStack (gather along time)",
 }
 """What the temporal ops of a graph become, by the pass that lowers them."""
 

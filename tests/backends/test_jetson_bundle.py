@@ -18,8 +18,9 @@ import torch
 
 import edgevid
 from edgevid import parity
-from edgevid.backends.tensorrt import SCRIPTS, TEMPLATES
+from edgevid.backends.tensorrt import LOWERED, SCRIPTS, TEMPLATES
 from edgevid.errors import ExportError
+from edgevid.passes import LOWERING
 
 # What each version's own help says, as far as the scripts ask for it; and the number in its banner.
 VERSIONS = {
@@ -245,3 +246,7 @@ def test_fp16_that_overflows_is_refused_and_left_out_of_an_fp32_bundle(tmp_path,
     result = subprocess.run([bundle.path / "build.sh", "fp16"], capture_output=True, text=True, timeout=30)
     assert result.returncode == 2
     assert "no fp16: manifest.json says why" in result.stderr
+
+
+def test_a_bundle_can_name_every_op_that_is_lowered():
+    assert set(LOWERED) == {rewrite.__name__ for rewrite in LOWERING}
