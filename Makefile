@@ -2,6 +2,7 @@
 # make test   set everything up, run all tests
 # make test-sanitized   run the kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make test-arm64   run the kernels' tests on an emulated arm64 computer, made in $(ARM64) of Debian's packages
+# make test-onnxruntime   run the kernels' tests with the oldest ONNX Runtime that is supported to the newest
 #
 # PYTHON is any Python from 3.10 on; VENV is where the virtual environment goes; VIDEO is a video of yours.
 
@@ -9,9 +10,10 @@ PYTHON ?= python3
 VENV ?= .venv
 VIDEO ?= demo/moving_shapes.mp4
 ARM64 ?= build/arm64
+ONNXRUNTIMES ?= ==1.20.1 ==1.24.4 >=1.32
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-sanitized test-arm64 clean
+.PHONY: demo test test-sanitized test-arm64 test-onnxruntime clean
 
 demo: $(VENV)/.export-installed
 	$(VENV)/bin/edgevid export tsm_mbv2 --target cpu --output demo/tsm_mbv2 --force
@@ -33,6 +35,14 @@ test-arm64: $(VENV)/.test-installed
 	$(VENV)/bin/python tests/arm64/emulator.py $(ARM64)
 	CXX=aarch64-linux-gnu-g++ EDGEVID_TEST_EXPORTER="$(abspath $(VENV))/bin/python" \
 	    $(ARM64)/usr/bin/python -m pytest --numprocesses 2 -k "not sanitize" $(PYTEST_OPTIONS) tests/kernels
+
+test-onnxruntime: $(VENV)/.test-installed
+	for version in $(foreach version,$(ONNXRUNTIMES),"$(version)"); do \
+	    folder="$(abspath build)/onnxruntime$$version"; \
+	    $(PIP) --upgrade --no-deps --target "$$folder" "onnxruntime$$version" && echo "ONNX Runtime $$version" && \
+	    PYTHONPATH="$$folder" $(VENV)/bin/python -m pytest --numprocesses 2 $(PYTEST_OPTIONS) tests/kernels \
+	    || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+OLD_RUNTIMES = ("1.20.", "1.21.", "1.22.", "1.23.")
+
 
 @pytest.fixture(scope="session")
 def library():
@@ -24,6 +26,11 @@ def run_op(library):
     from onnx import helper
 
     def run(op_type: str, inputs: list, outputs: int = 1, threads: int = 2, **attributes) -> list:
+        while inputs and inputs[-1] is None:
+            inputs = inputs[:-1]
+        left_out = any(array is None for array in inputs)
+        if left_out and onnxruntime.__version__.startswith(OLD_RUNTIMES):
+            pytest.skip("ONNX Runtime before 1.24 crashes where an op with shapes leaves out an input")
         names = [f"x{i}" if array is not None else "" for i, array in enumerate(inputs)]
         made = [f"y{i}" for i in range(outputs)]
         node = helper.make_node(op_type, names, made, domain="edgevid", **attributes)
