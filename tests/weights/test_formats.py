@@ -12,6 +12,8 @@ from official import reference
 
 import edgevid
 from edgevid.errors import WeightsError
+from edgevid.pipeline import build
+from edgevid.request import make_request
 from edgevid.weights import FORMATS, checkpoint_classes, recognise
 from edgevid.weights.read import read_state_dict
 from edgevid.zoo.mobilenet_v2 import STAGES
@@ -276,3 +278,18 @@ class TestPaddleFiles:
         path.write_bytes(content)
         with pytest.raises(WeightsError, match="is not a Paddle checkpoint, or is damaged"):
             edgevid.load_weights(edgevid.create_model("pptsm_mbv2"), path)
+
+
+def test_an_export_takes_an_image_checkpoint_and_the_networks_own_classes(tmp_path, caplog):
+    given = edgevid.create_model("tsn_mbv2").state_dict()
+    torch.save(torchvision_mobilenet(given, 1000), tmp_path / "mobilenet_v2.pth")
+    unset = dict.fromkeys(("backend", "classes", "frames", "size", "precision", "labels"))
+    weights = tmp_path / "mobilenet_v2.pth"
+    request = make_request(
+        "tsm_mbv2", "cpu", tmp_path / "bundle", weights=weights, stream=False, force=False, **unset
+    )
+    network, source = build(request)
+    assert network.classifier.out_features == 400
+    assert torch.equal(network.backbone.features[18][0].weight, given["backbone.features.18.0.weight"])
+    assert source["source"] == "mobilenet_v2.pth"
+    assert "untrained are classifier" in caplog.text
