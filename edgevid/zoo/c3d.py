@@ -56,8 +56,7 @@ class C3D(nn.Module):
         if frames != FRAMES or x.shape[-2:] != (SIZE, SIZE):
             height, width = x.shape[-2:]
             raise EdgevidError(
-                f"C3D takes {FRAMES} frames of {SIZE}x{SIZE} pixels, not {frames} of {height}x{width}: "
-                f"use --frames {FRAMES} --size {SIZE}"
+                f"C3D takes {FRAMES} frames of {SIZE}x{SIZE} pixels, not {frames} of {height}x{width}"
             )
         for index, group in enumerate(GROUPS):
             for name, _ in group:

@@ -20,7 +20,9 @@ class PairMax(nn.Module):
     def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
         pairs = self.frames_out(frames)
         if not pairs:
-            raise EdgevidError("the network takes the maximum of every two frames: give it more frames")
+            raise EdgevidError(
+                "the maximum of every two frames needs at least two where the network pools over time"
+            )
         clips = x.unflatten(0, (-1, frames))
         if frames % 2:
             clips = clips[:, : 2 * pairs]

@@ -125,7 +125,7 @@ def test_pairs_of_frames_are_pooled_as_a_volume_is(frames):
 
 
 def test_a_single_frame_has_no_pair():
-    with pytest.raises(EdgevidError, match="give it more frames"):
+    with pytest.raises(EdgevidError, match="needs at least two"):
         PairMax()(torch.zeros(1, 3, 4, 4), 1)
 
 
@@ -176,7 +176,7 @@ def test_a_factorised_convolution_is_two_of_volumes_with_a_relu_between():
 @pytest.mark.parametrize(("frames", "size"), [(8, 112), (16, 128)])
 def test_c3d_says_which_clips_it_takes(frames, size):
     network = edgevid.create_model("c3d").eval()
-    with pytest.raises(EdgevidError, match="use --frames 16 --size 112"):
+    with pytest.raises(EdgevidError, match="takes 16 frames of 112x112 pixels, not"):
         network(torch.zeros(1, frames, 3, size, size))
 
 
