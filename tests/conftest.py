@@ -6,12 +6,17 @@ import json
 import os
 import shlex
 import subprocess
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
 
 SIZE, FRAMES = 64, 4
+
+# What Hypothesis remembers stays out of the checkout.
+set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "edgevid-hypothesis")
 
 
 def pytest_collection_modifyitems(items):
