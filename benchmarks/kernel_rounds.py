@@ -33,10 +33,10 @@ def arguments(description: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-class Kernel:
-    """The libraries of an op and of the floors, compiled for one instruction set."""
+class Floors:
+    """What no kernel can beat, measured with one instruction set (the best one if None) on some threads."""
 
-    def __init__(self, op: str, isa: str | None, threads: int) -> None:
+    def __init__(self, isa: str | None, threads: int) -> None:
         instruction_sets = describe_cpu()[0]["instruction_sets"]
         reasons = {
             name: compile.why_not(name, instruction_sets) for name in ([isa] if isa else compile.CPU_FLAGS)
@@ -46,13 +46,8 @@ class Kernel:
             raise BenchmarkError(f"no kernel can be measured: {'; '.join(filter(None, reasons.values()))}")
         self.isa, self.threads = usable[0], threads
         with tempfile.TemporaryDirectory() as folder:
-            self.op = compile.kernel(op, self.isa, Path(folder))
             self.floors = compile.library([compile.FLOORS], self.isa, Path(folder) / "floors.so")
         self.floors.multiply_on_threads.restype = ctypes.c_int64
-
-    def run(self, conv: ctypes.Structure) -> Callable[[int], None]:
-        threads = ctypes.c_int64(self.threads)
-        return lambda repeats: self.op.run_on_threads(ctypes.byref(conv), threads, ctypes.c_int64(repeats))
 
     def copy(self, to: np.ndarray, source: np.ndarray) -> Callable[[int], None]:
         pointers = ctypes.c_void_p(to.ctypes.data), ctypes.c_void_p(source.ctypes.data)
@@ -69,6 +64,19 @@ class Kernel:
             )
             best = max(best, done * self.threads / (time.perf_counter_ns() - start))
         return best
+
+
+class Kernel(Floors):
+    """The library of an op, compiled for one instruction set, beside its floors."""
+
+    def __init__(self, op: str, isa: str | None, threads: int) -> None:
+        super().__init__(isa, threads)
+        with tempfile.TemporaryDirectory() as folder:
+            self.op = compile.kernel(op, self.isa, Path(folder))
+
+    def run(self, conv: ctypes.Structure) -> Callable[[int], None]:
+        threads = ctypes.c_int64(self.threads)
+        return lambda repeats: self.op.run_on_threads(ctypes.byref(conv), threads, ctypes.c_int64(repeats))
 
 
 def aligned(shape: Sequence[int]) -> np.ndarray:
