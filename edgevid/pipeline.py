@@ -19,6 +19,7 @@ from edgevid import __version__, parity
 from edgevid.backends import Compiled, Job
 from edgevid.bundle import LABELS, Bundle, sha256, write_manifest, writing
 from edgevid.costs import count_macs, weight_bytes
+from edgevid.dynamic import write_dynamic
 from edgevid.errors import EdgevidError, ParityError
 from edgevid.example import Example, describe_input, describe_outputs, eager_example, evaluating
 from edgevid.lint import lint
@@ -55,6 +56,8 @@ def export(
     precision: str | None = None,
     labels: str | None = None,
     force: bool = False,
+    dynamic_batch: bool = False,
+    dynamic_frames: bool = False,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Bundle:
     """Export a network (a name, ``package.module:callable``, or a module) to a bundle, proven equal to it.
@@ -62,12 +65,14 @@ def export(
     ``weights`` is a checkpoint file (random weights without one), ``frames`` and ``size`` (pixels) give the
     clip, ``stream`` makes a network that takes one frame at a time, ``labels`` names a label set or file.
     ``output`` is the bundle's folder, written as a whole or not at all; ``force`` replaces one that exists.
+    ``dynamic_batch`` and ``dynamic_frames`` add a file in standard operators that takes any number of those.
     ``progress`` is called with a sentence at each step. Raises ``EdgevidError`` with what to do, its kind
     ``ParityError`` if the export does not compute what PyTorch does.
     """
     request = make_request(
         model, target, output, backend=backend, weights=weights, classes=classes, frames=frames, size=size,
         stream=stream, precision=precision, labels=labels, force=force,
+        dynamic=("batch",) * dynamic_batch + ("frames",) * dynamic_frames,
     )  # fmt: skip
     progress(f"building {request.spec.name}")
     network, source = build(request)
@@ -83,6 +88,9 @@ def export(
     progress(f"compiling for {request.target.name} with {request.backend.name}")
     with writing(request.output) as folder:
         compiled = request.backend.compile(graph, _job(request, states, example), folder)
+        if request.dynamic:
+            dynamic = write_dynamic(network, request, example, folder)
+            compiled = replace(compiled, artefacts=(*compiled.artefacts, dynamic))
         parity.save(folder, example.array, example.outputs)
         label_set = _write_labels(request, example.classes, folder)
         manifest = Manifest(

@@ -37,6 +37,7 @@ class Request:
     weights: Path | None
     labels: str | None
     output: Path
+    dynamic: tuple[str, ...] = ()
 
 
 def make_request(
@@ -53,6 +54,7 @@ def make_request(
     precision: str | None,
     labels: str | None,
     force: bool,
+    dynamic: tuple[str, ...] = (),
 ) -> Request:
     """Raises ``EdgevidError``, with what to do, for anything that cannot be exported as asked."""
     for name, number in (("classes", classes), ("frames", frames), ("size", size)):
@@ -78,6 +80,7 @@ def make_request(
         raise EdgevidError(f"{spec.name} has no classifier: leave out --classes")
     if frames is not None and spec.input == "image":
         raise EdgevidError(f"{spec.name} takes single images: leave out --frames")
+    _check_dynamic(dynamic, spec, chosen, stream)
     size = size or spec.size
     folder = Path(output or f"{spec.name}.{target}.{chosen.name}{'.stream' if stream else ''}")
     check_destination(folder, force)
@@ -94,7 +97,17 @@ def make_request(
         weights=Path(weights) if weights is not None else None,
         labels=labels,
         output=folder,
+        dynamic=dynamic,
     )
+
+
+def _check_dynamic(dynamic: tuple[str, ...], spec: ModelSpec, backend: Backend, stream: bool) -> None:
+    if dynamic and stream:
+        raise EdgevidError(f"a stream takes one frame of one video: leave out --dynamic-{dynamic[0]}")
+    if dynamic and backend.name != "onnxruntime":
+        raise EdgevidError(f"{backend.name} takes fixed shapes only: leave out --dynamic-{dynamic[0]}")
+    if "frames" in dynamic and spec.input == "image":
+        raise EdgevidError(f"{spec.name} takes single images: leave out --dynamic-frames")
 
 
 def _find_network(model: str | nn.Module) -> tuple[ModelSpec, nn.Module | None]:

@@ -13,7 +13,7 @@ import functools
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import onnx
 import onnx_ir as ir
@@ -31,15 +31,18 @@ def trace(
     example: torch.Tensor,
     input_name: str = "clip",
     output_names: Sequence[str] = ("logits",),
+    free: Mapping[int, torch.export.Dim] | None = None,
 ) -> ir.Model:
-    """The graph of ``model(example)`` with static shapes.
+    """The graph of ``model(example)``, whose shapes are static but for the ``free`` axes of the example.
 
     ``model`` must be in evaluation mode; ``output_names`` are, in order, of what it returns, be that one
     tensor or several in a dict. Raises ``ExportError`` with torch's first sentence if it cannot be traced.
     """
     with _quiet():
         try:
-            exported = torch.export.export(model, (example,), strict=False)
+            exported = torch.export.export(
+                model, (example,), strict=False, dynamic_shapes=(dict(free),) if free else None
+            )
             program = torch.onnx.export(
                 exported,
                 dynamo=True,

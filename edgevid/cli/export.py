@@ -24,6 +24,10 @@ import click
     "--stream", is_flag=True, help="Make a network that takes one frame at a time and keeps its state."
 )
 @click.option(
+    "--dynamic-batch", is_flag=True, help="Add a model file that takes any number of clips at once."
+)
+@click.option("--dynamic-frames", is_flag=True, help="Add a model file for clips of any length.")
+@click.option(
     "--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Precision, if not the target's first."
 )
 @click.option("--labels", metavar="NAME|FILE", help="Label set, or a text file with one label a line.")
