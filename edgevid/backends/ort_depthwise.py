@@ -6,8 +6,9 @@ blocked ``Conv`` or ``ShiftConv`` and its ``Conv`` become an ``edgevid.ShiftConv
 
 from __future__ import annotations
 
+from edgevid.backends.ort_activation import activation_of, clamp_of
 from edgevid.backends.ort_graph import Model, Node
-from edgevid.backends.ort_winograd import NCHWC, clamp_of
+from edgevid.backends.ort_winograd import NCHWC
 
 POINTWISE = {
     "strides": [1, 1],
@@ -59,6 +60,7 @@ def _depthwise_after(model: Model, first: Node) -> Node | None:
         and weights[1:] == (1, 3, 3)
         and node.attributes.get("group") == weights[0]
         and _agrees(node, DEPTHWISE)
+        and clamp_of(node) is not None
         and strides in ([1, 1], [2, 2])
         and bool(node.input(2))
         and not node.input(3)
@@ -68,7 +70,7 @@ def _depthwise_after(model: Model, first: Node) -> Node | None:
 
 
 def _agrees(node: Node, wanted: dict) -> bool:
-    if (node.attributes.get("activation") or "") not in ("", "Relu", "Clip"):
+    if activation_of(node) is None:
         return False
     return all(node.attributes.get(name, value) == value for name, value in wanted.items())
 
@@ -77,8 +79,7 @@ def _both(first: Node, second: Node, block: int) -> Node:
     if first.domain == "edgevid":
         attributes = dict(first.attributes)
     else:
-        low, high = clamp_of(first)
-        attributes = {"block": block, **NO_SHIFT, "low": low, "high": high}
+        attributes = {"block": block, **NO_SHIFT, **activation_of(first)}
     attributes["depthwise_low"], attributes["depthwise_high"] = clamp_of(second)
     op_type = "ShiftConvDepthwise"
     if second.attributes.get("strides") == [2, 2]:

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from edgevid.backends.ort_activation import activation_of, refusal_of
 from edgevid.backends.ort_graph import Model, Node
 from edgevid.backends.ort_stand_in import NoStandIn
 from edgevid.backends.ort_swap import why_not_pointwise
 from edgevid.backends.ort_weights import WeightFile
-from edgevid.backends.ort_winograd import NCHWC, clamp_of
+from edgevid.backends.ort_winograd import NCHWC
 
 STACK = "edgevid.FrameStack"
 FIRST_MARK = 1 << 24
@@ -92,9 +93,9 @@ def _swap(model: Model, folder: Path, conv: Node, item: Stacked, block: int | No
     channels = item.weights.shape[1] // taps
     if conv.domain != NCHWC or block is None or channels % block:
         raise NoStandIn(stack.name, "its convolution, or its channels, are not in blocks")
-    activation = conv.attributes.get("activation") or ""
-    if activation not in ("", "Relu", "Clip"):
-        raise NoStandIn(stack.name, f"its convolution has the activation {activation}")
+    activation = activation_of(conv)
+    if activation is None:
+        raise NoStandIn(stack.name, refusal_of(conv))
     stand_in = model.read_weight(conv.inputs[1], folder)
     # Blocks of (inputs, outputs): the first row of each is what ONNX Runtime may have multiplied an output
     # by. Outputs are padded to whole blocks.
@@ -103,8 +104,7 @@ def _swap(model: Model, folder: Path, conv: Node, item: Stacked, block: int | No
     weights = np.pad(item.weights, ((0, padding), (0, 0), (0, 0), (0, 0))) * factors[:, None, None, None]
     name = f"{conv.inputs[1]}_of_{taps}_frames"
     file.add(model, name, weights_to_blocks(weights, block))
-    low, high = clamp_of(conv)
-    attributes = {"block": block, "taps": taps, "low": low, "high": high}
+    attributes = {"block": block, "taps": taps, **activation}
     attributes |= {key: stack.attributes[key] for key in ("frames", "first", "dilation")}
     inputs = [conv.inputs[0], name, *conv.inputs[2:]]
     index = model.nodes.index(conv)

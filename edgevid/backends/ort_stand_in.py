@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from edgevid.backends.ort_activation import clamp_of
 from edgevid.backends.ort_graph import Model, Node
-from edgevid.backends.ort_winograd import clamp_of
 
 NCHWC = "com.microsoft.nchwc"
 CONV, STEP = "edgevid.TemporalConv", "edgevid.TemporalConvStep"
@@ -114,8 +114,9 @@ def _swap(model: Model, conv: Node, item: StandIn, folder: Path, block: int | No
         raise NoStandIn(op.name, "ONNX Runtime put a sum into its stand-in")
     if any(conv.attributes.get("pads") or ()):
         raise NoStandIn(op.name, "ONNX Runtime put padding into its stand-in")
-    activation = conv.attributes.get("activation") or ""
-    if activation not in ("", "Relu", "Clip"):
+    clamp = clamp_of(conv)
+    if clamp is None:
+        activation = conv.attributes["activation"]
         raise NoStandIn(op.name, f"ONNX Runtime put the activation {activation} into its stand-in")
     factors = model.read_weight(conv.inputs[1], folder).reshape(-1, 1)
     # Blocks are whole: zeros follow the last channel.
@@ -126,7 +127,7 @@ def _swap(model: Model, conv: Node, item: StandIn, folder: Path, block: int | No
         blocked = not _leave_blocks(model, conv)
     if op.kind == SHIFT and not blocked:
         raise NoStandIn(op.name, "nothing around it is in blocks")
-    low, high = clamp_of(conv)
+    low, high = clamp
     taps = f"{op.outputs[0]}_taps"
     model.add_array(taps, np.pad(item.taps, ((0, padding), (0, 0))) * factors)
     attributes = {"block": block if blocked else 1, "low": low, "high": high}

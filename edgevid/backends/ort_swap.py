@@ -8,9 +8,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+from edgevid.backends.ort_activation import activation_of, refusal_of
 from edgevid.backends.ort_graph import Model, Node
 
 NCHWC, MICROSOFT = "com.microsoft.nchwc", "com.microsoft"
@@ -111,7 +111,10 @@ def _shift_conv(model: Model, conv: Node, shift: Node, block: int | None) -> Nod
     if blocked and model.weights[conv.inputs[1]][1] < block:
         raise Refusal(shift.name, "its convolution reads fewer channels than a block has")
     attributes = {"block": block if blocked else 1, "fold": shift.attributes["fold"]}
-    attributes["low"], attributes["high"] = _clamp(conv, shift)
+    activation = activation_of(conv)
+    if activation is None:
+        raise Refusal(shift.name, refusal_of(conv))
+    attributes |= activation
     x, others = conv.inputs[0], [conv.input(index) for index in (1, 2, 3)]
     if shift.kind == STEP:
         op_type, inputs = "ShiftConvStep", [x, shift.inputs[1], *others]
@@ -122,14 +125,3 @@ def _shift_conv(model: Model, conv: Node, shift: Node, block: int | None) -> Nod
     while not inputs[-1]:
         inputs.pop()
     return Node(op_type, "edgevid", shift.name, inputs, outputs, attributes)
-
-
-def _clamp(conv: Node, shift: Node) -> tuple[float, float]:
-    """The range that the convolution's activation limits its result to."""
-    activation = conv.attributes.get("activation") or ""
-    if activation == "Clip":
-        low, high = conv.attributes["activation_params"]
-        return low, high
-    if activation not in ("", "Relu"):
-        raise Refusal(shift.name, f"its convolution has the activation {activation}")
-    return (0.0 if activation else -math.inf), math.inf

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgevid.backends.ort_activation import activation_of
 from edgevid.backends.ort_graph import Model, Node
 from edgevid.backends.ort_weights import WeightFile
 
@@ -79,7 +80,7 @@ def _is_able(model: Model, node: Node, block: int) -> bool:
         and weights[2:] == (3, 3)
         and weights[0] % block == weights[1] % block == 0
         and all(node.attributes.get(name, value) == value for name, value in wanted.items())
-        and (node.attributes.get("activation") or "") in ("", "Relu", "Clip")
+        and activation_of(node) is not None
     )
 
 
@@ -90,17 +91,6 @@ def _transformed(weights: np.ndarray, block: int) -> np.ndarray:
 
 
 def _winograd_conv(conv: Node, weights: str, block: int) -> Node:
-    low, high = clamp_of(conv)
     inputs = [conv.inputs[0], weights, *conv.inputs[2:]]
-    return Node(
-        "WinogradConv", "edgevid", conv.name, inputs, conv.outputs, {"block": block, "low": low, "high": high}
-    )
-
-
-def clamp_of(conv: Node) -> tuple[float, float]:
-    """The range that the activation of a convolution of ONNX Runtime limits its result to."""
-    activation = conv.attributes.get("activation") or ""
-    if activation == "Clip":
-        low, high = conv.attributes["activation_params"]
-        return low, high
-    return (0.0 if activation == "Relu" else -math.inf), math.inf
+    attributes = {"block": block, **activation_of(conv)}
+    return Node("WinogradConv", "edgevid", conv.name, inputs, conv.outputs, attributes)

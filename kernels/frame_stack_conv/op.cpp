@@ -24,6 +24,7 @@ class FrameStackConvOp {
     conv_.dilation = attributes.integer("dilation");
     conv_.low = attributes.real("low");
     conv_.high = attributes.real("high");
+    conv_.slope = attributes.real_or(1, "slope");
     ort::require(conv_.block == 8 || conv_.block == 16, "FrameStackConv: block must be 8 or 16");
     ort::require(conv_.block != 8 || isa_ != Isa::kAvx512, "FrameStackConv: block 8 is not for avx512");
     ort::require(conv_.frames >= 1 && conv_.taps >= 1 && conv_.dilation >= 1,

@@ -31,6 +31,7 @@ void run_piece(const ShiftConv& conv, const ShiftConvPieces& pieces, int64_t pie
   tile.weights_stride = conv.inputs * kBlock;
   tile.low = conv.low;
   tile.high = conv.high;
+  tile.slope = conv.slope;
   for (int64_t block = first_block; block < last_block;) {
     const int64_t at = (image * blocks + block) * tile.y_stride;
     tile.weights = conv.weights + block * tile.weights_stride;

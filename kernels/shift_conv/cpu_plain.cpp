@@ -79,6 +79,7 @@ void run_tile(const ShiftConv& conv, const Rows* rows, int64_t row_count, int64_
       Lane total = sum[o][v], residual{};
       if (conv.residual != nullptr) load_to(residual, conv.residual + at);
       total += residual;
+      if (conv.slope != 1) total = total > conv.slope * total ? total : conv.slope * total;
       total = total > low ? total : low;
       store_from(conv.y + at, total < high ? total : high);
     }

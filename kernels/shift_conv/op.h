@@ -22,6 +22,7 @@ class ShiftConvBase {
     conv_.fold = attributes.integer("fold");
     conv_.low = attributes.real("low");
     conv_.high = attributes.real("high");
+    conv_.slope = attributes.real_or(1, "slope");
     ort::require(conv_.block == 1 || conv_.block == 8 || conv_.block == 16,
                  "ShiftConv: block must be 1, 8 or 16");
     ort::require(conv_.block != 8 || isa_ != Isa::kAvx512, "ShiftConv: block 8 is not for avx512");

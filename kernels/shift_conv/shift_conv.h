@@ -17,8 +17,9 @@ struct ShiftConv {
   // Or, if not 0, all channels come from so many frames, t + first and each `dilation` further, one after the other:
   // x has inputs / taps channels. There is no fold then. Blocked layout only.
   int64_t taps, dilation;
-  // The result is clamped to [low, high]: the activation.
+  // The activation: what is below zero is multiplied by `slope`, at most 1, and the result is clamped to [low, high].
   float low, high;
+  float slope = 1;
 
   const float* x;
   // (outputs / block, inputs / block, block in, block out)

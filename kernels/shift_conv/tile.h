@@ -27,6 +27,7 @@ struct Tile {
   float* y;                // pixel 0 of the first output block
   int64_t y_stride;        // from one output block to the next
   float low, high;
+  float slope = 1;  // of what is below zero, at most 1
 };
 
 // Each weight is used once for each pixel of the tile, each input once for each of its vectors of outputs.
@@ -102,6 +103,7 @@ void run_tile(const Tile& tile) {
       const int64_t at = offset(v, tile.y_stride) + (tile.pixel + p) * kBlock;
       Vector total = sum[p][v];
       if (tile.residual != nullptr) total += load(tile.residual + at);
+      if (tile.slope != 1) total = larger(total, splat(tile.slope) * total);
       store(tile.y + at, smaller(larger(total, low), high));
     }
   }

@@ -62,6 +62,7 @@ void expand(const ShiftConvDepthwise& conv, const Run* runs, int64_t run_count, 
   tile.y_stride = rows.count * row;
   tile.low = pointwise.low;
   tile.high = pointwise.high;
+  tile.slope = pointwise.slope;
   for (int64_t y = rows.first; y < rows.last; ++y) {
     // Where pixel 0 of the image would be, for this row to land in its place.
     tile.y = scratch + (y - rows.top) * row + kBlock - y * conv.width * kBlock;

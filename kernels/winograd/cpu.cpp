@@ -99,6 +99,7 @@ void transform_outputs(const WinogradConv& conv, int64_t tile, int64_t tiles, in
           const int64_t pixel = (start + r * conv.width + c) * kBlock + lane;
           Vector total = out[r] + bias;
           if (conv.residual != nullptr) total += load(conv.residual + pixel);
+          if (conv.slope != 1) total = larger(total, splat(conv.slope) * total);
           store(conv.y + pixel, smaller(larger(total, low), high));
         }
       }

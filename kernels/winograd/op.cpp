@@ -24,6 +24,7 @@ class WinogradConvOp {
     conv_.block = attributes.integer("block");
     conv_.low = attributes.real("low");
     conv_.high = attributes.real("high");
+    conv_.slope = attributes.real_or(1, "slope");
     ort::require(conv_.block == 8 || conv_.block == 16, "WinogradConv: block must be 8 or 16");
     ort::require(conv_.block != 8 || isa_ != Isa::kAvx512, "WinogradConv: block 8 is not for avx512");
   }

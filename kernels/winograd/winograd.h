@@ -15,8 +15,9 @@ struct WinogradConv {
   int64_t images, inputs, outputs, height, width;
   // Channels a block holds in x, weights, residual and y: 8 or 16.
   int64_t block;
-  // The result is clamped to [low, high]: the activation.
+  // The activation: what is below zero is multiplied by `slope`, at most 1, and the result is clamped to [low, high].
   float low, high;
+  float slope = 1;
 
   const float* x;
   // (kPoints, outputs / block, inputs / block, block in, block out): the transformed filters.

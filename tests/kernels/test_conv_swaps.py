@@ -67,6 +67,12 @@ def test_a_dense_3x3_convolution_takes_fewer_products(tmp_path):
     assert chain.kinds(tmp_path) == ["WinogradConv", "WinogradConv"]
 
 
+def test_a_leaky_activation_is_done_too(tmp_path):
+    chain = Chain().conv(32, 32, 3, activation="LeakyRelu").conv(64, 32, 1, activation="LeakyRelu")
+    chain.conv(64, 64, 3, group=64)
+    assert chain.kinds(tmp_path) == ["WinogradConv", "ShiftConvDepthwise"]
+
+
 def test_a_residual_sum_and_its_activation_go_along(tmp_path):
     chain = Chain().conv(32, 32, 3)
     shortcut = chain.value

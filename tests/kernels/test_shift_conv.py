@@ -109,6 +109,18 @@ def test_bias_and_residual_may_be_left_out(run_op):
     assert relative_error(y, pointwise(shifted, weights, None, extra, 0.0, 6.0)) < 1e-5
 
 
+@pytest.mark.parametrize("isa", ISAS)
+def test_what_is_below_zero_may_have_a_slope(run_op, use_isa, isa):
+    use_isa(isa)
+    for block in layouts(isa):
+        x, weights, bias, extra = arrays(32, 16, 4, 3, 5, residual=True)
+        inputs = [to_blocks(x, block), weights_to_blocks(weights, block), bias, to_blocks(extra, block)]
+        attributes = {"block": block, "frames": 2, "fold": 4, "first": 1, "second": -1, "slope": 0.25}
+        (y,) = run_op("ShiftConv", inputs, **attributes, low=-np.inf, high=np.inf)
+        total = pointwise(temporal_shift(x, 2, 4, 1, -1), weights, bias, extra)
+        assert relative_error(from_blocks(y, block), np.where(total < 0, 0.25 * total, total)) < 1e-5
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
