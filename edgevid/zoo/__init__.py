@@ -1,7 +1,8 @@
 """The networks. One file per family; here is the list of them, readable without torch.
 
-To add a network, write its builder in a file of its family and register a ``ModelSpec`` here: listing,
-export, streaming, costs, benchmarks and the tests over all models follow by themselves.
+To add a network, write its builder in a file of its family and register a ``ModelSpec`` here; what it is made
+of is a line in ``facts.py``, which ``python -m edgevid.zoo.measure NAME`` prints. Listing, export, streaming,
+costs, benchmarks and the tests over all models follow by themselves.
 """
 
 from __future__ import annotations
