@@ -114,6 +114,17 @@ class Model:
         self._tensors[name] = tensor.add(TENSOR_TYPE, FLOAT).add(TENSOR_NAME, name).add(TENSOR_RAW, data)
         self.weights[name] = array.shape
 
+    def without_gap(self, inputs: list[str], outputs: int) -> list[str]:
+        """The weights, bias and sum of a convolution; zeros stand for a bias that is left out before a sum.
+
+        ONNX Runtime before 1.24 crashes when the shapes of an op are inferred that has an empty input.
+        """
+        if len(inputs) < 3 or inputs[1] or not inputs[2]:
+            return inputs
+        bias = f"{inputs[0]}_no_bias"
+        self.add_array(bias, np.zeros(outputs, np.float32))
+        return [inputs[0], bias, *inputs[2:]]
+
     def remove_weight(self, name: str) -> None:
         del self._tensors[name], self.weights[name]
 

@@ -106,7 +106,7 @@ def _swap(model: Model, folder: Path, conv: Node, item: Stacked, block: int | No
     file.add(model, name, weights_to_blocks(weights, block))
     attributes = {"block": block, "taps": taps, **activation}
     attributes |= {key: stack.attributes[key] for key in ("frames", "first", "dilation")}
-    inputs = [conv.inputs[0], name, *conv.inputs[2:]]
+    inputs = [conv.inputs[0], *model.without_gap([name, *conv.inputs[2:]], len(weights))]
     index = model.nodes.index(conv)
     model.nodes[index] = Node("FrameStackConv", "edgevid", stack.name, inputs, conv.outputs, attributes)
     if not model.readers(conv.inputs[1]):

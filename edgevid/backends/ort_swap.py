@@ -116,6 +116,7 @@ def _shift_conv(model: Model, conv: Node, shift: Node, block: int | None) -> Nod
         raise Refusal(shift.name, refusal_of(conv))
     attributes |= activation
     x, others = conv.inputs[0], [conv.input(index) for index in (1, 2, 3)]
+    others = model.without_gap(others, model.weights[others[0]][0])
     if shift.kind == STEP:
         op_type, inputs = "ShiftConvStep", [x, shift.inputs[1], *others]
         outputs = [conv.outputs[0], shift.outputs[1]]

@@ -52,7 +52,7 @@ def swap_winograd(model: Model, folder: Path, block: int | None, shapes_of: Shap
         if name not in made:
             made[name] = f"{name}_winograd"
             file.add(model, made[name], _transformed(model.read_weight(name, folder), block))
-        model.nodes[model.nodes.index(node)] = _winograd_conv(node, made[name], block)
+        model.nodes[model.nodes.index(node)] = _winograd_conv(model, node, made[name], block)
     for name in made:
         if not model.readers(name):
             model.remove_weight(name)
@@ -90,7 +90,8 @@ def _transformed(weights: np.ndarray, block: int) -> np.ndarray:
     return points_to_blocks(filters_to_points(filters_from_blocks(weights, block)), block)
 
 
-def _winograd_conv(conv: Node, weights: str, block: int) -> Node:
-    inputs = [conv.inputs[0], weights, *conv.inputs[2:]]
+def _winograd_conv(model: Model, conv: Node, weights: str, block: int) -> Node:
+    others = model.without_gap([weights, *conv.inputs[2:]], model.weights[weights][1])
+    inputs = [conv.inputs[0], *others]
     attributes = {"block": block, **activation_of(conv)}
     return Node("WinogradConv", "edgevid", conv.name, inputs, conv.outputs, attributes)

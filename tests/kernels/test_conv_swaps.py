@@ -10,7 +10,7 @@ from onnx import helper
 from edgevid.backends import ort_winograd
 from edgevid.backends.ort_block import block_size
 from edgevid.backends.ort_graph import Model
-from edgevid.backends.ort_kernels import specialise
+from edgevid.backends.ort_kernels import MODEL, specialise
 
 pytestmark = pytest.mark.usefixtures("library")
 
@@ -28,7 +28,7 @@ class Chain:
         self.nodes, self.weights, self.value = [], {}, "x"
         self.random = np.random.default_rng(0)
 
-    def conv(self, outputs, inputs, size, stride=1, group=1, activation="Relu"):
+    def conv(self, outputs, inputs, size, stride=1, group=1, activation="Relu", bias=True):
         index = len(self.nodes)
         weights = self.random.standard_normal((outputs, inputs // group, size, size), dtype=np.float32)
         scale = np.float32(np.sqrt(size * size * inputs / group))
@@ -36,6 +36,8 @@ class Chain:
         self.weights[f"b{index}"] = self.random.standard_normal(outputs, dtype=np.float32)
         attributes = {"strides": [stride, stride], "pads": [size // 2] * 4, "group": group}
         names = [self.value, f"w{index}", f"b{index}"]
+        if not bias:
+            del self.weights[names.pop()]
         self.nodes.append(
             helper.make_node("Conv", names, [f"c{index}"], kernel_shape=[size] * 2, **attributes)
         )
@@ -79,6 +81,17 @@ def test_a_residual_sum_and_its_activation_go_along(tmp_path):
     chain.conv(32, 32, 3, activation=None).add(shortcut)
     chain.nodes.append(helper.make_node("Relu", [chain.value], ["end"]))
     assert chain.kinds(tmp_path) == ["WinogradConv", "WinogradConv"]
+
+
+def test_a_sum_without_a_bias_leaves_no_gap_among_the_inputs(tmp_path):
+    chain = Chain().conv(32, 32, 3)
+    shortcut = chain.value
+    chain.conv(32, 32, 3, activation=None, bias=False).add(shortcut)
+    assert chain.kinds(tmp_path) == ["WinogradConv", "WinogradConv"]
+    (folder,) = (tmp_path / "cache").iterdir()
+    model = Model((folder / MODEL).read_bytes())
+    last = [node for node in model.nodes if node.op_type == "WinogradConv"][-1]
+    assert len(last.inputs) == 4 and all(last.inputs)
 
 
 @pytest.mark.parametrize("layer", [{"stride": 2}, {"group": 2}, {"activation": "Sigmoid"}])
