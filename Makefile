@@ -10,6 +10,7 @@ PYTHON ?= python3
 VENV ?= .venv
 VIDEO ?= demo/moving_shapes.mp4
 ARM64 ?= build/arm64
+SANITIZED_FILES ?= tests/kernels
 ONNXRUNTIMES ?= ==1.20.1 ==1.24.4 >=1.32
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -27,7 +28,7 @@ test: $(VENV)/.test-installed
 
 # The programs of the tests that are deselected have the sanitizers of their own, as `make test` runs them.
 test-sanitized: $(VENV)/.test-installed
-	$(VENV)/bin/python tests/kernels/sanitized.py --numprocesses 2 -k "not sanitize" $(PYTEST_OPTIONS) tests/kernels
+	$(VENV)/bin/python tests/kernels/sanitized.py --numprocesses 2 -k "not sanitize" $(PYTEST_OPTIONS) $(SANITIZED_FILES)
 
 # The emulated Python runs the cross-compiler and the exporter natively. It cannot start what they compile,
 # such as the programs of the sanitizers' tests.

@@ -8,8 +8,9 @@ from onnxscript import optimizer
 
 from edgevid.specs import PassReport
 
-LARGEST = 1 << 28
-"""Elements of a constant that is evaluated: weights too, which a network may keep in another order."""
+REORDERING = ("Reshape", "Transpose", "Squeeze", "Unsqueeze")
+"""What gives as many elements as it takes: evaluated whatever the size, as a network may keep weights in
+another order. What makes much of little, such as a tensor of zeros, stays a node."""
 
 
 def fold_constants(graph: ir.Model) -> PassReport:
@@ -18,7 +19,7 @@ def fold_constants(graph: ir.Model) -> PassReport:
     Function bodies are left as they are: their constants depend on the attributes of each call.
     """
     before = len(graph.graph)
-    optimizer.fold_constants(graph, input_size_limit=LARGEST, output_size_limit=LARGEST)
+    optimizer.fold_constants(graph, should_fold=lambda node: True if node.op_type in REORDERING else None)
     for tidy in (
         common.IdentityEliminationPass(),
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
