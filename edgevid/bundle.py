@@ -7,7 +7,6 @@ outputs, so that the bundle can check itself without torch. The rest is what the
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from edgevid.digest import sha256_of as sha256
 from edgevid.errors import BundleError
 from edgevid.specs import (
     SCHEMA_VERSION,
@@ -35,7 +35,6 @@ MANIFEST, PARITY, LABELS = "manifest.json", "parity.npz", "labels.txt"
 CACHE = "cache"
 """Folder of a bundle for what is made of it on a device; no part of what was exported, so it has no hash."""
 
-CHUNK_BYTES = 1 << 20
 TEMPORARY = ".edgevid-"
 
 
@@ -73,14 +72,6 @@ class Bundle:
 
     def __repr__(self) -> str:
         return f"Bundle({str(self.path)!r})"
-
-
-def sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

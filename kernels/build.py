@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import logging
 import os
 import platform
@@ -19,6 +18,8 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from edgevid.digest import sha256
 
 SOURCES = Path(__file__).parent
 CXXFLAGS = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra")
@@ -113,7 +114,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 @functools.cache
 def fingerprint(compiler: tuple[str, ...], flags: tuple[str, ...]) -> str:
     version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    digest = hashlib.sha256(repr((compiler, version, flags, LINK_FLAGS, isa_flags())).encode())
+    digest = sha256(repr((compiler, version, flags, LINK_FLAGS, isa_flags())).encode())
     for folder in _folders():
         for path in sorted((*folder.glob("*.cpp"), *folder.glob("*.h"))):
             digest.update(path.relative_to(SOURCES).as_posix().encode() + b"\0" + path.read_bytes())

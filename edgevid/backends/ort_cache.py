@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import json
 import os
 import platform
@@ -17,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from edgevid.bundle import sha256
+from edgevid.digest import sha256, sha256_of
 from edgevid.kernels.build import temporary_folder
 
 RECEIPT = "receipt.json"
@@ -37,7 +36,7 @@ class Cache:
         digests: Mapping[str, str] | None = None,
     ) -> None:
         known = digests or {}
-        hashes = [f"{file.name}{known.get(file.name) or sha256(file)}" for file in files]
+        hashes = [f"{file.name}{known.get(file.name) or sha256_of(file)}" for file in files]
         self._parent = folder
         self._name = f"{files[0].stem}-{_key(hashes, identity)}"
 
@@ -55,7 +54,7 @@ class Cache:
             folder = Path(work) / "entry"
             folder.mkdir()
             receipt = make(folder)
-            files = {file.name: sha256(file) for file in folder.iterdir()}
+            files = {file.name: sha256_of(file) for file in folder.iterdir()}
             (folder / RECEIPT).write_text(json.dumps({**receipt, "files": files}, indent=2) + "\n")
             return self._put(parent, folder), receipt
 
@@ -74,7 +73,7 @@ class Cache:
 def _key(hashes: list[str], identity: tuple[str, ...]) -> str:
     import onnxruntime
 
-    digest = hashlib.sha256(repr((identity, _processor(), onnxruntime.__version__, _code())).encode())
+    digest = sha256(repr((identity, _processor(), onnxruntime.__version__, _code())).encode())
     for known in hashes:
         digest.update(known.encode())
     return digest.hexdigest()[:16]
@@ -83,7 +82,7 @@ def _key(hashes: list[str], identity: tuple[str, ...]) -> str:
 @functools.cache
 def _code() -> str:
     """A hash of the program that makes the entries: another version of it makes others."""
-    return "".join(sha256(file) for file in sorted(Path(__file__).parent.glob("ort_*.py")))
+    return "".join(sha256_of(file) for file in sorted(Path(__file__).parent.glob("ort_*.py")))
 
 
 @functools.cache
@@ -100,7 +99,7 @@ def _read(entry: Path) -> dict | None:
     try:
         receipt = json.loads((entry / RECEIPT).read_text("utf-8"))
         for name, digest in receipt.pop("files").items():
-            if sha256(entry / name) != digest:
+            if sha256_of(entry / name) != digest:
                 return None
         return receipt if {"reason", "ops"} <= receipt.keys() else None
     except (OSError, ValueError, KeyError, AttributeError):
