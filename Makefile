@@ -24,7 +24,7 @@ demo: $(VENV)/.export-installed
 	$(VENV)/bin/edgevid bench demo/tsm_mbv2 --duration 5 --json demo/bench.json
 
 test: $(VENV)/.test-installed
-	$(VENV)/bin/python -m pytest --numprocesses 2 $(PYTEST_OPTIONS)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST_OPTIONS)
 
 # The programs of the tests that are deselected have the sanitizers of their own, as `make test` runs them.
 test-sanitized: $(VENV)/.test-installed

@@ -22,7 +22,8 @@ from edgevid.benchmarks.protocol import Progress, Request, error_event
 from edgevid.benchmarks.result import Measured, result_of
 from edgevid.benchmarks.scenarios import REPORT_INTERVAL_NS, overhead_us, scenario_named
 from edgevid.benchmarks.warmup import LIMIT_S, warm_up
-from edgevid.bundle import MANIFEST, sha256
+from edgevid.bundle import MANIFEST
+from edgevid.digest import sha256_of
 from edgevid.errors import EdgevidError
 
 RECENT = 101
@@ -60,7 +61,7 @@ def measure_here(request: Request, open_session: Callable[..., Any], emit: Emit)
             baseline_mib=baseline_mib,
             peak_mib=peak_mib,
             harness_overhead_us=overhead_us(request.scenario),
-            manifest_sha256=sha256(session.path / MANIFEST),
+            manifest_sha256=sha256_of(session.path / MANIFEST),
             environment=environment,
             warnings=environment_warnings(environment),
             why_no_power=power.why_no_power(power.find_sensors()),

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgevid.digest import sha256_of as sha256
+from edgevid.digest import sha256_of
 from edgevid.errors import BundleError
 from edgevid.specs import (
     SCHEMA_VERSION,
@@ -63,7 +63,7 @@ class Bundle:
     def check_files(self) -> None:
         """Raise ``BundleError`` for the first file that is not as it was written."""
         for name, digest in self.manifest.files.items():
-            if sha256(self.path / name) != digest:
+            if sha256_of(self.path / name) != digest:
                 raise BundleError(
                     f"bundle '{self.path}': '{name}' was changed after the export (its SHA-256 differs): "
                     "copy it again, or export again"
@@ -77,7 +77,7 @@ class Bundle:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Hash every file of ``folder`` and write the manifest, which is the last file of a bundle."""
     files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
-    hashes = {name.as_posix(): sha256(folder / name) for name in sorted(files) if name.parts[0] != CACHE}
+    hashes = {name.as_posix(): sha256_of(folder / name) for name in sorted(files) if name.parts[0] != CACHE}
     text = json.dumps({**asdict(manifest), "files": hashes}, indent=2)
     (folder / MANIFEST).write_text(text + "\n")
 

@@ -17,8 +17,9 @@ import torch
 
 from edgevid import __version__, parity
 from edgevid.backends import Compiled, Job
-from edgevid.bundle import LABELS, Bundle, sha256, write_manifest, writing
+from edgevid.bundle import LABELS, Bundle, write_manifest, writing
 from edgevid.costs import count_macs, weight_bytes
+from edgevid.digest import sha256_of
 from edgevid.dynamic import write_dynamic
 from edgevid.errors import EdgevidError, ParityError
 from edgevid.example import Example, describe_input, describe_outputs, eager_example, evaluating
@@ -137,7 +138,7 @@ def build(request: Request) -> tuple[torch.nn.Module, dict[str, str]]:
     if network is None:
         network = _create(request, request.classes or checkpoint_classes(state))
     load_weights(network, state)
-    return network, {"source": request.weights.name, "sha256": sha256(request.weights)}
+    return network, {"source": request.weights.name, "sha256": sha256_of(request.weights)}
 
 
 def _create(request: Request, classes: int | None) -> torch.nn.Module:

@@ -9,7 +9,7 @@ import torch
 import edgevid
 from edgevid import bundle, parity
 from edgevid.backends import ort_cache
-from edgevid.bundle import sha256
+from edgevid.digest import sha256_of
 from edgevid.errors import BackendError, BundleError, EdgevidError
 
 
@@ -179,7 +179,7 @@ def test_opening_reads_each_file_of_the_model_once(clip_bundle, monkeypatch):
     edgevid.open(clip_bundle.path)
     hashed = []
     for module in (bundle, ort_cache):
-        monkeypatch.setattr(module, "sha256", lambda path: hashed.append(path) or sha256(path))
+        monkeypatch.setattr(module, "sha256_of", lambda path: hashed.append(path) or sha256_of(path))
     edgevid.open(clip_bundle.path)
     for name in ("model.weights", "model.edgevid.onnx"):
         assert hashed.count(clip_bundle.path / name) == 1
