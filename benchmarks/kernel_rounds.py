@@ -50,6 +50,7 @@ class Floors:
         self.floors.multiply_on_threads.restype = ctypes.c_int64
 
     def copy(self, to: np.ndarray, source: np.ndarray) -> Callable[[int], None]:
+        """Repeats of a copy; the caller keeps both arrays as long."""
         pointers = ctypes.c_void_p(to.ctypes.data), ctypes.c_void_p(source.ctypes.data)
         counts = ctypes.c_int64(source.size), ctypes.c_int64(self.threads)
         return lambda repeats: self.floors.copy_on_threads(*pointers, *counts, ctypes.c_int64(repeats))
@@ -125,7 +126,7 @@ class OnnxRuntime:
 
 def interleaved(candidates: dict[str, Callable[[int], None]], rounds: int) -> dict[str, list[float]]:
     """Milliseconds of one run of each, ``rounds`` samples, each candidate beginning a round in its turn."""
-    repeats = {name: _repeats(run) for name, run in candidates.items()}
+    repeats = {name: repeats_of(run) for name, run in candidates.items()}
     samples: dict[str, list[float]] = {name: [] for name in candidates}
     names = list(candidates)
     for turn in range(rounds):
@@ -136,7 +137,7 @@ def interleaved(candidates: dict[str, Callable[[int], None]], rounds: int) -> di
     return samples
 
 
-def _repeats(run: Callable[[int], None]) -> int:
+def repeats_of(run: Callable[[int], None]) -> int:
     """How many runs, a multiple of its copies, make the shortest sample that counts."""
     repeats = copies = getattr(run, "copies", 1)
     while True:

@@ -42,13 +42,23 @@ def describe(samples: dict[str, list[float]]) -> str:
 
 
 def session(model: Path | bytes, threads: int, configure: Callable = lambda options: None) -> Run:
+    return bound(open_session(model, threads, configure))
+
+
+def open_session(model: Path | bytes, threads: int, configure: Callable = lambda options: None):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     configure(options)
-    session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+
+
+def bound(session) -> Run:
+    """A run of an ONNX Runtime session on the same noise each time, in memory that it keeps."""
+    import onnxruntime
+
     binding = session.io_binding()
     random = np.random.default_rng(0)
     for value in session.get_inputs():
