@@ -16,14 +16,20 @@ from edgevid.kernels.temporal_conv.call import conv_of
 FRAMES = 8
 BLOCK = 16
 LAYERS = (
-    ("ACTION-Net stage 1", 256, 56, 3),
-    ("ACTION-Net stage 2", 512, 28, 3),
-    ("ACTION-Net stage 3", 1024, 14, 3),
-    ("ACTION-Net stage 4", 2048, 7, 3),
-    ("STM stage 1", 64, 56, 3),
-    ("STM stage 2", 128, 28, 3),
-    ("STM stage 3", 256, 14, 3),
-    ("STM stage 4", 512, 7, 3),
+    *((f"ACTION-Net on ResNet-50, stage {i + 1}", 256 << i, 56 >> i, 3) for i in range(4)),
+    *((f"STM and ACTION-Net on ResNet-50, stage {i + 1}", 64 << i, 56 >> i, 3) for i in range(4)),
+    *((f"STM stage {i + 2}, first block", 128 << i, 56 >> i, 3) for i in range(3)),
+    *(
+        ("ACTION-Net on MobileNetV2", c, side, 3)
+        for c, side in ((24, 56), (32, 28), (64, 14), (96, 14), (160, 7))
+    ),
+    *(("ACTION-Net on BN-Inception", c, 28, 3) for c in (192, 256, 320)),
+    *(("ACTION-Net on BN-Inception", c, 14, 3) for c in (576, 608)),
+    *(("ACTION-Net on BN-Inception", c, 7, 3) for c in (1024, 1056)),
+    *(
+        ("TEA", c, side, 3)
+        for c, side in ((26, 56), (52, 56), (52, 28), (104, 28), (104, 14), (208, 14), (208, 7))
+    ),
     ("5 taps", 256, 56, 5),
 )
 """Name, channels, height and width, taps."""
@@ -61,18 +67,19 @@ def measure(kernel: Kernel, channels: int, side: int, taps: int, rounds: int) ->
     x, y = aligned((FRAMES, channels, side, side)), aligned((FRAMES, channels, side, side))
     weights = aligned((channels, taps))
     options = {"frames": FRAMES, "past": (taps - 1) // 2}
-    in_blocks = (FRAMES, channels // BLOCK, side, side, BLOCK)
-    blocked = conv_of(x.reshape(in_blocks), weights, y.reshape(in_blocks), **options)
     run = kernel.run(conv_of(x, weights, y, **options))
     standard = OnnxRuntime(standard_ops(x.shape, weights), x, kernel.threads)
     run(1)
     standard.check(y)
     candidates = {
         "kernel": run,
-        "blocked": kernel.run(blocked),
         "copy": kernel.copy(y, x),
         "onnxruntime": standard,
     }
+    if channels % BLOCK == 0:
+        in_blocks = (FRAMES, channels // BLOCK, side, side, BLOCK)
+        blocked = conv_of(x.reshape(in_blocks), weights, y.reshape(in_blocks), **options)
+        candidates["blocked"] = kernel.run(blocked)
     return interleaved(candidates, rounds)
 
 
@@ -92,7 +99,7 @@ def main() -> None:
                 **median,
                 "GB/s": 2 * 4 * FRAMES * channels * side * side / median["kernel"] / 1e6,
                 "kernel/copy": median["kernel"] / median["copy"],
-                "blocked/copy": median["blocked"] / median["copy"],
+                "blocked/copy": median["blocked"] / median["copy"] if "blocked" in median else None,
                 "kernel/onnxruntime": median["kernel"] / median["onnxruntime"],
                 "spread": relative_spread(samples["kernel"]),
             }
