@@ -51,19 +51,26 @@ def cache_folder() -> Path:
 
 
 def library() -> Path | None:
-    """The built library; without a compiler ``None``, and the log says so once."""
+    """The built library; ``None`` if it cannot be built, and the log says why once."""
+    found = library_or_reason()
+    return found if isinstance(found, Path) else None
+
+
+def library_or_reason() -> Path | str:
+    """The built library, or why there is none and what to do, which the log says once too."""
     compiler = find_compiler()
     if compiler is None:
-        _warn_once("there is no C++ compiler, so networks run without the kernels: install g++ or set CXX")
-        return None
-    try:
-        return build(compiler, cache_folder() / "kernels")
-    except subprocess.CalledProcessError as error:
-        reason = next((line for line in error.stderr.splitlines() if "error" in line), error.stderr[:200])
-        _warn_once(f"{shlex.join(compiler)} cannot build the kernels, so networks run without: {reason}")
-    except OSError as error:
-        _warn_once(f"the kernels cannot be built, so networks run without: {error}. Set EDGEVID_CACHE")
-    return None
+        reason = "there is no C++ compiler, so networks run without the kernels: install g++ or set CXX"
+    else:
+        try:
+            return build(compiler, cache_folder() / "kernels")
+        except subprocess.CalledProcessError as error:
+            said = next((line for line in error.stderr.splitlines() if "error" in line), error.stderr[:200])
+            reason = f"{shlex.join(compiler)} cannot build the kernels, so networks run without: {said}"
+        except OSError as error:
+            reason = f"the kernels cannot be built, so networks run without: {error}. Set EDGEVID_CACHE"
+    _warn_once(reason)
+    return reason
 
 
 def find_compiler() -> list[str] | None:

@@ -64,10 +64,10 @@ def specialise(
     """
     from edgevid.kernels import build
 
-    library = build.library()
+    library = build.library_or_reason()
     model = Model(path.read_bytes())
-    if library is None:
-        return _as_it_is(path, model, "the kernels could not be built: install g++ or set CXX")
+    if isinstance(library, str):
+        return _as_it_is(path, model, library)
     isa = isa_of(library)
     files = [path, *(path.parent / name for name in model.weight_files)]
     cache = Cache(cache_folder, files, (library.stem, isa), digests)

@@ -102,6 +102,10 @@ def _mib(count: int | None) -> str:
     return "-" if count is None else f"{count / 2**20:.2f}"
 
 
+def _one_input(manifest) -> str:
+    return "frame" if manifest.streaming else manifest.inputs[0].name
+
+
 def _show(manifest) -> None:
     from tabulate import tabulate
 
@@ -127,7 +131,7 @@ def _show(manifest) -> None:
             "weights",
             f"{weights.source}; {weights.parameters:,} parameters, {weights.size_bytes / 2**20:.1f} MiB",
         ),
-        ("multiply-adds", f"{manifest.macs / 1e9:.3f} G for one {'frame' if manifest.streaming else 'clip'}"),
+        ("multiply-adds", f"{manifest.macs / 1e9:.3f} G for one {_one_input(manifest)}"),
         ("temporal ops", ", ".join(manifest.kernels) or "none"),
         (
             "equal to PyTorch",
