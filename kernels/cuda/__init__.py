@@ -1,0 +1,1 @@
+"""The CUDA kernels as one library, and its emulation on the CPU."""

@@ -1,0 +1,140 @@
+"""Compile the CUDA kernels: with nvcc, with NVRTC to PTX, or as ordinary C++ for the emulation on the CPU."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgevid.errors import BackendError
+from edgevid.kernels.build import find_compiler
+
+FOLDER = Path(__file__).parent
+LIBRARY = FOLDER / "library.cu"
+STANDARD = "-std=c++14"
+"""The newest that nvcc 10.2 of JetPack 4 knows."""
+ARCHITECTURES = (75, 80, 86, 87, 89, 90, 100, 110, 120)
+NVRTC_PACKAGE = "nvidia-cuda-nvrtc-cu12"
+
+
+def find_nvcc() -> str | None:
+    return shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+
+
+def known_architectures(nvcc: str) -> tuple[int, ...]:
+    """Those of ``ARCHITECTURES`` that this nvcc knows."""
+    listed = _run([nvcc, "--list-gpu-arch"]).split()
+    return tuple(sm for sm in ARCHITECTURES if f"compute_{sm}" in listed)
+
+
+def fat_binary(nvcc: str, source: Path, output: Path, architectures: Sequence[int]) -> Path:
+    """Device code of ``source`` for each architecture, and PTX for the oldest, from which all are made."""
+    oldest = min(architectures)
+    codes = ",".join([*(f"sm_{sm}" for sm in architectures), f"compute_{oldest}"])
+    _run(
+        [
+            nvcc,
+            *_options(),
+            "-fatbin",
+            "-gencode",
+            f"arch=compute_{oldest},code=[{codes}]",
+            source,
+            "-o",
+            output,
+        ]
+    )
+    return output
+
+
+def shared_library(nvcc: str, output: Path, architecture: str = "native") -> ctypes.CDLL:
+    """``library.cu`` for the GPU of this machine, or for ``architecture``, such as ``sm_87``."""
+    _run(
+        [nvcc, *_options(), f"-arch={architecture}", "-shared", "-Xcompiler", "-fPIC", LIBRARY, "-o", output]
+    )
+    return ctypes.CDLL(str(output))
+
+
+def emulated_library(output: Path) -> ctypes.CDLL:
+    """``library.cu`` as C++ that runs on the CPU; takes addresses of ordinary memory."""
+    compile_emulated([LIBRARY], output)
+    return ctypes.CDLL(str(output))
+
+
+def compile_emulated(sources: Sequence[Path], output: Path, *flags: str) -> None:
+    """Compile CUDA ``sources`` as C++ for the emulation, into a shared library."""
+    compiler = find_compiler()
+    if compiler is None:
+        raise BackendError("there is no C++ compiler for the emulated kernels: install g++")
+    warnings = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
+    emulated = ("-DEDGEVID_EMULATED", "-I", FOLDER / "host", "-x", "c++")
+    _run(
+        [*compiler, STANDARD, "-O1", "-fPIC", "-shared", *warnings, *flags, *emulated, *sources, "-o", output]
+    )
+
+
+def nvrtc_ptx(architecture: int, source: Path = LIBRARY) -> str:
+    """PTX of ``source`` by NVRTC 12, whose newest PTX version (8.5) the drivers of JetPack 6 take.
+
+    Raises ``BackendError`` if the package is missing or the source does not compile.
+    """
+    nvrtc = _nvrtc()
+    if nvrtc is None:
+        raise BackendError(f"NVRTC is not installed: pip install {NVRTC_PACKAGE}==12.6.85")
+    options = [STANDARD, f"--gpu-architecture=compute_{architecture}", f"--include-path={source.parent}"]
+    program = ctypes.c_void_p()
+    name = str(source).encode()
+    _check(nvrtc, nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.read_bytes(), name, 0, None, None))
+    try:
+        array = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
+        if nvrtc.nvrtcCompileProgram(program, len(options), array):
+            raise BackendError(f"NVRTC refuses {source.name}: {_text(nvrtc, program, 'ProgramLog')}")
+        return _text(nvrtc, program, "PTX")
+    finally:
+        nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def has_nvrtc() -> bool:
+    return _nvrtc() is not None
+
+
+@functools.cache
+def _nvrtc() -> ctypes.CDLL | None:
+    try:
+        spec = importlib.util.find_spec("nvidia.cuda_nvrtc")
+    except ModuleNotFoundError:
+        return None
+    for folder in spec.submodule_search_locations if spec else ():
+        for path in sorted(Path(folder, "lib").glob("libnvrtc.so.*")):
+            library = ctypes.CDLL(str(path))
+            library.nvrtcGetErrorString.restype = ctypes.c_char_p
+            return library
+    return None
+
+
+def _text(nvrtc: ctypes.CDLL, program: ctypes.c_void_p, what: str) -> str:
+    size = ctypes.c_size_t()
+    _check(nvrtc, getattr(nvrtc, f"nvrtcGet{what}Size")(program, ctypes.byref(size)))
+    buffer = ctypes.create_string_buffer(size.value)
+    _check(nvrtc, getattr(nvrtc, f"nvrtcGet{what}")(program, buffer))
+    return buffer.value.decode()
+
+
+def _check(nvrtc: ctypes.CDLL, status: int) -> None:
+    if status:
+        raise BackendError(f"NVRTC: {nvrtc.nvrtcGetErrorString(status).decode()}")
+
+
+def _options() -> tuple[str, ...]:
+    return STANDARD, "-O3", "-Werror", "all-warnings"
+
+
+def _run(command: Sequence[str | Path]) -> str:
+    """What a compiler prints; ``BackendError`` with its words if it refuses."""
+    made = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise BackendError(f"{Path(command[0]).name} failed: {made.stderr or made.stdout}")
+    return made.stdout

@@ -1,0 +1,3 @@
+// Found before NVIDIA's header where a program is compiled for the emulation, as by those of TensorRT.
+#pragma once
+#include "../host.h"

@@ -1,0 +1,60 @@
+"""The CUDA kernels compile for every GPU that the targets name, from the Jetson Nano to Blackwell."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from edgevid.errors import BackendError
+from edgevid.kernels.cuda import compile as cuda
+
+KERNELS = ("shift_frames", "shift_step", "filter_frames", "filter_frames_long", "filter_channels")
+
+
+@pytest.fixture(scope="module")
+def nvcc():
+    found = cuda.find_nvcc()
+    if found is None:
+        pytest.skip("nvcc is not on this machine")
+    return found
+
+
+def test_nvcc_makes_code_for_each_architecture(nvcc, tmp_path):
+    wanted = cuda.known_architectures(nvcc)
+    assert wanted, "this nvcc knows none of the architectures"
+    binary = cuda.fat_binary(nvcc, cuda.LIBRARY, tmp_path / "kernels.fatbin", wanted).read_bytes()
+    assert {int(sm) for sm in re.findall(rb"sm_(\d+)", binary)} >= set(wanted)
+    for kernel in KERNELS:
+        assert kernel.encode() in binary
+
+
+def test_nvcc_says_what_it_refuses(nvcc, tmp_path):
+    source = tmp_path / "wrong.cu"
+    source.write_text("__global__ void kernel(float* x) { x[0] = missing; }")
+    with pytest.raises(BackendError, match="missing"):
+        cuda.fat_binary(nvcc, source, tmp_path / "wrong.fatbin", [90])
+
+
+@pytest.mark.parametrize("architecture", [53, 62, 72, 87, 90])
+def test_nvrtc_makes_ptx_that_older_drivers_take(architecture):
+    if not cuda.has_nvrtc():
+        pytest.skip(f"NVRTC is not installed: pip install {cuda.NVRTC_PACKAGE}==12.6.85")
+    ptx = cuda.nvrtc_ptx(architecture)
+    version = tuple(map(int, re.search(r"\.version (\d+)\.(\d+)", ptx).groups()))
+    assert version <= (8, 5)
+    assert f".target sm_{architecture}" in ptx
+    for kernel in KERNELS:
+        assert kernel in ptx
+    # The copies and the filters move 16 bytes at a time.
+    assert "ld.global.nc.v4.u32" in ptx or "ld.global.v4.u32" in ptx
+    assert "st.global.v4.u32" in ptx
+
+
+def test_nvrtc_says_what_it_refuses(tmp_path):
+    if not cuda.has_nvrtc():
+        pytest.skip(f"NVRTC is not installed: pip install {cuda.NVRTC_PACKAGE}==12.6.85")
+    source = tmp_path / "wrong.cu"
+    source.write_text("__global__ void kernel(float* x) { x[0] = missing; }")
+    with pytest.raises(BackendError, match="missing"):
+        cuda.nvrtc_ptx(87, source)
