@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING, Any
 
-from edgevid.ops import DOMAIN, Cost, input_shape, integers
+from edgevid.ops import DOMAIN, input_shape, integers
 from edgevid.ops.channel_conv import Filters as SharedFilters
+from edgevid.ops.channel_conv import cost as cost
+from edgevid.ops.channel_conv import streaming_step as streaming_step
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -75,14 +76,8 @@ ONNX_FUNCTIONS = {
 
 
 @dataclass(frozen=True)
-class Filters:
+class Filters(SharedFilters):
     """The attributes of one convolution and the shapes of its weights."""
-
-    stride: int
-    pad_begin: int
-    pad_end: int
-    weight_shape: tuple[int, ...]
-    bias_shape: tuple[int, ...] | None = None
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raise ``ValueError`` unless a tensor of ``shape`` ``(N, C, ...)`` can be convolved so."""
@@ -117,17 +112,6 @@ def from_node(node: ir.Node) -> Filters:
     return Filters(
         *integers(node, "stride", "pad_begin", "pad_end"), input_shape(node, 1), input_shape(node, 2)
     )
-
-
-def cost(filters: Filters, shape: tuple[int, ...], itemsize: int = 4) -> Cost:
-    """A multiply-add for each tap and result; every element, and every weight, is touched once."""
-    results = prod(filters.result_shape(shape))
-    weights = prod(filters.weight_shape) + prod(filters.bias_shape or (0,))
-    return Cost(filters.weight_shape[1] * results, (prod(shape) + results + weights) * itemsize)
-
-
-def streaming_step(filters: Filters, shape: tuple[int, ...]) -> None:
-    """It sees one frame at a time already."""
 
 
 @functools.cache

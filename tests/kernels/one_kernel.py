@@ -1,4 +1,4 @@
-"""What the tests of kernels without ONNX Runtime share: compiling one, its arrays, and the sanitizers."""
+"""What the tests of kernels share: compiling one without ONNX Runtime, arrays, layouts and sanitizers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import subprocess
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from edgevid.benchmarks.cpu import describe_cpu
 from edgevid.kernels.standalone import compile
 
 ISAS = ("avx512", "avx2", "generic")
 TOLERANCE = 1e-5
+NONE, RELU, RELU6 = (-np.inf, np.inf), (0.0, np.inf), (0.0, 6.0)
+"""The bounds of activations."""
 
 
 def skip_unless_usable(isa: str) -> None:
@@ -62,6 +65,23 @@ def plain(x, block):
 
 def error(actual, expected):
     return np.abs(actual - expected).max() / np.abs(expected).max()
+
+
+def blocks_of(isa: str) -> tuple[int, ...]:
+    """The sizes of blocks that kernels for ``isa`` take."""
+    return (16,) if isa == "avx512" else (8, 16)
+
+
+def draw_block(data, use_isa, *more: int) -> int:
+    """For hypothesis: a size of blocks, of an instruction set that is then forced, or one of ``more``."""
+    isa = data.draw(st.sampled_from(ISAS))
+    use_isa(isa)
+    return data.draw(st.sampled_from((*more, *blocks_of(isa))))
+
+
+def relative_error(got: np.ndarray, expected: np.ndarray) -> float:
+    assert got.shape == expected.shape
+    return float(np.abs(got - expected).max() / max(np.abs(expected).max(), 1e-30))
 
 
 def assert_sanitizers_find_nothing(op: str, program_text: str, isa: str, folder) -> None:

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from one_kernel import ISAS, NONE, RELU, blocks_of, draw_block, relative_error
 
-from edgevid.kernels.build import X86_FLAGS
 from edgevid.kernels.frame_stack_conv.reference import frame_stack
 from edgevid.kernels.shift_conv.reference import from_blocks, pointwise, to_blocks, weights_to_blocks
 
-ISAS = tuple(X86_FLAGS)
-NONE, RELU = (-np.inf, np.inf), (0.0, np.inf)
 # Channels, outputs, frames, clips, height, width, taps, first, dilation, residual, activation.
 CASES = {
     "slow pathway": (256, 64, 4, 1, 14, 14, 3, -1, 1, False, RELU),
@@ -23,10 +21,6 @@ CASES = {
     "one frame": (16, 16, 1, 2, 3, 3, 3, -1, 1, True, NONE),
     "nothing but beyond the clip": (16, 16, 2, 1, 3, 3, 2, 5, 1, False, NONE),
 }
-
-
-def layouts(isa: str):
-    return (16,) if isa == "avx512" else (8, 16)
 
 
 def error_of(run_op, block, case, threads=2, seed=0) -> float:
@@ -41,23 +35,21 @@ def error_of(run_op, block, case, threads=2, seed=0) -> float:
     attributes = {"block": block, "frames": frames, "taps": taps, "first": first, "dilation": dilation}
     (y,) = run_op("FrameStackConv", inputs, threads=threads, **attributes, low=float(low), high=float(high))
     expected = pointwise(frame_stack(x, frames, taps, first, dilation), weights, bias, extra, low, high)
-    return float(np.abs(from_blocks(y, block) - expected).max() / np.abs(expected).max())
+    return relative_error(from_blocks(y, block), expected)
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("isa", ISAS)
 def test_it_is_a_stack_and_a_convolution(run_op, use_isa, isa, case):
     use_isa(isa)
-    for block in layouts(isa):
+    for block in blocks_of(isa):
         assert error_of(run_op, block, CASES[case]) < 1e-5
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_shape(run_op, use_isa, data):
-    isa = data.draw(st.sampled_from(ISAS))
-    use_isa(isa)
-    block = data.draw(st.sampled_from(layouts(isa)))
+    block = draw_block(data, use_isa)
     channels, outputs = (block * data.draw(st.integers(1, 4)) for _ in range(2))
     sizes = [data.draw(st.integers(1, most)) for most in (6, 2, 9, 9)]
     taps, first, dilation = (data.draw(st.integers(*ends)) for ends in ((1, 5), (-6, 2), (1, 3)))

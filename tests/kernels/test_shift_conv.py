@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from one_kernel import ISAS, NONE, RELU, RELU6, blocks_of, draw_block, relative_error
 
-from edgevid.kernels.build import X86_FLAGS
 from edgevid.kernels.shift_conv.reference import from_blocks, pointwise, to_blocks, weights_to_blocks
 from edgevid.kernels.temporal_shift.reference import temporal_shift, temporal_shift_step
 from edgevid.ops.temporal_shift import DIRECTIONS
 
-ISAS = tuple(X86_FLAGS)
-NONE, RELU, RELU6 = (-np.inf, np.inf), (0.0, np.inf), (0.0, 6.0)
 # Inputs, outputs, frames, clips, height, width, fold, directions, residual, activation.
 CASES = {
     "resnet layer1": (64, 64, 2, 1, 56, 56, 8, (1, -1), False, RELU),
@@ -28,15 +26,6 @@ CASES = {
     "no channel moves": (16, 32, 2, 1, 3, 5, 0, (1, -1), False, RELU),
     "every channel moves": (16, 32, 3, 1, 3, 5, 8, (1, -1), False, NONE),
 }
-
-
-def layouts(isa: str):
-    return (1, 16) if isa == "avx512" else (1, 8, 16)
-
-
-def relative_error(got: np.ndarray, expected: np.ndarray) -> float:
-    assert got.shape == expected.shape
-    return float(np.abs(got - expected).max() / max(np.abs(expected).max(), 1e-30))
 
 
 def arrays(inputs, outputs, images, height, width, residual, seed=0):
@@ -63,14 +52,14 @@ def check_clip(run_op, block, case, threads=2, seed=0):
 @pytest.mark.parametrize("isa", ISAS)
 def test_it_is_a_shift_and_a_convolution(run_op, use_isa, isa, case):
     use_isa(isa)
-    for block in layouts(isa):
+    for block in (1, *blocks_of(isa)):
         check_clip(run_op, block, CASES[case])
 
 
 @pytest.mark.parametrize("isa", ISAS)
 def test_a_step_takes_the_state_and_gives_the_next(run_op, use_isa, isa):
     use_isa(isa)
-    for block in layouts(isa):
+    for block in (1, *blocks_of(isa)):
         x, weights, bias, extra = arrays(32, 48, 2, 5, 7, residual=True)
         state = np.random.default_rng(1).standard_normal((2, 5, 5, 7), dtype=np.float32)
         inputs = [to_blocks(x, block), state, weights_to_blocks(weights, block), bias]
@@ -86,9 +75,7 @@ def test_a_step_takes_the_state_and_gives_the_next(run_op, use_isa, isa):
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_shape_fold_and_batch(run_op, use_isa, data):
-    isa = data.draw(st.sampled_from(ISAS))
-    use_isa(isa)
-    block = data.draw(st.sampled_from(layouts(isa)))
+    block = draw_block(data, use_isa, 1)
     unit = block if block > 1 else 1
     inputs, outputs = (unit * data.draw(st.integers(1, 5 if unit > 1 else 40)) for _ in range(2))
     directions = data.draw(st.sampled_from(DIRECTIONS))
@@ -112,7 +99,7 @@ def test_bias_and_residual_may_be_left_out(run_op):
 @pytest.mark.parametrize("isa", ISAS)
 def test_what_is_below_zero_may_have_a_slope(run_op, use_isa, isa):
     use_isa(isa)
-    for block in layouts(isa):
+    for block in (1, *blocks_of(isa)):
         x, weights, bias, extra = arrays(32, 16, 4, 3, 5, residual=True)
         inputs = [to_blocks(x, block), weights_to_blocks(weights, block), bias, to_blocks(extra, block)]
         attributes = {"block": block, "frames": 2, "fold": 4, "first": 1, "second": -1, "slope": 0.25}

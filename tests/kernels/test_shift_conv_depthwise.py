@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from one_kernel import ISAS, NONE, RELU, RELU6, blocks_of, draw_block, relative_error
 
-from edgevid.kernels.build import X86_FLAGS
 from edgevid.kernels.shift_conv.reference import from_blocks, pointwise, to_blocks, weights_to_blocks
 from edgevid.kernels.shift_conv_depthwise.reference import depthwise3x3, depthwise_to_blocks
 from edgevid.kernels.temporal_shift.reference import temporal_shift, temporal_shift_step
 from edgevid.ops.temporal_shift import DIRECTIONS
 
-ISAS = tuple(X86_FLAGS)
-NONE, RELU, RELU6 = (-np.inf, np.inf), (0.0, np.inf), (0.0, 6.0)
 # Inputs, outputs, frames, clips, height, width, fold, directions, stride, first activation, second one.
 CASES = {
     "mobilenet 112x112": (16, 96, 1, 1, 112, 112, 0, (1, -1), 2, RELU6, RELU6),
@@ -27,15 +25,6 @@ CASES = {
     "one row": (32, 16, 2, 1, 1, 17, 8, (1, -1), 2, RELU, NONE),
     "one column": (32, 16, 2, 1, 17, 1, 8, (-1, 1), 1, NONE, RELU),
 }
-
-
-def layouts(isa: str):
-    return (16,) if isa == "avx512" else (8, 16)
-
-
-def relative_error(got: np.ndarray, expected: np.ndarray) -> float:
-    assert got.shape == expected.shape
-    return float(np.abs(got - expected).max() / max(np.abs(expected).max(), 1e-30))
 
 
 def weights_of(inputs, outputs, random):
@@ -76,16 +65,14 @@ def error_of(run_op, block, case, threads=2, seed=0) -> float:
 @pytest.mark.parametrize("isa", ISAS)
 def test_it_is_a_shift_and_two_convolutions(run_op, use_isa, isa, case):
     use_isa(isa)
-    for block in layouts(isa):
+    for block in blocks_of(isa):
         assert error_of(run_op, block, CASES[case]) < 1e-5
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_shape(run_op, use_isa, data):
-    isa = data.draw(st.sampled_from(ISAS))
-    use_isa(isa)
-    block = data.draw(st.sampled_from(layouts(isa)))
+    block = draw_block(data, use_isa)
     inputs, outputs = (block * data.draw(st.integers(1, 4)) for _ in range(2))
     directions = data.draw(st.sampled_from(DIRECTIONS))
     fold = data.draw(st.integers(0, inputs // (2 if directions[1] else 1)))
@@ -99,7 +86,7 @@ def test_any_shape(run_op, use_isa, data):
 @pytest.mark.parametrize("isa", ISAS)
 def test_a_step_takes_the_state_and_gives_the_next(run_op, use_isa, isa):
     use_isa(isa)
-    for block in layouts(isa):
+    for block in blocks_of(isa):
         random = np.random.default_rng(3)
         x = random.standard_normal((2, 32, 9, 7), dtype=np.float32)
         state = random.standard_normal((2, 5, 9, 7), dtype=np.float32)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from one_kernel import ISAS, NONE, RELU, RELU6, blocks_of, draw_block, relative_error
 
 from edgevid.backends.ort_winograd import pays
-from edgevid.kernels.build import X86_FLAGS
 from edgevid.kernels.shift_conv.reference import from_blocks, to_blocks
 from edgevid.kernels.winograd.reference import (
     conv3x3,
@@ -18,8 +18,6 @@ from edgevid.kernels.winograd.reference import (
     points_to_blocks,
 )
 
-ISAS = tuple(X86_FLAGS)
-NONE, RELU, RELU6 = (-np.inf, np.inf), (0.0, np.inf), (0.0, 6.0)
 # Inputs, outputs, images, height, width, bias, residual, activation.
 CASES = {
     "resnet layer1": (64, 64, 2, 56, 56, True, False, RELU),
@@ -32,15 +30,6 @@ CASES = {
     "one row": (32, 16, 1, 1, 13, True, False, NONE),
     "one column": (16, 32, 1, 13, 1, True, True, RELU),
 }
-
-
-def layouts(isa: str):
-    return (16,) if isa == "avx512" else (8, 16)
-
-
-def relative_error(got: np.ndarray, expected: np.ndarray) -> float:
-    assert got.shape == expected.shape
-    return float(np.abs(got - expected).max() / max(np.abs(expected).max(), 1e-30))
 
 
 def error_of(run_op, block, case, threads=2, seed=0) -> float:
@@ -65,16 +54,14 @@ def error_of(run_op, block, case, threads=2, seed=0) -> float:
 @pytest.mark.parametrize("isa", ISAS)
 def test_it_is_the_direct_convolution(run_op, use_isa, isa, case):
     use_isa(isa)
-    for block in layouts(isa):
+    for block in blocks_of(isa):
         assert error_of(run_op, block, CASES[case]) < 1e-5
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_shape(run_op, use_isa, data):
-    isa = data.draw(st.sampled_from(ISAS))
-    use_isa(isa)
-    block = data.draw(st.sampled_from(layouts(isa)))
+    block = draw_block(data, use_isa)
     inputs, outputs = (block * data.draw(st.integers(1, 4)) for _ in range(2))
     images, height, width = (data.draw(st.integers(1, most)) for most in (4, 15, 15))
     options = data.draw(st.booleans()), data.draw(st.booleans())
