@@ -11,7 +11,6 @@ own blocked convolution without shift. The floor is the multiply-adds at the mea
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import tempfile
 from pathlib import Path
@@ -21,8 +20,7 @@ import numpy as np
 from edgevid.backends import ort_kernels
 from edgevid.backends.ort_block import block_size
 from edgevid.benchmarks.kernel_rounds import Floors
-from edgevid.benchmarks.turns import Run, describe, interleaved, session
-from edgevid.kernels import build
+from edgevid.benchmarks.turns import convolution, describe, interleaved, session
 
 LAYERS = (
     (64, 64, 56, 8),
@@ -99,44 +97,23 @@ def _without_shifts(path: Path) -> bytes:
 
 
 def layers(threads: int):
+    random = np.random.default_rng(0)
     for inputs, outputs, side, frames in LAYERS:
-        shape = (inputs, outputs, side, frames)
+        x_shape = (frames, inputs, side, side)
+        weights = random.standard_normal((outputs, inputs, 1, 1), dtype=np.float32)
         shift = {"block": block_size(), "frames": frames, "fold": inputs // 8, "first": 1, "second": -1}
         shift |= {"low": 0.0, "high": float("inf")}
+        pointwise = {"kernel_shape": [1, 1], "activation": "Relu"}
         yield (
             f"{inputs} to {outputs} channels, {side}x{side}, {frames} frames",
             {
-                "edgevid": _layer(shape, threads, "edgevid", "ShiftConv", shift),
-                "onnxruntime": _layer(
-                    shape,
-                    threads,
-                    "com.microsoft.nchwc",
-                    "Conv",
-                    {"kernel_shape": [1, 1], "activation": "Relu"},
+                "edgevid": convolution(x_shape, weights, threads, "edgevid", "ShiftConv", **shift),
+                "onnxruntime": convolution(
+                    x_shape, weights, threads, "com.microsoft.nchwc", "Conv", **pointwise
                 ),
             },
             inputs * outputs * side * side * frames,
         )
-
-
-def _layer(shape: tuple[int, ...], threads: int, domain: str, op_type: str, attributes: dict) -> Run:
-    from onnx import TensorProto, helper, numpy_helper
-
-    inputs, outputs, side, frames = shape
-    random = np.random.default_rng(0)
-    weights = random.standard_normal((outputs, inputs, 1, 1), dtype=np.float32)
-    ends = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, (frames, channels, side, side))
-        for name, channels in (("x", inputs), ("y", outputs))
-    ]
-    bias = random.standard_normal(outputs, dtype=np.float32)
-    constants = [numpy_helper.from_array(array, name) for name, array in (("w", weights), ("b", bias))]
-    node = helper.make_node(op_type, ["x", "w", "b"], ["y"], domain=domain, **attributes)
-    opsets = [helper.make_opsetid("", 18), helper.make_opsetid(domain, 1)]
-    graph = helper.make_graph([node], op_type, ends[:1], ends[1:], constants)
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
-    configure = functools.partial(ort_kernels.load_as_optimised, library=build.library())
-    return session(model.SerializeToString(), threads, configure)
 
 
 if __name__ == "__main__":

@@ -9,19 +9,16 @@ multiply, at the measured peak.
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 from math import ceil
 from pathlib import Path
 
 import numpy as np
 
-from edgevid.backends import ort_kernels
 from edgevid.backends.ort_block import block_size
 from edgevid.backends.ort_winograd import TILE, pays
 from edgevid.benchmarks.kernel_rounds import Floors
-from edgevid.benchmarks.turns import Run, describe, interleaved, session
-from edgevid.kernels import build
+from edgevid.benchmarks.turns import Run, convolution, describe, interleaved
 from edgevid.kernels.winograd.reference import filters_to_points, points_to_blocks
 
 LAYERS = (
@@ -70,25 +67,9 @@ def _runs(channels: int, side: int, images: int, threads: int) -> dict[str, Run]
     winograd = {"block": block, "low": 0.0, "high": float("inf")}
     direct = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "activation": "Relu"}
     return {
-        "edgevid": _layer(shape, points, threads, "edgevid", "WinogradConv", winograd),
-        "onnxruntime": _layer(shape, blocked, threads, "com.microsoft.nchwc", "Conv", direct),
+        "edgevid": convolution(shape, points, threads, "edgevid", "WinogradConv", **winograd),
+        "onnxruntime": convolution(shape, blocked, threads, "com.microsoft.nchwc", "Conv", **direct),
     }
-
-
-def _layer(
-    shape: tuple, weights: np.ndarray, threads: int, domain: str, op_type: str, attributes: dict
-) -> Run:
-    from onnx import TensorProto, helper, numpy_helper
-
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "xy"]
-    bias = np.zeros(shape[1], np.float32)
-    constants = [numpy_helper.from_array(array, name) for name, array in (("w", weights), ("b", bias))]
-    node = helper.make_node(op_type, ["x", "w", "b"], ["y"], domain=domain, **attributes)
-    opsets = [helper.make_opsetid("", 18), helper.make_opsetid(domain, 1)]
-    graph = helper.make_graph([node], op_type, ends[:1], ends[1:], constants)
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
-    configure = functools.partial(ort_kernels.load_as_optimised, library=build.library())
-    return session(model.SerializeToString(), threads, configure)
 
 
 if __name__ == "__main__":

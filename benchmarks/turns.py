@@ -5,6 +5,7 @@ A ratio is that of two runs that followed each other: what else the machine does
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +54,31 @@ def open_session(model: Path | bytes, threads: int, configure: Callable = lambda
     options.log_severity_level = 3
     configure(options)
     return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+
+
+def convolution(
+    x_shape: tuple[int, ...], weights: np.ndarray, threads: int, domain: str, op_type: str, **attributes
+) -> Run:
+    """A node with weights and a bias, run with the kernels of this machine; its images stay as large as ``x``.
+
+    ``weights`` are ``(outputs, inputs, kh, kw)``, or Winograd's ``(points, outputs, inputs)``.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    from edgevid.backends.ort_kernels import load_as_optimised
+    from edgevid.kernels import build
+
+    channels = weights.shape[-4 if weights.ndim == 4 else -2]
+    shapes = {"x": x_shape, "y": (x_shape[0], channels, *x_shape[2:])}
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items())
+    arrays = {"w": weights, "b": np.zeros(channels, np.float32)}
+    constants = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    node = helper.make_node(op_type, ["x", "w", "b"], ["y"], domain=domain, **attributes)
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid(domain, 1)]
+    graph = helper.make_graph([node], op_type, [x], [y], constants)
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    configure = functools.partial(load_as_optimised, library=build.library())
+    return session(model.SerializeToString(), threads, configure)
 
 
 def bound(session) -> Run:
