@@ -59,7 +59,7 @@ def open_session(model: Path | bytes, threads: int, configure: Callable = lambda
 def convolution(
     x_shape: tuple[int, ...], weights: np.ndarray, threads: int, domain: str, op_type: str, **attributes
 ) -> Run:
-    """A node with weights and a bias, run with the kernels of this machine; its images stay as large as ``x``.
+    """A node with weights and a bias, run by the kernels of this machine; images stay as large as ``x``.
 
     ``weights`` are ``(outputs, inputs, kh, kw)``, or Winograd's ``(points, outputs, inputs)``.
     """
