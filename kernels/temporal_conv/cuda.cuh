@@ -97,7 +97,8 @@ __global__ void filter_frames_long(FilterTensors<T> tensors, FilterLayout layout
   for (int row = static_cast<int>(blockIdx.y); row < layout.batch * rows; row += static_cast<int>(gridDim.y)) {
     const int n = row / rows, t = row % rows;
     const T* x = tensors.x + static_cast<long long>(n) * layout.frames * layout.image + i;
-    const T* state = tensors.state ? tensors.state + static_cast<long long>(n) * layout.past * layout.image + i : nullptr;
+    const long long past = static_cast<long long>(n) * layout.past * layout.image + i;
+    const T* state = tensors.state ? tensors.state + past : nullptr;
     if (t >= layout.frames) {
       const int frame = t - layout.past;  // of the last ones
       const long long at = (static_cast<long long>(n) * layout.past + t - layout.frames) * layout.image + i;

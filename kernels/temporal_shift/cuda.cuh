@@ -75,7 +75,8 @@ __global__ void shift_step(const Unit* __restrict__ x, const Unit* state, Unit* 
 namespace detail {
 
 // The layout in units of `unit` bytes; an image of zero length if they do not fit into its borders.
-inline ShiftLayout shift_layout(int channels, int pixels, int fold, bool two, int lanes, int element_bytes, int unit) {
+inline ShiftLayout shift_layout(int channels, int pixels, int fold, bool two, int lanes, int element_bytes,
+                                int unit) {
   const long long groups = lanes == 1 ? 1 : (channels + lanes - 1) / lanes;
   const long long row = static_cast<long long>(lanes == 1 ? channels * pixels : lanes) * element_bytes;
   const long long plane = lanes == 1 ? row : row * pixels;
