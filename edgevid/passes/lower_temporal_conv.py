@@ -1,10 +1,14 @@
 """TemporalConv(x, w) -> sum over taps of (frames of x moved by a tap) * w[:, tap], in standard operators.
 
 For one clip the batch axis is time, so that everything stays 4-D: k products and sums of slices, which
-TensorRT fuses into one kernel. The same channel-wise convolution as a Conv would need two transpositions.
+TensorRT fuses into one kernel. The same channel-wise convolution as a ``Conv`` needs two transpositions; it
+is a form that can be asked for.
 """
 
 from __future__ import annotations
+
+from functools import partial
+from math import prod
 
 import onnx_ir as ir
 from onnx_ir.passes import common
@@ -13,13 +17,18 @@ from edgevid import ops
 from edgevid.ops import temporal_conv
 from edgevid.ops.functions import attach_functions
 from edgevid.passes.build import Builder
-from edgevid.passes.lower_temporal_shift import concat, moved, slice_of
+from edgevid.passes.lower_temporal_shift import FORMS as MOVES
+from edgevid.passes.lower_temporal_shift import SLICES, concat, moved, slice_of
 from edgevid.specs import PassReport
 
+TRANSPOSED = "transpose and Conv"
+FORMS = (*MOVES, TRANSPOSED)
+"""Products and sums of frames moved in one of three ways, or a grouped ``Conv`` between transpositions."""
 
-def lower_temporal_conv(graph: ir.Model) -> PassReport:
+
+def lower_temporal_conv(graph: ir.Model, form: str = SLICES) -> PassReport:
     """Replace each temporal convolution, and each streaming step of one, by products and sums."""
-    rewrites = {"TemporalConv": _lower_conv, "TemporalConvStep": _lower_step}
+    rewrites = {"TemporalConv": partial(_lower_conv, form=form), "TemporalConvStep": _lower_step}
     matched = 0
     for node in graph.graph:
         if node.domain == ops.DOMAIN and node.op_type in rewrites:
@@ -31,15 +40,45 @@ def lower_temporal_conv(graph: ir.Model) -> PassReport:
     return PassReport("lower_temporal_conv", matched)
 
 
-def _lower_conv(node: ir.Node, build: Builder) -> None:
+def _lower_conv(node: ir.Node, build: Builder, form: str) -> None:
     x, filters = node.inputs[0], temporal_conv.from_node(node)
+    if form == TRANSPOSED and node.inputs[1].const_value is not None:
+        build.replace_anchor(_conv_over_time(x, filters, *node.inputs[1:], build=build))
+        return
+    form = form if form in MOVES else SLICES
     # A tap that always looks beyond the clip adds nothing.
     seen = {
-        tap: moved(x, offset, filters.frames, build) if offset else x
+        tap: moved(x, offset, filters.frames, build, form) if offset else x
         for tap, offset in enumerate(filters.offsets)
         if abs(offset) < filters.frames
     }
     build.replace_anchor(_weighted_sum(seen, *node.inputs[1:], build=build))
+
+
+def _conv_over_time(
+    x: ir.Value,
+    filters: temporal_conv.Filters,
+    weight: ir.Value,
+    bias: ir.Value | None = None,
+    *,
+    build: Builder,
+) -> ir.Value:
+    shape, taps = tuple(x.shape.numpy()), weight.shape[1]
+    clips = (shape[0] // filters.frames, filters.frames, shape[1], prod(shape[2:]))
+    planes = (clips[0], clips[2], clips[1], clips[3])
+    y = build.node("Reshape", [x, build.ints(clips)], clips, x.type)
+    y = build.node("Transpose", [y], planes, x.type, perm=[0, 2, 1, 3])
+    kernel = build.constant(weight.const_value.numpy().reshape(shape[1], 1, taps, 1))
+    y = build.node(
+        "Conv",
+        [y, kernel, *([bias] if bias is not None else [])],
+        planes,
+        x.type,
+        group=shape[1],
+        pads=[-filters.offsets[0], 0, filters.offsets[-1], 0],
+    )
+    y = build.node("Transpose", [y], clips, x.type, perm=[0, 2, 1, 3])
+    return build.node("Reshape", [y, build.ints(shape)], shape, x.type)
 
 
 def _lower_step(node: ir.Node, build: Builder) -> None:

@@ -7,6 +7,8 @@ axis, and what belongs to another clip is cut off.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import onnx_ir as ir
 
@@ -14,13 +16,19 @@ from edgevid import ops
 from edgevid.ops import temporal_difference
 from edgevid.ops.functions import attach_functions
 from edgevid.passes.build import Builder
-from edgevid.passes.lower_temporal_shift import concat, moved, slice_of
+from edgevid.passes.lower_temporal_shift import PADDED, SLICES, concat, moved, slice_of
 from edgevid.specs import PassReport
 
+FORMS = (SLICES, PADDED)
+"""How the differences of one clip get their frame of zeros."""
 
-def lower_temporal_difference(graph: ir.Model) -> PassReport:
+
+def lower_temporal_difference(graph: ir.Model, form: str = SLICES) -> PassReport:
     """Replace each temporal difference, and each streaming step of one, by subtractions of slices."""
-    rewrites = {"TemporalDifference": _lower_difference, "TemporalDifferenceStep": _lower_step}
+    rewrites = {
+        "TemporalDifference": partial(_lower_difference, form=form),
+        "TemporalDifferenceStep": _lower_step,
+    }
     matched = 0
     for node in graph.graph:
         if node.domain == ops.DOMAIN and node.op_type in rewrites:
@@ -31,7 +39,7 @@ def lower_temporal_difference(graph: ir.Model) -> PassReport:
     return PassReport("lower_temporal_difference", matched)
 
 
-def _lower_difference(node: ir.Node, build: Builder) -> None:
+def _lower_difference(node: ir.Node, build: Builder, form: str) -> None:
     (later, earlier), difference = node.inputs, temporal_difference.from_node(node)
     shape, frames = tuple(later.shape.numpy()), difference.frames
     if frames == 1:
@@ -40,8 +48,13 @@ def _lower_difference(node: ir.Node, build: Builder) -> None:
         return
     if shape[0] == frames:
         later, earlier = slice_of(later, 0, 1, frames, build), slice_of(earlier, 0, 0, frames - 1, build)
-        zeros = build.zeros((1, *shape[1:]), later.dtype.numpy())
         differences = build.node("Sub", [later, earlier], (frames - 1, *shape[1:]), later.type)
+        if form == PADDED:
+            pads = [0] * 2 * len(shape)
+            pads[0 if difference.causal else len(shape)] = 1
+            build.replace_anchor(build.node("Pad", [differences, build.ints(pads)], shape, later.type))
+            return
+        zeros = build.zeros((1, *shape[1:]), later.dtype.numpy())
         parts = [zeros, differences] if difference.causal else [differences, zeros]
         build.replace_anchor(concat(parts, 0, build))
         return
