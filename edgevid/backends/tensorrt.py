@@ -1,32 +1,33 @@
-"""TensorRT: plugin-free ONNX in fp16 and fp32, and scripts that build and check the engine on the device.
+"""TensorRT: ONNX in the form of fewest kernels, scripts that build the engine on the device, and its runner.
 
-No engine is built here; the ONNX files are checked in ONNX Runtime by whoever makes the bundle.
+The engine is built on the device: by the bundle's ``build.sh`` with trtexec, or by ``open_model`` where
+TensorRT's Python package and a GPU are at hand. Elsewhere the ONNX files are checked in ONNX Runtime by
+whoever makes the bundle, and kernels are counted in the plan of TensorRT-RTX, if that is installed.
 """
 
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
-from importlib.resources import files
+from collections.abc import Mapping
 from pathlib import Path
-from string import Template
 
-import numpy as np
-
+from edgevid.backends.trt_bundle import write_check_data, write_scripts
+from edgevid.backends.trt_forms import Choice, choose_forms, lowering
+from edgevid.backends.trt_plan import NoPlanError, Plan, plan_of
+from edgevid.backends.trt_versions import NEW_OPSETS, Requirement, check_target
 from edgevid.errors import ExportError
-from edgevid.specs import TOLERANCE, Artefact, Availability
+from edgevid.specs import Artefact, Availability
 
-TEMPLATES = files("edgevid.backends") / "templates"
-SCRIPTS = ("build.sh", "run.sh", "common.sh", "check.py")
 CHECKED_WITH = "onnxruntime"
+PLAN = "plan.json"
 LOWERED = {
-    "lower_temporal_shift": "TemporalShift (4-D slice and concat)",
-    "lower_temporal_conv": "TemporalConv (4-D multiply and add)",
-    "lower_temporal_difference": "TemporalDifference (4-D slice and subtract)",
-    "lower_running_mean": "RunningMean (matrix product)",
-    "lower_channel_conv": "ChannelConv (Conv along the channels)",
-    "lower_frame_stack": "FrameStack (gather along time)",
+    "lower_temporal_shift": ("TemporalShift", "4-D, {form}"),
+    "lower_temporal_conv": ("TemporalConv", "products and sums, {form}"),
+    "lower_temporal_difference": ("TemporalDifference", "subtraction, {form}"),
+    "lower_running_mean": ("RunningMean", "matrix product"),
+    "lower_channel_conv": ("ChannelConv", "Conv along the channels"),
+    "lower_frame_stack": ("FrameStack", "gather along time"),
 }
 """What the temporal ops of a graph become, by the pass that lowers them."""
 
@@ -45,20 +46,26 @@ def available() -> Availability:
 
 
 def compile(graph, job, folder: Path):
-    """``model_fp32.onnx`` and ``model_fp16.onnx`` without plugins, scripts, and a README for the board."""
+    """``model_fp32.onnx`` and ``model_fp16.onnx`` without plugins, ``plan.json``, scripts, and a README.
+
+    Raises ``ExportError`` if the device's TensorRT is too old for the network, or fp16 cannot hold a weight.
+    """
     import onnx_ir as ir
 
     from edgevid.backends import Compiled
-    from edgevid.passes import LOWERING, run_passes
+    from edgevid.passes import run_passes
     from edgevid.passes.to_fp16 import to_fp16
-    from edgevid.passes.to_opset_13 import to_opset_13
 
-    reports = run_passes(graph, (*LOWERING, to_opset_13))
-    kernels = tuple(
-        f"{LOWERED[report.name]} x{report.matched}"
-        for report in reports
-        if report.name in LOWERED and report.matched
-    )
+    def finish(copy, forms):
+        _to_standard(copy, forms, job)
+        if job.precision == "fp16":
+            run_passes(copy, (to_fp16,))
+        return copy
+
+    choice = choose_forms(graph, finish, job.target.device["compute_capability"])
+    reports, needed = _to_standard(graph, choice.forms, job)
+    kernels = _kernels(reports, choice.forms)
+    reports += (choice.report,)
     ir.save(graph, folder / "model_fp32.onnx")
     precisions, not_run = ["fp32"], [_not_built(job)]
     try:
@@ -69,15 +76,68 @@ def compile(graph, job, folder: Path):
         if job.precision == "fp16":
             raise
         not_run.append(f"model_fp16.onnx, left out: {error}")
+    model_file = f"model_{job.precision}.onnx"
+    not_run += _write_plan(folder, model_file, job, choice)
     artefacts = tuple(
         Artefact(
-            f"model_{precision}.onnx", precision, f"TensorRT 8 and 10, {precision}", opened_by=CHECKED_WITH
+            f"model_{precision}.onnx",
+            precision,
+            f"TensorRT {needed.version} or later",
+            opened_by=CHECKED_WITH,
         )
         for precision in precisions
     )
-    _write_check_data(job, folder)
-    _write_scripts(job, folder, not_run[0])
-    return Compiled(f"model_{job.precision}.onnx", artefacts, kernels, reports, tuple(not_run))
+    write_check_data(job, folder)
+    write_scripts(job, folder, needed, not_run[0])
+    return Compiled(model_file, artefacts, kernels, reports, tuple(not_run))
+
+
+def _to_standard(graph, forms: Mapping[str, str], job) -> tuple[tuple, Requirement]:
+    """Rewrite ``graph`` to standard operators of an opset that its TensorRT reads; gives what it needs."""
+    from edgevid.passes import run_passes
+    from edgevid.passes.to_opset_13 import to_opset_13
+
+    reports = run_passes(graph, lowering(forms))
+    needed = check_target(graph, job.target.title, job.target.device["tensorrt"])
+    if needed.version < NEW_OPSETS:
+        reports += run_passes(graph, (to_opset_13,))
+    return reports, needed
+
+
+def _kernels(reports, forms: Mapping[str, str]) -> tuple[str, ...]:
+    """Each kind of temporal op, what it became, and how many."""
+    from edgevid.passes.lower_temporal_conv import TRANSPOSED
+    from edgevid.passes.lower_temporal_shift import SLICES
+
+    names = []
+    for report in reports:
+        if report.name in LOWERED and report.matched:
+            op_type, how = LOWERED[report.name]
+            # A stream's steps have the first form alone, so nothing was chosen for them.
+            form = forms.get(op_type, SLICES)
+            how = form if form == TRANSPOSED else how.format(form=form)
+            names.append(f"{op_type} ({how}) x{report.matched}")
+    return tuple(names)
+
+
+def _write_plan(folder: Path, model_file: str, job, choice: Choice) -> list[str]:
+    """``plan.json``: the fused plan of the model file, what each form would have cost. Gives gaps."""
+    plan: Plan | None = None
+    why_none = ""
+    try:
+        plan = plan_of(folder / model_file, job.target.device["compute_capability"])
+    except NoPlanError as error:
+        why_none = str(error)
+    content = {
+        "file": model_file,
+        "target_compute_capability": job.target.device["compute_capability"],
+        "why_none": why_none,
+        **(plan.as_dict() if plan else {"plan": None, "kernels": None, "copies": None}),
+        "forms": choice.forms,
+        "trials": [trial.as_dict() for trial in choice.trials],
+    }
+    (folder / PLAN).write_text(json.dumps(content, indent=1) + "\n")
+    return [f"the count of kernels in a fused plan: {why_none}"] if why_none else []
 
 
 def _not_built(job) -> str:
@@ -85,51 +145,3 @@ def _not_built(job) -> str:
         f"the engine build and run on {job.target.title} with TensorRT {job.target.device['tensorrt']} "
         "(build.sh and run.sh do both on the device)"
     )
-
-
-def _write_check_data(job, folder: Path) -> None:
-    check = folder / "check"
-    check.mkdir()
-    for name, array in job.example.items():
-        np.ascontiguousarray(array, dtype="<f4").tofile(check / f"{name}.bin")
-    expected = {
-        "outputs": {name: array.ravel().tolist() for name, array in job.expected.items()},
-        "tolerance": {precision: TOLERANCE[precision] for precision in ("fp16", "fp32")},
-    }
-    (check / "expected.json").write_text(json.dumps(expected))
-
-
-def _write_scripts(job, folder: Path, not_run: str) -> None:
-    device = job.target.device
-    for name in SCRIPTS:
-        (folder / name).write_text((TEMPLATES / name).read_text("utf-8"))
-        (folder / name).chmod(0o755)
-    inputs = ",".join(f"{name}:check/{name}.bin" for name in job.example)
-    variables = {
-        "MODEL": job.model,
-        "PRECISION": job.precision,
-        "INPUTS": inputs,
-        "INSTALL": device["install"],
-    }
-    lines = "".join(f"{key}={shlex.quote(value)}\n" for key, value in variables.items())
-    (folder / "bundle.env").write_text(lines)
-    readme = Template((TEMPLATES / "README.tensorrt.md").read_text("utf-8")).substitute(
-        model=job.model,
-        target=job.target.name,
-        title=job.target.title,
-        tensorrt=device["tensorrt"],
-        install=device["install"],
-        precision=job.precision,
-        folder=f"{job.model}.{job.target.name}.tensorrt",
-        power_mode=_power_mode(device.get("power_mode")),
-        tolerance_fp16=f"{TOLERANCE['fp16']:g}",
-        tolerance_fp32=f"{TOLERANCE['fp32']:g}",
-        inputs="; ".join(job.describe_inputs()),
-        states=job.describe_states(),
-        not_run=not_run,
-    )
-    (folder / "README.md").write_text(readme)
-
-
-def _power_mode(command: str | None) -> str:
-    return f"\nFor steady figures pin the clocks first: `{command}`.\n" if command else ""

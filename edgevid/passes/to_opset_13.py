@@ -1,7 +1,7 @@
 """Opset 18 -> opset 13, the newest that TensorRT 8.2 (JetPack 4.6) parses; the meaning stays the same.
 
-ReduceX(x, axes) -> ReduceX[axes](x); attributes that later opsets added are dropped where they say nothing:
-a Split of opset 13 that is given no lengths makes equal parts by itself.
+ReduceX(x, axes) -> ReduceX[axes](x); HardSwish(x) -> x * HardSigmoid(x); attributes that later opsets added
+are dropped where they say nothing: a Split of opset 13 that is given no lengths makes equal parts by itself.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from edgevid.errors import ExportError
+from edgevid.passes.build import Builder
 from edgevid.specs import PassReport
 
 OPSET, IR_VERSION = 13, 7
@@ -18,11 +19,18 @@ AXES_ATTRIBUTE = {"ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL
 HARMLESS = {"allowzero": 0, "training_mode": 0, "noop_with_empty_axes": 0}
 """Attributes newer than opset 13, with the value at which they change nothing."""
 
+REPLACED = {"HardSwish"}
+"""Operators newer than opset 13 that are said in older ones."""
+
 
 def to_opset_13(graph: ir.Model) -> PassReport:
     """Lower in place; raises ``ExportError`` for an operator that has no form in opset 13."""
     matched = 0
     for node in graph.graph:
+        if node.op_type == "HardSwish":
+            _gate(node, Builder(graph.graph, node, node.name))
+            matched += 1
+            continue
         matched += _axes_to_attribute(node)
         for name, neutral in HARMLESS.items():
             if _is_new(node, name) and _neutral(node, name, neutral):
@@ -34,6 +42,13 @@ def to_opset_13(graph: ir.Model) -> PassReport:
     graph.ir_version = IR_VERSION
     common.RemoveUnusedNodesPass()(graph)
     return PassReport("to_opset_13", matched)
+
+
+def _gate(node: ir.Node, build: Builder) -> None:
+    x = node.inputs[0]
+    shape = x.shape.numpy()
+    gate = build.node("HardSigmoid", [x], shape, x.type, alpha=1 / 6, beta=0.5)
+    build.replace_anchor(build.node("Mul", [x, gate], shape, x.type))
 
 
 def _axes_to_attribute(node: ir.Node) -> bool:
