@@ -46,15 +46,6 @@ class Tensor(ctypes.Structure):
     )
 
 
-def real_headers() -> Path:
-    folder = os.environ.get("TRT_INCLUDE")
-    if not folder:
-        pytest.skip(
-            "TRT_INCLUDE names no folder with NvInfer.h: TensorRT's open-source repository has it in `include`"
-        )
-    return Path(folder)
-
-
 @pytest.fixture(scope="session", params=[*SIMULATED_VERSIONS, *(["real headers"] if REAL else [])])
 def plugins(request, tmp_path_factory):
     """All plugins in one library, with the program that plays TensorRT."""
@@ -278,7 +269,7 @@ def test_the_makefile_asks_for_the_gpu(tmp_path):
 def test_the_makefile_builds_against_real_headers(tmp_path):
     if not REAL:
         pytest.skip(
-            "TRT_INCLUDE names no folder with NvInfer.h: TensorRT's open-source repository has it in `include`"
+            "TRT_INCLUDE names no folder with NvInfer.h: it is in `include` of TensorRT's source repository"
         )
     nvcc = cuda.find_nvcc()
     if nvcc is None:
