@@ -1,0 +1,43 @@
+"""TensorRT's calibration cache: the scale of each tensor, for builds that quantise a float network.
+
+The text format is TensorRT's own: a line ``TRT-VERSION-EntropyCalibration2``, then for each tensor
+``NAME: HEX``, the float32 scale (the largest magnitude over 127) as the hexadecimal digits of its bits, most
+significant first. TensorRT passes over a file whose version is not its own. Not read by a TensorRT here.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+from edgevid.errors import ExportError
+
+LARGEST = 127
+
+
+def write_calibration_cache(
+    path: Path, ranges: Mapping[str, tuple[float, float]], tensorrt_version: str
+) -> None:
+    """Write the scales of ``ranges`` for a TensorRT such as ``8.5.2`` or ``10.3`` (then its patch is 0).
+
+    Tensors that are all zeros are left out, since a scale must be above zero. Raises ``ExportError`` for a
+    version that cannot be read or that takes no calibration cache.
+    """
+    lines = [f"TRT-{version_number(tensorrt_version)}-EntropyCalibration2"]
+    for name, (low, high) in ranges.items():
+        scale = max(-low, high) / LARGEST
+        if scale > 0:
+            lines.append(f"{name}: {struct.pack('>f', scale).hex()}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def version_number(version: str) -> int:
+    """``NV_TENSORRT_VERSION`` of a version: 8.5.2 is 8502, from TensorRT 10 on 10.3.0 is 100300."""
+    parts = version.split(".")
+    if not all(part.isdigit() for part in parts) or not 2 <= len(parts) <= 4:
+        raise ExportError(f"TensorRT version '{version}' cannot be read: give it as 8.5.2 or 10.3.0")
+    major, minor, patch = (*map(int, parts[:3]), 0)[:3]
+    if major not in (8, 10):
+        raise ExportError(f"TensorRT {version} takes no calibration cache: use the QDQ model")
+    return major * 1000 + minor * 100 + patch if major == 8 else major * 10000 + minor * 100 + patch

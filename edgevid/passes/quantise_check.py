@@ -1,0 +1,59 @@
+"""Two graphs in one: every piece of a quantised graph between two quantisations, beside the same in float32.
+
+Q(x') -> Q(x): what the quantised graph would quantise is taken from the float graph, so that each piece gets
+exact inputs. How far its products are from the float ones is then an error of that piece alone, whatever the
+depth and the weights of the network; at the outputs, rounding that was amplified on the way and a scale that
+is wrong look alike.
+"""
+
+from __future__ import annotations
+
+import onnx
+from onnx import TensorProto, helper
+
+PREFIX = "quantised/"
+QUANTISE = "QuantizeLinear"
+PRODUCTS = ("Conv", "Gemm", "MatMul")
+
+
+def beside_float(
+    float_model: onnx.ModelProto, quantised: onnx.ModelProto
+) -> tuple[onnx.ModelProto, list[str]]:
+    """A model with the outputs of neither but, for each product by name, two sums of squares.
+
+    They are ``NAME/error``, of the difference, and ``NAME/float``, of the float result. The names are given,
+    too. ``quantised`` must have been made of ``float_model`` with the names of its tensors kept.
+    """
+    both = onnx.ModelProto()
+    both.CopyFrom(float_model)
+    graph = both.graph
+    known = {name for node in graph.node for name in node.output} | {value.name for value in graph.input}
+    inputs = {value.name for value in quantised.graph.input}
+    weights = {tensor.name for tensor in quantised.graph.initializer}
+    for tensor in quantised.graph.initializer:
+        graph.initializer.add().CopyFrom(tensor)
+        graph.initializer[-1].name = PREFIX + tensor.name
+    compared, pieces, needed = [], [], set()
+    for node in reversed(quantised.graph.node):
+        if node.op_type in PRODUCTS and node.output[0] in known:
+            compared.append(node.output[0])
+        elif not needed.intersection(node.output):
+            continue
+        # What is quantised is taken from the float graph, so what computed it is not needed.
+        from_float = node.op_type == QUANTISE and node.input[0] in known and node.input[0] not in weights
+        needed.update(node.input[1:] if from_float else node.input)
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        copy.name = PREFIX + node.name
+        names = [name if name in inputs or not name else PREFIX + name for name in node.input]
+        copy.input[:] = [node.input[0], *names[1:]] if from_float else names
+        copy.output[:] = [PREFIX + name for name in node.output]
+        pieces.append(copy)
+    graph.node.extend(reversed(pieces))
+    del graph.output[:]
+    for name in compared:
+        graph.node.add().CopyFrom(helper.make_node("Sub", [PREFIX + name, name], [f"{name}/difference"]))
+        for source, result in ((f"{name}/difference", f"{name}/error"), (name, f"{name}/float")):
+            graph.node.add().CopyFrom(helper.make_node("ReduceSumSquare", [source], [result], keepdims=0))
+            graph.output.append(helper.make_tensor_value_info(result, TensorProto.FLOAT, ()))
+    return both, compared
