@@ -18,6 +18,7 @@ import torch
 from edgevid import __version__, parity
 from edgevid.backends import Compiled, Job
 from edgevid.bundle import LABELS, Bundle, write_manifest, writing
+from edgevid.calibration import CalibratedJob, Calibration, CalibrationClips, load_clips
 from edgevid.costs import count_macs, weight_bytes
 from edgevid.digest import sha256_of
 from edgevid.dynamic import write_dynamic
@@ -28,7 +29,7 @@ from edgevid.passes import RECOGNISE_SHIFTS, SIMPLIFY, STANDARD, run_passes
 from edgevid.passes.shift_directions import take_directions
 from edgevid.passes.to_streaming import FRAME, states_of, to_streaming
 from edgevid.request import SEED, Request, make_request
-from edgevid.specs import Manifest, Parity, PassReport, StateSpec, Weights
+from edgevid.specs import LOCAL_TOLERANCE, Manifest, Parity, PassReport, StateSpec, Weights
 from edgevid.trace import trace
 from edgevid.video.labels import default_label_set, read_labels
 from edgevid.weights import checkpoint_classes, load_weights
@@ -37,6 +38,12 @@ from edgevid.zoo.create import create_model
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
+INSTEAD = {
+    "fp16": "use --precision fp32",
+    "int8": "calibrate with more videos like those that the network was trained on, or use another precision",
+}
+"""What to do where an export of a precision is not equal."""
 
 TOOLS = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
 
@@ -55,6 +62,7 @@ def export(
     size: int | None = None,
     stream: bool = False,
     precision: str | None = None,
+    calibration: str | os.PathLike | None = None,
     labels: str | None = None,
     force: bool = False,
     dynamic_batch: bool = False,
@@ -65,6 +73,7 @@ def export(
 
     ``weights`` is a checkpoint file (random weights without one), ``frames`` and ``size`` (pixels) give the
     clip, ``stream`` makes a network that takes one frame at a time, ``labels`` names a label set or file.
+    ``calibration`` is a folder of videos, on which ``precision="int8"`` measures its ranges.
     ``output`` is the bundle's folder, written as a whole or not at all; ``force`` replaces one that exists.
     ``dynamic_batch`` and ``dynamic_frames`` add a file in standard operators that takes any number of those.
     ``progress`` is called with a sentence at each step. Raises ``EdgevidError`` with what to do, its kind
@@ -73,7 +82,7 @@ def export(
     request = make_request(
         model, target, output, backend=backend, weights=weights, classes=classes, frames=frames, size=size,
         stream=stream, precision=precision, labels=labels, force=force,
-        dynamic=("batch",) * dynamic_batch + ("frames",) * dynamic_frames,
+        dynamic=("batch",) * dynamic_batch + ("frames",) * dynamic_frames, calibration=calibration,
     )  # fmt: skip
     progress(f"building {request.spec.name}")
     network, source = build(request)
@@ -81,14 +90,25 @@ def export(
     warnings = lint(network, example, request)
     for sentence in warnings:
         log.warning(sentence)
+    clips = None
+    if request.calibration is not None:
+        progress(f"reading clips of the videos in {request.calibration}")
+        clips = load_clips(request.calibration, request.spec, request.frames, SEED)
     progress("tracing")
     graph = _trace(network, request, example, 1 if stream else request.frames)
     progress("rewriting the graph")
     passes, states = _rewrite(graph, network, request, example)
     macs, size_bytes = count_macs(graph), weight_bytes(graph)
+    calibrated = None
+    if clips is not None:
+        progress(f"measuring ranges on {len(clips.measured)} clips of {clips.videos} videos")
+        calibrated = Calibration.measure(
+            graph, states, clips, _answers(network, request, example, clips), SEED
+        )
+        example = Example(clips.held_out[0], calibrated.wanted[0])
     progress(f"compiling for {request.target.name} with {request.backend.name}")
     with writing(request.output) as folder:
-        compiled = request.backend.compile(graph, _job(request, states, example), folder)
+        compiled = request.backend.compile(graph, _job(request, states, example, calibrated), folder)
         if request.dynamic:
             dynamic = write_dynamic(network, request, example, folder)
             compiled = replace(compiled, artefacts=(*compiled.artefacts, dynamic))
@@ -117,11 +137,12 @@ def export(
             kernels=compiled.kernels,
             not_run=compiled.not_run,
             warnings=warnings,
+            calibration=calibrated.record() if calibrated else {},
             tools=_tools(),
             created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         )
         progress("comparing with PyTorch")
-        write_manifest(folder, _checked(manifest, compiled, folder))
+        write_manifest(folder, _checked(manifest, compiled, folder, calibrated))
     return Bundle.open(request.output)
 
 
@@ -166,24 +187,48 @@ def _rewrite(
     return recognised + run_passes(graph, (to_streaming, *SIMPLIFY)), states
 
 
-def _job(request: Request, states: tuple, example: Example) -> Job:
+def _answers(
+    network: torch.nn.Module, request: Request, example: Example, clips: CalibrationClips
+) -> tuple[dict[str, np.ndarray], ...]:
+    """The eager network's outputs for each held-out clip, named as the example's."""
+    forward = getattr(network, "frame_logits", network) if request.streaming else network
+    with evaluating(network), torch.no_grad():
+        answers = [forward(torch.from_numpy(clip)) for clip in clips.held_out]
+    if isinstance(answers[0], dict):
+        return tuple({name: value.float().numpy() for name, value in answer.items()} for answer in answers)
+    (name,) = example.outputs
+    return tuple({name: (a[0] if request.streaming else a).float().numpy()} for a in answers)
+
+
+def _job(request: Request, states: tuple, example: Example, calibrated: Calibration | None) -> Job:
     given, wanted = {request.spec.input: example.array}, example.outputs
     if request.streaming:
         zeros = {state.input: np.full(state.shape, state.initial, state.dtype) for state in states}
         given = {FRAME: example.array[:, 0], **zeros}
         wanted = {name: array[:1] for name, array in wanted.items()}
-    return Job(request.spec.name, request.target, request.precision, states, given, wanted)
+    known = (request.spec.name, request.target, request.precision, states, given, wanted)
+    return Job(*known) if calibrated is None else CalibratedJob(*known, ranges=calibrated.ranges)
 
 
-def _checked(manifest: Manifest, compiled: Compiled, folder: Path) -> Manifest:
+def _checked(
+    manifest: Manifest, compiled: Compiled, folder: Path, calibrated: Calibration | None
+) -> Manifest:
     """The manifest with the parity of each model file; ``ParityError`` if the one asked for is not equal.
 
     Another precision that comes along is left out if it is not equal, and the manifest says so.
     """
     artefacts, not_run = [], list(manifest.not_run)
     for artefact in compiled.artefacts:
-        measured = parity.check_artefact(Bundle(folder, manifest), artefact)
+        bundle = Bundle(folder, manifest)
+        if calibrated is not None and artefact.precision == "int8":
+            measured = calibrated.judge(bundle, artefact)
+        else:
+            measured = parity.check_artefact(bundle, artefact)
         distance = f"max|a-b| / max|b| = {measured.max_rel:.2e}, tolerance {measured.tolerance:g}"
+        if measured.local_error is not None:
+            distance += (
+                f"; of the worst layer alone {measured.local_error:.2f}, tolerance {LOCAL_TOLERANCE:g}"
+            )
         if measured.ok:
             artefacts.append(replace(artefact, parity=measured))
         elif artefact.precision != manifest.precision:
@@ -192,8 +237,7 @@ def _checked(manifest: Manifest, compiled: Compiled, folder: Path) -> Manifest:
         else:
             raise ParityError(
                 f"{artefact.file} does not compute what PyTorch does: {distance} ({artefact.precision}). "
-                "Nothing was written; "
-                + ("use --precision fp32" if artefact.precision == "fp16" else "please report the network")
+                "Nothing was written; " + INSTEAD.get(artefact.precision, "please report the network")
             )
     main = next(artefact for artefact in artefacts if artefact.file == compiled.model_file)
     return replace(manifest, artefacts=tuple(artefacts), parity=main.parity, not_run=tuple(not_run))

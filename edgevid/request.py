@@ -12,6 +12,7 @@ from torch import nn
 
 from edgevid.backends import BACKENDS, Backend
 from edgevid.bundle import check_destination
+from edgevid.calibration import check_calibration
 from edgevid.errors import EdgevidError, ExportError
 from edgevid.specs import ModelSpec, Target
 from edgevid.targets import TARGETS
@@ -38,6 +39,7 @@ class Request:
     labels: str | None
     output: Path
     dynamic: tuple[str, ...] = ()
+    calibration: Path | None = None
 
 
 def make_request(
@@ -55,6 +57,7 @@ def make_request(
     labels: str | None,
     force: bool,
     dynamic: tuple[str, ...] = (),
+    calibration: str | os.PathLike | None = None,
 ) -> Request:
     """Raises ``EdgevidError``, with what to do, for anything that cannot be exported as asked."""
     for name, number in (("classes", classes), ("frames", frames), ("size", size)):
@@ -81,6 +84,8 @@ def make_request(
     if frames is not None and spec.input == "image":
         raise EdgevidError(f"{spec.name} takes single images: leave out --frames")
     _check_dynamic(dynamic, spec, chosen, stream)
+    videos = Path(calibration) if calibration is not None else None
+    check_calibration(videos, precision or precisions[0], spec)
     size = size or spec.size
     folder = Path(output or f"{spec.name}.{target}.{chosen.name}{'.stream' if stream else ''}")
     check_destination(folder, force)
@@ -98,6 +103,7 @@ def make_request(
         labels=labels,
         output=folder,
         dynamic=dynamic,
+        calibration=videos,
     )
 
 

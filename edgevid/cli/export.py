@@ -30,6 +30,9 @@ import click
 @click.option(
     "--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Precision, if not the target's first."
 )
+@click.option(
+    "--calibration", metavar="DIR", help="Folder of videos on which --precision int8 measures its ranges."
+)
 @click.option("--labels", metavar="NAME|FILE", help="Label set, or a text file with one label a line.")
 @click.option("-o", "--output", metavar="DIR", help="The bundle's folder. [default: MODEL.TARGET.BACKEND]")
 @click.option("--force", is_flag=True, help="Replace a bundle that exists, as a whole.")
@@ -60,7 +63,7 @@ def command(model: str, as_json: bool, **options) -> None:
     if kernels and compiling.ident is not None:
         compiling.join()
         progress("opening it with the kernels of this machine")
-        kernels = edgevid.open(bundle.path).kernels
+        kernels = edgevid.open(bundle.path).kernels or kernels  # int8 needs none of ours
     manifest, seconds = bundle.manifest, time.perf_counter() - start
     if as_json:
         click.echo(
@@ -83,10 +86,7 @@ def command(model: str, as_json: bool, **options) -> None:
         )
         return
     click.echo(f"wrote {bundle.path} in {seconds:.1f} s")
-    click.echo(
-        f"  equal to PyTorch: max|a-b| / max|b| = {manifest.parity.max_rel:.1e} "
-        f"(tolerance {manifest.parity.tolerance:g}, {manifest.precision})"
-    )
+    click.echo(f"  {_verdict(manifest)}")
     click.echo(f"  temporal ops: {', '.join(kernels) or 'none'}")
     for sentence in manifest.not_run:
         click.echo(f"  not tried here: {sentence}")
@@ -98,6 +98,15 @@ def _is_for_any_machine(target: str) -> bool:
     from edgevid.targets import TARGETS
 
     return target in TARGETS and TARGETS[target].architecture == "any"
+
+
+def _verdict(manifest) -> str:
+    parity = manifest.parity
+    distance = f"max|a-b| / max|b| = {parity.max_rel:.1e} (tolerance {parity.tolerance:g}"
+    if manifest.precision != "int8":
+        return f"equal to PyTorch: {distance}, {manifest.precision})"
+    agreement = "" if parity.top1_agreement is None else f", same best class on {parity.top1_agreement:.0%}"
+    return f"int8 against PyTorch on {parity.clips} held-out clips: {distance}){agreement}"
 
 
 def _next_step(manifest, path) -> str:
