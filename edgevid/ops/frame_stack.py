@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ONNX_FUNCTIONS = {
     # Clips (N, T+1, C, P), the last frame zeros, which stands for every frame beyond the clip.
+    # Not Pad: ONNX Runtime 1.24 and older cannot infer its shape inside a function if the pads are constant.
     "FrameStack": """
         <domain: "edgevid", opset_import: ["" : 18]>
         FrameStack <frames, taps, first, dilation, stride> (x) => (y) {
@@ -34,7 +35,6 @@ ONNX_FUNCTIONS = {
             step = Constant <value_int = 1> ()
             infer = Constant <value_ints = [-1]> ()
             planes_shape = Constant <value_ints = [0, 0, -1]> ()
-            frame_beyond = Constant <value_ints = [0, 1]> ()
             frames_scalar = Constant <value_int: int = @frames> ()
             taps_scalar = Constant <value_int: int = @taps> ()
             first_scalar = Constant <value_int: int = @first> ()
@@ -48,7 +48,10 @@ ONNX_FUNCTIONS = {
             clips = Reshape (planes, clips_shape)
             black_float = Constant <value_float = 0.0> ()
             black = CastLike (black_float, x)
-            padded = Pad (clips, frame_beyond, black, one)
+            batch = Shape <start = 0, end = 1> (clips)
+            frame_shape = Concat <axis = 0> (batch, one, plane_shape)
+            frame_beyond = Expand (black, frame_shape)
+            padded = Concat <axis = 1> (clips, frame_beyond)
             start = Range (zero, frames_scalar, stride_scalar)
             start_column = Unsqueeze (start, one)
             tap = Range (zero, taps_scalar, step)
