@@ -15,6 +15,7 @@ from pathlib import Path
 from edgevid.backends.trt_bundle import write_check_data, write_scripts
 from edgevid.backends.trt_forms import Choice, choose_forms, lowering
 from edgevid.backends.trt_plan import NoPlanError, Plan, plan_of
+from edgevid.backends.trt_plugins import write_plugin_models
 from edgevid.backends.trt_versions import NEW_OPSETS, Requirement, check_target
 from edgevid.errors import ExportError
 from edgevid.specs import Artefact, Availability
@@ -46,7 +47,7 @@ def available() -> Availability:
 
 
 def compile(graph, job, folder: Path):
-    """``model_fp32.onnx`` and ``model_fp16.onnx`` without plugins, ``plan.json``, scripts, and a README.
+    """``model_fp32.onnx`` and ``model_fp16.onnx``, the same with plugins, ``plan.json``, scripts, a README.
 
     Raises ``ExportError`` if the device's TensorRT is too old for the network, or fp16 cannot hold a weight.
     """
@@ -62,6 +63,7 @@ def compile(graph, job, folder: Path):
             run_passes(copy, (to_fp16,))
         return copy
 
+    with_plugins = graph.clone()
     choice = choose_forms(graph, finish, job.target.device["compute_capability"])
     reports, needed = _to_standard(graph, choice.forms, job)
     kernels = _kernels(reports, choice.forms)
@@ -87,6 +89,7 @@ def compile(graph, job, folder: Path):
         )
         for precision in precisions
     )
+    not_run += write_plugin_models(with_plugins, job, folder, precisions)
     write_check_data(job, folder)
     write_scripts(job, folder, needed, not_run[0])
     return Compiled(model_file, artefacts, kernels, reports, tuple(not_run))

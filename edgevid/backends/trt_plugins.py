@@ -8,6 +8,7 @@ integer attributes. An op without a plugin is lowered to standard operators, as 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,29 +108,34 @@ def without_plugins(graph: ir.Model) -> ir.Model:
     return copy
 
 
-def write_plugin_models(
-    graph: ir.Model, job: Job, folder: Path, precisions: tuple[str, ...]
-) -> tuple[str, ...]:
-    """``model_<precision>.plugin.onnx`` for each precision, and ``plugin/``; the names of the model files.
+def write_plugin_models(graph: ir.Model, job: Job, folder: Path, precisions: Sequence[str]) -> list[str]:
+    """``model_<precision>.plugin.onnx`` for each precision, and ``plugin/``; gives what was not tried.
 
-    None if no op of ``graph`` has a plugin. ``graph`` is changed. Raises ``ParityError`` if the nodes of a
-    file, plugins included, do not say what computes the outputs that ``job`` expects.
+    Nothing is written if no op of ``graph`` has a plugin. ``graph`` is changed. Raises ``ParityError`` if the
+    nodes of the precision that ``job`` asks for, plugins included, do not say what computes the outputs that
+    it expects; another precision is left out then.
     """
     import onnx_ir as ir
 
     from edgevid.passes.to_fp16 import to_fp16
 
     if not to_plugin_nodes(graph).matched:
-        return ()
-    names = []
+        return []
+    not_tried = ["the plugins, which build.sh compiles on the device, where the faster engine is kept"]
     for precision in sorted(precisions, reverse=True):  # fp32 before fp16, which changes the graph
         if precision == "fp16":
             to_fp16(graph)
-        names.append(f"model_{precision}.plugin.onnx")
-        check(graph, job, precision)
-        ir.save(graph, folder / names[-1])
+        file = f"model_{precision}.plugin.onnx"
+        try:
+            check(graph, job, precision)
+        except ParityError as error:
+            if precision == job.precision:
+                raise
+            not_tried.append(f"{file}, left out: {error}")
+            continue
+        ir.save(graph, folder / file)
     write_plugins(folder)
-    return tuple(names)
+    return not_tried
 
 
 def check(graph: ir.Model, job: Job, precision: str) -> float:
@@ -151,8 +157,9 @@ def check(graph: ir.Model, job: Job, precision: str) -> float:
         for name, array in zip(names, made)
     )
     if not distance <= TOLERANCE[precision]:
+        mend = "use --precision fp32" if precision == "fp16" else "please report the network"
         raise ParityError(
             f"the {precision} model with plugins does not compute what PyTorch does: max|a-b| / max|b| = "
-            f"{distance:.2e}, tolerance {TOLERANCE[precision]:g}. Please report the network"
+            f"{distance:.2e}, tolerance {TOLERANCE[precision]:g}. Nothing was written; {mend}"
         )
     return distance

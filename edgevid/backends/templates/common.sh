@@ -24,6 +24,14 @@ find_trtexec() {
 
 knows() { printf '%s\n' "$help_text" | grep -q -e "$1"; }
 
+plugin_option() {
+    if knows --staticPlugins; then
+        echo "--staticPlugins=plugin/libedgevid_plugins.so"
+    else
+        echo "--plugins=plugin/libedgevid_plugins.so"
+    fi
+}
+
 choose_precision() {
     precision=${1:-$PRECISION}
     case $precision in

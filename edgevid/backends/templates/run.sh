@@ -11,7 +11,10 @@ choose_precision "${1:-}"
 find_trtexec
 [ -f "$engine" ] || fail "there is no $engine yet: run ./build.sh $precision first"
 
-"$trtexec" --loadEngine="$engine" --loadInputs="$INPUTS" --exportOutput=outputs.json \
+options=()
+# build.sh leaves this mark on an engine with plugins.
+[ ! -f "$engine.plugins" ] || options+=("$(plugin_option)")
+"$trtexec" "${options[@]}" --loadEngine="$engine" --loadInputs="$INPUTS" --exportOutput=outputs.json \
     --warmUp=500 --duration=10 --useSpinWait >run.log 2>&1 || {
     tail -n 20 run.log >&2
     fail "trtexec could not run the engine: the reason stands above, and in run.log"
