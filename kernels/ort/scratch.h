@@ -1,33 +1,41 @@
 // Memory of a thread for the numbers between two steps of a kernel.
 #pragma once
 
+#include <pthread.h>
+
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 
 namespace edgevid::ort {
 
-// Kept from one piece of work to the next: fresh pages would cost more than the work on them.
-class Scratch {
- public:
-  ~Scratch() { std::free(data_); }
-
-  float* at_least(int64_t floats) {
-    if (floats > floats_) {
-      std::free(data_);
-      floats_ = 0;
-      const auto bytes = static_cast<size_t>(floats) * sizeof(float);
-      data_ = std::aligned_alloc(kCacheLine, (bytes + kCacheLine - 1) / kCacheLine * kCacheLine);
-      if (data_ == nullptr) throw std::bad_alloc();
-      floats_ = floats;
+// At least `floats` of them for the calling thread, aligned to a cache line; what is in them is not told. They
+// are kept from one piece of work to the next, because fresh pages would cost more than the work on them. Not a
+// thread_local: phones before Android 10 load no library that has one, and no code of ours has to be there when
+// a thread ends.
+inline float* thread_scratch(int64_t floats) {
+  constexpr size_t kCacheLine = 64;
+  static const pthread_key_t key = [] {
+    pthread_key_t made;
+    if (pthread_key_create(&made, std::free) != 0) throw std::bad_alloc();
+    return made;
+  }();
+  // A block begins with how many floats it holds; these begin on the next cache line.
+  void* block = pthread_getspecific(key);
+  if (block == nullptr || *static_cast<const int64_t*>(block) < floats) {
+    std::free(block);
+    block = nullptr;
+    pthread_setspecific(key, nullptr);
+    if (posix_memalign(&block, kCacheLine, kCacheLine + static_cast<size_t>(floats) * sizeof(float)) != 0) {
+      throw std::bad_alloc();
     }
-    return static_cast<float*>(data_);
+    *static_cast<int64_t*>(block) = floats;
+    if (pthread_setspecific(key, block) != 0) {
+      std::free(block);
+      throw std::bad_alloc();
+    }
   }
-
- private:
-  static constexpr size_t kCacheLine = 64;
-
-  void* data_ = nullptr;
-  int64_t floats_ = 0;
-};
+  return reinterpret_cast<float*>(static_cast<char*>(block) + kCacheLine);
+}
 
 }  // namespace edgevid::ort

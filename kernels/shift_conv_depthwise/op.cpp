@@ -7,8 +7,6 @@
 namespace edgevid {
 namespace {
 
-thread_local ort::Scratch scratch;
-
 class DepthwiseBase : protected ShiftConvBase {
  public:
   DepthwiseBase(const ort::Attributes& attributes, int64_t stride) : ShiftConvBase(attributes) {
@@ -51,7 +49,7 @@ class DepthwiseBase : protected ShiftConvBase {
     const DepthwisePieces pieces = EDGEVID_DISPATCH(isa_, cut_depthwise)(depthwise);
     const auto run_piece = EDGEVID_DISPATCH(isa_, run_depthwise);
     context.parallel_for(pieces.count, [&](int64_t piece) {
-      run_piece(depthwise, pieces, piece, scratch.at_least(pieces.scratch_floats));
+      run_piece(depthwise, pieces, piece, ort::thread_scratch(pieces.scratch_floats));
     });
     return conv;
   }

@@ -6,8 +6,6 @@
 namespace edgevid {
 namespace {
 
-thread_local ort::Scratch scratch;
-
 class WinogradConvOp {
  public:
   static constexpr const char* kName = "WinogradConv";
@@ -57,7 +55,7 @@ class WinogradConvOp {
     const WinogradPieces pieces = EDGEVID_DISPATCH(isa_, cut_winograd)(conv);
     const auto run = EDGEVID_DISPATCH(isa_, run_winograd);
     context.parallel_for(pieces.count, [&](int64_t piece) {
-      run(conv, pieces, piece, scratch.at_least(pieces.scratch_floats));
+      run(conv, pieces, piece, ort::thread_scratch(pieces.scratch_floats));
     });
   }
 
