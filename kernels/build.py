@@ -15,7 +15,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -83,7 +83,20 @@ def find_compiler() -> list[str] | None:
 
 def build(compiler: list[str], folder: Path) -> Path:
     """The library in ``folder``, or in a temporary one if nothing can be written there."""
+
+    def make(work: Path, target: Path) -> None:
+        objects = compile_sources([*compiler, *cxxflags()], work, isa_flags())
+        run([*compiler, *cxxflags(), *LINK_FLAGS, *map(str, objects), "-o", str(target)])
+
     name = f"edgevid-{fingerprint(tuple(compiler), cxxflags())}.so"
+    return kept(folder, name, "compiling the kernels for this processor: once, some seconds", make)
+
+
+def kept(folder: Path, name: str, announcement: str, make: Callable[[Path, Path], None]) -> Path:
+    """The file ``name`` in ``folder``, or in a temporary one if nothing can be written there.
+
+    ``make`` gets a work folder and the path to write, if there is no such file yet.
+    """
     if (folder / name).is_file():
         return folder / name
     with contextlib.suppress(OSError):
@@ -95,8 +108,8 @@ def build(compiler: list[str], folder: Path) -> Path:
             return folder / name
         # A name of its own until it is whole, so that another process never opens half a library.
         with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as work:
-            log.warning("compiling the kernels for this processor: once, some seconds")
-            _compile(compiler, Path(work), Path(work) / name)
+            log.warning(announcement)
+            make(Path(work), Path(work) / name)
             os.replace(Path(work) / name, folder / name)
     return folder / name
 
@@ -122,31 +135,34 @@ def _alone_in(folder: Path) -> Iterator[None]:
 def fingerprint(compiler: tuple[str, ...], flags: tuple[str, ...]) -> str:
     version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=True).stdout
     digest = sha256(repr((compiler, version, flags, LINK_FLAGS, isa_flags())).encode())
-    for folder in _folders():
-        for path in sorted((*folder.glob("*.cpp"), *folder.glob("*.h"))):
-            digest.update(path.relative_to(SOURCES).as_posix().encode() + b"\0" + path.read_bytes())
+    for path in sources("*.cpp", "*.h"):
+        digest.update(path.relative_to(SOURCES).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _folders() -> list[Path]:
-    return [SOURCES / "ort", *sorted(path.parent for path in SOURCES.glob("*/op.cpp"))]
+def sources(*patterns: str) -> list[Path]:
+    """The files of the library: those of ``ort/`` and of each op."""
+    folders = [SOURCES / "ort", *sorted(path.parent for path in SOURCES.glob("*/op.cpp"))]
+    return [path for folder in folders for path in sorted(p for name in patterns for p in folder.glob(name))]
 
 
-def _compile(compiler: list[str], work: Path, target: Path) -> None:
-    jobs = []
-    for source in (path for folder in _folders() for path in sorted(folder.glob("*.cpp"))):
-        variants = isa_flags() if source.name.startswith("cpu") else {"once": ()}
+def compile_sources(command: Sequence[str], work: Path, isas: Mapping[str, Sequence[str]]) -> list[Path]:
+    """The objects of the library, made in ``work``; ``isas`` are its instruction sets with their flags."""
+    jobs = {}
+    for source in sources("*.cpp"):
+        variants = isas if source.name.startswith("cpu") else {"once": ()}
         for isa, flags in variants.items():
             made = work / f"{source.parent.name}-{source.stem}-{isa}.o"
-            command = [*compiler, *cxxflags(), *flags, f"-DEDGEVID_ISA_NAMESPACE={isa}"]
-            jobs.append((made, [*command, "-c", str(source), "-o", str(made)]))
-
-    def run(command: list[str]) -> None:
-        subprocess.run(command, capture_output=True, text=True, check=True)
-
+            options = [*flags, f"-DEDGEVID_ISA_NAMESPACE={isa}", "-c", str(source), "-o", str(made)]
+            jobs[made] = [*command, *options]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(run, (command for _, command in jobs)))
-    run([*compiler, *cxxflags(), *LINK_FLAGS, *(str(made) for made, _ in jobs), "-o", str(target)])
+        list(pool.map(run, jobs.values()))
+    return list(jobs)
+
+
+def run(command: Sequence[str]) -> None:
+    """Raises ``subprocess.CalledProcessError`` with what the compiler said."""
+    subprocess.run(command, capture_output=True, text=True, check=True)
 
 
 @functools.cache
