@@ -5,36 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import av
 import numpy as np
 import onnx
 import pytest
+from one_video import write_video
 
 import edgevid
 from edgevid import parity
-from edgevid.backends import BACKENDS
 from edgevid.calibration import find_videos, load_clips, top1_agreement
 from edgevid.errors import EdgevidError, ParityError, VideoError
 from edgevid.specs import LOCAL_TOLERANCE, TOLERANCE, Parity
-from edgevid.targets import TARGETS
 from edgevid.zoo import MODELS
 
 SMALL = {"classes": 5, "frames": 2, "size": 32}
-
-
-def write_video(path, seed: int, frames: int = 12) -> None:
-    """Stripes that move over a plain ground, of colours and speed by ``seed``."""
-    random = np.random.default_rng(seed)
-    colours, speed, x = random.integers(0, 255, (2, 3)), random.uniform(1, 6), np.arange(48)
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=12)
-        stream.width, stream.height, stream.pix_fmt = 48, 40, "yuv420p"
-        for index in range(frames):
-            stripes = (x + speed * index) % 16 < 8
-            image = np.broadcast_to(np.where(stripes[:, None], *colours[:, None]), (40, 48, 3))
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image, np.uint8), format="rgb24")
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode())
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +27,6 @@ def videos(tmp_path_factory):
     for index in range(6):
         write_video(folder / "class" / f"{index}.mp4", index)
     return folder
-
-
-@pytest.fixture
-def int8_allowed(monkeypatch):
-    """The CPU takes int8, whatever its file says yet."""
-    for registry, name in ((BACKENDS, "onnxruntime"), (TARGETS, "cpu")):
-        entry = registry[name]
-        changed = replace(entry, precisions=tuple(dict.fromkeys((*entry.precisions, "int8"))))
-        monkeypatch.setitem(registry._entries, name, changed)
 
 
 def spec(name: str = "tsm_mbv2", size: int = 32):
@@ -109,7 +83,7 @@ def test_a_folder_of_corrupt_videos_is_refused(tmp_path):
         load_clips(tmp_path, spec(), 2, 0)
 
 
-def test_bad_requests_are_one_line(refuses, int8_allowed, tmp_path, videos):
+def test_bad_requests_are_one_line(refuses, tmp_path, videos):
     (tmp_path / "notes.txt").write_text("no video")
     int8 = ["export", "tsm_mbv2", "-o", tmp_path / "b", "--precision", "int8"]
     refuses(int8, "--precision int8 needs --calibration DIR")
@@ -120,13 +94,13 @@ def test_bad_requests_are_one_line(refuses, int8_allowed, tmp_path, videos):
     )
 
 
-def test_networks_of_something_else_than_colours_are_refused(int8_allowed, tmp_path, videos):
+def test_networks_of_something_else_than_colours_are_refused(tmp_path, videos):
     flow = next(entry.name for entry in MODELS.values() if entry.channels != 3)
     with pytest.raises(EdgevidError, match="not the colours of a video"):
         edgevid.export(flow, output=tmp_path / "b", precision="int8", calibration=videos)
 
 
-def test_an_int8_bundle_says_how_it_was_made_and_how_far_it_is(int8_allowed, run_edgevid, tmp_path, videos):
+def test_an_int8_bundle_says_how_it_was_made_and_how_far_it_is(run_edgevid, tmp_path, videos):
     options = ["--classes", 5, "--frames", 2, "--size", 32, "-o", tmp_path / "b", "--json"]
     result = run_edgevid("export", "tsm_mbv2", "--precision", "int8", "--calibration", videos, *options)
     printed = json.loads(result.out)
@@ -146,7 +120,7 @@ def test_an_int8_bundle_says_how_it_was_made_and_how_far_it_is(int8_allowed, run
     assert sum(node.op_type == "QuantizeLinear" for node in model.graph.node) > 52
 
 
-def test_a_stream_in_int8_keeps_its_states(int8_allowed, tmp_path, videos):
+def test_a_stream_in_int8_keeps_its_states(tmp_path, videos):
     # Not tsm_mbv2_online: with random weights it amplifies the rounding of plain stripes beyond the bound.
     options = {"stream": True, "precision": "int8", "calibration": videos, **SMALL}
     bundle = edgevid.export("tsm_r50_online", output=tmp_path / "b", **options)
@@ -158,7 +132,7 @@ def test_a_stream_in_int8_keeps_its_states(int8_allowed, tmp_path, videos):
     assert not np.array_equal(*(s.push(clip[:, 1])["logits"] for s in (first, second)))
 
 
-def test_a_wrong_range_is_refused_and_nothing_is_written(int8_allowed, tmp_path, videos, monkeypatch):
+def test_a_wrong_range_is_refused_and_nothing_is_written(tmp_path, videos, monkeypatch):
     from edgevid import calibration
 
     def too_wide(*arguments):

@@ -128,5 +128,6 @@ def _register(name: str, title: str, precisions: tuple[str, ...]) -> None:
     BACKENDS.register(name, Backend(name, title, f"edgevid.backends.{name}", precisions))
 
 
-_register("onnxruntime", "ONNX Runtime on the CPU, or by its CUDA provider", ("fp32",))
-_register("tensorrt", "TensorRT: ONNX and scripts that build the engine on the device", ("fp16", "fp32"))
+_register("onnxruntime", "ONNX Runtime on the CPU, or by its CUDA provider", ("fp32", "int8"))
+_register("tensorrt", "TensorRT: ONNX and scripts that build engines on the device", ("fp16", "fp32", "int8"))
+_register("tvm", "TVM: one library, compiled for this processor or an arm64 device", ("fp32",))

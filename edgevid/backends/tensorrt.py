@@ -14,6 +14,8 @@ from pathlib import Path
 
 from edgevid.backends.trt_bundle import write_check_data, write_scripts
 from edgevid.backends.trt_forms import Choice, choose_forms, lowering
+from edgevid.backends.trt_int8 import CACHE, TYPED, is_typed, to_int8, write_cache
+from edgevid.backends.trt_int8 import MODEL as INT8_MODEL
 from edgevid.backends.trt_plan import NoPlanError, Plan, plan_of
 from edgevid.backends.trt_plugins import write_plugin_models
 from edgevid.backends.trt_versions import NEW_OPSETS, Requirement, check_target
@@ -47,9 +49,10 @@ def available() -> Availability:
 
 
 def compile(graph, job, folder: Path):
-    """``model_fp32.onnx`` and ``model_fp16.onnx``, the same with plugins, ``plan.json``, scripts, a README.
+    """``model_fp32.onnx``, ``model_fp16.onnx``, the same with plugins, ``plan.json``, scripts, a README.
 
-    Raises ``ExportError`` if the device's TensorRT is too old for the network, or fp16 cannot hold a weight.
+    For int8 also ``model_int8.onnx`` and, where the device's TensorRT takes one, ``calibration.cache``.
+    Raises ``ExportError`` if that TensorRT is too old for the network, or fp16 cannot hold a weight.
     """
     import onnx_ir as ir
 
@@ -57,19 +60,37 @@ def compile(graph, job, folder: Path):
     from edgevid.passes import run_passes
     from edgevid.passes.to_fp16 import to_fp16
 
+    tensorrt = job.target.device["tensorrt"]
+
     def finish(copy, forms):
-        _to_standard(copy, forms, job)
+        run_passes(copy, lowering(forms))
+        if job.precision == "int8":
+            to_int8(copy, job.ranges, tensorrt)
+            return copy
+        _to_opset(copy, check_target(copy, job.target.title, tensorrt))
         if job.precision == "fp16":
             run_passes(copy, (to_fp16,))
         return copy
 
     with_plugins = graph.clone()
     choice = choose_forms(graph, finish, job.target.device["compute_capability"])
-    reports, needed = _to_standard(graph, choice.forms, job)
+    reports = run_passes(graph, lowering(choice.forms))
     kernels = _kernels(reports, choice.forms)
+    needed = check_target(graph, job.target.title, tensorrt)
     reports += (choice.report,)
-    ir.save(graph, folder / "model_fp32.onnx")
     precisions, not_run = ["fp32"], [_not_built(job)]
+    if job.precision == "int8":
+        quantised = graph.clone()
+        reports += to_int8(quantised, job.ranges, tensorrt)
+        ir.save(quantised, folder / INT8_MODEL)
+        precisions.append("int8")
+    reports += _to_opset(graph, needed)
+    ir.save(graph, folder / "model_fp32.onnx")
+    if job.precision == "int8":
+        if write_cache(graph, job.ranges, tensorrt, folder):
+            not_run.append(f"{CACHE}, with which build.sh lets TensorRT quantise the float network by itself")
+        if is_typed(tensorrt):
+            needed = max(needed, TYPED, key=lambda requirement: requirement.version)
     try:
         reports += run_passes(graph, (to_fp16,))
         ir.save(graph, folder / "model_fp16.onnx")
@@ -80,31 +101,25 @@ def compile(graph, job, folder: Path):
         not_run.append(f"model_fp16.onnx, left out: {error}")
     model_file = f"model_{job.precision}.onnx"
     not_run += _write_plan(folder, model_file, job, choice)
-    artefacts = tuple(
-        Artefact(
-            f"model_{precision}.onnx",
-            precision,
-            f"TensorRT {needed.version} or later",
-            opened_by=CHECKED_WITH,
-        )
-        for precision in precisions
-    )
-    not_run += write_plugin_models(with_plugins, job, folder, precisions)
+    artefacts = tuple(_artefact(precision, needed) for precision in precisions)
+    plain = [precision for precision in precisions if precision != "int8"]
+    not_run += write_plugin_models(with_plugins, job, folder, plain)
     write_check_data(job, folder)
     write_scripts(job, folder, needed, not_run[0])
     return Compiled(model_file, artefacts, kernels, reports, tuple(not_run))
 
 
-def _to_standard(graph, forms: Mapping[str, str], job) -> tuple[tuple, Requirement]:
-    """Rewrite ``graph`` to standard operators of an opset that its TensorRT reads; gives what it needs."""
+def _artefact(precision: str, needed: Requirement) -> Artefact:
+    purpose = f"TensorRT {needed.version} or later"
+    return Artefact(f"model_{precision}.onnx", precision, purpose, opened_by=CHECKED_WITH)
+
+
+def _to_opset(graph, needed: Requirement) -> tuple:
+    """Rewrite ``graph`` to opset 13, if the least TensorRT that it needs reads no other; gives reports."""
     from edgevid.passes import run_passes
     from edgevid.passes.to_opset_13 import to_opset_13
 
-    reports = run_passes(graph, lowering(forms))
-    needed = check_target(graph, job.target.title, job.target.device["tensorrt"])
-    if needed.version < NEW_OPSETS:
-        reports += run_passes(graph, (to_opset_13,))
-    return reports, needed
+    return run_passes(graph, (to_opset_13,)) if needed.version < NEW_OPSETS else ()
 
 
 def _kernels(reports, forms: Mapping[str, str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ the names that are used here, from TensorRT 8.5 on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +36,20 @@ def is_strongly_typed(trt: Any) -> bool:
 
 
 def build(
-    trt: Any, path: Path, logger: Any, *, half: bool = False, compute_capability: Any = None
+    trt: Any, path: Path, logger: Any, *, flags: Sequence[str] = (), compute_capability: Any = None
 ) -> tuple[Any, int]:
     """The serialised engine of the ONNX file ``path``, and the number of layers that were parsed.
 
-    ``half`` lets a network that is not strongly typed compute in fp16. ``compute_capability`` is a member of
+    ``flags`` ("FP16", "INT8") are what a network that is not strongly typed may compute in; strongly typed
+    ones, which all are where TensorRT can, go by the types in the file. ``compute_capability`` is a member of
     ``trt.ComputeCapability`` to build for (TensorRT-RTX); None is the GPU at hand. Raises ``BackendError``.
     """
     strong = is_strongly_typed(trt)
-    flags = trt.NetworkDefinitionCreationFlag
+    creation = trt.NetworkDefinitionCreationFlag
     # What has neither flag is TensorRT 11 and later, where every network is explicit and strongly typed.
     flag = "STRONGLY_TYPED" if strong else "EXPLICIT_BATCH"
     builder = trt.Builder(logger)
-    network = builder.create_network(1 << int(getattr(flags, flag)) if hasattr(flags, flag) else 0)
+    network = builder.create_network(1 << int(getattr(creation, flag)) if hasattr(creation, flag) else 0)
     parser = trt.OnnxParser(network, logger)
     if not parser.parse_from_file(str(path)):
         reasons = "; ".join(parser.get_error(i).desc() for i in range(parser.num_errors))
@@ -60,8 +62,10 @@ def build(
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
     # TF32 would round each factor to 10 bits; fp32 here means what PyTorch computes.
     config.clear_flag(trt.BuilderFlag.TF32)
-    if half and not strong and hasattr(trt.BuilderFlag, "FP16"):
-        config.set_flag(trt.BuilderFlag.FP16)
+    if not strong:
+        for name in flags:
+            if hasattr(trt.BuilderFlag, name):
+                config.set_flag(getattr(trt.BuilderFlag, name))
     if compute_capability is not None:
         config.num_compute_capabilities = 1
         config.set_compute_capability(compute_capability, 0)

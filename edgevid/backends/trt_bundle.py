@@ -10,13 +10,30 @@ from string import Template
 
 import numpy as np
 
+from edgevid.backends.trt_int8 import is_typed
 from edgevid.backends.trt_versions import Requirement
 from edgevid.specs import TOLERANCE
 
 TEMPLATES = files("edgevid.backends") / "templates"
 SCRIPTS = ("build.sh", "run.sh", "common.sh", "check.py")
 ENVIRONMENT = "bundle.env"
-PRECISIONS = ("fp16", "fp32")
+INT8_README = """\
+- In int8 `build.sh` builds `model_int8.onnx` and, where TensorRT takes a calibration cache, a second engine
+  from the float model with `calibration.cache`; it says both medians and keeps the faster one that agrees
+  with PyTorch. `EDGEVID_CALIBRATION=0 ./build.sh` leaves the second out. A network is not always faster in
+  int8: compare with `./build.sh fp16 && ./run.sh fp16`.
+"""
+INT8_FILES = (
+    "| `model_int8.onnx` | the network with its int8 ranges, as QuantizeLinear and DequantizeLinear; "
+    "the temporal shift moves int8 |\n"
+    "| `calibration.cache` | the same for TensorRT's own quantisation of `model_fp32.onnx`; absent where "
+    "the device takes none |\n"
+)
+
+
+def precisions_of(job) -> tuple[str, ...]:
+    """What the scripts of a bundle take: fp16 and fp32 always, int8 where it was calibrated."""
+    return ("int8", "fp16", "fp32") if job.precision == "int8" else ("fp16", "fp32")
 
 
 def write_check_data(job, folder: Path) -> None:
@@ -27,7 +44,7 @@ def write_check_data(job, folder: Path) -> None:
         np.ascontiguousarray(array, dtype="<f4").tofile(check / f"{name}.bin")
     expected = {
         "outputs": {name: array.ravel().tolist() for name, array in job.expected.items()},
-        "tolerance": {precision: TOLERANCE[precision] for precision in PRECISIONS},
+        "tolerance": {precision: TOLERANCE[precision] for precision in precisions_of(job)},
     }
     (check / "expected.json").write_text(json.dumps(expected))
 
@@ -41,6 +58,8 @@ def write_scripts(job, folder: Path, needed: Requirement, not_run: str) -> None:
     variables = {
         "MODEL": job.model,
         "PRECISION": job.precision,
+        "PRECISIONS": " ".join(precisions_of(job)),
+        "INT8_TYPED": str(int(is_typed(device["tensorrt"]))),
         "INPUTS": ",".join(f"{name}:check/{name}.bin" for name in job.example),
         "INSTALL": device["install"],
         "NEEDS": str(needed.version),
@@ -57,10 +76,12 @@ def write_scripts(job, folder: Path, needed: Requirement, not_run: str) -> None:
         install=device["install"],
         needs=f"{needed.version} or later, {needed.reason}",
         precision=job.precision,
-        folder=f"{job.model}.{job.target.name}.tensorrt",
+        precisions=" or ".join(f"`{name}`" for name in precisions_of(job)),
+        tolerances=", ".join(f"{TOLERANCE[name]:g} in {name}" for name in precisions_of(job)),
+        int8=INT8_README if job.precision == "int8" else "",
+        int8_files=INT8_FILES if job.precision == "int8" else "",
+        folder=f"{job.model}.{job.target.name}.tensorrt{'.stream' if job.states else ''}",
         power_mode=_power_mode(device.get("power_mode")),
-        tolerance_fp16=f"{TOLERANCE['fp16']:g}",
-        tolerance_fp32=f"{TOLERANCE['fp32']:g}",
         inputs="; ".join(job.describe_inputs()),
         states=job.describe_states(),
         not_run=not_run,

@@ -32,12 +32,17 @@ def write_calibration_cache(
     path.write_text("\n".join(lines) + "\n")
 
 
+def takes_cache(version: str) -> bool:
+    """Whether this TensorRT quantises by a cache: 8 and 10 do, 11 dropped it."""
+    return version.split(".")[0] in ("8", "10")
+
+
 def version_number(version: str) -> int:
     """``NV_TENSORRT_VERSION`` of a version: 8.5.2 is 8502, from TensorRT 10 on 10.3.0 is 100300."""
     parts = version.split(".")
-    if not all(part.isdigit() for part in parts) or not 2 <= len(parts) <= 4:
+    if not all(part.isdigit() for part in parts) or not 1 <= len(parts) <= 4:
         raise ExportError(f"TensorRT version '{version}' cannot be read: give it as 8.5.2 or 10.3.0")
-    major, minor, patch = (*map(int, parts[:3]), 0)[:3]
-    if major not in (8, 10):
+    major, minor, patch = (*map(int, parts[:3]), 0, 0)[:3]
+    if not takes_cache(version):
         raise ExportError(f"TensorRT {version} takes no calibration cache: use the QDQ model")
     return major * 1000 + minor * 100 + patch if major == 8 else major * 10000 + minor * 100 + patch

@@ -9,7 +9,7 @@ is wrong look alike.
 from __future__ import annotations
 
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, version_converter
 
 PREFIX = "quantised/"
 QUANTISE = "QuantizeLinear"
@@ -22,18 +22,19 @@ def beside_float(
     """A model with the outputs of neither but, for each product by name, two sums of squares.
 
     They are ``NAME/error``, of the difference, and ``NAME/float``, of the float result. The names are given,
-    too. ``quantised`` must have been made of ``float_model`` with the names of its tensors kept.
+    too. ``quantised`` must have been made of ``float_model`` with the names of its tensors kept; it may be of
+    another opset, and of fp16 where it is not int8.
     """
-    both = onnx.ModelProto()
-    both.CopyFrom(float_model)
+    both, quantised = _of_one_opset(float_model, quantised)
     graph = both.graph
+    half = {tensor.name for tensor in quantised.graph.initializer if tensor.data_type == TensorProto.FLOAT16}
     known = {name for node in graph.node for name in node.output} | {value.name for value in graph.input}
     inputs = {value.name for value in quantised.graph.input}
     weights = {tensor.name for tensor in quantised.graph.initializer}
     for tensor in quantised.graph.initializer:
         graph.initializer.add().CopyFrom(tensor)
         graph.initializer[-1].name = PREFIX + tensor.name
-    compared, pieces, needed = [], [], set()
+    compared, pieces, needed, halved = [], [], set(), set()
     for node in reversed(quantised.graph.node):
         if node.op_type in PRODUCTS and node.output[0] in known:
             compared.append(node.output[0])
@@ -46,14 +47,47 @@ def beside_float(
         copy.CopyFrom(node)
         copy.name = PREFIX + node.name
         names = [name if name in inputs or not name else PREFIX + name for name in node.input]
-        copy.input[:] = [node.input[0], *names[1:]] if from_float else names
+        first = node.input[0]
+        if from_float and node.input[1] in half:
+            first = f"{PREFIX}half/{node.input[0]}"
+            halved.add(node.input[0])
+        copy.input[:] = [first, *names[1:]] if from_float else names
         copy.output[:] = [PREFIX + name for name in node.output]
         pieces.append(copy)
+    for name in sorted(halved):
+        _add(graph, "Cast", [name], f"{PREFIX}half/{name}", to=TensorProto.FLOAT16)
     graph.node.extend(reversed(pieces))
     del graph.output[:]
     for name in compared:
-        graph.node.add().CopyFrom(helper.make_node("Sub", [PREFIX + name, name], [f"{name}/difference"]))
+        _add(graph, "Cast", [PREFIX + name], f"{PREFIX}{name}/float32", to=TensorProto.FLOAT)
+        _add(graph, "Sub", [f"{PREFIX}{name}/float32", name], f"{name}/difference")
         for source, result in ((f"{name}/difference", f"{name}/error"), (name, f"{name}/float")):
-            graph.node.add().CopyFrom(helper.make_node("ReduceSumSquare", [source], [result], keepdims=0))
+            _add(graph, "ReduceSumSquare", [source], result, keepdims=0)
             graph.output.append(helper.make_tensor_value_info(result, TensorProto.FLOAT, ()))
     return both, compared
+
+
+def _add(graph: onnx.GraphProto, op_type: str, inputs: list[str], output: str, **attributes: int) -> None:
+    graph.node.add().CopyFrom(helper.make_node(op_type, inputs, [output], **attributes))
+
+
+def _of_one_opset(
+    float_model: onnx.ModelProto, quantised: onnx.ModelProto
+) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """Copies of both in the newer of their opsets."""
+    versions = [_opset(model) for model in (float_model, quantised)]
+    both = onnx.ModelProto()
+    both.CopyFrom(float_model)
+    if versions[1] < versions[0]:
+        quantised = version_converter.convert_version(quantised, versions[0])
+    elif versions[1] > versions[0]:
+        # Of what a graph of ours has, only Q and DQ differ between 18 and 19: these take fp16 from 19 on.
+        for holder in (both, *both.functions):
+            for entry in holder.opset_import:
+                if not entry.domain:
+                    entry.version = versions[1]
+    return both, quantised
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    return next(entry.version for entry in model.opset_import if not entry.domain)

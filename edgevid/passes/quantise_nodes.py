@@ -42,6 +42,7 @@ def write_pairs(graph: ir.Graph, group: Group, scheme: Scheme) -> None:
 class _GroupWriter:
     def __init__(self, graph: ir.Graph, group: Group, scheme: Scheme) -> None:
         self._graph, self._members = graph, group.members
+        self._integer_constants = scheme.integer_constants
         scale, zero = activation_scale(group.range, scheme.symmetric)
         self._scale, self._zero = float(scale), zero
         self._type = ir.TensorType(ir.DataType.from_numpy(zero.dtype))
@@ -81,7 +82,7 @@ class _GroupWriter:
             for index, value in enumerate(node.inputs):
                 if value is None or value.dtype != ir.DataType.FLOAT:
                     continue
-                integers = self._integers.get(id(value)) or self._constant_as_integers(value)
+                integers = self._integers.get(id(value)) or self._quantised_constant(value)
                 node.replace_input_with(index, integers)
 
     def hand_out(self) -> None:
@@ -110,8 +111,19 @@ class _GroupWriter:
             if output is value:
                 self._graph.outputs[index] = floats
 
-    def _constant_as_integers(self, value: ir.Value) -> ir.Value:
+    def _quantised_constant(self, value: ir.Value) -> ir.Value:
+        """The integers of a constant such as the zeros of a shift: themselves a constant, or a node's result.
+
+        TensorRT refuses an int8 constant that is not the input of a DequantizeLinear.
+        """
         name = f"{value.name}_as_{self._type.dtype.name.lower()}_of_{self._parameters[0].name}"
+        if not self._integer_constants:
+            if id(value) not in self._integers:
+                node, result = _node("QuantizeLinear", [value, *self._parameters], name)
+                result.shape, result.type = value.shape, self._type
+                _insert_after(self._graph, None, node)
+                self._integers[id(value)] = result
+            return self._integers[id(value)]
         array = value.const_value.numpy() / self._scale
         limits = np.iinfo(self._zero.dtype)
         integers = np.clip(np.rint(array) + self._zero, limits.min, limits.max).astype(self._zero.dtype)

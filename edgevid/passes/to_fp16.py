@@ -1,6 +1,7 @@
 """f32(x) -> Cast_f32(f16(Cast_f16(x))): the whole graph computes in fp16; inputs and outputs stay float32.
 
-Strongly typed TensorRT networks take their precision from the types in the graph.
+Strongly typed TensorRT networks take their precision from the types in the graph. What is int8 stays so; its
+scales become fp16, which needs opset 19.
 """
 
 from __future__ import annotations
@@ -12,17 +13,28 @@ from edgevid.errors import ExportError
 from edgevid.passes.build import Builder
 from edgevid.specs import PassReport
 
+QUANTISERS = ("QuantizeLinear", "DequantizeLinear")
+OPSET_OF_SCALES, IR_VERSION = 19, 9
 FLOAT, HALF = ir.TensorType(ir.DataType.FLOAT), ir.TensorType(ir.DataType.FLOAT16)
 
 
 def to_fp16(graph: ir.Model) -> PassReport:
-    """Convert in place; raises ``ExportError`` if a weight is too large for fp16."""
+    """Convert in place; raises ``ExportError`` if a weight is too large for fp16.
+
+    A graph with QuantizeLinear must be of opset 18 and becomes one of opset 19.
+    """
     inner = graph.graph
+    scales = {node.inputs[1].name for node in inner if node.op_type in QUANTISERS}
+    if scales:
+        assert graph.opset_imports[""] == OPSET_OF_SCALES - 1, "other operators changed as well since then"
+        graph.opset_imports[""], graph.ir_version = OPSET_OF_SCALES, max(graph.ir_version, IR_VERSION)
     first = next(iter(inner))
     converted = 0
     for name, value in inner.initializers.items():
         if value.dtype == ir.DataType.FLOAT:
-            value.const_value = ir.tensor(_as_half(name, value.const_value.numpy()), name=name)
+            array = value.const_value.numpy()
+            half = _scale_as_half(array) if name in scales else _as_half(name, array)
+            value.const_value = ir.tensor(half, name=name)
             value.type = HALF
             converted += 1
     for node in inner:
@@ -52,6 +64,12 @@ def _as_half(name: str, array: np.ndarray) -> np.ndarray:
             f"the weights '{name}' exceed {largest:g}, the largest fp16 number: use --precision fp32"
         )
     return array.astype(np.float16)
+
+
+def _scale_as_half(array: np.ndarray) -> np.ndarray:
+    """Rounded up, so that the largest number is still within what the integers reach, and none becomes 0."""
+    half = array.astype(np.float16)
+    return np.where(half < array, np.nextafter(half, np.float16(np.inf)), half)
 
 
 def _as_float_output(graph: ir.Graph, value: ir.Value) -> ir.Value:

@@ -24,9 +24,11 @@ REPLACED = {"HardSwish"}
 
 
 def to_opset_13(graph: ir.Model) -> PassReport:
-    """Lower in place; raises ``ExportError`` for an operator that has no form in opset 13."""
+    """Lower in place; ``ExportError`` for a standard operator that has no form in opset 13."""
     matched = 0
     for node in graph.graph:
+        if node.domain:
+            continue  # a plugin's node is of no opset of ONNX
         if node.op_type == "HardSwish":
             _gate(node, Builder(graph.graph, node, node.name))
             matched += 1

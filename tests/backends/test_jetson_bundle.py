@@ -6,15 +6,16 @@ No TensorRT is at hand: the scripts run against a stand-in for trtexec that reco
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from one_board import install_nvcc, install_trtexec, recorded, script, write_answer
 
 import edgevid
 from edgevid import parity
@@ -23,85 +24,13 @@ from edgevid.backends.trt_bundle import SCRIPTS, TEMPLATES
 from edgevid.errors import ExportError
 from edgevid.passes import LOWERING
 
-# What each version's own help says, as far as the scripts ask for it; and the number in its banner.
-VERSIONS = {
-    "8.2": ("8201", "--onnx --fp16 --workspace=N --buildOnly"),
-    "8.5": ("8502", "--onnx --fp16 --memPoolSize=poolspec --buildOnly"),
-    "10.3": (
-        "100300",
-        "--onnx --fp16 --memPoolSize=poolspec --skipInference --stronglyTyped --staticPlugins",
-    ),
-    "10.13": (
-        "101302",
-        "--onnx --fp16 --memPoolSize=poolspec --skipInference --stronglyTyped --staticPlugins",
-    ),
-    "11.0": ("110000", "--onnx --memPoolSize=poolspec --skipInference --staticPlugins"),
-}
-
-STAND_IN = """#!/usr/bin/env bash
-echo "&&&& RUNNING TensorRT.trtexec [TensorRT v{banner}] # trtexec $*"
-for argument in "$@"; do
-    case $argument in
-        --help) echo "{options}"; exit 0 ;;
-        --saveEngine=*) touch "${{argument#--saveEngine=}}" ;;
-        --exportOutput=*) cp answer.json "${{argument#--exportOutput=}}" ;;
-    esac
-done
-printf '%s\\n' "$@" > arguments.txt
-case "$*" in
-    *lugins=*) echo "[I] GPU Compute Time: min = 1 ms, max = 9 ms, mean = 4 ms, median = {with_plugins} ms" ;;
-    *) echo "[I] GPU Compute Time: min = 1 ms, max = 9 ms, mean = 4 ms, median = 3.5 ms" ;;
-esac
-echo "[I] Throughput: 100 qps"
-exit {status}
-"""
-
 
 @pytest.fixture
 def board(jetson_bundle, tmp_path):
     """A copy of the bundle, as on the board."""
-    return Path(shutil.copytree(jetson_bundle.path, tmp_path / "board"))
-
-
-NVCC = """#!/usr/bin/env bash
-echo "nvcc $*" >> nvcc.txt
-while [ $# -gt 0 ]; do [ "$1" = -o ] && touch "$2"; shift; done
-exit {status}
-"""
-
-
-def install_trtexec(board: Path, version: str = "10.3", status: int = 0, with_plugins: str = "3.4") -> None:
-    banner, options = VERSIONS[version]
-    text = STAND_IN.format(
-        banner=banner, options=options.replace(" ", "\n"), status=status, with_plugins=with_plugins
-    )
-    install(board / "trtexec", text)
-
-
-def install(tool: Path, text: str) -> None:
-    tool.write_text(text)
-    tool.chmod(0o755)
-
-
-def script(
-    board: Path, *arguments: str, trtexec: bool = True, plugins: bool = False
-) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "EDGEVID_PLUGINS": str(int(plugins)), "NVCC": str(board / "nvcc")}
-    if trtexec:
-        environment["TRTEXEC"] = str(board / "trtexec")
-    return subprocess.run(arguments, cwd=board, env=environment, capture_output=True, text=True, timeout=30)
-
-
-def recorded(board: Path) -> list[str]:
-    return (board / "arguments.txt").read_text().split()
-
-
-def write_answer(board: Path, factor: float = 1.0) -> None:
-    _, wanted = parity.load(board)
-    values = (wanted["logits"][0] * factor).astype(float).tolist()
-    (board / "answer.json").write_text(
-        json.dumps([{"name": "logits", "dimensions": "1x5", "values": values}])
-    )
+    copy = Path(shutil.copytree(jetson_bundle.path, tmp_path / "board"))
+    write_answer(copy)
+    return copy
 
 
 def test_the_bundle_says_that_the_engine_was_not_built(jetson_bundle):
@@ -179,33 +108,41 @@ def test_build_in_fp32_does_not_round_to_tf32(board):
 )
 def test_the_engine_with_plugins_is_kept_where_it_is_faster(board, version, option, onnx_file):
     install_trtexec(board, version)
-    install(board / "nvcc", NVCC.format(status=0))
+    install_nvcc(board)
     result = script(board, "./build.sh", plugins=True)
     assert result.returncode == 0, result.stderr
-    assert "3.5 ms without plugins, 3.4 ms with" in result.stdout
+    assert "3.4 ms with plugins, 3.5 ms otherwise" in result.stdout
     assert "compute_87" in (board / "plugin" / "nvcc.txt").read_text()
     assert onnx_file in (board / "build.log").read_text()
-    assert not (board / "plugin.engine").exists()
-    write_answer(board)
+    assert not (board / "contender.engine").exists()
     assert script(board, "./run.sh", plugins=True).returncode == 0
     assert f"{option}=plugin/libedgevid_plugins.so" in recorded(board)
 
 
 def test_the_engine_without_plugins_is_kept_where_it_is_as_fast(board):
     install_trtexec(board, with_plugins="3.5")
-    install(board / "nvcc", NVCC.format(status=0))
+    install_nvcc(board)
     assert script(board, "./build.sh", plugins=True).returncode == 0
-    write_answer(board)
     assert script(board, "./run.sh", plugins=True).returncode == 0
     assert not any("lugins" in argument for argument in recorded(board))
-    assert not (board / "plugin.engine").exists()
+    assert not (board / "contender.engine").exists()
+
+
+def test_a_faster_engine_with_plugins_that_is_wrong_is_not_kept(board):
+    install_trtexec(board, with_plugins="0.1")
+    install_nvcc(board)
+    write_answer(board, 1.05, "plugins")
+    result = script(board, "./build.sh", plugins=True)
+    assert result.returncode == 0, result.stderr
+    assert "not with plugins: NOT EQUAL to PyTorch" in result.stdout
+    assert "lugins" not in (board / "tsm_mbv2.fp16.engine").read_text()
 
 
 @pytest.mark.parametrize(("status", "words"), [(1, "see plugin.log"), (None, "nvcc is not installed")])
 def test_a_board_that_cannot_build_plugins_says_so_and_goes_on(board, status, words):
     install_trtexec(board)
     if status is not None:
-        install(board / "nvcc", NVCC.format(status=status))
+        install_nvcc(board, status)
     result = script(board, "./build.sh", plugins=True)
     assert result.returncode == 0, result.stderr
     assert "without plugins: " in result.stdout
@@ -225,7 +162,6 @@ def test_a_failed_build_leaves_no_engine_and_shows_the_reason(board):
 def test_run_compares_with_pytorch_and_can_fail(board):
     install_trtexec(board)
     assert script(board, "./build.sh").returncode == 0
-    write_answer(board)
     result = script(board, "./run.sh")
     assert result.returncode == 0, result.stderr
     assert "equal to PyTorch" in result.stdout
@@ -254,7 +190,29 @@ def test_an_unknown_precision_is_refused(board):
     install_trtexec(board)
     result = script(board, "./build.sh", "int4")
     assert result.returncode == 2
-    assert "use fp16 or fp32" in result.stderr
+    assert "one of fp16 fp32" in result.stderr
+    result = script(board, "./build.sh", "int8")
+    assert result.returncode == 2
+    assert "no int8: export it with --precision int8" in result.stderr
+    write_answer(board)
+    assert script(board, "./build.sh").returncode == 0
+    assert script(board, "./run.sh").returncode == 0
+    check = script(board, sys.executable, "check.py", "int8")
+    assert "not made for int8" in check.stderr
+
+
+def test_a_tensorrt_that_is_too_old_is_refused_before_anything_is_built(board):
+    env = board / "bundle.env"
+    env.write_text(env.read_text().replace("NEEDS=8.2", "NEEDS=10.0"))
+    install_trtexec(board, "8.5")
+    for name in ("./build.sh", "./run.sh"):
+        result = script(board, name)
+        assert result.returncode == 2
+        assert "needs TensorRT 10.0 or later" in result.stderr
+        assert "here is 8.5" in result.stderr
+    assert not (board / "arguments.txt").exists()
+    install_trtexec(board, "10.13")
+    assert script(board, "./build.sh").returncode == 0
 
 
 def test_the_example_for_trtexec_is_the_clip_of_the_self_check(board):

@@ -13,6 +13,7 @@ from edgevid.passes import LOWERING, STANDARD, run_passes
 from edgevid.passes.quantise import ONNXRUNTIME, TENSORRT, group_values, quantise, spread_ranges
 from edgevid.passes.quantise_nodes import activation_scale, weight_scales
 from edgevid.passes.quantise_ranges import local_errors, measure_ranges, without_outliers
+from edgevid.passes.to_fp16 import to_fp16
 from edgevid.passes.to_opset_13 import to_opset_13
 from edgevid.passes.verify import verify
 from edgevid.specs import LOCAL_TOLERANCE
@@ -105,8 +106,52 @@ def test_the_model_for_tensorrt_is_opset_13_symmetric_and_per_channel(traced, ra
         zero = arrays[node.input[2]]
         assert zero.dtype == np.int8
         assert not zero.any()
-    of_weights = [arrays[node.input[1]].size for node in pairs if node.input[0] in arrays]
-    assert sorted(of_weights) == [5, 16, 16, 32, 32], "a scale for each output channel"
+    of_constants = [arrays[node.input[1]].size for node in pairs if node.input[0] in arrays]
+    assert sorted(of_constants) == [1, 5, 16, 16, 32, 32], "a scale for each output channel, and the zeros"
+
+
+def test_no_int8_constant_is_read_by_anything_but_a_dequantiser(traced, ranges):
+    """TensorRT refuses it: the zeros of a shift are quantised by a node."""
+    model = quantised(traced, ranges, TENSORRT)
+    constants = {t.name for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT8}
+    readers = {node.op_type for node in model.graph.node if constants & {*node.input[:1], *node.input[3:]}}
+    assert readers <= {"DequantizeLinear"}
+    assert (
+        not {name for node in model.graph.node if node.op_type == "Concat" for name in node.input} & constants
+    )
+
+
+def test_between_int8_everything_can_be_fp16(traced, ranges):
+    graph = ir.from_proto(traced)
+    run_passes(graph, LOWERING)
+    quantise(graph, ranges, TENSORRT)
+    run_passes(graph, (to_fp16,))
+    model = ir.to_proto(graph)
+    assert [opset.version for opset in model.opset_import if not opset.domain] == [19]
+    kinds = {tensor.data_type for tensor in model.graph.initializer} - {onnx.TensorProto.INT64}
+    assert kinds == {onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8}
+    errors = local_errors(traced, model, clips(3, seed=9))
+    assert len(errors) == 5
+    assert 0 < max(errors.values()) < LOCAL_TOLERANCE / 3
+    for clip in clips(3, seed=9):
+        wanted = run(traced, clip)
+        assert 0 < np.abs(run(model, clip) - wanted).max() < 0.03 * np.abs(wanted).max()
+
+
+def test_a_tiny_scale_is_not_zero_in_fp16(traced, ranges):
+    graph = ir.from_proto(traced)
+    run_passes(graph, LOWERING)
+    quantise(graph, ranges, TENSORRT)
+    scales = {node.inputs[1].name for node in graph.graph if node.op_type == "QuantizeLinear"}
+    name = next(iter(scales))
+    value = graph.graph.initializers[name]
+    value.const_value = ir.tensor(np.full(value.shape.numpy(), 1e-9, np.float32), name=name)
+    before = {name: graph.graph.initializers[name].const_value.numpy() for name in scales}
+    to_fp16(graph)
+    for name in scales:
+        after = graph.graph.initializers[name].const_value.numpy().astype(np.float32)
+        assert (after >= before[name]).all()
+        assert (after < before[name] * 1.001 + 1e-7).all()
 
 
 def test_onnx_runtime_fuses_every_product(traced, ranges, tmp_path):
@@ -201,7 +246,8 @@ def test_calibration_cache_is_in_tensorrts_format(tmp_path):
     scales = {name: struct.unpack(">f", bytes.fromhex(digits))[0] for name, digits in map(_split, lines)}
     assert scales == {"clip": pytest.approx(2 / 127), "/layer1/conv": pytest.approx(0.1)}
     assert version_number("10.3") == 100300
-    for wrong in ("ten", "10", "11.0.0"):
+    assert version_number("10") == 100000
+    for wrong in ("ten", "10.x", "11.0.0"):
         with pytest.raises(ExportError, match="TensorRT"):
             version_number(wrong)
 

@@ -9,6 +9,8 @@ with open("check/expected.json") as file:
 with open("outputs.json") as file:
     outputs = {output["name"]: output["values"] for output in json.load(file)}
 
+if precision not in expected["tolerance"]:
+    sys.exit(f"check.py: this bundle was not made for {precision}: use {' or '.join(expected['tolerance'])}")
 tolerance = expected["tolerance"][precision]
 worst = 0.0
 for name, values in expected["outputs"].items():

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034  # what is set here is read by the scripts that source it
-# Sourced by build.sh and run.sh: finds trtexec and learns its version and which options it knows.
+# Sourced by build.sh and run.sh: finds trtexec, learns its version and which options it knows, runs engines.
 
 fail() { echo "$(basename "$0"): $1" >&2; exit 2; }
 
@@ -16,13 +16,21 @@ find_trtexec() {
                 6) version="${number%????}.$((10#${number:2:2}))" ;;
                 *) fail "cannot read the TensorRT version of $trtexec: run '$trtexec --help' and look for [TensorRT v...]" ;;
             esac
+            is_at_least "$NEEDS" || fail \
+                "this network needs TensorRT $NEEDS or later, $NEEDS_REASON, and here is $version: export it for this board (edgevid list targets), or update JetPack"
             return
         fi
     done
     fail "trtexec was not found: $INSTALL; or set TRTEXEC to its path"
 }
 
-knows() { printf '%s\n' "$help_text" | grep -q -e "$1"; }
+# is_at_least MAJOR.MINOR: whether this TensorRT is that version or a later one
+is_at_least() {
+    [ "${version%%.*}" -gt "${1%%.*}" ] ||
+        { [ "${version%%.*}" -eq "${1%%.*}" ] && [ "${version#*.}" -ge "${1#*.}" ]; }
+}
+
+knows() { case $help_text in *"$1"*) true ;; *) false ;; esac; }
 
 plugin_option() {
     if knows --staticPlugins; then
@@ -32,10 +40,27 @@ plugin_option() {
     fi
 }
 
+# run_engine SECONDS ENGINE [OPTION ...]: on the bundle's own input; leaves outputs.json and run.log
+run_engine() {
+    local seconds=$1 target=$2
+    shift 2
+    rm -f outputs.json
+    "$trtexec" "$@" --loadEngine="$target" --loadInputs="$INPUTS" --exportOutput=outputs.json \
+        --warmUp=500 --duration="$seconds" --useSpinWait >run.log 2>&1 && [ -f outputs.json ]
+}
+
 choose_precision() {
     precision=${1:-$PRECISION}
     case $precision in
-        fp16 | fp32) engine="$MODEL.$precision.engine" ;;
-        *) fail "unknown precision '$precision': use fp16 or fp32" ;;
+        fp16 | fp32 | int8) engine="$MODEL.$precision.engine" ;;
+        *) fail "unknown precision '$precision': use one of $PRECISIONS" ;;
+    esac
+}
+
+# why_not PRECISION: why this bundle does not have it
+why_not() {
+    case " $PRECISIONS " in
+        *" $1 "*) echo "manifest.json says why, under not_run" ;;
+        *) echo "export it with --precision int8 --calibration DIR" ;;
     esac
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run the engine on the bundle's own input, compare it with PyTorch, and time it. Usage: ./run.sh [fp16|fp32]
+# Run the engine on the bundle's own input, compare it with PyTorch, and time it. Usage: ./run.sh [fp16|fp32|int8]
 set -euo pipefail
 cd "$(dirname "$0")"
 # shellcheck source=/dev/null
@@ -14,8 +14,7 @@ find_trtexec
 options=()
 # build.sh leaves this mark on an engine with plugins.
 [ ! -f "$engine.plugins" ] || options+=("$(plugin_option)")
-"$trtexec" "${options[@]}" --loadEngine="$engine" --loadInputs="$INPUTS" --exportOutput=outputs.json \
-    --warmUp=500 --duration=10 --useSpinWait >run.log 2>&1 || {
+run_engine 10 "$engine" "${options[@]}" || {
     tail -n 20 run.log >&2
     fail "trtexec could not run the engine: the reason stands above, and in run.log"
 }
