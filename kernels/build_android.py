@@ -75,7 +75,8 @@ def android_library() -> Path:
         )
     except subprocess.CalledProcessError as error:
         said = next(
-            (line for line in error.stderr.splitlines() if "error" in line), error.stderr[:200].strip()
+            (line for line in error.stderr.splitlines() if "undefined" in line or "error" in line),
+            error.stderr[:200].strip(),
         )
         raise CannotBuild(f"{COMPILER} cannot build it: {said}") from error
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgevid.backends.ort_mobile import KERNELS_MODEL, save_ort_format, write_android
 from edgevid.bundle import CACHE
 from edgevid.errors import BackendError
 from edgevid.ops import DOMAIN
@@ -68,13 +69,19 @@ def compile(graph, job, folder: Path):
         Artefact(STANDARD_MODEL, "fp32", "any runtime that reads ONNX, such as OpenVINO", opened_by=NAME),
     ]
     not_run = []
-    if "ort" in job.target.device.get("formats", ()):
-        _save_ort_format(folder / STANDARD_MODEL, folder / ORT_MODEL)
+    formats = job.target.device.get("formats", ())
+    if "ort" in formats:
+        save_ort_format(folder / STANDARD_MODEL, folder / ORT_MODEL)
         artefacts.append(
             Artefact(ORT_MODEL, "fp32", "ONNX Runtime, reduced builds for phones too", opened_by=NAME)
         )
     if job.target.architecture != "any":
         not_run.append(f"ONNX Runtime on a device of target {job.target.name} (what was checked ran here)")
+    if "android" in formats:
+        for_app, untried = write_android(job, folder / MODEL, folder, not_run)
+        artefacts += for_app
+        not_run += untried
+    elif not_run:
         _write_readme(job, folder, not_run[0])
     return Compiled(MODEL, tuple(artefacts), kernels, passes, tuple(not_run))
 
@@ -118,19 +125,6 @@ def _count_temporal_ops(graph, how: str) -> tuple[str, ...]:
     return tuple(f"{name} ({how}) x{count}" for name, count in sorted(counts.items()))
 
 
-def _save_ort_format(source: Path, destination: Path) -> None:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.optimized_model_filepath = str(destination)
-    options.add_session_config_entry("session.save_model_format", "ORT")
-    # The blocked layout is made for the processor at hand; a file for a phone must not hold it.
-    onnxruntime.InferenceSession(
-        source, options, ["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
-    )
-
-
 def open_model(
     path: Path,
     threads: int | None,
@@ -147,6 +141,8 @@ def open_model(
 
     usable = [name for name in providers if name in onnxruntime.get_available_providers()]
     threads = threads or _usable_cores()
+    if path.name == KERNELS_MODEL:
+        return OnnxRuntimeRunner(path, threads, (), _register_kernels)
     if with_kernels and not usable and path.name == MODEL:
         from edgevid.backends.ort_kernels import specialise
         from edgevid.kernels.build import cache_folder
@@ -156,6 +152,16 @@ def open_model(
         made = specialise(path, cache, threads, apart=True, digests=digests)
         return OnnxRuntimeRunner(made.path, threads, usable, made.configure, made.receipt)
     return OnnxRuntimeRunner(path, threads, usable)
+
+
+def _register_kernels(options) -> None:
+    from edgevid.backends.ort_kernels import load_as_optimised
+    from edgevid.kernels.build import library_or_reason
+
+    library = library_or_reason()
+    if isinstance(library, str):
+        raise BackendError(f"{KERNELS_MODEL} cannot be opened without the kernels, but {library}")
+    load_as_optimised(options, library)
 
 
 class OnnxRuntimeRunner:

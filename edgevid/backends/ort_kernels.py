@@ -114,29 +114,39 @@ def _as_it_is(path: Path, model: Model, reason: str) -> Specialised:
     return Specialised(path, lambda options: None, receipt)
 
 
-def _make(path: Path, folder: Path, library: Path, threads: int) -> dict:
+def write_plain(path: Path, folder: Path, library: Path, threads: int) -> dict:
+    """The model at ``path`` with kernels in plain layout, for any processor, as ``MODEL`` in ``folder``.
+
+    That is what it becomes where ONNX Runtime has no blocked layout, as on arm64. Returns the receipt:
+    ``reason`` says why nothing was written, ``ops`` holds an ``OpReceipt`` as a dict for each temporal op.
+    """
+    return _make(path, folder, library, threads, in_blocks=False)
+
+
+def _make(path: Path, folder: Path, library: Path, threads: int, in_blocks: bool = True) -> dict:
     """Write the swapped model into ``folder``; the receipt says what was done, or why nothing was written."""
+    block = block_size() if in_blocks else None
     original = Model(path.read_bytes())
     unfused: dict[str, str] = {}
     alone: dict[str, str] = {}
     while True:
         model, bypassed, stacked, stand_ins = without_temporal_ops(path, unfused, alone)
-        optimised = _optimise(model, path.parent, folder, library, threads)
+        optimised = _optimise(model, path.parent, folder, library, threads, in_blocks)
         try:
-            swap(optimised, bypassed, block_size(), original)
-            swap_stacks(optimised, folder, stacked, block_size())
-            swap_stand_ins(optimised, folder, stand_ins, block_size())
+            swap(optimised, bypassed, block, original)
+            swap_stacks(optimised, folder, stacked, block)
+            swap_stand_ins(optimised, folder, stand_ins, block)
             break
         except Refusal as refusal:
             unfused[refusal.shift] = str(refusal)
         except NoStandIn as refusal:
             alone[refusal.op] = str(refusal)
-    stay_in_blocks(optimised, block_size())
-    excite_in_blocks(optimised, original, block_size())
-    swap_depthwise(optimised, block_size())
+    stay_in_blocks(optimised, block)
+    excite_in_blocks(optimised, original, block)
+    swap_depthwise(optimised, block)
     direct = bytes(optimised)
     swapped = swap_winograd(
-        optimised, folder, block_size(), lambda *asked: _shapes_when_run(*asked, folder, library, threads)
+        optimised, folder, block, lambda *asked: _shapes_when_run(*asked, folder, library, threads)
     )
     # Fewer products round more: a network that this does not suit keeps its direct convolutions.
     for content in (bytes(optimised), direct) if swapped else (direct,):
@@ -179,7 +189,9 @@ def without_temporal_ops(
     return model, bypassed, stacked, put_stand_ins(model, path.parent, alone)
 
 
-def _optimise(model: Model, weights: Path, folder: Path, library: Path, threads: int) -> Model:
+def _optimise(
+    model: Model, weights: Path, folder: Path, library: Path, threads: int, in_blocks: bool
+) -> Model:
     """``model``, its weight files in ``weights``, as ONNX Runtime optimises it; the result in ``folder``."""
     options = _options(threads)
     options.register_custom_ops_library(str(library))
@@ -191,7 +203,7 @@ def _optimise(model: Model, weights: Path, folder: Path, library: Path, threads:
         _link(weights / name, folder / name)
     source = folder / "source.onnx"
     source.write_bytes(bytes(model))
-    _session(str(source), options)
+    (_session if in_blocks else _session_without_blocks)(str(source), options)
     source.unlink()
     optimised = Model((folder / MODEL).read_bytes())
     for name in set(model.weight_files) - set(optimised.weight_files):
@@ -276,3 +288,11 @@ def _session(model: str, options):
     import onnxruntime
 
     return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+
+
+def _session_without_blocks(model: str, options):
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(
+        model, options, ["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
+    )
