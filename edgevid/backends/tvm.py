@@ -1,0 +1,135 @@
+"""TVM: compiles a network to one library, for this processor or for an arm64 device.
+
+``model.so`` holds machine code and weights; ``model.json`` says what its function takes and gives, and which
+processor it needs. A device runs it with TVM's runtime alone.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgevid.errors import BackendError
+from edgevid.specs import Artefact, Availability
+
+if TYPE_CHECKING:
+    from edgevid.backends.tvm_run import TvmRunner
+
+NAME = "tvm"
+MODEL, DESCRIPTION = "model.so", "model.json"
+INSTALL = "pip install 'edgevid[tvm]'"
+
+_stand_ins: dict[Path, tempfile.TemporaryDirectory] = {}
+"""Libraries for other processors that were just made: the same network compiled for this one."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is beside a library: its parameters and results in order, and what it needs."""
+
+    tvm: str
+    architecture: str
+    isa: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def available() -> Availability:
+    if importlib.util.find_spec("tvm") is None:
+        return Availability(False, "", "TVM is not installed", INSTALL)
+    return Availability(True, f"TVM {_version()}")
+
+
+def compile(graph, job, folder: Path):
+    """``model.so`` and ``model.json``; for another processor, it is checked compiled for this one.
+
+    Raises ``BackendError`` where TVM or a linker is missing, ``ExportError`` for an operator it cannot take.
+    """
+    from edgevid.backends import Compiled
+    from edgevid.backends.tvm_build import compile_module, import_graph, write_library
+    from edgevid.backends.tvm_device import device_for, here
+
+    _need_tvm()
+    device = device_for(job.target)
+    write = device.linker() and write_library  # a missing linker is said before minutes of compiling
+    copy = None if device.is_here else graph.clone()
+    module, kernels, passes = import_graph(graph, device.machine)
+    write(compile_module(module, device), device, folder / MODEL)
+    names = tuple(value.name for value in graph.graph.inputs), tuple(v.name for v in graph.graph.outputs)
+    _describe(folder, device, *names)
+    not_run = []
+    if copy is not None:
+        stand_in = tempfile.TemporaryDirectory()
+        module, _, _ = import_graph(copy, here().machine)
+        write_library(compile_module(module, here()), here(), Path(stand_in.name) / MODEL)
+        _describe(Path(stand_in.name), here(), *names)
+        _stand_ins[(folder / MODEL).resolve()] = stand_in
+        not_run.append(
+            f"{MODEL} on a device of target {job.target.name} (what was checked is the same network compiled "
+            f"for {here().architecture}, where the bundle was made)"
+        )
+    artefact = Artefact(MODEL, "fp32", f"TVM {_version()}, {device.architecture} ({device.isa})", NAME)
+    return Compiled(MODEL, (artefact,), kernels, passes, tuple(not_run))
+
+
+def _describe(folder: Path, device, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+    description = Description(_version(), device.architecture, device.isa, inputs, outputs)
+    (folder / DESCRIPTION).write_text(json.dumps(asdict(description), indent=1) + "\n")
+
+
+def open_model(
+    path: Path,
+    threads: int | None,
+    providers: Sequence[str] = (),
+    with_kernels: bool = True,
+    digests: Mapping[str, str] | None = None,
+) -> TvmRunner:
+    """Open a library on ``threads`` threads (the cores that this process may use, if None).
+
+    Raises ``BackendError`` if it is for another processor or another TVM, or TVM is not installed.
+    """
+    from edgevid.backends.tvm_device import missing_flags, this_architecture
+    from edgevid.backends.tvm_run import TvmRunner, usable_cores
+
+    _need_tvm()
+    if path.resolve() in _stand_ins:
+        path = Path(_stand_ins[path.resolve()].name) / MODEL
+    description = read_description(path)
+    if description.architecture != this_architecture():
+        raise BackendError(
+            f"'{path}' is for {description.architecture}, and this machine is {this_architecture()}: run it "
+            "on the device, or export again with --target cpu"
+        )
+    missing = missing_flags(description.isa)
+    if missing:
+        raise BackendError(
+            f"'{path}' needs a processor with {', '.join(missing)}: export it again on this machine"
+        )
+    return TvmRunner(path, description.inputs, description.outputs, threads or usable_cores())
+
+
+def read_description(path: Path) -> Description:
+    """What stands beside the library ``path``; ``BackendError`` if it cannot be read."""
+    beside = path.with_name(DESCRIPTION)
+    try:
+        content = json.loads(beside.read_text("utf-8"))
+        return Description(
+            **{**content, "inputs": tuple(content["inputs"]), "outputs": tuple(content["outputs"])}
+        )
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BackendError(f"'{beside}' cannot be read ({error}): export the bundle again") from None
+
+
+def _need_tvm() -> None:
+    if importlib.util.find_spec("tvm") is None:
+        raise BackendError(f"TVM is not installed: {INSTALL}")
+
+
+def _version() -> str:
+    return importlib.metadata.version("apache-tvm")

@@ -1,0 +1,107 @@
+"""From a graph to a library: temporal ops into convolutions -> Relax -> schedules -> machine code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgevid.backends.tvm_groups import KEPT, find_groups
+from edgevid.backends.tvm_import import Importer
+from edgevid.ops import DOMAIN
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from edgevid.backends.tvm_device import Device
+    from edgevid.kernels.tvm.machine import Machine
+    from edgevid.specs import PassReport
+
+
+def import_graph(graph: ir.Model, machine: Machine):
+    """The Relax module of ``graph`` (which is changed), the kernels it has, and what the passes did.
+
+    Its function ``main`` takes the graph's inputs in order and gives a tuple of its outputs in order.
+    """
+    from edgevid.backends.tvm_conv import write_group, write_next_state
+    from edgevid.backends.tvm_ops import write_operator
+
+    groups = find_groups(graph.graph)
+    inside = {node for group in groups.values() for node in _nodes(group)}
+    lowered = [node.op_type for node in graph.graph if node.domain == DOMAIN]
+    reports = _lower(graph)
+
+    def write(importer: Importer, node: ir.Node) -> None:
+        if node in groups:
+            write_group(importer, groups[node])
+        elif node.domain == KEPT and len(node.outputs) > 1:
+            write_next_state(importer, node)
+        elif node not in inside:
+            write_operator(importer, node)
+
+    importer = Importer(graph, machine)
+    module = importer.build(write)
+    names = importer.kernels + [f"{op_type} (standard operators, TVM)" for op_type in lowered]
+    kernels = tuple(f"{name} x{count}" for name, count in sorted(Counter(names).items()))
+    return module, kernels, reports
+
+
+def _nodes(group) -> list[ir.Node]:
+    """The nodes of a group but its last, which are written with it."""
+    chain = [group.conv, group.reads]
+    node = group.conv
+    while node is not group.last:
+        ((node, _),) = node.outputs[0].uses()
+        chain.append(node)
+    return [node for node in chain if node is not None and node is not group.last]
+
+
+def _lower(graph: ir.Model) -> tuple[PassReport, ...]:
+    """The temporal ops that no convolution absorbed, in standard operators."""
+    from edgevid.passes import LOWERING
+
+    # Not run_passes: it refuses the domain of the nodes that are kept.
+    return tuple(rewrite(graph) for rewrite in LOWERING)
+
+
+def compile_module(module, device: Device):
+    """The executable of a module for ``device``."""
+    import tvm
+    from tvm import relax
+
+    from edgevid.kernels.tvm.schedule import schedule_all
+
+    target = tvm.target.Target(device.target)
+
+    @tvm.transform.module_pass(opt_level=0)
+    def schedule(module, _):
+        return schedule_all(module, device.machine)
+
+    passes = tvm.transform.Sequential(
+        [
+            relax.transform.DeadCodeElimination(),
+            relax.transform.LegalizeOps(),
+            relax.transform.AnnotateTIROpPattern(),
+            relax.transform.FoldConstant(),
+            relax.transform.FuseOps(),
+            relax.transform.FuseTIR(),
+            schedule,
+            relax.transform.RewriteDataflowReshape(),
+            relax.transform.ToNonDataflow(),
+            relax.transform.RemovePurityChecking(),
+            relax.transform.CallTIRRewrite(),
+            relax.transform.StaticPlanBlockMemory(),
+            relax.transform.LowerAllocTensor(),
+            relax.transform.KillAfterLastUse(),
+            relax.transform.LowerRuntimeBuiltin(),
+            relax.transform.ComputePrimValue(),
+            relax.transform.VMShapeLower(),
+            relax.transform.AttachGlobalSymbol(),
+        ]
+    )
+    return tvm.compile(module, target, relax_pipeline=passes)
+
+
+def write_library(executable, device: Device, path: Path) -> None:
+    """Link an executable to a shared library; ``BackendError`` if this machine cannot."""
+    executable.export_library(str(path), fcompile=device.linker())

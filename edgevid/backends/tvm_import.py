@@ -1,0 +1,148 @@
+"""A graph of ``onnx_ir`` as a module of TVM's Relax, with the project's own functions for convolutions.
+
+Convolutions take and give tensors whose channels lie last; a tensor stays so through all that can be done
+in either order, and is put in the graph's order only where an operator needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgevid.errors import ExportError
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    from tvm import relax
+
+    from edgevid.kernels.tvm.machine import Machine
+
+TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+ENTRY = "main"
+
+
+class Importer:
+    """Builds the Relax function ``main``: inputs and states in the graph's order, then all its outputs.
+
+    Operators read values through ``first`` (the graph's own order of axes) or ``last`` (N, H, W, C of a
+    tensor N, C, H, W), and give theirs to ``set``. The module is complete once ``build`` returns.
+    """
+
+    def __init__(self, graph: ir.Model, machine: Machine) -> None:
+        from tvm import relax
+
+        self.graph, self.machine = graph.graph, machine
+        self.builder = relax.BlockBuilder()
+        self.kernels: list[str] = []
+        self._first: dict[ir.Value, relax.Expr] = {}
+        self._last: dict[ir.Value, relax.Expr] = {}
+        self._functions: dict[object, relax.GlobalVar] = {}
+
+    def build(self, write: Callable[[Importer, ir.Node], None]):
+        """The module, each node being written by ``write``."""
+        from tvm import relax
+
+        parameters = [self._parameter(value) for value in self.graph.inputs]
+        with self.builder.function(ENTRY, parameters):
+            with self.builder.dataflow():
+                for node in self.graph:
+                    if not is_constant(node.outputs[0]):
+                        write(self, node)
+                results = [self.first(value) for value in self.graph.outputs]
+                results = self.builder.emit_output(relax.Tuple(results))
+            self.builder.emit_func_output(results)
+        return self.builder.get()
+
+    def _parameter(self, value: ir.Value):
+        from tvm import relax
+
+        variable = relax.Var(f"in_{value.name}", relax.TensorType(shape_of(value), _dtype(value)))
+        self._first[value] = variable
+        return variable
+
+    def emit(self, expression):
+        """A name in the function for what ``expression`` computes."""
+        return self.builder.emit(expression)
+
+    def first(self, value: ir.Value):
+        """``value`` in the graph's order of axes."""
+        from tvm import relax
+
+        if value not in self._first:
+            if value in self._last and value.shape[2] == value.shape[3] == 1:
+                self._first[value] = self.emit(relax.op.reshape(self._last[value], shape_of(value)))
+            elif value in self._last:
+                self._first[value] = self.emit(relax.op.permute_dims(self._last[value], TO_FIRST))
+            else:
+                self._first[value] = relax.const(constant(value))
+        return self._first[value]
+
+    def last(self, value: ir.Value):
+        """``value``, N, C, H, W in the graph, with its channels last."""
+        from tvm import relax
+
+        if value not in self._last:
+            if is_constant(value):
+                self._last[value] = relax.const(np.ascontiguousarray(constant(value).transpose(TO_LAST)))
+            elif value.shape[2] == value.shape[3] == 1:
+                images, channels, _, _ = shape_of(value)
+                shape = (images, 1, 1, channels)
+                self._last[value] = self.emit(relax.op.reshape(self.first(value), shape))
+            else:
+                self._last[value] = self.emit(relax.op.permute_dims(self.first(value), TO_LAST))
+        return self._last[value]
+
+    def is_last(self, value: ir.Value) -> bool:
+        """Whether ``value`` lies with its channels last already."""
+        return value in self._last
+
+    def set(self, value: ir.Value, expression, last: bool = False) -> None:
+        """Define ``value``; ``last`` says that its channels lie last."""
+        (self._last if last else self._first)[value] = self.emit(expression)
+
+    def call(self, key: object, make: Callable[[str], object], arguments: Sequence, shape: Sequence[int]):
+        """The result, of ``shape``, of a function of ours; ``make(name)`` writes it once for each ``key``."""
+        from tvm import relax
+
+        if key not in self._functions:
+            name = f"edgevid_{type(key).__name__.lower()}_{len(self._functions)}"
+            self._functions[key] = self.builder.add_func(make(name), name)
+        arguments = [
+            relax.const(argument) if isinstance(argument, np.ndarray) else argument for argument in arguments
+        ]
+        return relax.call_tir(self._functions[key], arguments, relax.TensorType(tuple(shape), "float32"))
+
+
+def constant(value: ir.Value) -> np.ndarray:
+    """What a weight or another constant holds; ``ExportError`` if it is computed."""
+    if value.const_value is not None:
+        return value.const_value.numpy()
+    node = value.producer()
+    if node is None or not is_constant(value):
+        raise ExportError(
+            f"TVM needs '{value.name}' as a constant, but {node.op_type if node else 'the caller'} gives it: "
+            "use --backend onnxruntime"
+        )
+    if node.op_type == "Transpose":
+        return constant(node.inputs[0]).transpose(node.attributes["perm"].as_ints())
+    return constant(node.inputs[0]).reshape(constant(node.inputs[1]))
+
+
+def is_constant(value: ir.Value) -> bool:
+    """Whether ``value`` is a constant, or one in another order, which large weights are left to be."""
+    if value.const_value is not None:
+        return True
+    node = value.producer()
+    if node is None or node.domain or node.op_type not in ("Reshape", "Transpose"):
+        return False
+    return all(given is not None and is_constant(given) for given in node.inputs)
+
+
+def shape_of(value: ir.Value) -> tuple[int, ...]:
+    return tuple(value.shape.numpy())
+
+
+def _dtype(value: ir.Value) -> str:
+    return str(value.dtype.numpy())

@@ -1,0 +1,117 @@
+"""Runs a library of TVM: one inference, or a stream whose states stay in TVM's memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgevid.backends.tvm_import import ENTRY
+from edgevid.errors import BackendError
+
+if TYPE_CHECKING:
+    from edgevid.specs import StateSpec
+
+ONE_THREAD_PER_CORE = 1
+"""TVM's mode of binding threads to cores, the fastest first."""
+
+
+class TvmRunner:
+    """A library with its inputs and outputs by name, in the order of the function's parameters."""
+
+    receipt = ()
+
+    def __init__(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> None:
+        import tvm
+        from tvm import relax
+
+        self._tensor, self.threads = tvm.runtime.tensor, threads
+        self.inputs, self.outputs = tuple(inputs), tuple(outputs)
+        try:
+            self._machine = relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
+        except Exception as error:  # TVM raises many kinds
+            first_line = str(error).splitlines()[0]
+            raise BackendError(
+                f"TVM {tvm.__version__} cannot open '{path}': {first_line}. Export it again with this TVM"
+            ) from error
+        self._main = self._machine[ENTRY]
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        results = self.call([self.to_tensor(inputs[name]) for name in self.inputs])
+        return {name: result.numpy() for name, result in zip(self.outputs, results)}
+
+    def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], None]:
+        """A function of no arguments that does one inference on ``inputs``, which are copied once."""
+        tensors = [self.to_tensor(inputs[name]) for name in self.inputs]
+        return lambda: self.call(tensors) and None
+
+    def stepper(self, frame: str, states: Sequence[StateSpec]) -> TvmStepper:
+        return TvmStepper(self, frame, states)
+
+    def call(self, tensors: Sequence) -> Sequence:
+        """The results, as TVM's tensors, of tensors in the order of the inputs."""
+        _use_threads(self.threads)
+        return self._main(*tensors)
+
+    def to_tensor(self, array: np.ndarray):
+        """``array`` in TVM's memory."""
+        return self._tensor(np.ascontiguousarray(array))
+
+
+class TvmStepper:
+    """Keeps a stream's states where the library put them: those of a step are the next one's inputs."""
+
+    def __init__(self, runner: TvmRunner, frame: str, states: Sequence[StateSpec]) -> None:
+        self._runner, self._states, self._frame = runner, states, None
+        self._frame_index = runner.inputs.index(frame)
+        self._result_names = [
+            name for name in runner.outputs if name not in {state.output for state in states}
+        ]
+        self._places = [
+            (runner.inputs.index(state.input), runner.outputs.index(state.output)) for state in states
+        ]
+        self._arguments: list = [None] * len(runner.inputs)
+        self._results: Sequence = ()
+        self.reset()
+
+    def push(self, frame: np.ndarray) -> dict[str, np.ndarray]:
+        self._arguments[self._frame_index] = self._runner.to_tensor(frame)
+        self.step()
+        outputs = self._runner.outputs
+        return {name: self._results[outputs.index(name)].numpy() for name in self._result_names}
+
+    def step(self) -> None:
+        """One inference on the frame that was pushed last."""
+        self._results = self._runner.call(self._arguments)
+        for source, result in self._places:
+            self._arguments[source] = self._results[result]
+
+    def reset(self) -> None:
+        for state, (index, _) in zip(self._states, self._places):
+            self._arguments[index] = self._runner.to_tensor(
+                np.full(state.shape, state.initial, dtype=state.dtype)
+            )
+
+
+_threads_in_use: int | None = None
+
+
+def _use_threads(threads: int) -> None:
+    """TVM has one pool of threads in a process: give it the size that is wanted now, if it has another."""
+    global _threads_in_use
+    if _threads_in_use != threads:
+        import tvm_ffi
+
+        tvm_ffi.get_global_func("runtime.config_threadpool")(ONE_THREAD_PER_CORE, threads)
+        _threads_in_use = threads
+
+
+def usable_cores() -> int:
+    """The cores that this process may use, threads of one core counted once."""
+    import psutil
+
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))

@@ -1,0 +1,20 @@
+"""The temporal shift inside the convolution after it, for TVM: which channels it reads from which frame."""
+
+from __future__ import annotations
+
+from edgevid.kernels.tvm.conv import Source
+from edgevid.ops.temporal_shift import Shift
+
+
+def shift_sources(shift: Shift, channels: int) -> tuple[Source, ...]:
+    """Where a convolution over ``channels`` shifted channels reads them from, without shifting them."""
+    fold, moved = shift.fold, shift.moved_channels
+    sources = [Source(0, fold, shift.first, 0), Source(fold, moved, shift.second, fold)]
+    sources.append(Source(moved, channels, 0, moved))
+    return tuple(source for source in sources if source.start < source.stop)
+
+
+def step_sources(fold: int, channels: int) -> tuple[Source, ...]:
+    """The same for one frame of a stream, whose first ``fold`` channels are the state."""
+    sources = (Source(0, fold, from_state=True), Source(fold, channels, 0, fold))
+    return tuple(source for source in sources if source.start < source.stop)

@@ -1,0 +1,69 @@
+"""Channel-wise convolution over time, channels last, in TIR: ``y[t] = act(b + sum_j w[j] x[t + j])``.
+
+``x`` is ``(N*T, H, W, C)``. A tile is some pixels of a frame times a vector of channels; the frames that its
+taps see are read where they lie, and those beyond the clip are not read at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tvm.tirx.script.builder import ir as T
+
+from edgevid.kernels.tvm.emit import PLAIN, Epilogue, argument, both, function, vector, view, when
+from edgevid.kernels.tvm.machine import Machine
+from edgevid.kernels.tvm.tiles import largest_divisor
+
+MOST_PIXELS = 8
+
+
+def temporal_conv_function(
+    name: str,
+    shape: tuple[int, int, int, int],
+    frames: int,
+    offsets: Sequence[int],
+    machine: Machine,
+    epilogue: Epilogue = PLAIN,
+):
+    """The TIR function ``name(x, weight, bias, [residual,] y)``, ``weight`` being ``(taps, C)``.
+
+    ``offsets`` says for each tap how many frames after the present one of its clip of ``frames`` it looks.
+    """
+    images, height, width, channels = shape
+    pixels = height * width
+    lanes = machine.vector(channels)
+    size = largest_divisor(pixels, MOST_PIXELS)
+    together = largest_divisor(pixels // size, max(1, images * pixels // size // machine.tasks))
+    pieces = pixels // size // together
+    flat = (images, pixels, channels)
+    with function(name) as builder:
+        x = argument("x", shape)
+        weight = argument("weight", (len(offsets), channels))
+        bias = argument("bias", (channels,))
+        residual = argument("residual", shape) if epilogue.residual else None
+        y = argument("y", shape)
+        x, y = view(x, flat), view(y, flat)
+        residual = None if residual is None else view(residual, flat)
+        with T.parallel(images * pieces) as task, T.serial(together) as index:
+            image, first = task // pieces, (task % pieces * together + index) * size
+            with T.serial(channels // lanes) as block:
+                at = vector(block * lanes, lanes)
+                lane = vector(0, lanes)
+                sums = T.alloc_buffer((size, lanes), "float32", scope="local")
+                for pixel in range(size):
+                    T.buffer_store(sums, bias[at], [pixel, lane])
+                for tap, offset in enumerate(offsets):
+                    with when(_in_clip(image % frames + offset, offset, frames)):
+                        for pixel in range(size):
+                            product = x[image + offset, first + pixel, at] * weight[tap, at]
+                            T.buffer_store(sums, sums[pixel, lane] + product, [pixel, lane])
+                for pixel in range(size):
+                    to = [image, first + pixel, at]
+                    added = None if residual is None else residual[tuple(to)]
+                    T.buffer_store(y, epilogue.apply(sums[pixel, lane], added, lanes), to)
+    return builder.get()
+
+
+def _in_clip(place, offset: int, frames: int):
+    """Whether a frame is one of its clip; None where it always is."""
+    return both(place >= 0 if offset < 0 else None, place < frames if offset > 0 else None)

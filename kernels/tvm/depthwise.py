@@ -1,0 +1,99 @@
+"""Depthwise convolution, channels last: each channel of a pixel's neighbourhood has one filter.
+
+``x`` is ``(N, H, W, C)``. A tile is some neighbouring pixels of a row times a vector of channels, whose sums
+stay in registers; a pixel that several taps of a row see is loaded once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from tvm.tirx.script.builder import ir as T
+
+from edgevid.kernels.tvm.conv import Conv
+from edgevid.kernels.tvm.emit import argument, both, function, vector, when
+from edgevid.kernels.tvm.machine import Machine
+from edgevid.kernels.tvm.tiles import Run, largest_divisor, runs
+
+MOST_PIXELS = 8
+
+
+def pack_depthwise_weight(weight: np.ndarray) -> np.ndarray:
+    """``(C, 1, kh, kw)`` as ``(kh, kw, C)``."""
+    return np.ascontiguousarray(weight[:, 0].transpose(1, 2, 0))
+
+
+def depthwise_function(name: str, conv: Conv, machine: Machine):
+    """The TIR function ``name(x, weight, bias, [residual,] y)`` of a ``conv`` of one channel a group."""
+    images, rows, columns, channels = conv.y_shape
+    lanes = machine.vector(channels)
+    size = _pixels(columns, machine)
+    row_runs = runs(
+        columns, size, conv.x_shape[2], conv.kernel[1], conv.strides[1], conv.padding[1], conv.dilations[1]
+    )
+    rows_together = largest_divisor(rows, max(1, images * rows // machine.tasks))
+    pieces = rows // rows_together
+    with function(name) as builder:
+        tensors = _Tensors(
+            argument("x", conv.x_shape),
+            argument("weight", (*conv.kernel, channels)),
+            argument("bias", (channels,)),
+            argument("residual", conv.y_shape) if conv.epilogue.residual else None,
+            argument("y", conv.y_shape),
+        )
+        with T.parallel(images * pieces) as task, T.serial(rows_together) as row_of_piece:
+            image, row = task // pieces, task % pieces * rows_together + row_of_piece
+            with T.serial(channels // lanes) as block:
+                for run in row_runs:
+                    with T.serial(run.count) as index:
+                        at = (image, row, run.start + index * run.size, block * lanes)
+                        _tile(conv, tensors, run, at, lanes)
+    return builder.get()
+
+
+@dataclass(frozen=True)
+class _Tensors:
+    x: object
+    weight: object
+    bias: object
+    residual: object
+    y: object
+
+
+def _pixels(columns: int, machine: Machine) -> int:
+    most = min(MOST_PIXELS, machine.registers // 2)
+    return -(-columns // -(-columns // most))
+
+
+def _tile(conv: Conv, tensors: _Tensors, run: Run, at, lanes: int) -> None:
+    """Sum the products of some pixels of a row with the filters of some channels, and write them."""
+    image, row, column, channel = at
+    channels = vector(channel, lanes)
+    sums = T.alloc_buffer((run.size, lanes), "float32", scope="local")
+    lane = vector(0, lanes)
+    for pixel in range(run.size):
+        T.buffer_store(sums, tensors.bias[channels], [pixel, lane])
+    for tap_row in range(conv.kernel[0]):
+        in_row = row * conv.strides[0] + tap_row * conv.dilations[0] - conv.padding[0]
+        with when(_on_image(conv, tap_row, in_row)):
+            for tap, on_image in enumerate(run.taps):
+                for pixel in on_image:
+                    in_column = (column + pixel) * conv.strides[1] + tap * conv.dilations[1] - conv.padding[1]
+                    product = (
+                        tensors.x[image, in_row, in_column, channels] * tensors.weight[tap_row, tap, channels]
+                    )
+                    T.buffer_store(sums, sums[pixel, lane] + product, [pixel, lane])
+    for pixel in range(run.size):
+        to = [image, row, column + pixel, channels]
+        residual = None if tensors.residual is None else tensors.residual[tuple(to)]
+        T.buffer_store(tensors.y, conv.epilogue.apply(sums[pixel, lane], residual, lanes), to)
+
+
+def _on_image(conv: Conv, tap_row: int, in_row):
+    """Whether a tap's row is on the image; None where it always is."""
+    last = (conv.y_shape[1] - 1) * conv.strides[0] + tap_row * conv.dilations[0] - conv.padding[0]
+    return both(
+        in_row >= 0 if tap_row * conv.dilations[0] < conv.padding[0] else None,
+        in_row < conv.x_shape[1] if last >= conv.x_shape[1] else None,
+    )
