@@ -1,7 +1,8 @@
 # make demo   set everything up, export a network, run it on a video, time it
 # make test   set everything up, run all tests
 # make test-sanitized   run the kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer
-# make test-arm64   run the kernels' tests on an emulated arm64 computer, made in $(ARM64) of Debian's packages
+# make test-arm64   run what is for arm64 on an emulated computer, made in $(ARM64) of Debian's packages: the kernels'
+#                   tests and bundles for phones, for Jetson and of TVM; test-arm64-kernels, -mobile, -jetson, -tvm alone
 # make test-onnxruntime   run the kernels' tests with the oldest ONNX Runtime that is supported to the newest
 #
 # PYTHON is any Python from 3.10 on; VENV is where the virtual environment goes; VIDEO is a video of yours.
@@ -14,7 +15,9 @@ SANITIZED_FILES ?= tests/kernels
 ONNXRUNTIMES ?= ==1.20.1 ==1.24.4 >=1.32
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-sanitized test-arm64 test-onnxruntime clean
+ARM64_STAGES = test-arm64-kernels test-arm64-mobile test-arm64-jetson test-arm64-tvm
+
+.PHONY: demo test test-sanitized test-arm64 $(ARM64_STAGES) arm64-computer test-onnxruntime clean
 
 demo: $(VENV)/.export-installed
 	$(VENV)/bin/edgevid export tsm_mbv2 --target cpu --output demo/tsm_mbv2 --force
@@ -32,10 +35,17 @@ test-sanitized: $(VENV)/.test-installed
 
 # The emulated Python runs the cross-compiler and the exporter natively. It cannot start what they compile,
 # such as the programs of the sanitizers' tests.
-test-arm64: $(VENV)/.test-installed
+test-arm64: $(ARM64_STAGES)
+
+arm64-computer: $(VENV)/.test-installed
 	$(VENV)/bin/python tests/arm64/emulator.py $(ARM64)
-	CXX=aarch64-linux-gnu-g++ EDGEVID_TEST_EXPORTER="$(abspath $(VENV))/bin/python" \
-	    $(ARM64)/usr/bin/python -m pytest --numprocesses 2 -k "not sanitize" $(PYTEST_OPTIONS) tests/kernels
+
+$(ARM64_STAGES): test-arm64-%: arm64-computer
+	@start=$$(date +%s) && \
+	CXX=aarch64-linux-gnu-g++ EDGEVID_TEST_EXPORTER="env -u CXX $(abspath $(VENV))/bin/python" \
+	    $(ARM64)/usr/bin/python -m pytest --numprocesses 2 -k "not sanitize" -rs $(PYTEST_OPTIONS) \
+	    $(if $(filter kernels,$*),tests/kernels,tests/arm64/test_$*_on_arm64.py) && \
+	echo "arm64, $*: $$(($$(date +%s) - start)) s"
 
 test-onnxruntime: $(VENV)/.test-installed
 	for version in $(foreach version,$(ONNXRUNTIMES),"$(version)"); do \

@@ -74,6 +74,18 @@ def mobile_bundle(tmp_path_factory):
     return export_small("tsm_mbv2", tmp_path_factory.mktemp("mobile") / "mobile", target="mobile")
 
 
+@pytest.fixture(scope="session")
+def mobile_stream_bundle(tmp_path_factory):
+    output = tmp_path_factory.mktemp("mobile") / "stream"
+    return export_small("tsm_mbv2_online", output, target="mobile", stream=True)
+
+
+@pytest.fixture(scope="session")
+def export():
+    """``export_small``, for a test that wants a bundle of its own."""
+    return export_small
+
+
 @pytest.fixture
 def run_edgevid(capsys):
     """Run a command in this process; gives its exit status, stdout and stderr."""

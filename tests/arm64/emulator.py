@@ -120,7 +120,9 @@ def _write_processor(folder: Path) -> None:
 
 def _install_packages(folder: Path, version: str) -> None:
     site = folder / f"usr/local/lib/python{version}/dist-packages"
-    required = [line for line in importlib.metadata.requires("edgevid") or () if "extra ==" not in line]
+    lines = importlib.metadata.requires("edgevid") or ()
+    required = [line for line in lines if "extra ==" not in line]
+    required += [line.partition(";")[0] for line in lines if 'extra == "tvm"' in line]
     tags = ["manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in GLIBC_MINORS)]
     platform = [word for tag in tags for word in ("--platform", tag)]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", site]

@@ -21,14 +21,6 @@ from edgevid.kernels import build, build_android
 LIBRARY = "android/jniLibs/arm64-v8a/libedgevid_kernels.so"
 
 
-@pytest.fixture(scope="module")
-def mobile_stream(tmp_path_factory):
-    from conftest import export_small
-
-    output = tmp_path_factory.mktemp("mobile") / "stream"
-    return export_small("tsm_mbv2_online", output, target="mobile", stream=True)
-
-
 @pytest.fixture
 def library(mobile_bundle):
     if shutil.which(build_android.COMPILER) is None:
@@ -36,8 +28,8 @@ def library(mobile_bundle):
     return mobile_bundle.path / LIBRARY
 
 
-def test_the_network_with_kernels_is_among_the_files_and_equals_pytorch(mobile_bundle, mobile_stream):
-    for bundle, op in ((mobile_bundle, b"ShiftConv"), (mobile_stream, b"ShiftConvStep")):
+def test_the_network_with_kernels_is_among_the_files_and_equals_pytorch(mobile_bundle, mobile_stream_bundle):
+    for bundle, op in ((mobile_bundle, b"ShiftConv"), (mobile_stream_bundle, b"ShiftConvStep")):
         (artefact,) = (a for a in bundle.manifest.artefacts if a.file == "model.kernels.ort")
         assert artefact.parity.ok
         content = (bundle.path / artefact.file).read_bytes()
@@ -53,10 +45,10 @@ def test_it_does_not_open_without_the_library(mobile_bundle):
         )
 
 
-def test_the_streamed_one_feeds_its_states(mobile_stream):
-    clip, wanted = parity.load(mobile_stream.path)
-    runner = BACKENDS["onnxruntime"].open_model(mobile_stream.path / "model.kernels.ort", 1)
-    stepper = runner.stepper("frame", mobile_stream.manifest.states)
+def test_the_streamed_one_feeds_its_states(mobile_stream_bundle):
+    clip, wanted = parity.load(mobile_stream_bundle.path)
+    runner = BACKENDS["onnxruntime"].open_model(mobile_stream_bundle.path / "model.kernels.ort", 1)
+    stepper = runner.stepper("frame", mobile_stream_bundle.manifest.states)
     got = np.concatenate([stepper.push(frame[None])["logits"] for frame in clip[0]])
     assert parity.compare({"logits": got}, wanted, 1e-5).ok
 
@@ -125,15 +117,15 @@ def test_a_network_without_temporal_ops_keeps_to_the_standard_file(tmp_path):
     assert "withKernels = false" in text
 
 
-def test_the_readme_names_the_files_and_the_versions(mobile_bundle, mobile_stream):
+def test_the_readme_names_the_files_and_the_versions(mobile_bundle, mobile_stream_bundle):
     text = (mobile_bundle.path / "README.md").read_text()
     assert f"onnxruntime-android:{onnxruntime.__version__}" in text
     assert 'assets.open("model.kernels.ort")' in text
     assert "withKernels = true" in text
-    for folder in (mobile_bundle.path, mobile_stream.path):
+    for folder in (mobile_bundle.path, mobile_stream_bundle.path):
         for name in ("android/EdgevidNetwork.kt", "android/build.sh", "android/kernels/shift_conv/op.cpp"):
             assert (folder / name).is_file()
-    assert "next_state_" in (mobile_stream.path / "README.md").read_text()
+    assert "next_state_" in (mobile_stream_bundle.path / "README.md").read_text()
 
 
 @pytest.fixture

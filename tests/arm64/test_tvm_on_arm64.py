@@ -1,0 +1,38 @@
+"""TVM's libraries for arm64 boards run on arm64, and agree with PyTorch."""
+
+from __future__ import annotations
+
+import platform
+
+import numpy as np
+import pytest
+
+import edgevid
+from edgevid import parity
+
+pytestmark = pytest.mark.skipif(
+    platform.machine() != "aarch64", reason="this computer is not arm64: make test-arm64-tvm makes one"
+)
+pytest.importorskip("tvm", reason="TVM is not installed: pip install 'edgevid[tvm]'")
+
+TOLERANCE = 1e-4
+
+
+def test_a_library_for_a_board_runs_there(export, tmp_path):
+    bundle = export("tsm_mbv2", tmp_path / "clip", target="raspberry-pi-5", backend="tvm", frames=2)
+    session = edgevid.open(bundle.path)
+    assert session.backend == "tvm"
+    clip, wanted = parity.load(bundle.path)
+    assert parity.compare(session.run(clip), wanted, TOLERANCE).ok
+    assert not parity.compare(session.run(2 * clip), wanted, TOLERANCE).ok
+
+
+def test_a_streamed_library_keeps_its_states_there(export, tmp_path):
+    options = {"target": "jetson", "backend": "tvm", "stream": True}
+    bundle = export("tsm_mbv2_online", tmp_path / "stream", **options)
+    stream = edgevid.open(bundle.path).stream()
+    clip, wanted = parity.load(bundle.path)
+    got = np.concatenate([stream.push(frame[None])["logits"] for frame in clip[0]])
+    assert parity.compare({"logits": got}, wanted, TOLERANCE).ok
+    stream.reset()
+    np.testing.assert_array_equal(stream.push(clip[0][:1])["logits"], got[:1])
