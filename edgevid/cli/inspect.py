@@ -31,10 +31,11 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
             "bundle": str(opened.path),
             "manifest": content,
             "receipt": list(map(vars, _receipt(opened))),
+            "plan": _plan(opened),
         }
         click.echo(json.dumps({**shown, "verified": checks if verify else None}))
         return 0 if ok else 1
-    _show(manifest)
+    _show(manifest, _plan(opened))
     _show_receipt(_receipt(opened))
     if verify:
         click.echo(f"\nall {len(manifest.files)} files are as they were written")
@@ -106,7 +107,38 @@ def _one_input(manifest) -> str:
     return "frame" if manifest.streaming else manifest.inputs[0].name
 
 
-def _show(manifest) -> None:
+def _plan(bundle) -> dict | None:
+    """What ``plan.json`` of a TensorRT bundle says, without its layers; None for other bundles."""
+    if "plan.json" not in bundle.manifest.files:
+        return None
+    content = json.loads((bundle.path / "plan.json").read_text("utf-8"))
+    return {key: value for key, value in content.items() if key != "layers"}
+
+
+def _describe_plan(plan: dict) -> str:
+    if plan["kernels"] is None:
+        return f"not counted: {plan['why_none']}"
+    return (
+        f"{plan['kernels']} kernels, {plan['copies']} of them copies, {_mib(plan['activation_bytes'])} MiB "
+        f"of activations ({plan['plan']} of {plan['file']}; the device's own TensorRT may fuse otherwise)"
+    )
+
+
+def _describe_calibration(manifest) -> str:
+    how, parity = manifest.calibration, manifest.parity
+    judged = f"judged on {how['held_out']} other clips: {parity.max_rel:.1e} relative at the outputs"
+    if parity.local_error is not None:
+        judged += f", {parity.local_error:.1e} of the worst layer alone"
+    if parity.top1_agreement is not None:
+        judged += f", same best class on {parity.top1_agreement:.0%}"
+    skipped = f"; {len(how['skipped'])} videos could not be read" if how["skipped"] else ""
+    return (
+        f"ranges of {how['clips']} clips of {how['videos']} videos, but for {how['outliers']:g} of each "
+        f"tensor's numbers (seed {how['seed']}){skipped}; {judged}"
+    )
+
+
+def _show(manifest, plan: dict | None) -> None:
     from tabulate import tabulate
 
     def tensor(spec) -> str:
@@ -137,6 +169,8 @@ def _show(manifest) -> None:
             "equal to PyTorch",
             f"{manifest.parity.max_rel:.1e} relative, tolerance {manifest.parity.tolerance:g}",
         ),
+        *([("int8", _describe_calibration(manifest))] if manifest.calibration else []),
+        *([("fused plan", _describe_plan(plan))] if plan else []),
         ("made", f"{manifest.created} by edgevid {manifest.tools.get('edgevid', '?')}"),
     ]
     click.echo(tabulate(rows, tablefmt="plain"))

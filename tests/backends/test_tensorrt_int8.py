@@ -202,6 +202,19 @@ def test_the_readme_tells_of_int8(bundle, jetson_bundle):
     assert "int8" not in (jetson_bundle.path / "README.md").read_text()
 
 
+def test_inspect_tells_how_it_was_calibrated_and_what_the_plan_is(run_edgevid, bundle, older):
+    shown = run_edgevid("inspect", bundle.path).out
+    assert "ranges of 12 clips of 3 videos" in shown
+    assert "of the worst layer alone" in shown
+    plan = json.loads(run_edgevid("inspect", bundle.path, "--json").out)["plan"]
+    assert "layers" not in plan
+    assert "not counted: tensorrt-rtx is not installed" in run_edgevid("inspect", older.path).out
+    if reason := trt_plan.why_none():
+        pytest.skip(reason)
+    assert f"{plan['kernels']} kernels, {plan['copies']} of them copies" in shown
+    assert "TensorRT-RTX" in shown
+
+
 def test_a_gpu_without_int8_is_told_so(videos, tmp_path):
     with pytest.raises(EdgevidError, match="takes fp16 or fp32 so far, not int8"):
         edgevid.export("tsm_mbv2", "jetson-nano", tmp_path / "b", calibration=videos, **OPTIONS)
