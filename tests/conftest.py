@@ -13,6 +13,10 @@ from types import SimpleNamespace
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
+# Read when Triton is imported, by whatever test comes first: without a GPU its kernels are interpreted.
+if not Path("/dev/nvidia0").exists():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 SIZE, FRAMES = 64, 4
 
 # What Hypothesis remembers stays out of the checkout.

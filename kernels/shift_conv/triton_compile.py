@@ -1,0 +1,117 @@
+"""Compile the fused shift and 1x1 convolution ahead of time, on a machine without a GPU.
+
+``python -m edgevid.kernels.shift_conv.triton_compile --channels 256 --outputs 64 --frames 8
+--architecture 87 --ptx 85 --output FOLDER`` writes a cubin, PTX and what a launch needs as JSON. JetPack 6
+(CUDA 12.6) takes PTX up to 8.5.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgevid.kernels.shift_conv.triton_call import Blocks, Gpu, choose_blocks
+
+POINTERS = ("x", "weights", "bias", "residual", "y", "state", "next_state")
+SHARED_KIB = {75: 64, 80: 163, 86: 99, 87: 163, 89: 99, 90: 227, 100: 227, 120: 99}
+"""What a program may take of shared memory, by SM (CUDA programming guide, compute capabilities)."""
+
+ALIGNED = [["tt.divisibility", 16]]
+"""What every pointer keeps: vectors of 16 bytes are moved."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A 1x1 convolution and the shift before it; ``second`` is 0 for the causal one."""
+
+    channels: int
+    outputs: int
+    frames: int
+    fold: int
+    first: int = 1
+    second: int = -1
+    streamed: bool = False
+    has_bias: bool = True
+    has_residual: bool = False
+    low: float | None = 0.0
+    high: float | None = None
+
+
+def compile_ahead(layer: Layer, architecture: int, blocks: Blocks, ptx_version: int | None = None) -> Any:
+    """Triton's compiled kernel for SM ``architecture``, such as 87; ``asm`` has its ``ptx`` and ``cubin``."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from edgevid.kernels.shift_conv.triton import shift_conv_kernel
+
+    unused = {
+        "bias": layer.has_bias,
+        "residual": layer.has_residual,
+        "state": layer.streamed,
+        "next_state": layer.streamed,
+    }
+    constants = {
+        **{name: None for name, is_used in unused.items() if not is_used},
+        "CHANNELS": layer.channels, "OUTPUTS": layer.outputs, "FRAMES": layer.frames, "FOLD": layer.fold,
+        "FIRST": layer.first, "SECOND": layer.second, "STREAMED": layer.streamed, "HAS_BIAS": layer.has_bias,
+        "HAS_RESIDUAL": layer.has_residual, "LOW": layer.low, "HIGH": layer.high, "BLOCK_ROWS": blocks.rows,
+        "BLOCK_OUTPUTS": blocks.outputs, "BLOCK_CHANNELS": blocks.channels,
+    }  # fmt: skip
+    types = {name: "*fp32" if name == "bias" else "*fp16" for name in POINTERS}
+    types |= {"rows": "i32", "pixels": "i32"}
+    names = shift_conv_kernel.arg_names
+    signature = {name: "constexpr" if name in constants else types[name] for name in names}
+    attributes = {(names.index(name),): ALIGNED for name in POINTERS if name not in constants}
+    source = ASTSource(shift_conv_kernel, signature, constants, attributes)
+    options: dict[str, int] = {"num_warps": blocks.warps, "num_stages": blocks.stages}
+    if ptx_version is not None:
+        options["ptx_version"] = ptx_version
+    return triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--channels", type=int, required=True)
+    parser.add_argument("--outputs", type=int, required=True)
+    parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument(
+        "--fold", type=int, help="moved channels of each direction (an eighth of the channels)"
+    )
+    parser.add_argument("--causal", action="store_true", help="only from the frame before")
+    parser.add_argument("--stream", action="store_true", help="one frame, the one before from a state")
+    parser.add_argument(
+        "--rows", type=int, default=8 * 56 * 56, help="pixels of all frames, to choose blocks by"
+    )
+    parser.add_argument("--architecture", type=int, default=87, help="SM, such as 87 for Orin (87)")
+    parser.add_argument("--processors", type=int, default=8, help="multiprocessors of the GPU (8, Orin Nano)")
+    parser.add_argument("--ptx", type=int, help="newest PTX version, such as 85 for 8.5")
+    parser.add_argument("--output", type=Path, default=Path("."), metavar="FOLDER")
+    asked = parser.parse_args()
+    fold = asked.channels // 8 if asked.fold is None else asked.fold
+    directions = (-1, 0) if asked.causal or asked.stream else (1, -1)
+    frames = 1 if asked.stream else asked.frames
+    layer = Layer(asked.channels, asked.outputs, frames, fold, *directions, streamed=asked.stream)
+    gpu = Gpu(asked.processors, SHARED_KIB.get(asked.architecture, 99) << 10)
+    blocks = choose_blocks(asked.rows, layer.channels, layer.outputs, fold, gpu)
+    made = compile_ahead(layer, asked.architecture, blocks, asked.ptx)
+    asked.output.mkdir(parents=True, exist_ok=True)
+    name = f"shift_conv_{layer.channels}_{layer.outputs}_sm{asked.architecture}"
+    (asked.output / f"{name}.cubin").write_bytes(made.asm["cubin"])
+    (asked.output / f"{name}.ptx").write_text(made.asm["ptx"])
+    launch = {
+        "kernel": made.metadata.name,
+        "shared_bytes": made.metadata.shared,
+        "threads": 32 * made.metadata.num_warps,
+        "blocks": blocks._asdict(),
+        "layer": layer.__dict__,
+    }
+    (asked.output / f"{name}.json").write_text(json.dumps(launch, indent=1) + "\n")
+    print(asked.output / name)
+
+
+if __name__ == "__main__":
+    main()
