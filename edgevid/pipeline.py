@@ -138,6 +138,7 @@ def export(
             not_run=compiled.not_run,
             warnings=warnings,
             calibration=calibrated.record() if calibrated else {},
+            plan=dict(compiled.plan),
             tools=_tools(),
             created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         )

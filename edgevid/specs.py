@@ -217,6 +217,8 @@ class Manifest:
     network. ``labels`` names the label set, whose text is the bundle's ``labels.txt``. ``calibration`` of
     int8 says how many ``videos`` and ``clips`` the ranges were measured on, what share of the ``outliers``
     they leave out, how many clips were ``held_out``, the ``seed``, and which videos were ``skipped``.
+    ``plan`` of a TensorRT bundle says how many ``kernels``, and ``copies`` among them, whose ``plan`` counts,
+    or ``why_none``; its file ``plan.json`` has them one by one.
     ``files`` maps each other file to its SHA-256.
     """
 
@@ -243,6 +245,7 @@ class Manifest:
     not_run: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     calibration: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)
     tools: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     created: str = ""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edgevid.registry import Registry
 from edgevid.specs import Artefact, Availability, PassReport, StateSpec, Target
@@ -27,7 +27,7 @@ class Compiled:
     """What a backend made in a bundle's folder.
 
     ``model_file`` is the artefact of the precision that was asked for; ``not_run`` says in sentences what
-    could not be tried here; ``passes`` are the rewrites of the backend's own.
+    could not be tried here; ``passes`` are the rewrites of the backend's own; ``plan`` is for the manifest.
     """
 
     model_file: str
@@ -35,6 +35,7 @@ class Compiled:
     kernels: tuple[str, ...]
     passes: tuple[PassReport, ...] = ()
     not_run: tuple[str, ...] = ()
+    plan: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from edgevid.backends.trt_bundle import write_check_data, write_scripts
 from edgevid.backends.trt_forms import Choice, choose_forms, lowering
@@ -100,13 +101,15 @@ def compile(graph, job, folder: Path):
             raise
         not_run.append(f"model_fp16.onnx, left out: {error}")
     model_file = f"model_{job.precision}.onnx"
-    not_run += _write_plan(folder, model_file, job, choice)
+    plan = _write_plan(folder, model_file, job, choice)
+    if plan["why_none"]:
+        not_run.append(f"the count of kernels in a fused plan: {plan['why_none']}")
     artefacts = tuple(_artefact(precision, needed) for precision in precisions)
     plain = [precision for precision in precisions if precision != "int8"]
     not_run += write_plugin_models(with_plugins, job, folder, plain)
     write_check_data(job, folder)
     write_scripts(job, folder, needed, not_run[0])
-    return Compiled(model_file, artefacts, kernels, reports, tuple(not_run))
+    return Compiled(model_file, artefacts, kernels, reports, tuple(not_run), plan)
 
 
 def _artefact(precision: str, needed: Requirement) -> Artefact:
@@ -138,8 +141,8 @@ def _kernels(reports, forms: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _write_plan(folder: Path, model_file: str, job, choice: Choice) -> list[str]:
-    """``plan.json``: the fused plan of the model file, what each form would have cost. Gives gaps."""
+def _write_plan(folder: Path, model_file: str, job, choice: Choice) -> dict[str, Any]:
+    """``plan.json``: the fused plan of the model file, what each form would have cost. Gives its sums."""
     plan: Plan | None = None
     why_none = ""
     try:
@@ -155,7 +158,7 @@ def _write_plan(folder: Path, model_file: str, job, choice: Choice) -> list[str]
         "trials": [trial.as_dict() for trial in choice.trials],
     }
     (folder / PLAN).write_text(json.dumps(content, indent=1) + "\n")
-    return [f"the count of kernels in a fused plan: {why_none}"] if why_none else []
+    return {key: value for key, value in content.items() if key not in ("layers", "trials")}
 
 
 def _not_built(job) -> str:

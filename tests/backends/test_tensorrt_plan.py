@@ -211,6 +211,8 @@ def test_a_file_that_is_no_network_is_a_reason(tmp_path):
 def test_the_bundle_holds_the_plan_of_the_file_that_was_asked_for(jetson_bundle):
     content = json.loads((jetson_bundle.path / "plan.json").read_text())
     assert content["file"] == jetson_bundle.manifest.model_file
+    sums = {key: value for key, value in content.items() if key not in ("layers", "trials")}
+    assert jetson_bundle.manifest.plan == sums
     if reason := trt_plan.why_none():
         assert content["why_none"] == reason and content["kernels"] is None
         assert any(reason in sentence for sentence in jetson_bundle.manifest.not_run)
