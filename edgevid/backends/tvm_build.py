@@ -26,10 +26,11 @@ def import_graph(graph: ir.Model, machine: Machine):
     from edgevid.backends.tvm_conv import write_group, write_next_state
     from edgevid.backends.tvm_ops import write_operator
 
-    groups = find_groups(graph.graph)
-    inside = {node for group in groups.values() for node in _nodes(group)}
+    find_groups(graph.graph)  # which temporal ops are not to be lowered
     lowered = [node.op_type for node in graph.graph if node.domain == DOMAIN]
     reports = _lower(graph)
+    groups = find_groups(graph.graph)  # with the convolutions that the lowering made
+    inside = {node for group in groups.values() for node in _nodes(group)}
 
     def write(importer: Importer, node: ir.Node) -> None:
         if node in groups:
@@ -41,7 +42,7 @@ def import_graph(graph: ir.Model, machine: Machine):
 
     importer = Importer(graph, machine)
     module = importer.build(write)
-    names = importer.kernels + [f"{op_type} (standard operators, TVM)" for op_type in lowered]
+    names = [*importer.taken.values()] + [f"{op_type} (standard operators, TVM)" for op_type in lowered]
     kernels = tuple(f"{name} x{count}" for name, count in sorted(Counter(names).items()))
     return module, kernels, reports
 

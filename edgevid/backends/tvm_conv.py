@@ -45,7 +45,7 @@ def write_group(importer: Importer, group: Group) -> None:
         arguments.append(importer.last(group.residual))
     importer.set(group.last.outputs[0], importer.call(key, make, arguments, conv.y_shape), last=True)
     if group.reads is not None:
-        importer.kernels.append(f"{group.reads.op_type} (inside the convolution, TVM)")
+        importer.taken[group.reads] = f"{group.reads.op_type} (inside the convolution, TVM)"
 
 
 def write_product(importer: Importer, x: ir.Value, weight: np.ndarray, bias: np.ndarray, y: ir.Value) -> None:
@@ -112,7 +112,7 @@ def _write_temporal_conv(importer: Importer, group: Group) -> None:
         return temporal_conv_function(name, key.shape, key.frames, key.offsets, machine, key.epilogue)
 
     importer.set(group.last.outputs[0], importer.call(key, make, arguments, key.shape), last=True)
-    importer.kernels.append("TemporalConv (TVM)")
+    importer.taken[node] = "TemporalConv (TVM)"
 
 
 def _describe(group: Group) -> Conv:

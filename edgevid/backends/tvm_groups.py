@@ -53,7 +53,7 @@ def find_groups(graph: ir.Graph) -> dict[ir.Node, Group]:
 
 
 def _is_start(node: ir.Node) -> bool:
-    if node.op_type == "TemporalConv" and node.domain == DOMAIN:
+    if node.op_type == "TemporalConv" and node.domain in (DOMAIN, KEPT):
         return _rank(node.inputs[0]) == 4
     return node.op_type == "Conv" and node.domain == "" and _rank(node.inputs[0]) == 4
 

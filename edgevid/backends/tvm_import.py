@@ -27,7 +27,8 @@ class Importer:
     """Builds the Relax function ``main``: inputs and states in the graph's order, then all its outputs.
 
     Operators read values through ``first`` (the graph's own order of axes) or ``last`` (N, H, W, C of a
-    tensor N, C, H, W), and give theirs to ``set``. The module is complete once ``build`` returns.
+    tensor N, C, H, W), and give theirs to ``set``. The module is complete once ``build`` returns. ``taken``
+    says of temporal ops which kernel took them.
     """
 
     def __init__(self, graph: ir.Model, machine: Machine) -> None:
@@ -35,7 +36,7 @@ class Importer:
 
         self.graph, self.machine = graph.graph, machine
         self.builder = relax.BlockBuilder()
-        self.kernels: list[str] = []
+        self.taken: dict[ir.Node, str] = {}
         self._first: dict[ir.Value, relax.Expr] = {}
         self._last: dict[ir.Value, relax.Expr] = {}
         self._functions: dict[object, relax.GlobalVar] = {}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tvm.tirx.script.builder import ir as T
 
-from edgevid.kernels.tvm.emit import PLAIN, Epilogue, argument, both, function, vector, view, when
+from edgevid.kernels.tvm.emit import PLAIN, Epilogue, argument, both, function, registers, vector, view, when
 from edgevid.kernels.tvm.machine import Machine
 from edgevid.kernels.tvm.tiles import largest_divisor
 
@@ -49,7 +49,7 @@ def temporal_conv_function(
             with T.serial(channels // lanes) as block:
                 at = vector(block * lanes, lanes)
                 lane = vector(0, lanes)
-                sums = T.alloc_buffer((size, lanes), "float32", scope="local")
+                sums = registers((size, lanes))
                 for pixel in range(size):
                     T.buffer_store(sums, bias[at], [pixel, lane])
                 for tap, offset in enumerate(offsets):

@@ -14,7 +14,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from tvm.tirx.script.builder import ir as T
 
-from edgevid.kernels.tvm.emit import PLAIN, Epilogue, argument, both, broadcast, function, vector, view, when
+from edgevid.kernels.tvm.emit import (
+    PLAIN,
+    Epilogue,
+    argument,
+    both,
+    broadcast,
+    function,
+    registers,
+    vector,
+    view,
+    when,
+)
 from edgevid.kernels.tvm.machine import Machine
 from edgevid.kernels.tvm.tiles import Run, largest_divisor, least_divisor, runs, tile_shape
 
@@ -194,7 +205,7 @@ def _tile(conv: Conv, tensors: _Tensors, run: Run, image, row, column, block, sh
     """Sum the products of one tile in registers, and write it."""
     _, vectors, lanes = shape
     tile = vectors * lanes
-    sums = T.alloc_buffer((run.size, tile), "float32", scope="local")
+    sums = registers((run.size, tile))
     places = [(pixel, v * lanes) for pixel in range(run.size) for v in range(vectors)]
     for pixel, first in places:
         T.buffer_store(sums, tensors.bias[vector(block * tile + first, lanes)], [pixel, vector(first, lanes)])

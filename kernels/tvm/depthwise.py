@@ -12,7 +12,7 @@ import numpy as np
 from tvm.tirx.script.builder import ir as T
 
 from edgevid.kernels.tvm.conv import Conv
-from edgevid.kernels.tvm.emit import argument, both, function, vector, when
+from edgevid.kernels.tvm.emit import argument, both, function, registers, vector, when
 from edgevid.kernels.tvm.machine import Machine
 from edgevid.kernels.tvm.tiles import Run, largest_divisor, runs
 
@@ -70,7 +70,7 @@ def _tile(conv: Conv, tensors: _Tensors, run: Run, at, lanes: int) -> None:
     """Sum the products of some pixels of a row with the filters of some channels, and write them."""
     image, row, column, channel = at
     channels = vector(channel, lanes)
-    sums = T.alloc_buffer((run.size, lanes), "float32", scope="local")
+    sums = registers((run.size, lanes))
     lane = vector(0, lanes)
     for pixel in range(run.size):
         T.buffer_store(sums, tensors.bias[channels], [pixel, lane])

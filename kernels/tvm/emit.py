@@ -41,7 +41,12 @@ def view(buffer, shape: Sequence[int]):
     """The same memory under another shape of as many elements."""
     if tuple(int(extent) for extent in buffer.shape) == tuple(shape):
         return buffer
-    return T.decl_buffer(tuple(shape), "float32", data=buffer.data)
+    return IRBuilder.name(buffer.name, T.decl_buffer(tuple(shape), "float32", data=buffer.data))
+
+
+def registers(shape: Sequence[int]):
+    """Sums small enough to stay in registers: every index of theirs must be a constant."""
+    return IRBuilder.name("sums", T.alloc_buffer(tuple(shape), "float32", scope="local"))
 
 
 def vector(start, lanes: int):

@@ -1,0 +1,236 @@
+"""A TVM library computes what PyTorch does, streams, and says in words where it cannot run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+import torch
+from torch.nn import functional
+
+import edgevid
+from edgevid import parity
+from edgevid.backends import tvm as backend
+from edgevid.backends import tvm_device, tvm_run
+from edgevid.errors import BackendError, ExportError
+from edgevid.ops import MODULES, module_of
+
+tvm = pytest.importorskip("tvm", reason="TVM is not installed: pip install 'edgevid[tvm]'")
+HOST = tvm_device.here()
+if not any(map(shutil.which, HOST.compilers)):
+    pytest.skip(f"no C++ compiler to link with: apt install {HOST.package}", allow_module_level=True)
+
+OPTIONS = {"backend": "tvm", "frames": 2, "size": 64}
+
+
+@pytest.fixture(scope="module")
+def tvm_bundle(export, tmp_path_factory):
+    return export("tsm_mbv2", tmp_path_factory.mktemp("tvm") / "clip", **OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def tvm_stream_bundle(export, tmp_path_factory):
+    output = tmp_path_factory.mktemp("tvm") / "stream"
+    return export("tsm_mbv2_online", output, **{**OPTIONS, "frames": 4}, stream=True)
+
+
+def test_a_clip_gives_the_logits_of_pytorch(tvm_bundle):
+    session = edgevid.open(tvm_bundle.path)
+    clip, wanted = parity.load(tvm_bundle.path)
+    assert session.backend == "tvm"
+    assert parity.compare(session.run(clip), wanted, 1e-5).ok
+    assert not parity.compare(session.run(-clip), wanted, 1e-4).ok
+
+
+def test_every_shift_is_inside_a_convolution(tvm_bundle):
+    assert tvm_bundle.manifest.kernels == ("TemporalShift (inside the convolution, TVM) x10",)
+    assert tvm_bundle.manifest.not_run == ()
+
+
+def test_the_number_of_threads_changes_nothing(tvm_bundle):
+    clip, _ = parity.load(tvm_bundle.path)
+    sessions = [edgevid.open(tvm_bundle.path, threads=threads) for threads in (1, 2)]
+    assert [session.threads for session in sessions] == [1, 2]
+    results = [session.run(clip)["logits"] for session in (*sessions, sessions[0])]
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_a_prepared_run_can_be_repeated(tvm_bundle):
+    run = edgevid.open(tvm_bundle.path).prepare()
+    assert run() is None
+    assert run() is None
+
+
+def test_frame_by_frame_is_what_the_causal_clip_gives(tvm_stream_bundle):
+    stream = edgevid.open(tvm_stream_bundle.path).stream()
+    clip, wanted = parity.load(tvm_stream_bundle.path)
+    got = np.concatenate([stream.push(frame[None])["logits"] for frame in clip[0]])
+    assert len(got) == 4
+    assert parity.compare({"logits": got}, wanted, 1e-5).ok
+    stream.reset()
+    np.testing.assert_array_equal(stream.push(clip[0][:1])["logits"], got[:1])
+    np.testing.assert_array_equal(stream.push(clip[0][1:2])["logits"], got[1:2])
+
+
+def test_the_states_of_a_stream_never_leave_tvm(tvm_stream_bundle, monkeypatch):
+    stepper = edgevid.open(tvm_stream_bundle.path).stream()._stepper
+    stepper.push(np.zeros((1, 3, 64, 64), np.float32))
+    states = len(stepper._arguments) - 1
+    moved = []
+    monkeypatch.setattr(stepper._runner, "to_tensor", lambda array: moved.append(array))
+    stepper.step()
+    assert states == 10
+    assert moved == []
+
+
+def test_two_streams_of_a_session_do_not_share_states(tvm_stream_bundle):
+    session = edgevid.open(tvm_stream_bundle.path)
+    clip, _ = parity.load(tvm_stream_bundle.path)
+    ours, others = session.stream(), session.stream()
+    alone = [ours.push(frame[None])["logits"] for frame in clip[0]]
+    ours.reset()
+    for frame, expected in zip(clip[0], alone):
+        others.push(-frame[None])
+        np.testing.assert_array_equal(ours.push(frame[None])["logits"], expected)
+
+
+class EveryOp(torch.nn.Module):
+    """A clip ``(1, T, 3, H, W)`` through each temporal op, and through operators around them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = torch.nn.Conv2d(3, 16, 3, 2, 1)
+        self.shifted = torch.nn.Conv2d(16, 16, 1)
+        self.stacked = torch.nn.Conv2d(48, 16, 3, 1, 1)
+        self.depthwise = torch.nn.Conv2d(16, 16, 3, 2, 1, groups=16)
+        self.over_time = torch.nn.Parameter(torch.randn(16, 3))
+        self.over_channels = torch.nn.Parameter(torch.randn(3))
+        self.classify = torch.nn.Linear(32, 5)
+
+    def forward(self, clip: torch.Tensor) -> torch.Tensor:
+        op = {name: module_of(name).torch_op() for name in MODULES}
+        frames = clip.shape[1]
+        x = functional.hardtanh(self.stem(clip.flatten(0, 1)), 0, 6)
+        x = functional.relu(self.shifted(op["TemporalShift"](x, frames, 3, 1, -1)) + x)
+        x = functional.leaky_relu(op["TemporalConv"](x, self.over_time, None, frames, False), 0.1)
+        x = x * torch.sigmoid(op["TemporalDifference"](x, x, frames, False).mean((2, 3), keepdim=True))
+        x = self.stacked(op["FrameStack"](x, frames, 3, -1, 1, 1))
+        x = op["TemporalShift"](functional.max_pool2d(x, 3, 2, 1), frames, 2, 1, -1)
+        x = torch.cat([self.depthwise(x), functional.avg_pool2d(x, 2)], 1)
+        x = op["ChannelConv"](x, self.over_channels[None], None, 1, 1, 1)
+        return self.classify(x.mean((2, 3))).unflatten(0, (-1, frames)).softmax(2).mean(1)
+
+
+@pytest.fixture(scope="module")
+def every_op_bundle(export, tmp_path_factory):
+    torch.manual_seed(0)
+    return export(EveryOp().eval(), tmp_path_factory.mktemp("tvm") / "every_op", classes=None, **OPTIONS)
+
+
+def test_every_kind_of_temporal_op_is_taken(every_op_bundle):
+    assert every_op_bundle.manifest.parity.max_rel <= 1e-5
+    assert every_op_bundle.manifest.kernels == (
+        "ChannelConv (standard operators, TVM) x1",
+        "FrameStack (inside the convolution, TVM) x1",
+        "TemporalConv (TVM) x1",
+        "TemporalDifference (standard operators, TVM) x1",
+        "TemporalShift (inside the convolution, TVM) x1",
+        "TemporalShift (standard operators, TVM) x1",
+    )
+
+
+def graph_of(op_type: str, shape: tuple[int, ...] = (1, 8, 4, 4), domain: str = "", **attributes) -> ir.Model:
+    """A network of one operator of one input."""
+    x = ir.Value(name="x", shape=ir.Shape(shape), type=ir.TensorType(ir.DataType.FLOAT))
+    node = ir.node(op_type, [x], attributes=attributes, domain=domain, name="the_node")
+    y = node.outputs[0]
+    y.name, y.shape, y.type = "y", x.shape, x.type
+    return ir.Model(ir.Graph([x], [y], nodes=[node], opset_imports={"": 18}), ir_version=9)
+
+
+def test_an_operator_that_is_not_known_is_named_with_what_to_do():
+    from edgevid.backends.tvm_build import import_graph
+
+    with pytest.raises(ExportError, match="operator GridSample \\('the_node'\\): use --backend onnxruntime"):
+        import_graph(graph_of("GridSample"), HOST.machine)
+
+
+@pytest.mark.parametrize("op_type", ["Relu", "Sigmoid", "Softmax"])
+def test_an_operator_of_tvm_is_scheduled_and_right(op_type):
+    from edgevid.backends.tvm_build import compile_module, import_graph
+
+    module, _, _ = import_graph(graph_of(op_type, (3, 8, 5, 32)), HOST.machine)
+    machine = tvm.relax.VirtualMachine(compile_module(module, HOST), tvm.cpu())
+    x = np.random.default_rng(0).standard_normal((3, 8, 5, 32), dtype=np.float32)
+    power = np.exp(x)
+    wanted = {
+        "Relu": np.maximum(x, 0),
+        "Sigmoid": power / (1 + power),
+        "Softmax": power / power.sum(-1, keepdims=True),
+    }
+    np.testing.assert_allclose(machine["main"](tvm.runtime.tensor(x))[0].numpy(), wanted[op_type], atol=1e-6)
+
+
+def test_a_library_for_another_processor_is_checked_here_and_refused(export, tmp_path, monkeypatch):
+    """The processor is only said to be another one, whose linker may not be here."""
+    monkeypatch.setattr(tvm_device, "ARM64_LINUX", replace(HOST, architecture="another"))
+    network = torch.nn.Sequential(torch.nn.Flatten(0, 1), torch.nn.Conv2d(3, 16, 3), torch.nn.Flatten())
+    bundle = export(network.eval(), tmp_path / "board", target="raspberry-pi-5", classes=None, **OPTIONS)
+    assert bundle.manifest.parity.max_rel <= 1e-5
+    (not_run,) = bundle.manifest.not_run
+    assert "raspberry-pi-5" in not_run
+    assert f"compiled for {HOST.architecture}" in not_run
+    with pytest.raises(BackendError, match=r"is for another, and this machine is .*run it on the device"):
+        edgevid.open(bundle.path)
+
+
+def test_a_missing_linker_is_named_with_its_package(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(BackendError, match="apt install g"):
+        tvm_device.here().linker()
+
+
+def change_description(bundle, folder, **changes):
+    path = shutil.copytree(bundle.path, folder) / backend.MODEL
+    beside = path.with_name(backend.DESCRIPTION)
+    beside.write_text(json.dumps({**json.loads(beside.read_text()), **changes}))
+    return path
+
+
+def test_a_processor_without_the_instructions_is_refused(tvm_bundle, tmp_path, monkeypatch):
+    path = change_description(tvm_bundle, tmp_path / "wide", isa="avx512")
+    monkeypatch.setattr(tvm_device, "processor_flags", lambda: frozenset({"avx2", "fma"}))
+    with pytest.raises(BackendError, match=r"needs a processor with avx512bw.*export it again"):
+        backend.open_model(path, 1)
+
+
+def test_a_library_that_is_damaged_is_refused_in_one_line(tvm_bundle, tmp_path):
+    path = change_description(tvm_bundle, tmp_path / "damaged")
+    path.write_bytes(b"not a library")
+    with pytest.raises(BackendError, match="cannot open") as refusal:
+        backend.open_model(path, 1)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_description_that_is_missing_is_refused(tvm_bundle, tmp_path):
+    path = change_description(tvm_bundle, tmp_path / "alone")
+    path.with_name(backend.DESCRIPTION).unlink()
+    with pytest.raises(BackendError, match="export the bundle again"):
+        backend.open_model(path, 1)
+
+
+def test_without_tvm_it_is_said_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
+    assert not backend.available().ok
+    assert "edgevid[tvm]" in backend.available().mend
+    with pytest.raises(BackendError, match=r"pip install 'edgevid\[tvm\]'"):
+        backend.open_model(tmp_path / backend.MODEL, 1)
+
+
+def test_the_cores_of_this_process_are_used():
+    assert tvm_run.usable_cores() >= 1
