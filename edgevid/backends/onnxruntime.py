@@ -177,12 +177,13 @@ class OnnxRuntimeRunner:
     ) -> None:
         import onnxruntime
 
+        from edgevid.backends.ort_int8 import needs_wider_products
+
         self._ort, self.threads, self.receipt = onnxruntime, threads, receipt
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        # Without VNNI, sums of products of uint8 and int8 would overflow: this takes other kernels there.
-        options.add_session_config_entry("session.x64quantprecision", "1")
+        options.add_session_config_entry("session.x64quantprecision", str(int(needs_wider_products())))
         configure(options)
         try:
             self._session = onnxruntime.InferenceSession(path, options, [*providers, "CPUExecutionProvider"])
