@@ -32,16 +32,18 @@ def measure(
     progress: Callable[[Progress], None] | None = None,
     worker: Sequence[str] | None = None,
     silence_limit_s: float = SILENCE_LIMIT_S,
+    device: str = "local",
 ) -> dict[str, Any]:
     """Measure ``bundle`` for ``duration_s`` seconds in a fresh process; returns one result.
 
+    ``device`` is "local" or the address of a board over RPC, which then runs it.
     ``progress`` is called with each ``Progress`` of the worker. ``worker`` is the command that speaks
     ``protocol``. A worker that says nothing for ``silence_limit_s`` seconds, that dies, or that ends
     without a result raises ``BenchmarkError``; what the worker itself could not do is raised as the
     ``EdgevidError`` it met. However this function ends, the worker has ended too.
     """
     scenario_named(scenario)
-    request = Request(str(bundle), scenario, duration_s, threads)
+    request = Request(str(bundle), scenario, duration_s, threads, device)
     with tempfile.TemporaryFile() as stderr, _running(worker or WORKER, request, stderr) as process:
         last = Progress("starting")
         try:

@@ -15,12 +15,13 @@ from edgevid import errors
 
 @dataclass(frozen=True)
 class Request:
-    """One measurement: ``threads`` None is the backend's own choice."""
+    """One measurement: ``threads`` None is the backend's choice, ``device`` "local" or a board over RPC."""
 
     bundle: str
     scenario: str
     duration_s: float
     threads: int | None
+    device: str = "local"
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Measured:
     threads: int
     warm_up: WarmUp
     timing: Timing
-    baseline_mib: float
+    baseline_mib: float | None
     peak_mib: float | None
     harness_overhead_us: float
     manifest_sha256: str
@@ -108,7 +108,8 @@ def _warnings(measured: Measured) -> list[str]:
             f"{OVERHEAD_LIMIT_US:.0f} us: stop other programs, and measure again"
         )
     if measured.peak_mib is None:
-        found.append("this system does not tell the peak memory of a process: memory_mib.peak is null")
+        where = "this system" if measured.request.device == "local" else "a board over RPC"
+        found.append(f"{where} does not tell the peak memory of a process: memory_mib.peak is null")
     return found
 
 

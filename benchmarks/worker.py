@@ -19,6 +19,7 @@ from typing import Any, TextIO
 from edgevid.benchmarks import memory, power
 from edgevid.benchmarks.environment import environment_warnings, observe
 from edgevid.benchmarks.protocol import Progress, Request, error_event
+from edgevid.benchmarks.remote import measure_remote
 from edgevid.benchmarks.result import Measured, result_of
 from edgevid.benchmarks.scenarios import REPORT_INTERVAL_NS, overhead_us, scenario_named
 from edgevid.benchmarks.warmup import LIMIT_S, warm_up
@@ -37,6 +38,11 @@ def measure_here(request: Request, open_session: Callable[..., Any], emit: Emit)
 
     ``open_session(path, threads=...)`` is ``edgevid.open`` or what stands in for it.
     """
+    if request.device != "local":
+        limits_s = {"warming up": LIMIT_S, "measuring": request.duration_s}
+        return measure_remote(
+            request, open_session, emit, lambda phase: _reporter(emit, phase, limits_s[phase])
+        )
     scenario = scenario_named(request.scenario)
     _progress(emit, Progress("opening"))
     environment = observe()

@@ -157,6 +157,7 @@ def check_devices() -> list[Check]:
         camera,
         _android(),
         _qemu(),
+        _boards_over_rpc(),
     ]
 
 
@@ -249,3 +250,14 @@ def _qemu() -> Check:
             return Check("device", "arm64 emulation (qemu)", True, answer.output.splitlines()[0])
     mend = "install qemu for user programs (Debian: apt install qemu-user-static)"
     return Check("device", "arm64 emulation (qemu)", False, answer.why, mend)
+
+
+def _boards_over_rpc() -> Check:
+    """Whether TVM's client can be loaded; no tracker is known that could be asked."""
+    name = "boards over TVM's RPC"
+    if importlib.util.find_spec("tvm") is None:
+        return Check("device", name, False, "TVM is not installed", "pip install 'edgevid[tvm]'")
+    answer = ask([sys.executable, "-c", "from tvm import rpc; rpc.connect"], timeout_s=3 * LIMIT_S)
+    if not answer.ok:
+        return Check("device", name, False, answer.why, "pip install --force-reinstall 'edgevid[tvm]'")
+    return Check("device", name, True, "'edgevid bench BUNDLE --device rpc://HOST:PORT/KEY' asks for one")

@@ -8,27 +8,33 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgevid.backends import BACKENDS
+from edgevid.backends import BACKENDS, opener
 from edgevid.bundle import LABELS, Bundle
-from edgevid.errors import BundleError, EdgevidError
+from edgevid.errors import BackendError, BundleError, EdgevidError
 from edgevid.specs import Artefact
 from edgevid.targets import TARGETS
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from edgevid.backends.tvm_rpc import Board, RemoteRunner
 
-def open(path: str | os.PathLike, threads: int | None = None) -> Session:
+LOCAL = "local"
+
+
+def open(path: str | os.PathLike, threads: int | None = None, device: str = LOCAL) -> Session:
     """Open a bundle for running on ``threads`` threads (None: the cores that this process may use).
 
-    Every file is compared with its hash first. Raises ``BundleError`` for a bundle that is missing,
-    incomplete, changed or newer, ``BackendError`` if its backend cannot run here.
+    ``device`` is "local", or ``rpc://HOST:PORT/KEY``: a board that the tracker of TVM at that address lends,
+    of those that registered with the key, runs a bundle that TVM compiled. Every file is compared with its
+    hash first. Raises ``BundleError`` for a bundle that is missing, incomplete, changed or newer,
+    ``BackendError`` if its backend cannot run here, or if there is no such board.
     """
     if threads is not None and threads < 1:
         raise EdgevidError(f"threads must be at least 1, not {threads}: leave it out to use every core")
     bundle = Bundle.open(path)
     bundle.check_files()
-    return Session(bundle, threads)
+    return Session(bundle, threads, device=device)
 
 
 class Session:
@@ -37,8 +43,10 @@ class Session:
     ``manifest`` says what it takes and gives; ``backend`` names what runs it here, which is not the
     manifest's backend where that can only run on the device; ``threads`` is the number in effect;
     ``receipt`` says of each temporal op which of our kernels took it, or why none did (empty where a runtime
-    takes the model as it is).
+    takes the model as it is); ``board`` is the board over RPC that runs it, None for this machine.
     """
+
+    board: Board | None = None
 
     def __init__(
         self,
@@ -46,12 +54,18 @@ class Session:
         threads: int | None = None,
         artefact: Artefact | None = None,
         with_kernels: bool = True,
+        device: str = LOCAL,
     ) -> None:
         manifest = bundle.manifest
         artefact = artefact or _default_artefact(bundle)
         self.bundle, self.manifest, self.path = bundle, manifest, bundle.path
-        self.backend = artefact.opened_by
+        self.backend = opener(manifest.backend, artefact) if with_kernels else artefact.opened_by
         self.labels = _labels(bundle)
+        if device != LOCAL:
+            self._runner = _open_on_board(bundle, artefact, device, threads)
+            self.board = self._runner.board
+            self.threads, self.receipt = self._runner.threads, ()
+            return
         known = manifest.target in TARGETS
         providers = TARGETS[manifest.target].device.get("execution_providers", ()) if known else ()
         self._runner = BACKENDS[self.backend].open_model(
@@ -105,6 +119,23 @@ class Session:
         stepper.push(array)
         return stepper.step
 
+    def timer(self) -> Callable[[int], list[int]]:
+        """Of a session on a board over RPC: a function that makes so many inferences there in a row.
+
+        It gives the nanoseconds of each by the board's own clock. The input is random (seeded); the states of
+        a stream stay zero.
+        """
+        import numpy as np
+
+        if self.board is None:
+            raise EdgevidError("only a board over RPC has a timer: open the bundle with device='rpc://...'")
+        spec = self.manifest.inputs[0]
+        given = {spec.name: np.random.default_rng(0).standard_normal(spec.shape, dtype=np.float32)}
+        for state in self.manifest.states:
+            given[state.input] = np.full(state.shape, state.initial, dtype=state.dtype)
+        self._runner.bind(given)()
+        return self._runner.timer()
+
     def _stepper(self):
         return self._runner.stepper(self.manifest.inputs[0].name, self.manifest.states)
 
@@ -152,6 +183,18 @@ def _default_artefact(bundle: Bundle) -> Artefact:
         if artefact.file == manifest.model_file:
             return artefact
     raise BundleError(f"bundle '{bundle.path}' names no model file: export it again")
+
+
+def _open_on_board(bundle: Bundle, artefact: Artefact, device: str, threads: int | None) -> RemoteRunner:
+    from edgevid.backends.tvm_rpc import Address, open_remote
+
+    Address.parse(device)
+    if artefact.opened_by != "tvm":
+        raise BackendError(
+            f"bundle '{bundle.path}' was made with {bundle.manifest.backend}, and a board over RPC runs what "
+            "TVM compiled: export again with --backend tvm"
+        )
+    return open_remote(bundle.path / artefact.file, device, threads)
 
 
 def _labels(bundle: Bundle) -> list[str] | None:

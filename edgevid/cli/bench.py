@@ -30,7 +30,12 @@ class Subject:
 @click.command()
 @click.argument("subjects", nargs=-1, metavar="BUNDLE|MODEL ...")
 @click.option("--target", help="Device to export a MODEL for.  [default: cpu]")
-@click.option("--device", default="local", show_default=True, help="Where to run; only 'local' so far.")
+@click.option(
+    "--device",
+    default="local",
+    show_default=True,
+    help="Where to run: 'local', or rpc://HOST:PORT/KEY, a board that a TVM tracker lends.",
+)
 @click.option(
     "--scenario", "scenarios", multiple=True, help="single-stream or offline; repeatable.  [default: both]"
 )
@@ -54,22 +59,19 @@ def command(
     json_to: str | None,
 ) -> int:
     """Measure latency, throughput and memory of each BUNDLE or MODEL, each in a fresh process."""
-    from edgevid.benchmarks.scenarios import SCENARIOS, scenario_named
+    from edgevid.benchmarks.scenarios import scenario_named
     from edgevid.benchmarks.store import ResultFile
 
     # Everything that can be wrong with the request is said before the first second is spent.
     _refuse_swallowed_subject(subjects, json_to)
     for scenario in scenarios:
         scenario_named(scenario)
-    if device != "local":
-        raise BenchmarkError(
-            f"cannot measure on device '{device}' yet: use --device local, or run on the device"
-        )
+    available = _scenarios_on(device, scenarios)
     if not (math.isfinite(duration) and duration > 0):
         raise BenchmarkError(
             f"--duration {duration:g} is no length of time: give seconds, such as --duration 10"
         )
-    chosen = tuple(dict.fromkeys(scenarios)) or tuple(SCENARIOS)
+    chosen = tuple(dict.fromkeys(scenarios)) or available
     found = [_find(name) for name in subjects]
     _check_target(found, target)
     store = ResultFile(Path(json_to)) if json_to not in (None, "-") else None
@@ -78,9 +80,9 @@ def command(
     try:
         with tempfile.TemporaryDirectory(prefix="edgevid-bench-") as workplace:
             for number, subject in enumerate(found):
-                bundle = _bundle_of(subject, target, Path(workplace) / str(number))
+                bundle = _bundle_of(subject, target, device, Path(workplace) / str(number))
                 for scenario in chosen:
-                    results.append(_measure(subject, bundle, scenario, duration, threads))
+                    results.append(_measure(subject, bundle, scenario, duration, threads, device))
                     if store is not None:
                         store.save(results)
     except KeyboardInterrupt:
@@ -91,6 +93,28 @@ def command(
     finally:
         _print(results, json_to)
     return 0
+
+
+def _scenarios_on(device: str, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that can be measured there; ``BenchmarkError`` for a device or scenario that cannot be used."""
+    from edgevid.benchmarks import remote, scenarios
+
+    if device == "local":
+        return tuple(scenarios.SCENARIOS)
+    if not _is_board(device):
+        raise BenchmarkError(
+            f"cannot measure on device '{device}': use --device local (and run on the device itself), or "
+            "--device rpc://HOST:PORT/KEY for a board over TVM's RPC"
+        )
+    from edgevid.backends.tvm_rpc import Address
+
+    Address.parse(device)
+    remote.refuse_other_scenarios(*asked)
+    return remote.SCENARIOS
+
+
+def _is_board(device: str) -> bool:
+    return device.startswith("rpc:")
 
 
 def _refuse_swallowed_subject(subjects: tuple[str, ...], json_to: str | None) -> None:
@@ -160,7 +184,7 @@ def _made_for(bundle: str) -> str | None:
         return None
 
 
-def _bundle_of(subject: Subject, target: str | None, folder: Path) -> str:
+def _bundle_of(subject: Subject, target: str | None, device: str, folder: Path) -> str:
     """The folder to open; a network is exported there first, with random weights."""
     if not subject.is_model:
         return subject.name
@@ -170,7 +194,8 @@ def _bundle_of(subject: Subject, target: str | None, folder: Path) -> str:
     click.echo(f"{subject.name}: exporting for {wanted} with random weights ...", err=True)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for results alone
-            edgevid.export(subject.name, target=wanted, output=folder)
+            options = {"backend": "tvm"} if _is_board(device) else {}
+            edgevid.export(subject.name, target=wanted, output=folder, **options)
     except ImportError as error:
         if error.name is None or error.name.startswith("edgevid"):  # our bug, not a missing package
             raise
@@ -182,12 +207,12 @@ def _bundle_of(subject: Subject, target: str | None, folder: Path) -> str:
 
 
 def _measure(
-    subject: Subject, bundle: str, scenario: str, duration: float, threads: int | None
+    subject: Subject, bundle: str, scenario: str, duration: float, threads: int | None, device: str
 ) -> dict[str, Any]:
     from edgevid.benchmarks.harness import measure
 
     with _progress_of(f"{Path(subject.name).name} {scenario}") as show:
-        result = measure(bundle, scenario, duration, threads, show)
+        result = measure(bundle, scenario, duration, threads, show, device=device)
     # A temporary folder is gone by the time somebody reads its path.
     return {
         **result,

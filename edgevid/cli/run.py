@@ -48,6 +48,12 @@ COLOURS = 3
 )
 @click.option("--duration", metavar="SECONDS", type=float, help="Stop the camera after this time.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the network. Default: its backend's.")
+@click.option(
+    "--device",
+    default="local",
+    show_default=True,
+    help="Where the network runs: 'local', or rpc://HOST:PORT/KEY, a board that a TVM tracker lends.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON alone on stdout.")
 def command(
     bundle: str,
@@ -58,6 +64,7 @@ def command(
     fps: float | None,
     duration: float | None,
     threads: int | None,
+    device: str,
     as_json: bool,
 ) -> None:
     """Recognise what happens in a video with BUNDLE, and say where the time goes.
@@ -78,7 +85,7 @@ def command(
 
     import edgevid
 
-    session = edgevid.open(bundle, threads=threads)
+    session = edgevid.open(bundle, threads=threads, device=device)
     _check_classifies_colour(session)
     follows = session.manifest.streaming or camera is not None
     if sampling is not None and follows:

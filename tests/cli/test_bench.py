@@ -41,14 +41,16 @@ class Measurements:
 
     def __init__(self) -> None:
         self.calls: list[dict] = []
+        self.devices: list[str] = []
         self.at: dict[int, BaseException] = {}
         self.before_each = lambda: None
 
-    def __call__(self, bundle, scenario, duration_s, threads, progress):
+    def __call__(self, bundle, scenario, duration_s, threads, progress, device):
         self.before_each()
         self.calls.append(
             {"bundle": bundle, "scenario": scenario, "duration_s": duration_s, "threads": threads}
         )
+        self.devices.append(device)
         if error := self.at.get(len(self.calls)):
             raise error
         progress(Progress("opening"))
@@ -166,6 +168,13 @@ def test_a_json_file_that_cannot_be_written_is_refused_first(run, bundle, measur
     assert "No such file or directory" in err
 
 
+def test_a_board_over_rpc_is_measured_in_the_scenario_that_it_can_time(run, bundle, measurements):
+    status, _, _ = run(bundle, "--device", "rpc://10.0.0.2:9190/pi5")
+    assert status == 0
+    assert [call["scenario"] for call in measurements.calls] == ["single-stream"]
+    assert measurements.devices == ["rpc://10.0.0.2:9190/pi5"]
+
+
 def test_a_device_file_is_not_replaced(run, bundle, measurements):
     assert "--json -" in refused_before_measuring(run, measurements, bundle, "--json", "/dev/null")
     assert not Path("/dev/null").is_file()
@@ -192,6 +201,10 @@ def test_a_scenario_that_does_not_exist_names_those_that_do(run, bundle, measure
     ("arguments", "says"),
     [
         (["{bundle}", "--device", "jetson"], "--device local"),
+        (["{bundle}", "--device", "jetson"], "--device rpc://HOST:PORT/KEY"),
+        (["{bundle}", "--device", "rpc://10.0.0.2:9190"], "give rpc://HOST:PORT/KEY"),
+        (["{bundle}", "--device", "rpc://10.0.0.2:70000/pi"], "give rpc://HOST:PORT/KEY"),
+        (["{bundle}", "--device", "rpc://h:1/k", "--scenario", "offline"], "use --scenario single-stream"),
         (["{bundle}", "--duration", "0"], "--duration 10"),
         (["{bundle}", "--duration", "nan"], "--duration 10"),
         (["{bundle}", "--duration", "inf"], "--duration 10"),

@@ -87,8 +87,8 @@ def run(monkeypatch, capsys):
     def call(session: FakeSession, *arguments: object) -> tuple[int, str, str]:
         opened: list[tuple] = []
 
-        def fake_open(path: str, threads: int | None = None) -> FakeSession:
-            opened.append((path, threads))
+        def fake_open(path: str, threads: int | None = None, device: str = "") -> FakeSession:
+            opened.append((path, threads, device))
             return session
 
         monkeypatch.setitem(vars(edgevid), "open", fake_open)
@@ -147,7 +147,7 @@ def test_json_stands_alone_on_stdout(run, video):
 def test_the_network_sees_the_clip_that_its_manifest_describes(run, video):
     session = FakeSession()
     run(session, "--video", video, "--threads", 3)
-    assert session.opened == [("some.bundle", 3)]
+    assert session.opened == [("some.bundle", 3, "local")]
     (clip,) = session.shown
     assert clip.shape == CLIP
     levels = [2 * level / 255 - 1 for level in (20, 235, 235, 235)]
