@@ -12,7 +12,9 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING
 
 from edgevid.errors import BackendError
@@ -22,7 +24,11 @@ if TYPE_CHECKING:
     from edgevid.backends.tvm_run import TvmRunner
 
 NAME = "tvm"
-MODEL, DESCRIPTION = "model.so", "model.json"
+MODEL, GPU_MODEL, DESCRIPTION = "model.so", "model_cuda.so", "model.json"
+GPU_LINE = (
+    f"| `{GPU_MODEL}` | the same for the GPU, on `tvm.cuda()`: a TVM with CUDA, which compiles it with the "
+    "board's nvcc when it is opened |\n"
+)
 INSTALL = "pip install 'edgevid[tvm]'"
 
 _stand_ins: dict[Path, tempfile.TemporaryDirectory] = {}
@@ -47,35 +53,80 @@ def available() -> Availability:
 
 
 def compile(graph, job, folder: Path):
-    """``model.so`` and ``model.json``; for another processor, it is checked compiled for this one.
+    """``model.so`` and ``model.json``; for boards a README too, for those with a GPU ``model_cuda.so``.
 
-    Raises ``BackendError`` where TVM or a linker is missing, ``ExportError`` for an operator it cannot take.
+    A library for another processor is checked as the same network compiled for this one. Raises
+    ``BackendError`` where TVM or a linker is missing, ``ExportError`` for an operator that it cannot take.
     """
     from edgevid.backends import Compiled
     from edgevid.backends.tvm_build import compile_module, import_graph, write_library
-    from edgevid.backends.tvm_device import device_for, here
+    from edgevid.backends.tvm_device import device_for
+    from edgevid.backends.tvm_gpu import architecture_of
 
     _need_tvm()
     device = device_for(job.target)
-    write = device.linker() and write_library  # a missing linker is said before minutes of compiling
-    copy = None if device.is_here else graph.clone()
-    module, kernels, passes = import_graph(graph, device.machine)
-    write(compile_module(module, device), device, folder / MODEL)
+    device.linker()  # that it is missing should be said before minutes of compiling
     names = tuple(value.name for value in graph.graph.inputs), tuple(v.name for v in graph.graph.outputs)
+    copies = graph.clone(), graph.clone()
+    module, kernels, passes = import_graph(graph, device.machine)
+    write_library(compile_module(module, device), device, folder / MODEL)
     _describe(folder, device, *names)
     not_run = []
-    if copy is not None:
-        stand_in = tempfile.TemporaryDirectory()
-        module, _, _ = import_graph(copy, here().machine)
-        write_library(compile_module(module, here()), here(), Path(stand_in.name) / MODEL)
-        _describe(Path(stand_in.name), here(), *names)
-        _stand_ins[(folder / MODEL).resolve()] = stand_in
-        not_run.append(
-            f"{MODEL} on a device of target {job.target.name} (what was checked is the same network compiled "
-            f"for {here().architecture}, where the bundle was made)"
-        )
+    if not device.is_here:
+        not_run.append(_make_stand_in(copies[0], folder, job, names))
+    if architecture := architecture_of(job.target):
+        not_run.append(_write_gpu_library(copies[1], architecture, device, folder))
+    if job.target.architecture != "any":
+        _write_readme(job, folder, device, not_run)
     artefact = Artefact(MODEL, "fp32", f"TVM {_version()}, {device.architecture} ({device.isa})", NAME)
     return Compiled(MODEL, (artefact,), kernels, passes, tuple(not_run))
+
+
+def _make_stand_in(graph, folder: Path, job, names: tuple) -> str:
+    """Compile ``graph`` for this processor, to be opened in place of the library; says what was not run."""
+    from edgevid.backends.tvm_build import compile_module, import_graph, write_library
+    from edgevid.backends.tvm_device import here
+
+    stand_in = tempfile.TemporaryDirectory()
+    module, _, _ = import_graph(graph, here().machine)
+    write_library(compile_module(module, here()), here(), Path(stand_in.name) / MODEL)
+    _describe(Path(stand_in.name), here(), *names)
+    _stand_ins[(folder / MODEL).resolve()] = stand_in
+    return (
+        f"{MODEL} on a device of target {job.target.name} (what was checked is the same network compiled "
+        f"for {here().architecture}, where the bundle was made)"
+    )
+
+
+def _write_gpu_library(graph, architecture: str, device, folder: Path) -> str:
+    """``model_cuda.so``; says that it was not run, and what was tried of it."""
+    from edgevid.backends import tvm_gpu
+    from edgevid.backends.tvm_build import write_library
+
+    executable = tvm_gpu.compile_for_gpu(tvm_gpu.import_for_gpu(graph), architecture, device)
+    write_library(executable, device, folder / GPU_MODEL)
+    size = tvm_gpu.compile_sources(executable, architecture, device)
+    tried = "no nvcc that knows it was at hand" if size is None else f"nvcc compiled it to {size} bytes"
+    return f"{GPU_MODEL} on a GPU ({architecture}, TVM's default schedules: {tried})"
+
+
+def _write_readme(job, folder: Path, device, not_run: Sequence[str]) -> None:
+    text = (files("edgevid.backends") / "templates" / "README.tvm.md").read_text("utf-8")
+    gpu = (folder / GPU_MODEL).is_file()
+    readme = Template(text).substitute(
+        model=job.model,
+        target=job.target.name,
+        title=job.target.title,
+        tvm=_version(),
+        ffi=importlib.metadata.version("apache-tvm-ffi"),
+        folder=f"{job.model}.{job.target.name}.{NAME}",
+        processor=f"{device.architecture} ({device.isa})",
+        inputs="; ".join(job.describe_inputs()),
+        states=job.describe_states(),
+        gpu=GPU_LINE if gpu else "",
+        not_run="; ".join(not_run) or "nothing",
+    )
+    (folder / "README.md").write_text(readme)
 
 
 def _describe(folder: Path, device, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:

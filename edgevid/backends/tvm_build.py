@@ -24,13 +24,14 @@ def import_graph(graph: ir.Model, machine: Machine):
     Its function ``main`` takes the graph's inputs in order and gives a tuple of its outputs in order.
     """
     from edgevid.backends.tvm_conv import write_group, write_next_state
-    from edgevid.backends.tvm_ops import write_operator
+    from edgevid.backends.tvm_ops import check_operators, write_operator
 
     find_groups(graph.graph)  # which temporal ops are not to be lowered
     lowered = [node.op_type for node in graph.graph if node.domain == DOMAIN]
     reports = _lower(graph)
     groups = find_groups(graph.graph)  # with the convolutions that the lowering made
     inside = {node for group in groups.values() for node in _nodes(group)}
+    check_operators(node for node in graph.graph if node not in groups and node not in inside)
 
     def write(importer: Importer, node: ir.Node) -> None:
         if node in groups:
@@ -68,39 +69,48 @@ def _lower(graph: ir.Model) -> tuple[PassReport, ...]:
 def compile_module(module, device: Device):
     """The executable of a module for ``device``."""
     import tvm
-    from tvm import relax
 
     from edgevid.kernels.tvm.schedule import schedule_all
-
-    target = tvm.target.Target(device.target)
 
     @tvm.transform.module_pass(opt_level=0)
     def schedule(module, _):
         return schedule_all(module, device.machine)
 
-    passes = tvm.transform.Sequential(
-        [
-            relax.transform.DeadCodeElimination(),
-            relax.transform.LegalizeOps(),
-            relax.transform.AnnotateTIROpPattern(),
-            relax.transform.FoldConstant(),
-            relax.transform.FuseOps(),
-            relax.transform.FuseTIR(),
-            schedule,
-            relax.transform.RewriteDataflowReshape(),
-            relax.transform.ToNonDataflow(),
-            relax.transform.RemovePurityChecking(),
-            relax.transform.CallTIRRewrite(),
-            relax.transform.StaticPlanBlockMemory(),
-            relax.transform.LowerAllocTensor(),
-            relax.transform.KillAfterLastUse(),
-            relax.transform.LowerRuntimeBuiltin(),
-            relax.transform.ComputePrimValue(),
-            relax.transform.VMShapeLower(),
-            relax.transform.AttachGlobalSymbol(),
-        ]
-    )
-    return tvm.compile(module, target, relax_pipeline=passes)
+    passes = tvm.transform.Sequential([*simplify(), schedule, *finish()])
+    return tvm.compile(module, tvm.target.Target(device.target), relax_pipeline=passes)
+
+
+def simplify() -> list:
+    """TVM's passes from operators to functions, neighbours fused."""
+    from tvm.relax import transform
+
+    return [
+        transform.DeadCodeElimination(),
+        transform.LegalizeOps(),
+        transform.AnnotateTIROpPattern(),
+        transform.FoldConstant(),
+        transform.FuseOps(),
+        transform.FuseTIR(),
+    ]
+
+
+def finish() -> list:
+    """TVM's passes from functions that are scheduled to instructions, memory being planned."""
+    from tvm.relax import transform
+
+    return [
+        transform.RewriteDataflowReshape(),
+        transform.ToNonDataflow(),
+        transform.RemovePurityChecking(),
+        transform.CallTIRRewrite(),
+        transform.StaticPlanBlockMemory(),
+        transform.LowerAllocTensor(),
+        transform.KillAfterLastUse(),
+        transform.LowerRuntimeBuiltin(),
+        transform.ComputePrimValue(),
+        transform.VMShapeLower(),
+        transform.AttachGlobalSymbol(),
+    ]
 
 
 def write_library(executable, device: Device, path: Path) -> None:

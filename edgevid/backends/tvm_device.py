@@ -62,7 +62,7 @@ class Device:
                 f"TVM links libraries for {self.architecture} with {' or '.join(self.compilers)}, and none "
                 f"is on this machine: apt install {self.package}"
             )
-        return cc.cross_compiler(compiler)
+        return cc.cross_compiler(compiler, options=["-s"])
 
 
 def here() -> Device:
@@ -75,8 +75,10 @@ def here() -> Device:
 
 def device_for(target: Target) -> Device:
     """The processor of a target; ``ExportError`` if there is none that TVM could compile for."""
-    if target.architecture == "any":
+    if target.architecture in ("any", this_architecture()):
         return here()
+    if target.architecture == "x86_64":
+        return _x86("avx2")
     if target.architecture == "aarch64":
         return ARM64_LINUX
     raise ExportError(
@@ -119,6 +121,9 @@ def _x86(isa: str) -> Device:
     if isa == "avx512":
         # That level splits 512-bit vectors by default, and the tiles count on whole ones.
         target["mattr"] = ["-prefer-256-bit"]
+    if this_architecture() != "x86_64":
+        target["mtriple"] = "x86_64-linux-gnu"
+        return Device("x86_64", isa, target, ("x86_64-linux-gnu-g++",), "g++-x86-64-linux-gnu")
     return Device("x86_64", isa, target, ("g++", "clang++", "c++"), "g++")
 
 

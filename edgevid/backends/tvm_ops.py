@@ -5,7 +5,7 @@ One that can be done with channels last is, where its input lies so already.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,15 +20,20 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 
+def check_operators(nodes: Iterable[ir.Node]) -> None:
+    """Raise ``ExportError``, naming the first operator among ``nodes`` that is not known here."""
+    for node in nodes:
+        if node.domain or node.op_type not in OPERATORS:
+            domain = f"{node.domain}." if node.domain else ""
+            raise ExportError(
+                f"TVM cannot take the operator {domain}{node.op_type} ('{node.name}'): "
+                "use --backend onnxruntime"
+            )
+
+
 def write_operator(importer: Importer, node: ir.Node) -> None:
-    """Emit one node; ``ExportError`` names an operator that is not known here."""
-    write = OPERATORS.get(node.op_type) if not node.domain else None
-    if write is None:
-        domain = f"{node.domain}." if node.domain else ""
-        raise ExportError(
-            f"TVM cannot take the operator {domain}{node.op_type} ('{node.name}'): use --backend onnxruntime"
-        )
-    write(importer, node)
+    """Emit one node, which ``check_operators`` has seen."""
+    OPERATORS[node.op_type](importer, node)
 
 
 def _elementwise(importer: Importer, node: ir.Node, operation: str) -> None:

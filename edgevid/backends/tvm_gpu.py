@@ -1,0 +1,164 @@
+"""A network for the GPU of a Jetson: TVM's own convolutions and default schedules, a library for arm64.
+
+The library holds CUDA source, which TVM's CUDA runtime compiles when it is opened on the board. That it
+compiles is tried here where nvcc is installed.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgevid.backends.tvm_groups import attribute
+from edgevid.backends.tvm_import import Importer, constant
+from edgevid.errors import BackendError
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from edgevid.backends.tvm_device import Device
+    from edgevid.specs import Target
+
+WARP = 32
+"""Threads of a GPU that run together."""
+
+
+def architecture_of(target: Target) -> str | None:
+    """The GPU of a target as nvcc names it, such as ``sm_87``, the oldest if it may be one of several."""
+    capability = re.match(r"(\d+)\.(\d+)", str(target.device.get("compute_capability", "")))
+    return f"sm_{capability[1]}{capability[2]}" if capability else None
+
+
+def import_for_gpu(graph: ir.Model):
+    """The Relax module of ``graph`` (which is changed), every temporal op in standard operators."""
+    from edgevid.backends.tvm_ops import OPERATORS, check_operators
+    from edgevid.kernels.tvm.machine import Machine
+    from edgevid.passes import LOWERING, run_passes
+
+    run_passes(graph, LOWERING)
+    check_operators(node for node in graph.graph if node.op_type != "Conv")
+    operators = {**OPERATORS, "Conv": _conv, "Gemm": _gemm, "MatMul": _matmul}
+
+    def write(importer: Importer, node: ir.Node) -> None:
+        operators[node.op_type](importer, node)
+
+    return Importer(graph, Machine(1, 1)).build(write)
+
+
+def compile_for_gpu(module, architecture: str, device: Device):
+    """The executable for a GPU beside the processor of ``device``."""
+    import tvm
+    from tvm import relax
+    from tvm.s_tir import dlight
+
+    from edgevid.backends.tvm_build import finish, simplify
+
+    target = gpu_target(architecture, device)
+    rules = dlight.gpu
+    with target:
+        module = tvm.transform.Sequential(
+            [
+                *simplify(),
+                dlight.ApplyDefaultSchedule(
+                    rules.Matmul(),
+                    rules.GEMV(),
+                    rules.Reduction(),
+                    rules.GeneralReduction(),
+                    rules.Fallback(),
+                ),
+            ]
+        )(module)
+    return relax.build(module, target, relax_pipeline=tvm.transform.Sequential(finish()))
+
+
+def gpu_target(architecture: str, device: Device):
+    """A GPU as TVM describes it, with its processor as host."""
+    import tvm
+
+    limits = {
+        "max_threads_per_block": 1024,
+        "max_shared_memory_per_block": 48 * 1024,
+        "thread_warp_size": WARP,
+    }
+    return tvm.target.Target({"kind": "cuda", "arch": architecture, **limits}, host=device.target)
+
+
+def cuda_sources(executable) -> Iterator[str]:
+    """The CUDA source of each module inside an executable."""
+    modules = [executable.mod]
+    while modules:
+        module = modules.pop()
+        modules.extend(module.imports)
+        if module.kind == "cuda":
+            yield module.inspect_source()
+
+
+def compile_sources(executable, architecture: str, device: Device) -> int | None:
+    """Bytes of device code that nvcc makes of the sources; None where there is no nvcc for the GPU.
+
+    Raises ``BackendError`` if nvcc refuses them.
+    """
+    from tvm.support.nvcc import compile_cuda
+
+    nvcc = shutil.which("nvcc")
+    if nvcc is None or not _knows(nvcc, architecture):
+        return None
+    total = 0
+    with gpu_target(architecture, device):
+        for source in cuda_sources(executable):
+            try:
+                total += len(compile_cuda(source, "cubin", architecture, compiler="nvcc"))
+            except RuntimeError as error:
+                first_line = str(error).strip().splitlines()[0]
+                raise BackendError(f"nvcc refuses what TVM wrote for {architecture}: {first_line}") from error
+    return total
+
+
+def _knows(nvcc: str, architecture: str) -> bool:
+    listed = subprocess.run([nvcc, "--list-gpu-code"], capture_output=True, text=True, check=False)
+    return architecture in listed.stdout.split()
+
+
+def _conv(importer: Importer, node: ir.Node) -> None:
+    from tvm import relax
+
+    attributes = node.attributes
+    weight = relax.const(constant(node.inputs[1]))
+    result = relax.op.nn.conv2d(
+        importer.first(node.inputs[0]),
+        weight,
+        strides=tuple(attribute(attributes, "strides", (1, 1))),
+        padding=tuple(attribute(attributes, "pads", (0, 0, 0, 0))),
+        dilation=tuple(attribute(attributes, "dilations", (1, 1))),
+        groups=attribute(attributes, "group", 1),
+    )
+    if len(node.inputs) > 2 and node.inputs[2] is not None:
+        bias = constant(node.inputs[2]).reshape(1, -1, 1, 1)
+        result = relax.op.add(importer.emit(result), relax.const(bias))
+    importer.set(node.outputs[0], result)
+
+
+def _gemm(importer: Importer, node: ir.Node) -> None:
+    from tvm import relax
+
+    attributes = node.attributes
+    weight = constant(node.inputs[1]) * np.float32(attribute(attributes, "alpha", 1.0))
+    weight = weight.T if attribute(attributes, "transB", 0) else weight
+    result = relax.op.matmul(importer.first(node.inputs[0]), relax.const(np.ascontiguousarray(weight)))
+    if len(node.inputs) > 2 and node.inputs[2] is not None:
+        bias = constant(node.inputs[2]) * np.float32(attribute(attributes, "beta", 1.0))
+        result = relax.op.add(importer.emit(result), relax.const(bias))
+    importer.set(node.outputs[0], result)
+
+
+def _matmul(importer: Importer, node: ir.Node) -> None:
+    from tvm import relax
+
+    importer.set(
+        node.outputs[0], relax.op.matmul(importer.first(node.inputs[0]), importer.first(node.inputs[1]))
+    )
