@@ -135,7 +135,32 @@ def write_plugin_models(graph: ir.Model, job: Job, folder: Path, precisions: Seq
             continue
         ir.save(graph, folder / file)
     write_plugins(folder)
+    if "fp16" in precisions:
+        not_tried += write_fused_model(graph, job, folder)
     return not_tried
+
+
+def write_fused_model(graph: ir.Model, job: Job, folder: Path) -> list[str]:
+    """``model_fp16.fused.onnx``, shifts inside convolutions, and its kernels; gives what was not tried.
+
+    ``graph`` is that of ``model_fp16.plugin.onnx``, and is changed.
+    """
+    import onnx_ir as ir
+
+    from edgevid.backends.trt_fused import CannotFuse, write_kernels
+    from edgevid.passes.fuse_shift_convs import fuse_shift_convs, unfused
+
+    file = "model_fp16.fused.onnx"
+    layers, report = fuse_shift_convs(graph)
+    if not report.matched:
+        return []
+    try:
+        check(unfused(graph, layers), job, "fp16")
+        write_kernels(layers, job.target.device["compute_capability"], folder / FOLDER)
+    except (CannotFuse, ParityError) as reason:
+        return [f"{file}, shifts inside convolutions, left out: {reason}"]
+    ir.save(graph, folder / file)
+    return []
 
 
 def check(graph: ir.Model, job: Job, precision: str) -> float:

@@ -9,6 +9,7 @@ namespace {
 // x, weights, bias? -> y, in plain layout.
 struct ChannelConv {
   static constexpr int kAttributes = 3, kInputs = 2, kOutputs = 1;
+  static constexpr bool kPlain = true;
   static const char* name() { return "ChannelConv"; }
   static const char* attribute(int i) {
     static const char* const names[] = {"stride", "pad_begin", "pad_end"};

@@ -35,6 +35,7 @@ class Layer:
     second: int = -1
     streamed: bool = False
     has_bias: bool = True
+    half_bias: bool = False
     has_residual: bool = False
     low: float | None = 0.0
     high: float | None = None
@@ -61,7 +62,7 @@ def compile_ahead(layer: Layer, architecture: int, blocks: Blocks, ptx_version: 
         "HAS_RESIDUAL": layer.has_residual, "LOW": layer.low, "HIGH": layer.high, "BLOCK_ROWS": blocks.rows,
         "BLOCK_OUTPUTS": blocks.outputs, "BLOCK_CHANNELS": blocks.channels,
     }  # fmt: skip
-    types = {name: "*fp32" if name == "bias" else "*fp16" for name in POINTERS}
+    types = dict.fromkeys(POINTERS, "*fp16") | ({} if layer.half_bias else {"bias": "*fp32"})
     types |= {"rows": "i32", "pixels": "i32"}
     names = shift_conv_kernel.arg_names
     signature = {name: "constexpr" if name in constants else types[name] for name in names}

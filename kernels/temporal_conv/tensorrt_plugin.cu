@@ -9,6 +9,7 @@ namespace {
 // x, weights, bias? -> y; plain, or in half channels-last.
 struct TemporalConv {
   static constexpr int kAttributes = 2, kInputs = 2, kOutputs = 1;
+  static constexpr bool kPlain = true;
   static const char* name() { return "TemporalConv"; }
   static const char* attribute(int i) { return i == 0 ? "frames" : "causal"; }
   static bool is_weight(int input) { return input > 0; }
@@ -34,6 +35,7 @@ struct TemporalConv {
 // x, state, weights, bias? -> y, next_state; plain. The state is the frames before x, behind each other.
 struct TemporalConvStep {
   static constexpr int kAttributes = 0, kInputs = 3, kOutputs = 2;
+  static constexpr bool kPlain = true;
   static const char* name() { return "TemporalConvStep"; }
   static const char* attribute(int) { return ""; }
   static bool is_weight(int input) { return input > 1; }

@@ -9,6 +9,7 @@ namespace {
 // x -> y, in any element type: plain, channels-last, or in int8 in groups of 4 or 32 channels.
 struct TemporalShift {
   static constexpr int kAttributes = 4, kInputs = 1, kOutputs = 1;
+  static constexpr bool kPlain = true;
   static const char* name() { return "TemporalShift"; }
   static const char* attribute(int i) {
     static const char* const names[] = {"frames", "fold", "first", "second"};
@@ -40,6 +41,7 @@ struct TemporalShift {
 // x, state -> y, next_state. Channels-last only if the state is so without padding as well.
 struct TemporalShiftStep {
   static constexpr int kAttributes = 1, kInputs = 2, kOutputs = 2;
+  static constexpr bool kPlain = true;
   static const char* name() { return "TemporalShiftStep"; }
   static const char* attribute(int) { return "fold"; }
   static bool is_weight(int) { return false; }

@@ -5,6 +5,7 @@
 //   kAttributes, attribute(i)   its attributes, which are integers
 //   kInputs, kOutputs       inputs that must be there, and outputs
 //   is_weight(input)        whether an input is always in plain layout
+//   kPlain                  whether x may be in plain layout
 //   takes(type)             element types; every tensor is of the same
 //   takes(format, dims)     layouts of x other than the plain one; other tensors that are no weights have the same
 //   shape(output, inputs, count, values, build)   the dimensions of an output
@@ -125,7 +126,7 @@ template <class Op, class Desc>
 bool supports(int position, const Desc* tensors, int inputs) {
   const PluginTensorDesc &tensor = desc_of(tensors[position]), &x = desc_of(tensors[0]);
   const bool plain = tensor.format == TensorFormat::kLINEAR;
-  if (position == 0) return Op::takes(tensor.type) && (plain || Op::takes(tensor.format, tensor));
+  if (position == 0) return Op::takes(tensor.type) && (plain ? Op::kPlain : Op::takes(tensor.format, tensor));
   if (tensor.type != x.type) return false;
   // A copy of int8 means the same only at the same scale.
   if (tensor.type == DataType::kINT8 && tensor.scale != x.scale) return false;

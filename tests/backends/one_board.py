@@ -39,6 +39,7 @@ for argument in "$@"; do
 done
 case $built in
     *--calib=*) kind=calibrated; median={calibrated} ;;
+    *.fused.onnx*) kind=fused; median={fused} ;;
     *lugins=*) kind=plugins; median={with_plugins} ;;
     *) kind=plain; median=3.5 ;;
 esac
@@ -70,9 +71,10 @@ def install_trtexec(
     status: int = 0,
     with_plugins: str = "3.4",
     calibrated: str = "3.6",
+    fused: str = "3.6",
     fails: str = "nothing",
 ) -> None:
-    """``fails`` is the kind of engine (plain, plugins, calibrated) that cannot be built or run."""
+    """``fails`` is the kind of engine (plain, plugins, fused, calibrated) that cannot be built or run."""
     banner, options = VERSIONS[version]
     text = STAND_IN.format(
         banner=banner,
@@ -80,6 +82,7 @@ def install_trtexec(
         status=status,
         with_plugins=with_plugins,
         calibrated=calibrated,
+        fused=fused,
         fails=fails,
     )
     install(board / "trtexec", text)

@@ -113,10 +113,23 @@ def test_the_engine_with_plugins_is_kept_where_it_is_faster(board, version, opti
     assert result.returncode == 0, result.stderr
     assert "3.4 ms with plugins, 3.5 ms otherwise" in result.stdout
     assert "compute_87" in (board / "plugin" / "nvcc.txt").read_text()
-    assert onnx_file in (board / "build.log").read_text()
+    assert onnx_file in (board / "tsm_mbv2.fp16.engine").read_text()
     assert not (board / "contender.engine").exists()
     assert script(board, "./run.sh", plugins=True).returncode == 0
     assert f"{option}=plugin/libedgevid_plugins.so" in recorded(board)
+
+
+def test_of_several_engines_with_plugins_the_fastest_is_kept(board):
+    (board / "model_fp16.fused.onnx").touch()  # there if Triton is installed
+    install_trtexec(board, fused="3.3")
+    install_nvcc(board)
+    result = script(board, "./build.sh", plugins=True)
+    assert result.returncode == 0, result.stderr
+    assert "3.3 ms with fused plugins, 3.4 ms otherwise" in result.stdout
+    assert "model_fp16.fused.onnx" in (board / "tsm_mbv2.fp16.engine").read_text()
+    assert len((board / "plugin" / "nvcc.txt").read_text().split("-shared")) == 2, "built once"
+    assert script(board, "./run.sh", plugins=True).returncode == 0
+    assert "--staticPlugins=plugin/libedgevid_plugins.so" in recorded(board)
 
 
 def test_the_engine_without_plugins_is_kept_where_it_is_as_fast(board):

@@ -119,15 +119,22 @@ if has_cache && [ "${EDGEVID_CALIBRATION:-1}" != 0 ]; then
         echo "not by the calibration cache: trtexec could not build the engine, see build.log"
     fi
 fi
-if [ -f "model_$precision.plugin.onnx" ] && [ "${EDGEVID_PLUGINS:-1}" != 0 ]; then
-    # shellcheck disable=SC2046
-    if ! reason=$(build_plugins); then
-        echo "without plugins: $reason"
-    elif ! build contender.engine $(model_options .plugin) "$(plugin_option)"; then
-        echo "without plugins: trtexec could not build the engine with them, see build.log"
-    else
-        contend "with plugins" plugins "$(plugin_option)"
+reason=unbuilt
+for form in plugin fused; do # temporal ops as plugins; shifts in one plugin with the convolutions after them
+    if [ ! -f "model_$precision.$form.onnx" ] || [ "${EDGEVID_PLUGINS:-1}" = 0 ]; then continue; fi
+    how="with plugins"
+    [ "$form" = plugin ] || how="with fused plugins"
+    if [ "$reason" = unbuilt ]; then
+        reason=$(build_plugins) || true
+        [ -z "$reason" ] || echo "without plugins: $reason"
     fi
-fi
+    [ -z "$reason" ] || break
+    # shellcheck disable=SC2046
+    if ! build contender.engine $(model_options ".$form") "$(plugin_option)"; then
+        echo "not $how: trtexec could not build the engine, see build.log"
+    else
+        contend "$how" plugins "$(plugin_option)"
+    fi
+done
 [ -f "$engine" ] || fail "no engine could be built: see build.log and build.pairs.log"
 echo "built $engine; ./run.sh $precision checks and times it"

@@ -48,6 +48,9 @@ struct Collected {
 #endif
 
 #include "channel_conv/tensorrt_plugin.cu"
+#ifdef FUSED_PLUGIN
+#include "shift_conv/tensorrt_plugin.cu"
+#endif
 #include "temporal_conv/tensorrt_plugin.cu"
 #include "temporal_shift/tensorrt_plugin.cu"
 

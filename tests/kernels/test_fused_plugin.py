@@ -1,0 +1,212 @@
+"""The shift inside a convolution as a TensorRT plugin: found in a graph, compiled, driven as TensorRT does.
+
+TensorRT and a GPU are not here: the interfaces are simulated, and what the PTX does is emulated in C++.
+``test_shift_conv_triton`` shows that the PTX's source is right.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from test_plugins import HWC8, KERNELS, LINEAR, REAL, SIMULATED, assert_close, random
+from test_plugins import run as run_plugin
+
+from edgevid.backends import trt_fused
+from edgevid.kernels import build
+from edgevid.kernels.cuda import compile as cuda
+from edgevid.kernels.shift_conv.reference import pointwise
+from edgevid.kernels.temporal_shift.reference import temporal_shift
+from edgevid.passes.fuse_shift_convs import FusedLayer, fuse_shift_convs, unfused
+
+LAYERS = [
+    FusedLayer(16, 24, 3, 4, 1, -1, 0.0, 6.0, rows=90),
+    FusedLayer(24, 8, 4, 3, -1, 0, 0.0, None, rows=36),
+    FusedLayer(8, 8, 2, 1, -1, 1, None, None, rows=8),
+]
+PLUGIN = {"plugin_version": "1", "plugin_namespace": "edgevid"}
+STAND_IN = {"ptx": "// none", "kernel": "k", "rows": 64, "outputs": 32, "shared_bytes": 1024, "threads": 128}
+
+
+def graph_of(layer: FusedLayer, strides=(1, 1), with_bias=True, reads_twice=False) -> ir.Model:
+    """x -> shift -> 1x1 convolution -> bounds, with plugin nodes in half precision."""
+    half, images = onnx.TensorProto.FLOAT16, layer.frames
+    shift = {name: getattr(layer, name) for name in ("frames", "fold", "first", "second")}
+    helper = onnx.helper
+    nodes = [
+        helper.make_node("TemporalShift", ["x"], ["s"], "shift", domain="edgevid", **shift, **PLUGIN),
+        helper.make_node(
+            "Conv", ["s", "w", *(["b"] if with_bias else [])], ["c"], "conv", strides=list(strides), group=1
+        ),
+    ]
+    if layer.high is not None:
+        nodes.append(helper.make_node("Clip", ["c", "low", "high"], ["y"]))
+    else:
+        nodes.append(helper.make_node("Relu" if layer.low is not None else "Identity", ["c"], ["y"]))
+    if reads_twice:
+        nodes.append(helper.make_node("Identity", ["s"], ["again"]))
+    weights, bias = (
+        random((layer.outputs, layer.channels, 1, 1), "float16"),
+        random(layer.outputs, "float16", 1),
+    )
+    constants = {"w": weights, "b": bias, "low": np.float16(0), "high": np.float16(layer.high or 0)}
+    side = int((layer.rows // layer.frames) ** 0.5)
+    shape, y_shape = (images, layer.channels, side, side), (images, layer.outputs, side, side)
+    values = [helper.make_tensor_value_info(name, half, shape) for name in ("x", "s")]
+    values += [helper.make_tensor_value_info(name, half, y_shape) for name in ("c", "y")]
+    graph = helper.make_graph(
+        nodes, "layer", values[:1], [values[3]],
+        [onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+        value_info=values[1:3],
+    )  # fmt: skip
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("edgevid", 1)]
+    return ir.from_proto(helper.make_model(graph, opset_imports=opsets, ir_version=8))
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=str)
+def test_a_shift_goes_into_the_convolution_after_it(layer):
+    square = FusedLayer(**{**vars(layer), "rows": layer.frames * 4})
+    graph = graph_of(square)
+    before = ir.to_proto(graph)
+    layers, report = fuse_shift_convs(graph)
+    assert report.matched == 1 and layers == [square]
+    fused = next(node for node in graph.graph if node.op_type == "ShiftConv")
+    assert [value.name for value in fused.inputs] == ["x", "w", "b"]
+    assert fused.attributes["kernel"].as_int() == 0 and "plugin_version" in fused.attributes
+    bounded = square.low is not None
+    assert len(list(graph.graph)) == (1 if bounded else 2)
+    again = ir.to_proto(unfused(graph, layers)).graph.node
+    assert [node.op_type for node in again] == [node.op_type for node in before.graph.node]
+
+
+@pytest.mark.parametrize(
+    "options, reason",
+    [
+        ({"strides": (2, 2)}, "not 1x1 of stride 1"),
+        ({"with_bias": False}, "no bias"),
+        ({"reads_twice": True}, "not one convolution"),
+    ],
+)
+def test_other_shifts_stay_by_themselves(options, reason):
+    graph = graph_of(FusedLayer(**{**vars(LAYERS[0]), "rows": 12}), **options)
+    layers, report = fuse_shift_convs(graph)
+    assert not layers and not report.matched
+    assert reason in report.refused[0]
+
+
+def test_channels_that_tensorrt_would_pad_are_refused():
+    _, report = fuse_shift_convs(graph_of(FusedLayer(20, 8, 2, 2, 1, -1, 0.0, None, rows=8)))
+    assert "20 to 8 channels are no multiples of 8" in report.refused[0]
+
+
+@pytest.fixture(scope="module", params=["8", "10", *(["real headers"] if REAL else [])])
+def plugins(request, tmp_path_factory):
+    """All plugins with stand-ins for compiled kernels, and the program that plays TensorRT."""
+    import ctypes
+
+    if build.find_compiler() is None:
+        pytest.skip("this machine has no C++ compiler")
+    folder = tmp_path_factory.mktemp("fused")
+    header = trt_fused._header(LAYERS, [STAND_IN] * len(LAYERS), trt_fused.GPUS["8.7"])
+    (folder / trt_fused.HEADER).write_text(header)
+    flags = ("-isystem", REAL, "-Wno-deprecated-declarations")
+    if request.param != "real headers":
+        flags = (f"-DSIMULATED_TENSORRT={request.param}", "-I", str(SIMULATED))
+    sources = ("-I", str(KERNELS), "-I", str(folder), "-DFUSED_PLUGIN")
+    cuda.compile_emulated([SIMULATED / "run_plugin.cpp"], folder / "plugins.so", *sources, *flags)
+    library = ctypes.CDLL(str(folder / "plugins.so"))
+    library.plugin_names.restype = library.run_plugin.restype = ctypes.c_char_p
+    return library
+
+
+def inputs_of(layer: FusedLayer):
+    shape = (2 * layer.frames, layer.channels, 3, 5)
+    weights = random((layer.outputs, layer.channels, 1, 1), "float16", 1)
+    return random(shape, "float16"), weights, random(layer.outputs, "float16", 2)
+
+
+@pytest.mark.parametrize("kernel", range(len(LAYERS)))
+def test_the_plugin_computes_what_the_convolution_does(plugins, kernel):
+    layer = LAYERS[kernel]
+    x, weights, bias = inputs_of(layer)
+    y = np.ones((len(x), layer.outputs, 3, 5), "float16")
+    formats = [HWC8, LINEAR, LINEAR, HWC8]
+    assert run_plugin(plugins, "ShiftConv", [x, weights, bias], [y], {"kernel": kernel}, formats) is None
+    shift = {name: getattr(layer, name) for name in ("frames", "fold", "first", "second")}
+    bounds = (-np.inf if layer.low is None else layer.low, layer.high or np.inf)
+    assert_close(y, pointwise(temporal_shift(x, **shift), weights, bias, None, *bounds))
+
+
+def test_what_the_plugin_refuses(plugins):
+    x, weights, bias = inputs_of(LAYERS[0])
+    y, formats = np.ones((len(x), 24, 3, 5), "float16"), [HWC8, LINEAR, LINEAR, HWC8]
+
+    def answer(arrays, kernel=0, formats=formats):
+        return run_plugin(
+            plugins, "ShiftConv", arrays, [y.astype(arrays[0].dtype)], {"kernel": kernel}, formats
+        )
+
+    assert answer([x, weights, bias], kernel=1) == "enqueue fails"
+    assert answer([x, weights, bias], kernel=9) == "enqueue fails"
+    assert answer([x, weights, bias], formats=[LINEAR] * 4) == "the format is not supported"
+    singles = [array.astype("float32") for array in (x, weights, bias)]
+    assert answer(singles) == "the format is not supported"
+
+
+def compiled(layers, gpu):
+    pytest.importorskip("triton", reason="Triton is not installed: pip install 'edgevid[triton]'")
+    return trt_fused.compile_layers(layers, gpu)
+
+
+@pytest.mark.parametrize("capability", trt_fused.GPUS)
+def test_the_kernels_take_the_arguments_that_the_plugin_gives(capability):
+    gpu = trt_fused.gpu_of(capability)
+    for made in compiled(LAYERS[:2], gpu):
+        assert f".version {gpu.ptx_version / 10}" in made["ptx"]
+        assert f".target sm_{gpu.architecture}" in made["ptx"]
+        assert "mma.sync" in made["ptx"]
+        # As `arguments` in kernels/shift_conv/cuda.cuh has them.
+        given = re.findall(rf"\.param \.(\w+).* {made['kernel']}_param_\d+,?$", made["ptx"], re.MULTILINE)
+        assert given == ["u64"] * 4 + ["u32"] * 2 + ["u64"] * 2
+        # Triton's own places, the last two, are never read.
+        assert len(re.findall(rf"ld\.param\.\w+\s.*\[{made['kernel']}_param_", made["ptx"])) == 6
+        assert made["shared_bytes"] <= gpu.shared_kib << 10
+
+
+def test_nvcc_builds_the_plugin_with_its_kernels(tmp_path):
+    nvcc = cuda.find_nvcc()
+    if nvcc is None:
+        pytest.skip("nvcc is not on this machine")
+    gpu = trt_fused.GPUS["8.7"]
+    (tmp_path / trt_fused.HEADER).write_text(trt_fused._header(LAYERS[:1], compiled(LAYERS[:1], gpu), gpu))
+    command = [
+        nvcc, "-std=c++14", "-DSIMULATED_TENSORRT=10", f"-I{SIMULATED}", f"-I{tmp_path}", "-arch=sm_87",
+        "-Xcompiler", "-fPIC", "-c", KERNELS / "shift_conv" / "tensorrt_plugin.cu",
+        "-o", tmp_path / "plugin.o",
+    ]  # fmt: skip
+    made = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    assert b".target sm_87" in (tmp_path / "plugin.o").read_bytes()
+
+
+def test_a_bundle_holds_the_fused_model_or_the_reason(jetson_bundle):
+    path, sentences = jetson_bundle.path, jetson_bundle.manifest.not_run
+    if not (path / "model_fp16.fused.onnx").exists():
+        assert any("left out: Triton is not installed" in sentence for sentence in sentences)
+        pytest.skip("Triton is not installed: pip install 'edgevid[triton]'")
+    nodes = [node for node in onnx.load(path / "model_fp16.fused.onnx").graph.node if node.domain]
+    assert [node.op_type for node in nodes] == ["ShiftConv"] * 10
+    header = (path / "plugin" / "shift_conv" / "compiled.h").read_text()
+    assert header.count('R"ptx(') == len({node.attribute[0].i for node in nodes}) == 5
+
+
+def test_without_triton_the_reason_is_told(monkeypatch):
+    monkeypatch.setattr(trt_fused.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(trt_fused.CannotFuse, match=r"pip install 'edgevid\[triton\]'"):
+        trt_fused.compile_layers(LAYERS, trt_fused.GPUS["8.7"])
+    with pytest.raises(trt_fused.CannotFuse, match=r"capability 7\.2"):
+        trt_fused.gpu_of("7.2")
