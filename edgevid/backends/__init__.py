@@ -1,6 +1,7 @@
 """The backends. One file each; here is their table, and what each of them offers.
 
-A backend's module has ``available()`` and ``compile()``; one that can open a model here has ``open_model()``.
+A backend's module has ``available()`` and ``compile()``; one that can open a model here has ``open_model()``,
+and one that can do so on its device alone ``opens_here()``.
 It never imports torch, the zoo or another backend.
 """
 
@@ -122,6 +123,11 @@ class Backend:
         return module.open_model(path, threads, providers, with_kernels, digests or {})
 
 
+    def opens_here(self) -> bool:
+        """Whether it can run models on this machine that another backend stands in for elsewhere."""
+        return getattr(importlib.import_module(self.module), "opens_here", lambda: False)()
+
+
 BACKENDS: Registry[Backend] = Registry("backend", "backends")
 
 
@@ -132,3 +138,10 @@ def _register(name: str, title: str, precisions: tuple[str, ...]) -> None:
 _register("onnxruntime", "ONNX Runtime on the CPU, or by its CUDA provider", ("fp32", "int8"))
 _register("tensorrt", "TensorRT: ONNX and scripts that build engines on the device", ("fp16", "fp32", "int8"))
 _register("tvm", "TVM: one library, compiled for this processor or an arm64 device", ("fp32",))
+
+
+def opener(backend: str, artefact: Artefact) -> str:
+    """The name of the backend that opens a file here: that of its bundle if it can, else who checked it."""
+    if backend in BACKENDS and BACKENDS[backend].opens_here():
+        return backend
+    return artefact.opened_by

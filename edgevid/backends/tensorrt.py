@@ -7,11 +7,13 @@ whoever makes the bundle, and kernels are counted in the plan of TensorRT-RTX, i
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgevid.backends.trt_bundle import write_check_data, write_scripts
 from edgevid.backends.trt_forms import Choice, choose_forms, lowering
@@ -20,8 +22,12 @@ from edgevid.backends.trt_int8 import MODEL as INT8_MODEL
 from edgevid.backends.trt_plan import NoPlanError, Plan, plan_of
 from edgevid.backends.trt_plugins import write_plugin_models
 from edgevid.backends.trt_versions import NEW_OPSETS, Requirement, check_target
-from edgevid.errors import ExportError
+from edgevid.bundle import CACHE as BUNDLE_CACHE
+from edgevid.errors import BackendError, ExportError
 from edgevid.specs import Artefact, Availability
+
+if TYPE_CHECKING:
+    from edgevid.backends.trt_run import TensorRTRunner
 
 CHECKED_WITH = "onnxruntime"
 PLAN = "plan.json"
@@ -38,15 +44,62 @@ LOWERED = {
 
 def available() -> Availability:
     """Whether an engine can be built here; bundles can be made everywhere."""
+    from edgevid.backends import trt_cuda
+    from edgevid.backends.trt_engine import import_tensorrt
+
+    try:
+        trt, cuda = import_tensorrt(), trt_cuda.load()
+        return Availability(True, f"TensorRT {trt.__version__} builds and runs engines on {cuda.name()}")
+    except BackendError as error:
+        why_no_session = str(error)
     trtexec = shutil.which("trtexec") or shutil.which("trtexec", path="/usr/src/tensorrt/bin")
     if trtexec:
-        return Availability(True, f"{trtexec} builds engines; bundles can be made")
+        return Availability(
+            True, f"{trtexec} builds engines; bundles can be made; no sessions: {why_no_session}"
+        )
     return Availability(
         False,
         "bundles can be made here, engines are built on the device",
-        "trtexec is not on this machine",
+        f"trtexec is not on this machine; {why_no_session}",
         "copy the bundle to the device and run its build.sh there",
     )
+
+
+@functools.cache
+def opens_here() -> bool:
+    """Whether ``open_model`` can: TensorRT is importable and new enough, and a GPU answers."""
+    from edgevid.backends import trt_cuda
+    from edgevid.backends.trt_engine import import_tensorrt
+
+    try:
+        import_tensorrt()
+        trt_cuda.load()
+    except BackendError:
+        return False
+    return True
+
+
+def open_model(
+    path: Path,
+    threads: int | None,
+    providers: Sequence[str] = (),
+    with_kernels: bool = True,
+    digests: Mapping[str, str] | None = None,
+) -> TensorRTRunner:
+    """The engine of an ONNX file, built unless it was before, on the GPU; the other arguments mean nothing.
+
+    Raises ``BackendError`` if TensorRT is missing or too old for the bundle, or cannot build it.
+    """
+    from edgevid.backends import trt_cuda
+    from edgevid.backends.trt_engine import check_bundle, engine_of, import_tensorrt
+    from edgevid.backends.trt_run import TensorRTRunner
+    from edgevid.kernels.build import cache_folder
+
+    trt, cuda = import_tensorrt(), trt_cuda.load()
+    check_bundle(trt, path.parent)
+    own = path.parent / BUNDLE_CACHE
+    cache = own if os.access(path.parent, os.W_OK) else cache_folder() / "models"
+    return TensorRTRunner(trt, cuda, *engine_of(trt, cuda, path, cache, digests or {}))
 
 
 def compile(graph, job, folder: Path):

@@ -41,7 +41,7 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
         click.echo(f"\nall {len(manifest.files)} files are as they were written")
     for check in checks:
         parity = check["parity"]
-        how = " with kernels" if check["with_kernels"] else ""
+        how = f" with {check['backend']}" if check["with_kernels"] else ""
         verdict = "equal" if parity["ok"] else "NOT EQUAL"
         click.echo(
             f"{check['file']}{how}: {verdict} to PyTorch, max|a-b| / max|b| = {parity['max_rel']:.1e} "
@@ -51,25 +51,33 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
 
 
 def _verify(bundle) -> list[dict]:
+    from edgevid.backends import opener
     from edgevid.parity import check_artefact
 
     bundle.check_files()
     checks = []
     for artefact in bundle.manifest.artefacts:
-        # What a session opens runs twice: as any runtime would run it, and with the kernels of this machine.
-        for with_kernels in (False, True) if _takes_kernels(artefact, bundle.manifest) else (False,):
-            how = " with the kernels of this machine" if with_kernels else ""
+        # What a session opens runs twice: as any runtime would run it, and as the session here does.
+        backend = opener(bundle.manifest.backend, artefact)
+        twice = artefact.file == bundle.manifest.model_file and backend == bundle.manifest.backend
+        for with_kernels in (False, True) if twice else (False,):
+            how = f" with {_what_runs(backend)}" if with_kernels else ""
             click.echo(f"running {artefact.file}{how}", err=True)
             parity = check_artefact(bundle, artefact, with_kernels)
             checks.append(
                 {
                     "file": artefact.file,
                     "precision": artefact.precision,
+                    "backend": _what_runs(backend) if with_kernels else artefact.opened_by,
                     "with_kernels": with_kernels,
                     "parity": parity.as_dict(),
                 }
             )
     return checks
+
+
+def _what_runs(backend: str) -> str:
+    return "kernels" if backend == "onnxruntime" else backend
 
 
 def _takes_kernels(artefact, manifest) -> bool:

@@ -1,0 +1,175 @@
+"""The few functions of the CUDA runtime that a session of TensorRT needs, through ctypes.
+
+JetPack and every TensorRT bring ``libcudart``; Python packages around it are made for some versions of CUDA
+alone and would be one more thing to match on a board. What is called here has the same form from CUDA 11.4
+to 13.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import glob
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgevid.errors import BackendError
+
+LIBRARIES = ("libcudart.so", "libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0")
+FOLDERS = ("/usr/local/cuda/lib64", "/usr/local/cuda/targets/*/lib")
+TO_DEVICE, TO_HOST = 1, 2
+"""``cudaMemcpyKind``."""
+
+RELAXED_CAPTURE = 2
+"""``cudaStreamCaptureModeRelaxed``: TensorRT may allocate while a graph is captured."""
+
+NON_BLOCKING = 1
+"""``cudaStreamNonBlocking``: the stream does not wait for the default one."""
+
+PROPERTIES_BYTES = 1 << 14
+"""More than ``cudaDeviceProp`` has in any version: about 700 bytes in CUDA 11, 1032 in 12."""
+
+MAJOR, MINOR = 75, 76
+"""``cudaDevAttrComputeCapabilityMajor`` and ``Minor``."""
+
+
+def free_with(owner: Any, free: Callable[..., None], *arguments: Any) -> None:
+    """Call ``free`` when ``owner`` goes; not when the process ends, which frees everything by itself."""
+    weakref.finalize(owner, free, *arguments).atexit = False
+
+
+@functools.cache
+def load() -> Cuda:
+    """The CUDA runtime of this machine; ``BackendError`` if there is none, or no GPU answers."""
+    places = [name for folder in FOLDERS for name in sorted(glob.glob(f"{folder}/libcudart.so*"))]
+    for name in (*LIBRARIES, *places):
+        with contextlib.suppress(OSError):
+            return Cuda(ctypes.CDLL(name))
+    raise BackendError(
+        "the CUDA runtime (libcudart) was not found: install it (JetPack brings it), or set LD_LIBRARY_PATH"
+    )
+
+
+class Cuda:
+    """``library`` with its errors as ``BackendError``; addresses are integers, sizes are bytes."""
+
+    def __init__(self, library: Any) -> None:
+        self._library = library
+        with contextlib.suppress(AttributeError):  # what stands in for a library in tests has no such field
+            library.cudaGetErrorString.restype = ctypes.c_char_p
+        count = ctypes.c_int()
+        self._call("cudaGetDeviceCount", ctypes.byref(count))
+        if count.value < 1:
+            raise BackendError("CUDA finds no GPU: is this the board, and is the driver loaded (nvidia-smi)?")
+
+    def name(self) -> str:
+        """What the driver calls the first GPU, such as "Orin"."""
+        properties = ctypes.create_string_buffer(PROPERTIES_BYTES)  # begins with the name in every version
+        self._call("cudaGetDeviceProperties", properties, ctypes.c_int(0))
+        return properties.value.decode(errors="replace")
+
+    def compute_capability(self) -> str:
+        """Of the first GPU, such as "8.7"."""
+        numbers = []
+        for attribute in (MAJOR, MINOR):
+            value = ctypes.c_int()
+            self._call(
+                "cudaDeviceGetAttribute", ctypes.byref(value), ctypes.c_int(attribute), ctypes.c_int(0)
+            )
+            numbers.append(value.value)
+        return "{}.{}".format(*numbers)
+
+    def allocate(self, size: int) -> int:
+        """The address of ``size`` bytes on the device."""
+        return self._new("cudaMalloc", ctypes.c_size_t(size))
+
+    def free(self, address: int) -> None:
+        self._call("cudaFree", ctypes.c_void_p(address))
+
+    def pinned(self, shape: Sequence[int], dtype: Any) -> np.ndarray:
+        """Zeros in host memory that does not move, so that the GPU can copy it beside other work.
+
+        It must be given back by ``unpin``.
+        """
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        pointer = self._new("cudaHostAlloc", ctypes.c_size_t(size), ctypes.c_uint(0))
+        memory = (ctypes.c_uint8 * size).from_address(pointer)
+        array = np.frombuffer(memory, dtype).reshape(shape)
+        array[...] = 0
+        return array
+
+    def unpin(self, array: np.ndarray) -> None:
+        self._call("cudaFreeHost", ctypes.c_void_p(array.ctypes.data))
+
+    def upload(self, address: int, array: np.ndarray, stream: int) -> None:
+        """Copy a contiguous array to the device, in the order of ``stream``."""
+        self._copy(address, array.ctypes.data, array.nbytes, TO_DEVICE, stream)
+
+    def download(self, array: np.ndarray, address: int, stream: int) -> None:
+        self._copy(array.ctypes.data, address, array.nbytes, TO_HOST, stream)
+
+    def stream(self) -> int:
+        return self._new("cudaStreamCreateWithFlags", ctypes.c_uint(NON_BLOCKING))
+
+    def synchronise(self, stream: int) -> None:
+        self._call("cudaStreamSynchronize", ctypes.c_void_p(stream))
+
+    def destroy_stream(self, stream: int) -> None:
+        self._call("cudaStreamDestroy", ctypes.c_void_p(stream))
+
+    @contextlib.contextmanager
+    def capturing(self, stream: int) -> Iterator[list[int]]:
+        """What is given to ``stream`` in the block becomes a graph, which the list holds afterwards.
+
+        The list stays empty if CUDA cannot capture it, or if the block raised ``BackendError``.
+        """
+        graphs: list[int] = []
+        self._call("cudaStreamBeginCapture", ctypes.c_void_p(stream), ctypes.c_int(RELAXED_CAPTURE))
+        ok = True
+        try:
+            yield graphs
+        except BackendError:
+            ok = False
+        finally:
+            graph = ctypes.c_void_p()
+            ended = self._library.cudaStreamEndCapture(ctypes.c_void_p(stream), ctypes.byref(graph))
+        if ended or not ok or not graph.value:
+            self._library.cudaGetLastError()  # forgets the error, which the next call would report
+            return
+        made = ctypes.c_void_p()
+        status = self._library.cudaGraphInstantiateWithFlags(ctypes.byref(made), graph, ctypes.c_ulonglong(0))
+        self._call("cudaGraphDestroy", graph)
+        if not status:
+            graphs.append(made.value)
+
+    def launch(self, graph: int, stream: int) -> None:
+        self._call("cudaGraphLaunch", ctypes.c_void_p(graph), ctypes.c_void_p(stream))
+
+    def destroy_graph(self, graph: int) -> None:
+        self._call("cudaGraphExecDestroy", ctypes.c_void_p(graph))
+
+    def _copy(self, to: int, source: int, size: int, kind: int, stream: int) -> None:
+        self._call(
+            "cudaMemcpyAsync",
+            ctypes.c_void_p(to),
+            ctypes.c_void_p(source),
+            ctypes.c_size_t(size),
+            ctypes.c_int(kind),
+            ctypes.c_void_p(stream),
+        )
+
+    def _new(self, name: str, *arguments: Any) -> int:
+        pointer = ctypes.c_void_p()
+        self._call(name, ctypes.byref(pointer), *arguments)
+        return pointer.value or 0
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        status = getattr(self._library, name)(*arguments)
+        if status:
+            self._library.cudaGetLastError()
+            text = self._library.cudaGetErrorString(ctypes.c_int(status)).decode(errors="replace")
+            raise BackendError(f"CUDA: {name} failed: {text} ({status}); restart, or free memory of the GPU")
