@@ -21,15 +21,21 @@ if TYPE_CHECKING:
 log = logging.getLogger("edgevid")
 
 
+class Loaded:
+    """An engine with the runtime it needs and a stream, which live as long as anything that uses them."""
+
+    def __init__(self, cuda: Cuda, engine: Any, runtime: Any) -> None:
+        self.cuda, self.engine, self.runtime, self.stream = cuda, engine, runtime, cuda.stream()
+        free_with(self, cuda.destroy_stream, self.stream)
+
+
 class TensorRTRunner:
-    """A ``Runner`` of an engine, which needs its ``runtime``. ``threads`` is 1: the GPU does the work."""
+    """A ``Runner`` of an engine and its runtime. ``threads`` is 1: the GPU does the work."""
 
     threads, receipt = 1, ()
 
     def __init__(self, trt: Any, cuda: Cuda, engine: Any, runtime: Any) -> None:
-        self._cuda, self._engine, self._runtime = cuda, engine, runtime
-        self._stream = cuda.stream()
-        free_with(self, cuda.destroy_stream, self._stream)
+        self._loaded = Loaded(cuda, engine, runtime)
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         kinds = {name: (tuple(engine.get_tensor_shape(name)), _dtype(trt, engine, name)) for name in names}
         modes = {name: engine.get_tensor_mode(name) for name in names}
@@ -52,12 +58,10 @@ class TensorRTRunner:
         return program
 
     def stepper(self, frame: str, states: Sequence[StateSpec]) -> TensorRTStepper:
-        return TensorRTStepper(self._cuda, self._stream, self._program, frame, states)
+        return TensorRTStepper(self._loaded, self._program, frame, states)
 
     def _program(self, on_device: Mapping[str, int] | None = None, **shared: np.ndarray) -> Program:
-        return Program(
-            self._cuda, self._engine, self._stream, self._inputs, self._outputs, on_device or {}, shared
-        )
+        return Program(self._loaded, self._inputs, self._outputs, on_device or {}, shared)
 
     def _fill(self, program: Program, inputs: Mapping[str, np.ndarray]) -> None:
         for name, (shape, _) in self._inputs.items():
@@ -76,15 +80,15 @@ class Program:
 
     def __init__(
         self,
-        cuda: Cuda,
-        engine: Any,
-        stream: int,
+        loaded: Loaded,
         inputs: Mapping[str, tuple],
         outputs: Mapping[str, tuple],
         on_device: Mapping[str, int],
         shared: Mapping[str, np.ndarray],
     ) -> None:
-        self._cuda, self._stream, self._context = cuda, stream, engine.create_execution_context()
+        self._loaded, cuda = loaded, loaded.cuda
+        self._cuda, self._stream = cuda, loaded.stream
+        self._context = loaded.engine.create_execution_context()
         if self._context is None:
             raise BackendError("TensorRT cannot make an execution context: free memory of the GPU")
         self.given = self._host(inputs, on_device, shared)
@@ -142,14 +146,9 @@ class TensorRTStepper:
     """A ``Stepper``: two programs, each of which reads the states that the other wrote."""
 
     def __init__(
-        self,
-        cuda: Cuda,
-        stream: int,
-        program: Callable[..., Program],
-        frame: str,
-        states: Sequence[StateSpec],
+        self, loaded: Loaded, program: Callable[..., Program], frame: str, states: Sequence[StateSpec]
     ) -> None:
-        self._cuda, self._stream, self._states, self._frame = cuda, stream, states, frame
+        self._cuda, self._stream, self._states, self._frame = loaded.cuda, loaded.stream, states, frame
         self._sets = [[self._buffer(state) for state in states] for _ in range(2)]
         self._programs = []
         for source, target in ((0, 1), (1, 0)):

@@ -129,6 +129,14 @@ def test_memory_is_given_back_with_the_session(device, stream_copy):
     assert {"cudaStreamDestroy", "cudaGraphExecDestroy", "cudaFreeHost"} <= set(device.cudart.calls)
 
 
+def test_what_one_inference_needs_outlives_the_session(device, clip_copy):
+    step = edgevid.open(clip_copy).prepare()
+    gc.collect()
+    assert "cudaStreamDestroy" not in device.cudart.calls
+    step()
+    step()
+
+
 def test_an_engine_is_built_once_for_each_gpu_and_version(device, clip_copy):
     edgevid.open(clip_copy)
     edgevid.open(clip_copy)
