@@ -30,6 +30,18 @@ GPU_LINE = (
     "board's nvcc when it is opened |\n"
 )
 INSTALL = "pip install 'edgevid[tvm]'"
+WITH_PYTHON = (
+    "On the device, Python 3.10 or later: `pip install 'edgevid[tvm]'`, or for the library alone\n"
+    "`pip install apache-tvm=={tvm} apache-tvm-ffi=={ffi}`.",
+    "`edgevid run {folder} --video FILE`, `edgevid bench {folder}`, and\n"
+    "`edgevid inspect {folder} --verify`, which compares with PyTorch's answer without PyTorch.\n",
+)
+IN_AN_APP = (
+    "The app brings the runtime of TVM {tvm} (`libtvm_ffi.so`, `libtvm_runtime.so`) built for Android, and\n"
+    "loads it with its names visible to libraries that are loaded later (`RTLD_GLOBAL`).",
+    "The bundle runs inside an app.",
+)
+"""How a device comes to run a library: what it installs, and what it calls."""
 
 _stand_ins: dict[Path, tempfile.TemporaryDirectory] = {}
 """Libraries for other processors that were just made: the same network compiled for this one."""
@@ -112,18 +124,18 @@ def _write_gpu_library(graph, architecture: str, device, folder: Path) -> str:
 
 def _write_readme(job, folder: Path, device, not_run: Sequence[str]) -> None:
     text = (files("edgevid.backends") / "templates" / "README.tvm.md").read_text("utf-8")
-    gpu = (folder / GPU_MODEL).is_file()
+    install, run = IN_AN_APP if device.architecture.endswith("android") else WITH_PYTHON
     readme = Template(text).substitute(
         model=job.model,
         target=job.target.name,
         title=job.target.title,
         tvm=_version(),
-        ffi=importlib.metadata.version("apache-tvm-ffi"),
-        folder=f"{job.model}.{job.target.name}.{NAME}",
+        install=install.format(tvm=_version(), ffi=importlib.metadata.version("apache-tvm-ffi")),
+        run=run.format(folder=f"{job.model}.{job.target.name}.{NAME}"),
         processor=f"{device.architecture} ({device.isa})",
         inputs="; ".join(job.describe_inputs()),
         states=job.describe_states(),
-        gpu=GPU_LINE if gpu else "",
+        gpu=GPU_LINE if (folder / GPU_MODEL).is_file() else "",
         not_run="; ".join(not_run) or "nothing",
     )
     (folder / "README.md").write_text(readme)

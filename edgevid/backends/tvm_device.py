@@ -5,8 +5,11 @@ from __future__ import annotations
 import platform
 import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +35,8 @@ class Device:
     """A processor to compile for. ``isa`` names its vectors, ``target`` is what TVM takes.
 
     ``compilers`` are C++ compilers that can link for it, the first that is found is taken; ``package`` is
-    the Debian package that has one.
+    the Debian package that has one. ``system_libraries`` are those that a library names as its needs where
+    they are not the compiler's own.
     """
 
     architecture: str
@@ -40,6 +44,7 @@ class Device:
     target: dict
     compilers: tuple[str, ...]
     package: str
+    system_libraries: tuple[str, ...] = ()
 
     @property
     def machine(self) -> Machine:
@@ -62,6 +67,8 @@ class Device:
                 f"TVM links libraries for {self.architecture} with {' or '.join(self.compilers)}, and none "
                 f"is on this machine: apt install {self.package}"
             )
+        if self.system_libraries:
+            return partial(_link_with_stand_ins, compiler, self.system_libraries)
         return cc.cross_compiler(compiler, options=["-s"])
 
 
@@ -75,6 +82,8 @@ def here() -> Device:
 
 def device_for(target: Target) -> Device:
     """The processor of a target; ``ExportError`` if there is none that TVM could compile for."""
+    if "android" in target.device.get("formats", ()):
+        return ARM64_ANDROID
     if target.architecture in ("any", this_architecture()):
         return here()
     if target.architecture == "x86_64":
@@ -88,8 +97,10 @@ def device_for(target: Target) -> Device:
 
 
 def this_architecture() -> str:
+    """The processor of this machine, and that it runs Android if it does."""
     machine = platform.machine().lower()
-    return ARCHITECTURES.get(machine, machine)
+    android = "-android" if hasattr(sys, "getandroidapilevel") else ""
+    return ARCHITECTURES.get(machine, machine) + android
 
 
 def missing_flags(isa: str) -> list[str]:
@@ -115,6 +126,25 @@ def _flags_of_macos() -> list[str]:
     return result.stdout.lower().split()
 
 
+def _link_with_stand_ins(
+    compiler: str,
+    names: Sequence[str],
+    output: str,
+    objects: Sequence[str],
+    options: Sequence[str] | None = None,
+) -> None:
+    """Link with empty libraries of ``names``, so that those of the device are loaded in their place."""
+    from tvm.support import cc
+
+    with tempfile.TemporaryDirectory() as work:
+        empty = Path(work) / "empty.s"
+        empty.touch()
+        stand_ins = [str(Path(work) / name) for name in names]
+        for name, path in zip(names, stand_ins):
+            cc.create_shared(path, [str(empty)], ["-nostdlib", f"-Wl,-soname,{name}"], cc=compiler)
+        cc.create_shared(output, objects, [*PAGES, *NO_GLIBC, *stand_ins, *(options or ())], cc=compiler)
+
+
 def _x86(isa: str) -> Device:
     level, _ = LEVELS[isa]
     target = {"kind": "llvm", "mcpu": level}
@@ -126,6 +156,20 @@ def _x86(isa: str) -> Device:
         return Device("x86_64", isa, target, ("x86_64-linux-gnu-g++",), "g++-x86-64-linux-gnu")
     return Device("x86_64", isa, target, ("g++", "clang++", "c++"), "g++")
 
+
+PAGES = ("-s", "-Wl,-z,max-page-size=16384")
+"""Android 15 has devices whose pages are 16 KiB."""
+
+NO_GLIBC = ("-nostdlib", "-Wl,--no-as-needed")
+
+ARM64_ANDROID = Device(
+    "aarch64-android",
+    "neon",
+    {"kind": "llvm", "mtriple": "aarch64-linux-android24", "mattr": ["+neon"]},
+    ("aarch64-linux-gnu-g++",),
+    "g++-aarch64-linux-gnu",
+    ("libc.so", "libm.so"),
+)
 
 ARM64_LINUX = Device(
     "aarch64",
