@@ -130,7 +130,7 @@ def compile(graph, job, folder: Path):
     choice = choose_forms(graph, finish, job.target.device["compute_capability"])
     reports = run_passes(graph, lowering(choice.forms))
     kernels = _kernels(reports, choice.forms)
-    needed = check_target(graph, job.target.title, tensorrt)
+    needed = least = check_target(graph, job.target.title, tensorrt)
     reports += (choice.report,)
     precisions, not_run = ["fp32"], [_not_built(job)]
     if job.precision == "int8":
@@ -157,7 +157,7 @@ def compile(graph, job, folder: Path):
     plan = _write_plan(folder, model_file, job, choice)
     if plan["why_none"]:
         not_run.append(f"the count of kernels in a fused plan: {plan['why_none']}")
-    artefacts = tuple(_artefact(precision, needed) for precision in precisions)
+    artefacts = tuple(_artefact(name, needed if name == "int8" else least) for name in precisions)
     plain = [precision for precision in precisions if precision != "int8"]
     not_run += write_plugin_models(with_plugins, job, folder, plain)
     write_check_data(job, folder)

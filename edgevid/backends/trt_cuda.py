@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import functools
 import glob
+import importlib.util
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 from edgevid.errors import BackendError
 
 LIBRARIES = ("libcudart.so", "libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0")
-FOLDERS = ("/usr/local/cuda/lib64", "/usr/local/cuda/targets/*/lib")
+FOLDERS = ("/usr/local/cuda*/lib64", "/usr/local/cuda*/lib", "/usr/local/cuda*/targets/*/lib")
 TO_DEVICE, TO_HOST = 1, 2
 """``cudaMemcpyKind``."""
 
@@ -45,13 +46,19 @@ def free_with(owner: Any, free: Callable[..., None], *arguments: Any) -> None:
 @functools.cache
 def load() -> Cuda:
     """The CUDA runtime of this machine; ``BackendError`` if there is none, or no GPU answers."""
-    places = [name for folder in FOLDERS for name in sorted(glob.glob(f"{folder}/libcudart.so*"))]
-    for name in (*LIBRARIES, *places):
+    for name in (*LIBRARIES, *find_libraries()):
         with contextlib.suppress(OSError):
             return Cuda(ctypes.CDLL(name))
     raise BackendError(
         "the CUDA runtime (libcudart) was not found: install it (JetPack brings it), or set LD_LIBRARY_PATH"
     )
+
+
+def find_libraries() -> list[str]:
+    """Where libcudart lies beside the loader's own places: CUDA's folders, and NVIDIA's Python packages."""
+    packages = importlib.util.find_spec("nvidia")
+    folders = [f"{path}/*/lib" for path in (packages.submodule_search_locations if packages else ())]
+    return [name for folder in (*FOLDERS, *folders) for name in sorted(glob.glob(f"{folder}/libcudart.so*"))]
 
 
 class Cuda:

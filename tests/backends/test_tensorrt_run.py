@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import shutil
 import sys
@@ -17,6 +18,11 @@ from edgevid.backends.trt_cuda import Cuda
 from edgevid.backends.trt_engine import source_of
 from edgevid.errors import BackendError
 from edgevid.specs import TOLERANCE
+
+ENGINE_CALLS = (
+    "num_io_tensors", "get_tensor_name", "get_tensor_shape", "get_tensor_dtype", "get_tensor_mode",
+    "create_execution_context",
+)  # fmt: skip
 
 
 class Device:
@@ -238,6 +244,36 @@ def test_a_machine_without_libcudart_says_what_to_install(monkeypatch):
     monkeypatch.setattr(trt_cuda.ctypes, "CDLL", no_library)
     with pytest.raises(BackendError, match="libcudart"):
         trt_cuda.load.__wrapped__()
+
+
+def test_the_real_cuda_runtime_has_every_function_and_says_that_there_is_no_gpu():
+    libraries = trt_cuda.find_libraries()
+    if not libraries:
+        pytest.skip("no libcudart is on this machine (it comes with CUDA)")
+    library = ctypes.CDLL(libraries[-1])
+    called = [name for name in dir(SimulatedCudart) if name.startswith("cuda")]
+    assert len(called) > 15
+    for name in called:
+        assert getattr(library, name)
+    try:
+        assert Cuda(library).name()
+    except BackendError as error:
+        assert str(error).startswith(("CUDA: cudaGetDeviceCount failed: ", "CUDA finds no GPU"))
+
+
+def test_what_stands_in_for_tensorrt_has_no_names_of_its_own():
+    """TensorRT-RTX has the same interface as far as it is called here."""
+    real = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
+    simulated = simulated_tensorrt(SimulatedCudart())
+    for kind in ("ILogger", "Builder", "OnnxParser", "Runtime", "TensorIOMode", "MemoryPoolType"):
+        for name in vars(getattr(simulated, kind)):
+            assert name.startswith("_") or hasattr(getattr(real, kind), name), (kind, name)
+    for kind, names in {
+        "ICudaEngine": ENGINE_CALLS,
+        "IExecutionContext": ["set_tensor_address", "execute_async_v3"],
+    }.items():
+        assert all(hasattr(getattr(real, kind), name) for name in names)
+    assert real.nptype(real.float32) is np.float32
 
 
 def test_an_input_of_another_shape_is_refused(device, clip_copy):
