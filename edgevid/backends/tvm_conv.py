@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from edgevid.kernels.tvm.conv import Conv
     from edgevid.kernels.tvm.emit import Epilogue
 
+FEW_CHANNELS = 4
+"""Up to so many channels are read where they lie first: putting them last would cost more than it gains."""
+
 
 def write_group(importer: Importer, group: Group) -> None:
     """Emit the function of one group, and the next state of a streaming step that it absorbed."""
@@ -28,7 +31,9 @@ def write_group(importer: Importer, group: Group) -> None:
     node, machine = group.conv, importer.machine
     weight, bias = constant(node.inputs[1]), _bias(node, 2, conv.out_channels)
     x = group.reads.inputs[0] if group.reads else node.inputs[0]
-    arguments = [importer.last(x)]
+    if conv.channels <= FEW_CHANNELS and not importer.is_last(x) and not _is_depthwise(conv):
+        conv = replace(conv, planar=True)
+    arguments = [importer.first(x) if conv.planar else importer.last(x)]
     if conv.state_channels:
         arguments.append(importer.first(group.reads.inputs[1]))
     if _is_depthwise(conv):

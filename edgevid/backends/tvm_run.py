@@ -105,6 +105,8 @@ def _use_threads(threads: int) -> None:
     if _threads_in_use != threads:
         import tvm_ffi
 
+        # Or TVM would bind the thread that calls it to the first core, for all that it does afterwards.
+        os.environ.setdefault("TVM_BIND_THREADS", "0")
         tvm_ffi.get_global_func("runtime.config_threadpool")(ONE_THREAD_PER_CORE, threads)
         _threads_in_use = threads
 

@@ -62,6 +62,7 @@ class Conv:
     """A convolution of ``x`` ``(N, H, W, C)``; ``padding`` is top, left, bottom, right.
 
     ``sources`` are in order and cover the input channels (of all groups); empty, they are those of ``x``.
+    ``planar`` says that ``x`` is given as ``(N, C, H, W)``, as the first convolution of a network gets it.
     """
 
     x_shape: tuple[int, int, int, int]
@@ -74,6 +75,7 @@ class Conv:
     sources: tuple[Source, ...] = ()
     frames: Frames = Frames()
     epilogue: Epilogue = PLAIN
+    planar: bool = False
 
     @property
     def y_shape(self) -> tuple[int, int, int, int]:
@@ -104,7 +106,7 @@ class Conv:
 
     @property
     def is_pointwise(self) -> bool:
-        return self.kernel == (1, 1) and self.strides == (1, 1) and not any(self.padding)
+        return self.kernel == (1, 1) and self.strides == (1, 1) and not any(self.padding) and not self.planar
 
     def tile(self, machine: Machine) -> tuple[int, int, int]:
         """Pixels, vectors and lanes of a tile."""
@@ -137,14 +139,15 @@ def conv_function(name: str, conv: Conv, machine: Machine):
     blocks = conv.out_channels // tile
     group_channels = conv.channels // conv.groups
     with function(name) as builder:
-        x = argument("x", conv.x_shape)
+        images, height, width, channels = conv.x_shape
+        x = argument("x", (images, channels, height, width) if conv.planar else conv.x_shape)
         state = _state(conv)
         weight = argument("weight", (blocks, conv.kernel[0], group_channels, conv.kernel[1], tile))
         bias = argument("bias", (conv.out_channels,))
         residual = argument("residual", conv.y_shape) if conv.epilogue.residual else None
         y = argument("y", conv.y_shape)
         tensors = _Tensors(
-            view(x, flat.x_shape),
+            x if conv.planar else view(x, flat.x_shape),
             None if state is None else view(state, (*state.shape[:2], *flat.x_shape[1:3])),
             weight,
             bias,
@@ -237,16 +240,18 @@ def _products(conv: Conv, tensors: _Tensors, source: Source, run: Run, at, sums,
         for tap, on_image in enumerate(run.taps):
             for pixel in on_image:
                 in_column = (column + pixel) * conv.strides[1] + tap * conv.dilations[1] - conv.padding[1]
-                value = _read(tensors, source, frame, in_row, in_column, from_channel)
+                value = _read(conv, tensors, source, frame, in_row, in_column, from_channel)
                 for v in range(vectors):
                     to = vector(v * lanes, lanes)
                     product = broadcast(value, lanes) * tensors.weight[block, tap_row, channel, tap, to]
                     T.buffer_store(sums, sums[pixel, to] + product, [pixel, to])
 
 
-def _read(tensors: _Tensors, source: Source, frame, row, column, channel):
+def _read(conv: Conv, tensors: _Tensors, source: Source, frame, row, column, channel):
     if source.from_state:
         return tensors.state[frame, channel, row, column]
+    if conv.planar:
+        return tensors.x[frame, channel, row, column]
     return tensors.x[frame, row, column, channel]
 
 

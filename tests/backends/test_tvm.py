@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -58,6 +59,12 @@ def test_the_number_of_threads_changes_nothing(tvm_bundle):
     results = [session.run(clip)["logits"] for session in (*sessions, sessions[0])]
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_the_calling_thread_stays_free_to_run_on_any_core(tvm_bundle):
+    allowed = os.sched_getaffinity(0)
+    edgevid.open(tvm_bundle.path, threads=2).prepare()()
+    assert os.sched_getaffinity(0) == allowed
 
 
 def test_a_prepared_run_can_be_repeated(tvm_bundle):

@@ -122,6 +122,12 @@ def test_a_convolution_reads_its_channels_from_other_frames(directions, kernel):
     check(conv, temporal_shift(first(x), 4, 3, *directions), x)
 
 
+def test_channels_that_lie_first_are_read_so():
+    conv = Conv((2, 9, 11, 3), 16, (3, 3), (2, 2), PADDED, planar=True)
+    x = draw(2, 3, 9, 11)
+    check(conv, x, x)
+
+
 def test_a_shift_the_other_way_is_seen():
     conv = Conv((4, 3, 4, 16), 16, sources=shift_sources(Shift(4, 3, 1, -1), 16), frames=CLIP_OF_4)
     x = draw(*conv.x_shape)
