@@ -83,7 +83,7 @@ def write_scripts(job, folder: Path, needed: Requirement, not_run: str) -> None:
         folder=f"{job.model}.{job.target.name}.tensorrt{'.stream' if job.states else ''}",
         power_mode=_power_mode(device.get("power_mode")),
         inputs="; ".join(job.describe_inputs()),
-        states=job.describe_states(),
+        states=f" {job.describe_states()}".rstrip(),
         not_run=not_run,
     )
     (folder / "README.md").write_text(readme)

@@ -186,6 +186,26 @@ def test_run_compares_with_pytorch_and_can_fail(board):
     assert "NOT EQUAL" in result.stdout
 
 
+@pytest.mark.parametrize("number", ["nan", "-nan", "inf", "-inf", "NaN"])
+def test_numbers_that_are_none_are_not_equal(board, number):
+    _, wanted = parity.load(board)
+    values = [str(value) for value in wanted["logits"].ravel()]
+    values[-1] = number
+    answer = f'[{{"name": "info", "values": [1]}}, {{"name": "logits", "values": [{", ".join(values)}]}}]'
+    (board / "outputs.json").write_text(answer)
+    result = script(board, sys.executable, "check.py", "fp16")
+    assert result.returncode == 1, result.stderr
+    assert "NOT EQUAL to PyTorch: max|a-b| / max|b| = inf" in result.stdout
+
+
+def test_outputs_that_cannot_be_read_are_one_line(board):
+    (board / "outputs.json").write_text('[{"name": ')
+    result = script(board, sys.executable, "check.py", "fp16")
+    assert result.returncode == 1
+    assert "outputs.json cannot be read" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_run_before_build_says_so(board):
     install_trtexec(board)
     result = script(board, "./run.sh")
