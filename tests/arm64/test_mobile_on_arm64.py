@@ -5,9 +5,7 @@ The library is the bundle's for Android; of bionic there is only the name: glibc
 
 from __future__ import annotations
 
-import ctypes
 import platform
-import subprocess
 
 import numpy as np
 import onnxruntime
@@ -16,8 +14,6 @@ import pytest
 import edgevid
 from edgevid import parity
 from edgevid.backends.onnxruntime import OnnxRuntimeRunner
-from edgevid.kernels.build import find_compiler
-from edgevid.kernels.build_android import BIONIC
 
 LIBRARY = "android/jniLibs/arm64-v8a/libedgevid_kernels.so"
 TOLERANCE = 1e-4
@@ -25,17 +21,6 @@ TOLERANCE = 1e-4
 pytestmark = pytest.mark.skipif(
     platform.machine() != "aarch64", reason="this computer is not arm64: make test-arm64-mobile makes one"
 )
-
-
-@pytest.fixture(scope="session")
-def bionic(tmp_path_factory):
-    """Libraries with the names of bionic's, each of them glibc; what is loaded later finds them by name."""
-    folder = tmp_path_factory.mktemp("bionic")
-    (folder / "empty.c").touch()
-    for name in BIONIC:
-        options = ["-shared", f"-Wl,-soname,{name}", "-Wl,--no-as-needed", folder / "empty.c", "-lc"]
-        subprocess.run([*find_compiler(), *options, "-o", folder / name], check=True)
-        ctypes.CDLL(str(folder / name), ctypes.RTLD_GLOBAL)
 
 
 def run_clip(bundle, file: str, configure=lambda options: None, threads: int = 2):
