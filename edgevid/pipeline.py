@@ -17,6 +17,7 @@ import torch
 
 from edgevid import __version__, parity
 from edgevid.backends import Compiled, Job
+from edgevid.beside import compile_all
 from edgevid.bundle import LABELS, Bundle, write_manifest, writing
 from edgevid.calibration import CalibratedJob, Calibration, CalibrationClips, load_clips
 from edgevid.costs import count_macs, weight_bytes
@@ -106,9 +107,8 @@ def export(
             graph, states, clips, _answers(network, request, example, clips), SEED
         )
         example = Example(clips.held_out[0], calibrated.wanted[0])
-    progress(f"compiling for {request.target.name} with {request.backend.name}")
     with writing(request.output) as folder:
-        compiled = request.backend.compile(graph, _job(request, states, example, calibrated), folder)
+        compiled = compile_all(request, graph, _job(request, states, example, calibrated), folder, progress)
         if request.dynamic:
             dynamic = write_dynamic(network, request, example, folder)
             compiled = replace(compiled, artefacts=(*compiled.artefacts, dynamic))

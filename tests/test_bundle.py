@@ -122,6 +122,8 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path):
 def test_a_bundle_checks_itself(clip_bundle, stream_bundle, jetson_bundle, mobile_bundle):
     for bundle in (clip_bundle, stream_bundle, jetson_bundle, mobile_bundle):
         for artefact in bundle.manifest.artefacts:
+            if artefact.opened_by == "tvm":  # of another processor: tests/test_beside.py
+                continue
             measured = parity.check_artefact(bundle, artefact)
             assert measured.ok
             assert measured.max_rel == pytest.approx(artefact.parity.max_rel, rel=0.5, abs=1e-7)

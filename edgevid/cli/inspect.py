@@ -23,7 +23,7 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
 
     opened = Bundle.open(bundle)
     manifest = opened.manifest
-    checks = _verify(opened) if verify else []
+    checks, not_checked = _verify(opened) if verify else ([], {})
     ok = all(check["parity"]["ok"] for check in checks)
     if as_json:
         content = json.loads((opened.path / "manifest.json").read_text("utf-8"))
@@ -33,7 +33,8 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
             "receipt": list(map(vars, _receipt(opened))),
             "plan": _plan(opened),
         }
-        click.echo(json.dumps({**shown, "verified": checks if verify else None}))
+        verified = {"verified": checks, "not_verified": not_checked} if verify else {"verified": None}
+        click.echo(json.dumps({**shown, **verified}))
         return 0 if ok else 1
     _show(manifest, _plan(opened))
     _show_receipt(_receipt(opened))
@@ -47,15 +48,19 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
             f"{check['file']}{how}: {verdict} to PyTorch, max|a-b| / max|b| = {parity['max_rel']:.1e} "
             f"(tolerance {parity['tolerance']:g})"
         )
+    for file, reason in not_checked.items():
+        click.echo(f"{file}: not run here, {reason}")
     return 0 if ok else 1
 
 
-def _verify(bundle) -> list[dict]:
+def _verify(bundle) -> tuple[list[dict], dict[str, str]]:
+    """What each file gave; and by name why those for other processors were not run."""
     from edgevid.backends import opener
+    from edgevid.errors import BackendError
     from edgevid.parity import check_artefact
 
     bundle.check_files()
-    checks = []
+    checks, not_run = [], {}
     for artefact in bundle.manifest.artefacts:
         # What a session opens runs twice: as any runtime would run it, and as the session here does.
         backend = opener(bundle.manifest.backend, artefact)
@@ -63,7 +68,13 @@ def _verify(bundle) -> list[dict]:
         for with_kernels in (False, True) if twice else (False,):
             how = f" with {_what_runs(backend)}" if with_kernels else ""
             click.echo(f"running {artefact.file}{how}", err=True)
-            parity = check_artefact(bundle, artefact, with_kernels)
+            try:
+                parity = check_artefact(bundle, artefact, with_kernels)
+            except BackendError as reason:
+                if artefact.file == bundle.manifest.model_file:
+                    raise
+                not_run[artefact.file] = str(reason)
+                continue
             checks.append(
                 {
                     "file": artefact.file,
@@ -73,7 +84,7 @@ def _verify(bundle) -> list[dict]:
                     "parity": parity.as_dict(),
                 }
             )
-    return checks
+    return checks, not_run
 
 
 def _what_runs(backend: str) -> str:

@@ -59,7 +59,8 @@ def test_openvino_runs_the_files_for_tensorrt(jetson_bundle):
 
 def test_a_mobile_bundle_has_ort_format_that_equals_pytorch(mobile_bundle):
     files = {artefact.file: artefact for artefact in mobile_bundle.manifest.artefacts}
-    assert set(files) == {"model.edgevid.onnx", "model.onnx", "model.ort", "model.kernels.ort"}
+    wanted = {"model.edgevid.onnx", "model.onnx", "model.ort", "model.kernels.ort"}
+    assert {name for name in files if "/" not in name} == wanted
     assert files["model.ort"].parity.max_rel < 1e-5
     content = (mobile_bundle.path / "model.ort").read_bytes()
     assert content[4:8] == b"ORTM", "the identifier of ONNX Runtime's flatbuffer"
