@@ -10,6 +10,7 @@ import ctypes
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
+import onnx
 import onnxruntime
 
 MAGIC = b"simulated engine "
@@ -152,8 +153,7 @@ def simulated_tensorrt(cudart: SimulatedCudart, version: str = "10.3.0") -> Modu
                 self.logger.log(ILogger.Severity.ERROR, trt.refuses)
                 return None
             trt.builds.append((network.path, tuple(config.flags)))
-            with open(network.path, "rb") as file:
-                return MAGIC + file.read()
+            return MAGIC + onnx.load(network.path).SerializeToString()  # with weights that lie beside it
 
     class OnnxParser:
         num_errors = 0
