@@ -190,8 +190,12 @@ def read_description(path: Path) -> Description:
 
 
 def _need_tvm() -> None:
+    """``BackendError`` without TVM; with it, its threads are settled before it makes the first."""
+    from edgevid.backends.tvm_run import prepare_threads
+
     if importlib.util.find_spec("tvm") is None:
         raise BackendError(f"TVM is not installed: {INSTALL}")
+    prepare_threads()
 
 
 def _version() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,19 +97,26 @@ class TvmStepper:
             )
 
 
-_threads_in_use: int | None = None
+_in_use = threading.local()
 
 
 def _use_threads(threads: int) -> None:
-    """TVM has one pool of threads in a process: give it the size that is wanted now, if it has another."""
-    global _threads_in_use
-    if _threads_in_use != threads:
+    """TVM has a pool of threads for each thread that calls it: give ours the size that is wanted now."""
+    if getattr(_in_use, "threads", None) != threads:
         import tvm_ffi
 
-        # Or TVM would bind the thread that calls it to the first core, for all that it does afterwards.
-        os.environ.setdefault("TVM_BIND_THREADS", "0")
+        prepare_threads()
         tvm_ffi.get_global_func("runtime.config_threadpool")(ONE_THREAD_PER_CORE, threads)
-        _threads_in_use = threads
+        _in_use.threads = threads
+
+
+def prepare_threads() -> None:
+    """What TVM reads when it makes its first thread: let it have every core, and bind nothing to any.
+
+    Or it would take half of the processors, and bind the calling thread to the first core for good.
+    """
+    os.environ.setdefault("TVM_NUM_THREADS", str(os.cpu_count() or 1))
+    os.environ.setdefault("TVM_BIND_THREADS", "0")
 
 
 def usable_cores() -> int:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
@@ -59,6 +62,36 @@ def test_the_number_of_threads_changes_nothing(tvm_bundle):
     results = [session.run(clip)["logits"] for session in (*sessions, sessions[0])]
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
+
+
+COUNT_THREADS = """
+import os, sys, time
+import edgevid
+
+run = edgevid.open(sys.argv[1], threads=int(sys.argv[2])).prepare()
+run()
+ticks = lambda task: sum(map(int, open(f"/proc/self/task/{task}/stat").read().rsplit(")")[1].split()[11:13]))
+start = time.monotonic()
+busy = set()
+while len(busy) < int(sys.argv[2]) and time.monotonic() < start + 30:
+    earlier = {task: ticks(task) for task in os.listdir("/proc/self/task")}
+    for _ in range(20):
+        run()
+    busy |= {task for task, then in earlier.items() if ticks(task) > then}
+print(len(busy))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted as Linux lists them")
+@pytest.mark.skipif(tvm_run.usable_cores() < 2, reason="there is one core alone")
+def test_as_many_threads_work_as_are_asked_for(tvm_bundle):
+    environment = {name: text for name, text in os.environ.items() if name != "TVM_NUM_THREADS"}
+    command = [sys.executable, "-c", COUNT_THREADS, tvm_bundle.path]
+    counts = [
+        int(subprocess.run([*command, threads], env=environment, stdout=subprocess.PIPE, check=True).stdout)
+        for threads in "12"
+    ]
+    assert counts == [1, 2]
 
 
 def test_the_calling_thread_stays_free_to_run_on_any_core(tvm_bundle):
