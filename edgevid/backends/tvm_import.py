@@ -101,7 +101,10 @@ class Importer:
 
     def set(self, value: ir.Value, expression, last: bool = False) -> None:
         """Define ``value``; ``last`` says that its channels lie last."""
-        (self._last if last else self._first)[value] = self.emit(expression)
+        variable = self.emit(expression)
+        (self._last if last else self._first)[value] = variable
+        if value.shape is None:
+            value.shape = _shape_in_graph(variable, last)
 
     def call(self, key: object, make: Callable[[str], object], arguments: Sequence, shape: Sequence[int]):
         """The result, of ``shape``, of a function of ours; ``make(name)`` writes it once for each ``key``."""
@@ -139,6 +142,14 @@ def is_constant(value: ir.Value) -> bool:
     if node is None or node.domain or node.op_type not in ("Reshape", "Transpose"):
         return False
     return all(given is not None and is_constant(given) for given in node.inputs)
+
+
+def _shape_in_graph(variable: relax.Var, last: bool) -> ir.Shape:
+    """The shape that TVM found, with the axes in the graph's order."""
+    import onnx_ir as ir
+
+    shape = [int(extent) for extent in variable.ty.shape]
+    return ir.Shape([shape[axis] for axis in TO_FIRST] if last else shape)
 
 
 def shape_of(value: ir.Value) -> tuple[int, ...]:

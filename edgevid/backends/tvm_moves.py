@@ -79,7 +79,12 @@ def _split(importer: Importer, node: ir.Node) -> None:
     x = node.inputs[0]
     last = importer.is_last(x)
     axis = attribute(node.attributes, "axis", 0) % len(shape_of(x))
-    sizes = [shape_of(value)[axis] for value in node.outputs]
+    if len(node.inputs) > 1 and node.inputs[1] is not None:
+        sizes = [int(size) for size in constant(node.inputs[1])]
+    else:
+        extent = shape_of(x)[axis]
+        most = -(-extent // len(node.outputs))
+        sizes = [min(most, extent - most * place) for place in range(len(node.outputs))]
     start = 0
     for value, size in zip(node.outputs, sizes):
         part = relax.op.strided_slice(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 import torch
@@ -198,6 +199,43 @@ def test_an_operator_that_is_not_known_is_named_with_what_to_do():
 
     with pytest.raises(ExportError, match="operator GridSample \\('the_node'\\): use --backend onnxruntime"):
         import_graph(graph_of("GridSample"), HOST.machine)
+
+
+MOVES = {
+    "parts": (
+        "a, b, c = Split <axis = 1, num_outputs = 3> (x)  y = Concat <axis = 1> (c, a)",
+        [6, 7, 0, 1, 2],
+    ),
+    "sizes": ("a, b = Split <axis = 1> (x, sizes)  y = Concat <axis = 1> (b, a)", [2, 3, 4, 5, 6, 7, 0, 1]),
+    "gather": ("y = Gather <axis = 1> (x, places)", [7, 1]),
+    "slice": ("y = Slice (x, one, end, one, two)", [1, 3, 5, 7]),
+}
+
+
+@pytest.mark.parametrize("name", MOVES)
+@pytest.mark.parametrize("after_convolution", [False, True])
+def test_what_moves_channels_does_so_in_either_order(name, after_convolution):
+    """After a convolution the channels lie last; the shapes between are nowhere in the graph."""
+    from edgevid.backends.tvm_build import compile_module, import_graph
+
+    move, channels = MOVES[name]
+    given = "z = Conv (given, w)  x = Relu (z)" if after_convolution else "x = Relu (given)"
+    identity = ", ".join("1" if row == column else "0" for row in range(8) for column in range(8))
+    text = f"""
+        <ir_version: 9, opset_import: ["" : 18]>
+        network (float[2, 8, 3, 5] given) => (float[2, {len(channels)}, 3, 5] y)
+        <float[8, 8, 1, 1] w = {{{identity}}}, int64[2] sizes = {{2, 6}}, int64[2] places = {{-1, 1}},
+         int64[1] one = {{1}}, int64[1] end = {{99}}, int64[1] two = {{2}}> {{ {given} {move} }}
+    """
+    graph = ir.from_proto(onnx.parser.parse_model(text))
+    x = np.abs(np.random.default_rng(0).standard_normal((2, 8, 3, 5), dtype=np.float32))
+    for node in graph.graph:
+        for value in node.outputs:
+            if value.name in ("x", "z"):
+                value.shape = ir.Shape(x.shape)
+    module, _, _ = import_graph(graph, HOST.machine)
+    machine = tvm.relax.VirtualMachine(compile_module(module, HOST), tvm.cpu())
+    np.testing.assert_array_equal(machine["main"](tvm.runtime.tensor(x))[0].numpy(), x[:, channels])
 
 
 @pytest.mark.parametrize("op_type", ["Relu", "Sigmoid", "Softmax"])
