@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import onnx
+import onnx.reference
 import onnx_ir as ir
 import pytest
 
-from edgevid.backends import tvm_device, tvm_gpu
+from edgevid.backends import tvm_device, tvm_gpu, tvm_run
 from edgevid.errors import BackendError, ExportError
 from edgevid.specs import Target
 from edgevid.targets import TARGETS
@@ -41,6 +43,18 @@ def library(graph: ir.Model, device: tvm_device.Device, folder) -> bytes:
     module, _, _ = import_graph(graph, device.machine)
     write_library(compile_module(module, device), device, folder / "model.so")
     return (folder / "model.so").read_bytes()
+
+
+@pytest.mark.skipif(tvm_device.this_architecture() != "x86_64", reason="these are levels of x86-64")
+@pytest.mark.parametrize("isa", tvm_device.LEVELS)
+def test_every_level_of_a_pc_gives_the_same(graph, tmp_path, isa):
+    if missing := tvm_device.missing_flags(isa):
+        pytest.skip(f"this processor has no {', '.join(missing)}")
+    library(graph.clone(), tvm_device._x86(isa), tmp_path)
+    runner = tvm_run.TvmRunner(tmp_path / "model.so", ["x"], ["y"], threads=1)
+    x = np.random.default_rng(0).standard_normal((2, 3, 16, 16), dtype=np.float32)
+    (wanted,) = onnx.reference.ReferenceEvaluator(ir.to_proto(graph)).run(None, {"x": x})
+    np.testing.assert_allclose(runner.run({"x": x})["y"], wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_a_board_gets_an_arm64_library_for_linux(graph, tmp_path):
