@@ -16,7 +16,13 @@ from edgevid.specs import PassReport
 
 OPSET, IR_VERSION = 13, 7
 AXES_ATTRIBUTE = {"ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2"}
-HARMLESS = {"allowzero": 0, "training_mode": 0, "noop_with_empty_axes": 0}
+HARMLESS = {
+    "allowzero": 0,
+    "training_mode": 0,
+    "noop_with_empty_axes": 0,
+    "antialias": 0,
+    "keep_aspect_ratio_policy": "stretch",
+}
 """Attributes newer than opset 13, with the value at which they change nothing."""
 
 REPLACED = {"HardSwish"}
@@ -68,8 +74,8 @@ def _is_new(node: ir.Node, name: str) -> bool:
     return name in node.attributes and name not in _schema(node).attributes
 
 
-def _neutral(node: ir.Node, name: str, neutral: int) -> bool:
-    if node.attributes[name].as_int() == neutral:
+def _neutral(node: ir.Node, name: str, neutral: int | str) -> bool:
+    if node.attributes[name].value == neutral:
         return True
     shape = node.inputs[1].const_value if name == "allowzero" else None
     return shape is not None and 0 not in shape.numpy()

@@ -169,6 +169,32 @@ def test_a_number_of_uneven_parts_is_refused_in_opset_13():
         to_opset_13(graph)
 
 
+class Enlarged(nn.Module):
+    """A feature pyramid's doubling of its images."""
+
+    def forward(self, clip):
+        return nn.functional.interpolate(clip.flatten(0, 1), scale_factor=2, mode="nearest").mean((2, 3))
+
+
+def test_opset_13_enlarges_images_without_the_newer_attributes():
+    graph, clip = traced(Enlarged(), 1, 2), clip_of(1, 2)
+    resize = next(node for node in graph.graph if node.op_type == "Resize")
+    resize.attributes["antialias"] = ir.AttrInt64("antialias", 0)
+    resize.attributes["keep_aspect_ratio_policy"] = ir.AttrString("keep_aspect_ratio_policy", "stretch")
+    to_opset_13(graph)
+    onnx.checker.check_model(ir.to_proto(graph), full_check=True)
+    wanted = eager(Enlarged(), clip)
+    np.testing.assert_allclose(session(graph).run(None, {"clip": clip})[0], wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_an_enlargement_that_is_smoothed_is_refused_in_opset_13():
+    graph = traced(Enlarged(), 1, 2)
+    resize = next(node for node in graph.graph if node.op_type == "Resize")
+    resize.attributes["antialias"] = ir.AttrInt64("antialias", 1)
+    with pytest.raises(ExportError, match="antialias of Resize"):
+        to_opset_13(graph)
+
+
 def test_streaming_equals_the_causal_clip_frame_by_frame():
     network, clip = Shifting((-1, 0)), clip_of(1, 5)
     graph = trace(network.eval(), torch.zeros(1, 1, 5, 6, 6))
