@@ -22,6 +22,7 @@ from edgevid.backends.trt_int8 import MODEL as INT8_MODEL
 from edgevid.backends.trt_plan import NoPlanError, Plan, plan_of
 from edgevid.backends.trt_plugins import write_plugin_models
 from edgevid.backends.trt_versions import NEW_OPSETS, Requirement, check_target
+from edgevid.backends.trt_weights import save_with_weights, weights_of
 from edgevid.bundle import CACHE as BUNDLE_CACHE
 from edgevid.errors import BackendError, ExportError
 from edgevid.specs import Artefact, Availability
@@ -139,7 +140,7 @@ def compile(graph, job, folder: Path):
         ir.save(quantised, folder / INT8_MODEL)
         precisions.append("int8")
     reports += _to_opset(graph, needed)
-    ir.save(graph, folder / "model_fp32.onnx")
+    save_with_weights(graph, folder / "model_fp32.onnx", weights_of("fp32"))
     if job.precision == "int8":
         if write_cache(graph, job.ranges, tensorrt, folder):
             not_run.append(f"{CACHE}, with which build.sh lets TensorRT quantise the float network by itself")
@@ -147,7 +148,7 @@ def compile(graph, job, folder: Path):
             needed = max(needed, TYPED, key=lambda requirement: requirement.version)
     try:
         reports += run_passes(graph, (to_fp16,))
-        ir.save(graph, folder / "model_fp16.onnx")
+        save_with_weights(graph, folder / "model_fp16.onnx", weights_of("fp16"))
         precisions.append("fp16")
     except ExportError as error:
         if job.precision == "fp16":

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgevid import ops
+from edgevid.backends.trt_weights import save_with_weights, weights_of
 from edgevid.errors import ParityError
 from edgevid.specs import TOLERANCE, PassReport
 
@@ -115,7 +116,6 @@ def write_plugin_models(graph: ir.Model, job: Job, folder: Path, precisions: Seq
     nodes of the precision that ``job`` asks for, plugins included, do not say what computes the outputs that
     it expects; another precision is left out then.
     """
-    import onnx_ir as ir
 
     from edgevid.passes.to_fp16 import to_fp16
 
@@ -133,7 +133,7 @@ def write_plugin_models(graph: ir.Model, job: Job, folder: Path, precisions: Seq
                 raise
             not_tried.append(f"{file}, left out: {error}")
             continue
-        ir.save(graph, folder / file)
+        save_with_weights(graph, folder / file, weights_of(precision))
     write_plugins(folder)
     if "fp16" in precisions:
         not_tried += write_fused_model(graph, job, folder)
@@ -145,7 +145,6 @@ def write_fused_model(graph: ir.Model, job: Job, folder: Path) -> list[str]:
 
     ``graph`` is that of ``model_fp16.plugin.onnx``, and is changed.
     """
-    import onnx_ir as ir
 
     from edgevid.backends.trt_fused import CannotFuse, write_kernels
     from edgevid.passes.fuse_shift_convs import fuse_shift_convs, unfused
@@ -159,7 +158,7 @@ def write_fused_model(graph: ir.Model, job: Job, folder: Path) -> list[str]:
         write_kernels(layers, job.target.device["compute_capability"], folder / FOLDER)
     except (CannotFuse, ParityError) as reason:
         return [f"{file}, shifts inside convolutions, left out: {reason}"]
-    ir.save(graph, folder / file)
+    save_with_weights(graph, folder / file, weights_of("fp16"))
     return []
 
 
