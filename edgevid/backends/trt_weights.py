@@ -34,7 +34,8 @@ def save_with_weights(graph: ir.Model, path: Path, weights: str) -> None:
     beside = path.with_name(weights)
     if not beside.exists():
         ir.save(graph, path, external_data=weights, size_threshold_bytes=INLINE_BYTES)
-        if not beside.exists():  # every tensor is small
+        if not beside.stat().st_size:  # every tensor is small
+            beside.unlink()
             return
     shared = _shared(path.parent, weights)
     own = {name: value.const_value for name, value in graph.graph.initializers.items()}
