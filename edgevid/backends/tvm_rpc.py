@@ -112,13 +112,21 @@ def open_remote(path: Path, url: str, threads: int | None) -> RemoteRunner:
         raise BackendError(f"a board over TVM's RPC needs TVM here as well: {INSTALL}")
     description = read_description(path)
     board = Board(address)
-    there = board.triple.partition("-")[0]
-    if there not in ("", description.architecture):
+    if not fits(description.architecture, board.triple):
         raise BackendError(
-            f"'{path}' is for {description.architecture}, and the board at {address} is {there}: "
+            f"'{path}' is for {description.architecture}, and the board at {address} is {board.triple}: "
             "export again with the --target of that board"
         )
     return RemoteRunner(board, path, description.inputs, description.outputs, threads)
+
+
+def fits(architecture: str, triple: str) -> bool:
+    """Whether a library for ``architecture``, such as ``aarch64`` or ``aarch64-android``, can run there.
+
+    ``triple`` is the board's architecture, vendor and system; one that is not known fits all.
+    """
+    processor, _, system = architecture.partition("-")
+    return not triple or (triple.partition("-")[0] == processor and system in triple)
 
 
 class RemoteRunner:

@@ -10,7 +10,6 @@ computer's Python can export what the emulated one runs.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import os
 import re
 import shutil
@@ -18,6 +17,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
 EMULATORS = ("qemu-aarch64-static", "qemu-aarch64")
@@ -120,9 +124,8 @@ def _write_processor(folder: Path) -> None:
 
 def _install_packages(folder: Path, version: str) -> None:
     site = folder / f"usr/local/lib/python{version}/dist-packages"
-    lines = importlib.metadata.requires("edgevid") or ()
-    required = [line for line in lines if "extra ==" not in line]
-    required += [line.partition(";")[0] for line in lines if 'extra == "tvm"' in line]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    required = [*project["dependencies"], *project["optional-dependencies"]["tvm"]]
     tags = ["manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in GLIBC_MINORS)]
     platform = [word for tag in tags for word in ("--platform", tag)]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", site]

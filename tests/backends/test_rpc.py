@@ -221,6 +221,20 @@ def test_a_bundle_of_another_backend_is_refused(clip_bundle, refuses):
     refuses(arguments, "was made with onnxruntime", "--backend tvm")
 
 
+@pytest.mark.parametrize(
+    ("architecture", "triple", "fits"),
+    [
+        ("aarch64", "aarch64-unknown-linux-gnu", True),
+        ("aarch64", "x86_64-unknown-linux-gnu", False),
+        ("aarch64-android", "aarch64-unknown-linux-android24", True),
+        ("aarch64-android", "aarch64-unknown-linux-gnu", False),
+        ("aarch64-android", "", True),
+    ],
+)
+def test_a_library_fits_a_board_of_its_processor_and_system(architecture, triple, fits):
+    assert tvm_rpc.fits(architecture, triple) is fits
+
+
 def test_a_library_for_another_processor_is_refused(lab, bundles, tmp_path):
     shutil.copytree(bundles["clip"].path, tmp_path / "other")
     description = tmp_path / "other/model.json"
