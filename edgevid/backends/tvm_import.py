@@ -46,15 +46,25 @@ class Importer:
         from tvm import relax
 
         parameters = [self._parameter(value) for value in self.graph.inputs]
+        problem = None
         with self.builder.function(ENTRY, parameters):
             with self.builder.dataflow():
-                for node in self.graph:
-                    if not is_constant(node.outputs[0]):
-                        write(self, node)
-                results = [self.first(value) for value in self.graph.outputs]
+                try:
+                    results = self._write_nodes(write)
+                except ExportError as error:
+                    # Raised once the function is whole: TVM warns of one that is left unfinished.
+                    problem, results = error, []
                 results = self.builder.emit_output(relax.Tuple(results))
             self.builder.emit_func_output(results)
+        if problem is not None:
+            raise problem
         return self.builder.get()
+
+    def _write_nodes(self, write: Callable[[Importer, ir.Node], None]) -> list[relax.Expr]:
+        for node in self.graph:
+            if not is_constant(node.outputs[0]):
+                write(self, node)
+        return [self.first(value) for value in self.graph.outputs]
 
     def _parameter(self, value: ir.Value):
         from tvm import relax

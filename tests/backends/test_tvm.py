@@ -201,6 +201,15 @@ def test_an_operator_that_is_not_known_is_named_with_what_to_do():
         import_graph(graph_of("GridSample"), HOST.machine)
 
 
+def test_an_operator_that_is_known_but_not_so_is_refused_in_one_line(capfd):
+    from edgevid.backends.tvm_build import import_graph
+
+    graph = graph_of("Resize", mode="cubic")
+    with pytest.raises(ExportError, match=r"cannot take the Resize 'the_node' \(cubic\): use --backend"):
+        import_graph(graph, HOST.machine)
+    assert capfd.readouterr().err == ""
+
+
 MOVES = {
     "parts": (
         "a, b, c = Split <axis = 1, num_outputs = 3> (x)  y = Concat <axis = 1> (c, a)",
