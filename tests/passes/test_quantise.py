@@ -201,6 +201,28 @@ def test_a_product_without_a_range_stays_float_and_the_report_says_why(traced, r
     assert "QuantizeLinear" not in {node.op_type for node in graph.graph}
 
 
+def test_a_convolution_too_small_to_matter_stays_in_float(traced, ranges, monkeypatch):
+    from edgevid.passes import quantise as module
+
+    graph = ir.from_proto(traced)
+    run_passes(graph, LOWERING)
+    products, small = module.worthwhile_products(graph.graph)
+    costs = [module._multiply_adds(node) for node in products]
+    # Of the stem, 1x1, depthwise and 1x1, for 3 frames of 16 and 8 pixels; and the classifier.
+    assert costs == [3 * 16 * 16 * 27 * 16, 3 * 64 * 16 * 32, 3 * 64 * 9 * 32, 3 * 64 * 32 * 16, 3 * 16 * 5]
+    assert small == []
+    monkeypatch.setattr(module, "SMALLEST_SHARE", 1.01 * costs[2] / sum(costs))
+    report = quantise(graph, ranges, TENSORRT)
+    verify(graph)
+    assert report.matched == 4, "the classifier, which has weights to save, and three convolutions"
+    assert "1 convolutions of less than" in report.refused[0]
+    (depthwise,) = (n for n in graph.graph if n.op_type == "Conv" and n.attributes.get_int("group", 1) > 1)
+    assert depthwise.inputs[0].producer().op_type == "Relu"
+    for clip in clips(2, seed=9):
+        wanted = run(traced, clip)
+        assert 0 < np.abs(run(ir.to_proto(graph), clip) - wanted).max() < 0.03 * np.abs(wanted).max()
+
+
 def test_what_a_shift_reads_and_gives_has_one_scale(traced, ranges):
     graph = ir.from_proto(traced)
     run_passes(graph, LOWERING)
