@@ -243,6 +243,19 @@ def test_a_model_is_exported_first_and_the_result_says_so(run, measurements, mon
     assert not Path(measurements.calls[0]["bundle"]).exists(), "the temporary bundle is gone"
 
 
+def test_a_model_for_a_board_over_rpc_is_exported_with_tvm(run, measurements, monkeypatch):
+    exported = []
+
+    def export(name, output, **options):
+        exported.append(options)
+        Path(output).mkdir()
+
+    monkeypatch.setitem(vars(edgevid), "export", export)
+    status, _, _ = run("tsm_mbv2", "--target", "raspberry-pi-5", "--device", "rpc://10.0.0.2:9190/pi5")
+    assert status == 0
+    assert exported == [{"target": "raspberry-pi-5", "backend": "tvm"}]
+
+
 def test_a_missing_export_extra_is_said(run, measurements, monkeypatch):
     def export(name, target, output):
         raise ImportError("No module named 'torch'", name="torch")
