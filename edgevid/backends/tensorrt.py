@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgevid.backends.trt_bundle import write_check_data, write_scripts
 from edgevid.backends.trt_forms import Choice, choose_forms, lowering
-from edgevid.backends.trt_int8 import CACHE, TYPED, is_typed, to_int8, write_cache
-from edgevid.backends.trt_int8 import MODEL as INT8_MODEL
+from edgevid.backends.trt_int8 import to_int8, write_int8
 from edgevid.backends.trt_plan import NoPlanError, Plan, plan_of
 from edgevid.backends.trt_plugins import write_plugin_models
 from edgevid.backends.trt_versions import NEW_OPSETS, Requirement, check_target
@@ -109,7 +108,6 @@ def compile(graph, job, folder: Path):
     For int8 also ``model_int8.onnx`` and, where the device's TensorRT takes one, ``calibration.cache``.
     Raises ``ExportError`` if that TensorRT is too old for the network, or fp16 cannot hold a weight.
     """
-    import onnx_ir as ir
 
     from edgevid.backends import Compiled
     from edgevid.passes import run_passes
@@ -134,18 +132,9 @@ def compile(graph, job, folder: Path):
     needed = least = check_target(graph, job.target.title, tensorrt)
     reports += (choice.report,)
     precisions, not_run = ["fp32"], [_not_built(job)]
-    if job.precision == "int8":
-        quantised = graph.clone()
-        reports += to_int8(quantised, job.ranges, tensorrt)
-        ir.save(quantised, folder / INT8_MODEL)
-        precisions.append("int8")
+    to_quantise = graph.clone() if job.precision == "int8" else None
     reports += _to_opset(graph, needed)
     save_with_weights(graph, folder / "model_fp32.onnx", weights_of("fp32"))
-    if job.precision == "int8":
-        if write_cache(graph, job.ranges, tensorrt, folder):
-            not_run.append(f"{CACHE}, with which build.sh lets TensorRT quantise the float network by itself")
-        if is_typed(tensorrt):
-            needed = max(needed, TYPED, key=lambda requirement: requirement.version)
     try:
         reports += run_passes(graph, (to_fp16,))
         save_with_weights(graph, folder / "model_fp16.onnx", weights_of("fp16"))
@@ -154,6 +143,10 @@ def compile(graph, job, folder: Path):
         if job.precision == "fp16":
             raise
         not_run.append(f"model_fp16.onnx, left out: {error}")
+    if to_quantise is not None:
+        int8_reports, needed, untried = write_int8(to_quantise, job, needed, folder)
+        reports, not_run = reports + int8_reports, not_run + untried
+        precisions.append("int8")
     model_file = f"model_{job.precision}.onnx"
     plan = _write_plan(folder, model_file, job, choice)
     if plan["why_none"]:

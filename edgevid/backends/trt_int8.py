@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 from edgevid.backends.trt_calibration import takes_cache, write_calibration_cache
 from edgevid.backends.trt_versions import NEW_OPSETS, Requirement, Version
+from edgevid.backends.trt_weights import save_with_weights, weights_of
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from edgevid.calibration import CalibratedJob
     from edgevid.specs import PassReport
 
 MODEL, CACHE = "model_int8.onnx", "calibration.cache"
@@ -48,13 +50,22 @@ def to_int8(
     return run_passes(graph, (in_pairs, to_fp16) if is_typed(tensorrt) else (to_opset_13, in_pairs))
 
 
-def write_cache(
-    graph: ir.Model, ranges: Mapping[str, tuple[float, float]], tensorrt: str, folder: Path
-) -> bool:
-    """Write ``calibration.cache`` for the float graph, if the device's TensorRT takes one; whether it did."""
+def write_int8(
+    graph: ir.Model, job: CalibratedJob, needed: Requirement, folder: Path
+) -> tuple[tuple[PassReport, ...], Requirement, list[str]]:
+    """``model_int8.onnx`` of a float graph, which is changed, and a cache if the device's TensorRT takes one.
+
+    Gives what was done to the graph, what it needs instead of ``needed``, and what could not be tried. The
+    files of the precision that it shares its weights with must have been written. Raises as ``to_int8``.
+    """
     from edgevid.passes.quantise import spread_ranges
 
-    if not takes_cache(tensorrt):
-        return False
-    write_calibration_cache(folder / CACHE, spread_ranges(graph, ranges), tensorrt)
-    return True
+    tensorrt, not_tried = job.target.device["tensorrt"], []
+    if takes_cache(tensorrt):
+        write_calibration_cache(folder / CACHE, spread_ranges(graph, job.ranges), tensorrt)
+        not_tried.append(f"{CACHE}, with which build.sh lets TensorRT quantise the float network by itself")
+    reports = to_int8(graph, job.ranges, tensorrt)
+    save_with_weights(graph, folder / MODEL, weights_of("fp16" if is_typed(tensorrt) else "fp32"))
+    if is_typed(tensorrt) and needed.version < TYPED.version:
+        needed = TYPED
+    return reports, needed, not_tried
