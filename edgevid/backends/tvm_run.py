@@ -27,12 +27,14 @@ class TvmRunner:
 
     def __init__(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> None:
         import tvm
-        from tvm import relax
+
+        # Not from tvm.relax: that needs the compiler, which a device can leave out.
+        from tvm.runtime.vm import VirtualMachine
 
         self._tensor, self.threads = tvm.runtime.tensor, threads
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
         try:
-            self._machine = relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
+            self._machine = VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
         except Exception as error:  # TVM raises many kinds
             first_line = str(error).splitlines()[0]
             raise BackendError(

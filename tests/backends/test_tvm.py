@@ -95,6 +95,17 @@ def test_as_many_threads_work_as_are_asked_for(tvm_bundle):
     assert counts == [1, 2]
 
 
+def test_it_runs_without_tvms_compiler(tvm_bundle):
+    """As on a device that sets ``TVM_USE_RUNTIME_LIB=1``."""
+    environment = {**os.environ, "TVM_USE_RUNTIME_LIB": "1"}
+    command = [sys.executable, "-c", "import edgevid.cli; edgevid.cli.main()", "inspect", tvm_bundle.path]
+    result = subprocess.run(
+        [*command, "--verify"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "model.so: equal to PyTorch" in result.stdout
+
+
 def test_the_calling_thread_stays_free_to_run_on_any_core(tvm_bundle):
     allowed = os.sched_getaffinity(0)
     edgevid.open(tvm_bundle.path, threads=2).prepare()()
