@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -77,6 +78,8 @@ def compile(graph, job, folder: Path):
     from edgevid.backends.tvm_gpu import architecture_of
 
     _need_tvm()
+    if os.environ.get("TVM_USE_RUNTIME_LIB") == "1":
+        raise BackendError("TVM_USE_RUNTIME_LIB=1 leaves out TVM's compiler: unset it to export")
     device = device_for(job.target)
     device.linker()  # that it is missing should be said before minutes of compiling
     names = tuple(value.name for value in graph.graph.inputs), tuple(v.name for v in graph.graph.outputs)

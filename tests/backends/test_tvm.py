@@ -106,6 +106,12 @@ def test_it_runs_without_tvms_compiler(tvm_bundle):
     assert "model.so: equal to PyTorch" in result.stdout
 
 
+def test_an_export_without_tvms_compiler_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("TVM_USE_RUNTIME_LIB", "1")
+    with pytest.raises(BackendError, match="unset it to export"):
+        backend.compile(None, None, tmp_path)
+
+
 def test_the_calling_thread_stays_free_to_run_on_any_core(tvm_bundle):
     allowed = os.sched_getaffinity(0)
     edgevid.open(tvm_bundle.path, threads=2).prepare()()
