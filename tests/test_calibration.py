@@ -132,6 +132,14 @@ def test_a_stream_in_int8_keeps_its_states(tmp_path, videos):
     assert not np.array_equal(*(s.push(clip[:, 1])["logits"] for s in (first, second)))
 
 
+def test_a_device_that_was_not_at_hand_is_named(tmp_path, videos):
+    options = {"backend": "onnxruntime", "precision": "int8", "calibration": videos, **SMALL}
+    bundle = edgevid.export("tsn_mbv2", "jetson", tmp_path / "b", **options)
+    assert bundle.manifest.not_run == (
+        "ONNX Runtime on a device of target jetson (what was checked ran here)",
+    )
+
+
 def test_a_wrong_range_is_refused_and_nothing_is_written(tmp_path, videos, monkeypatch):
     from edgevid import calibration
 

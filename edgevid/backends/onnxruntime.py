@@ -68,15 +68,13 @@ def compile(graph, job, folder: Path):
         Artefact(MODEL, "fp32", "edgevid, ONNX Runtime: temporal ops as nodes", opened_by=NAME),
         Artefact(STANDARD_MODEL, "fp32", "any runtime that reads ONNX, such as OpenVINO", opened_by=NAME),
     ]
-    not_run = []
+    not_run = _not_run(job)
     formats = job.target.device.get("formats", ())
     if "ort" in formats:
         save_ort_format(folder / STANDARD_MODEL, folder / ORT_MODEL)
         artefacts.append(
             Artefact(ORT_MODEL, "fp32", "ONNX Runtime, reduced builds for phones too", opened_by=NAME)
         )
-    if job.target.architecture != "any":
-        not_run.append(f"ONNX Runtime on a device of target {job.target.name} (what was checked ran here)")
     if "android" in formats:
         for_app, untried = write_android(job, folder / MODEL, folder, not_run)
         artefacts += for_app
@@ -102,7 +100,13 @@ def _compile_int8(graph, job, folder: Path):
     passes = run_passes(graph, (*LOWERING, to_int8))
     ir.save(graph, folder / INT8_MODEL)
     artefact = Artefact(INT8_MODEL, "int8", "ONNX Runtime: quantised operators", opened_by=NAME)
-    return Compiled(INT8_MODEL, (artefact,), kernels, passes)
+    return Compiled(INT8_MODEL, (artefact,), kernels, passes, tuple(_not_run(job)))
+
+
+def _not_run(job) -> list[str]:
+    if job.target.architecture == "any":
+        return []
+    return [f"ONNX Runtime on a device of target {job.target.name} (what was checked ran here)"]
 
 
 def _write_readme(job, folder: Path, not_run: str) -> None:
