@@ -122,7 +122,6 @@ class Backend:
         module = importlib.import_module(self.module)
         return module.open_model(path, threads, providers, with_kernels, digests or {})
 
-
     def opens_here(self) -> bool:
         """Whether it can run models on this machine that another backend stands in for elsewhere."""
         return getattr(importlib.import_module(self.module), "opens_here", lambda: False)()
