@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib.metadata
 import logging
@@ -47,6 +48,7 @@ INSTEAD = {
 """What to do where an export of a precision is not equal."""
 
 TOOLS = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
+OPTIONAL_TOOLS = ("apache-tvm", "tensorrt-rtx", "triton")
 
 log = logging.getLogger("edgevid")
 
@@ -265,4 +267,7 @@ def _parameters(network: torch.nn.Module) -> int:
 
 def _tools() -> dict[str, Any]:
     versions = {name: importlib.metadata.version(name) for name in TOOLS}
+    for name in OPTIONAL_TOOLS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
     return {"edgevid": __version__, "python": platform.python_version(), **versions}
