@@ -179,7 +179,7 @@ BAD = [
     (["tsm_mbv"], ["unknown model 'tsm_mbv'", "did you mean tsm_mbv2", "edgevid list models"]),
     (["tsm_mbv2", "--target", "jetsen"], ["unknown target 'jetsen'", "did you mean jetson"]),
     (["tsm_mbv2", "--backend", "onnxruntim"], ["unknown backend", "did you mean onnxruntime"]),
-    (["tsm_mbv2", "--backend", "tensorrt"], ["target cpu takes onnxruntime, not tensorrt"]),
+    (["tsm_mbv2", "--backend", "tensorrt"], ["target cpu takes onnxruntime or tvm, not tensorrt"]),
     (["tsm_mbv2", "--precision", "int8"], ["--precision int8 needs --calibration DIR"]),
     (["tsm_mbv2", "--target", "jetson-nano", "--precision", "int8"], ["takes fp16 or fp32 so far, not int8"]),
     (["tsm_mbv2", "--precision", "fp64"], ["fp64"]),

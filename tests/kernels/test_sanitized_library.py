@@ -36,8 +36,7 @@ def test_a_step_beyond_a_tensor_is_found(tmp_path, monkeypatch, body):
     source.write_text(source.read_text().replace(SOUND, body))
     monkeypatch.setattr(build, "SOURCES", tmp_path / "kernels")
     monkeypatch.setenv("EDGEVID_CXXFLAGS", environment["EDGEVID_CXXFLAGS"])
-    library = tmp_path / "library.so"
-    build._compile(build.find_compiler(), tmp_path, library)
+    library = build.build(build.find_compiler(), tmp_path / "cache")
     ran = subprocess.run(
         [sys.executable, "-c", RUN, str(library)],
         env={**os.environ, **environment, "PYTHONPATH": os.path.dirname(__file__)},
