@@ -17,13 +17,13 @@ REST_S = 0.01
 """Between two runs: the threads of a session go on spinning for a while, and would take the other's cores."""
 
 
-def interleaved(runs: dict[str, Run], rounds: int) -> dict[str, list[float]]:
+def interleaved(runs: dict[str, Run], rounds: int, rest_s: float = REST_S) -> dict[str, list[float]]:
     """Milliseconds of each run, in rounds that begin with another one each time."""
     samples: dict[str, list[float]] = {name: [] for name in runs}
     names = list(runs)
     for turn in range(-2, rounds):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            time.sleep(REST_S)
+            time.sleep(rest_s)
             start = time.perf_counter()
             runs[name]()
             if turn >= 0:

@@ -28,6 +28,8 @@ TVM, ORDINARY, OWN = "tvm", "plain ONNX Runtime", "edgevid onnxruntime"
 BOUNDS = {"tsm_mbv2": 4.0}
 """What the ratio of TVM's time to plain ONNX Runtime's may be at most."""
 TOLERANCE = 1e-4
+REST_S = 0.1
+"""Between two runs: after one, TVM's threads wait for the next by asking over and over, for tens of ms."""
 
 
 def main() -> None:
@@ -84,7 +86,7 @@ def measure(name: str, rounds: int, threads: int, size: int | None = None) -> di
             ORDINARY: lambda: plain.run(None, given),
             OWN: sessions[OWN].prepare(clip.numpy()),
         }
-        return interleaved(runs, rounds)
+        return interleaved(runs, rounds, REST_S)
 
 
 def _session(network, backend: str, work: Path, frames: int, size: int, threads: int):
