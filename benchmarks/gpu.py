@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgevid.benchmarks.turns import rotated
 from edgevid.errors import BenchmarkError, EdgevidError
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ def interleaved(runs: dict[str, Callable[[int], Any]], buffers: int, rounds: int
     samples: dict[str, list[float]] = {name: [] for name in runs}
     names = list(runs)
     for turn in range(-2, rounds):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+        for name in rotated(names, turn):
             took_ms = _time_ms(graphs[name], replays[name])
             if turn >= 0:
                 samples[name].append(took_ms / replays[name] / buffers)

@@ -16,6 +16,7 @@ from tabulate import tabulate
 
 from edgevid.benchmarks.cpu import describe_cpu, usable_cores
 from edgevid.benchmarks.environment import environment_warnings, observe
+from edgevid.benchmarks.turns import rotated
 from edgevid.errors import BenchmarkError
 from edgevid.kernels.standalone import compile
 
@@ -130,7 +131,7 @@ def interleaved(candidates: dict[str, Callable[[int], None]], rounds: int) -> di
     samples: dict[str, list[float]] = {name: [] for name in candidates}
     names = list(candidates)
     for turn in range(rounds):
-        for name in (*names[turn % len(names) :], *names[: turn % len(names)]):
+        for name in rotated(names, turn):
             start = time.perf_counter_ns()
             candidates[name](repeats[name])
             samples[name].append((time.perf_counter_ns() - start) / 1e6 / repeats[name])

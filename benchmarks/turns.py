@@ -22,13 +22,19 @@ def interleaved(runs: dict[str, Run], rounds: int, rest_s: float = REST_S) -> di
     samples: dict[str, list[float]] = {name: [] for name in runs}
     names = list(runs)
     for turn in range(-2, rounds):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+        for name in rotated(names, turn):
             time.sleep(rest_s)
             start = time.perf_counter()
             runs[name]()
             if turn >= 0:
                 samples[name].append((time.perf_counter() - start) * 1000)
     return samples
+
+
+def rotated(names: list[str], turn: int) -> list[str]:
+    """All names, another one first each turn."""
+    first = turn % len(names)
+    return names[first:] + names[:first]
 
 
 def describe(samples: dict[str, list[float]]) -> str:

@@ -23,6 +23,7 @@ from edgevid.backends.ort_mobile import KERNELS_MODEL, save_ort_format, write_an
 from edgevid.bundle import CACHE
 from edgevid.errors import BackendError
 from edgevid.ops import DOMAIN
+from edgevid.processor import usable_cores
 from edgevid.specs import Artefact, Availability, StateSpec
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def open_model(
     import onnxruntime
 
     usable = [name for name in providers if name in onnxruntime.get_available_providers()]
-    threads = threads or _usable_cores()
+    threads = threads or usable_cores()
     if path.name == KERNELS_MODEL:
         return OnnxRuntimeRunner(path, threads, (), _register_kernels)
     if with_kernels and not usable and path.name == MODEL:
@@ -268,13 +269,6 @@ def _zeros(ort, shape: Sequence[int], dtype: np.dtype | str):
 def _numpy_type(type_: str) -> np.dtype:
     name = type_.removeprefix("tensor(").removesuffix(")")
     return np.dtype({"float": "float32", "double": "float64"}.get(name, name))
-
-
-def _usable_cores() -> int:
-    import psutil
-
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
 
 
 def _return_freed_memory() -> None:

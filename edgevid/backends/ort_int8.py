@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-CPUINFO = Path("/proc/cpuinfo")
+from edgevid.processor import CPUINFO, processor_flags
+
 EXACT = {"avx512_vnni", "avx_vnni"}
 """Instruction sets that sum products of uint8 and int8 in 32 bits; without, sums of two overflow in 16."""
 
@@ -14,9 +15,4 @@ def needs_wider_products(cpuinfo: Path = CPUINFO) -> bool:
 
     Where the processor does not tell its instruction sets, they must.
     """
-    try:
-        lines = cpuinfo.read_text(errors="replace").splitlines()
-    except OSError:
-        return True
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return not EXACT.intersection(flags.split())
+    return not EXACT & processor_flags(cpuinfo)

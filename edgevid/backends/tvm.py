@@ -162,7 +162,8 @@ def open_model(
     Raises ``BackendError`` if it is for another processor or another TVM, or TVM is not installed.
     """
     from edgevid.backends.tvm_device import missing_flags, this_architecture
-    from edgevid.backends.tvm_run import TvmRunner, usable_cores
+    from edgevid.backends.tvm_run import TvmRunner
+    from edgevid.processor import usable_cores
 
     _need_tvm()
     if path.resolve() in _stand_ins:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgevid import processor
 from edgevid.errors import BackendError, ExportError
 
 if TYPE_CHECKING:
@@ -110,12 +111,7 @@ def missing_flags(isa: str) -> list[str]:
 
 def processor_flags() -> frozenset[str]:
     """What this x86-64 processor can do, as Linux names it; nothing where that cannot be read."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return frozenset(_flags_of_macos())
-    flags = next((line.partition(":")[2] for line in lines if line.startswith("flags")), "")
-    return frozenset(flags.split())
+    return processor.processor_flags() or frozenset(_flags_of_macos())
 
 
 def _flags_of_macos() -> list[str]:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgevid.backends.tvm_import import ENTRY
+from edgevid.backends.tvm_run import ONE_THREAD_PER_CORE
 from edgevid.errors import BackendError
 
 if TYPE_CHECKING:
@@ -28,9 +30,6 @@ ANSWER_S = 5.0
 """How long a tracker may take to answer."""
 WAIT_S = 30.0
 """How long a board may be in use by others before that is an error."""
-ONE_THREAD_PER_CORE = 1
-"""TVM's mode of binding threads to cores, the fastest first."""
-ENTRY = "main"
 
 
 @dataclass(frozen=True)

@@ -119,11 +119,3 @@ def prepare_threads() -> None:
     """
     os.environ.setdefault("TVM_NUM_THREADS", str(os.cpu_count() or 1))
     os.environ.setdefault("TVM_BIND_THREADS", "0")
-
-
-def usable_cores() -> int:
-    """The cores that this process may use, threads of one core counted once."""
-    import psutil
-
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))

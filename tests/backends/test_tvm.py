@@ -20,9 +20,10 @@ from torch.nn import functional
 import edgevid
 from edgevid import parity
 from edgevid.backends import tvm as backend
-from edgevid.backends import tvm_device, tvm_run
+from edgevid.backends import tvm_device
 from edgevid.errors import BackendError, ExportError
 from edgevid.ops import MODULES, module_of
+from edgevid.processor import usable_cores
 
 tvm = pytest.importorskip("tvm", reason="TVM is not installed: pip install 'edgevid[tvm]'")
 HOST = tvm_device.here()
@@ -84,7 +85,7 @@ print(len(busy))
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted as Linux lists them")
-@pytest.mark.skipif(tvm_run.usable_cores() < 2, reason="there is one core alone")
+@pytest.mark.skipif(usable_cores() < 2, reason="there is one core alone")
 def test_as_many_threads_work_as_are_asked_for(tvm_bundle):
     environment = {name: text for name, text in os.environ.items() if name != "TVM_NUM_THREADS"}
     command = [sys.executable, "-c", COUNT_THREADS, tvm_bundle.path]
@@ -337,4 +338,4 @@ def test_without_tvm_it_is_said_what_to_install(tmp_path, monkeypatch):
 
 
 def test_the_cores_of_this_process_are_used():
-    assert tvm_run.usable_cores() >= 1
+    assert usable_cores() >= 1
