@@ -72,6 +72,7 @@ import edgevid
 
 run = edgevid.open(sys.argv[1], threads=int(sys.argv[2])).prepare()
 run()
+time.sleep(2)  # a thread that is new, or was used, asks for work over and over before it rests
 ticks = lambda task: sum(map(int, open(f"/proc/self/task/{task}/stat").read().rsplit(")")[1].split()[11:13]))
 start = time.monotonic()
 busy = set()
