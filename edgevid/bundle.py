@@ -1,37 +1,28 @@
 """A bundle: a folder that holds a network for a device, and says everything about itself.
 
 ``manifest.json`` is its description (``specs.Manifest``), ``parity.npz`` an input with the eager network's
-outputs, so that the bundle can check itself without torch. The rest is what the device needs.
+outputs, so that the bundle can check itself without torch. The rest is what the device needs. A bundle may
+come from a stranger: nothing of it is read before it is known to be a file of this folder and of its hash.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from edgevid import manifest as manifests
 from edgevid.digest import sha256_of
 from edgevid.errors import BundleError
-from edgevid.specs import (
-    SCHEMA_VERSION,
-    Artefact,
-    Manifest,
-    Parity,
-    PassReport,
-    Preprocessing,
-    StateSpec,
-    TensorSpec,
-    Weights,
-    from_dict,
-)
+from edgevid.manifest import LABELS, MANIFEST, MANIFEST_HASH, PARITY
+from edgevid.safe_paths import read_bounded, regular_file
+from edgevid.specs import Manifest
 
-MANIFEST, PARITY, LABELS = "manifest.json", "parity.npz", "labels.txt"
+__all__ = ["CACHE", "LABELS", "MANIFEST", "PARITY", "Bundle", "write_manifest", "writing"]
+
 CACHE = "cache"
 """Folder of a bundle for what is made of it on a device; no part of what was exported, so it has no hash."""
 
@@ -39,7 +30,7 @@ TEMPORARY = ".edgevid-"
 
 
 class Bundle:
-    """A bundle on disk: ``path`` and ``manifest``. Opening it checks that its files are all there.
+    """A bundle on disk: ``path`` and ``manifest``. Opening it checks the manifest and finds the files.
 
     ``digests`` are the SHA-256 of its files by name, as far as they were read and compared.
     """
@@ -50,36 +41,76 @@ class Bundle:
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> Bundle:
-        """Read a bundle; ``BundleError`` says what is missing, or that its schema is newer than we read."""
+        """Read a bundle.
+
+        ``BundleError`` says what is missing, was changed, cannot be right (by its key), leads out of the
+        folder, or that its schema is another than we read.
+        """
         folder = Path(path)
-        manifest = _read_manifest(folder)
-        for name in manifest.files:
-            if not (folder / name).is_file():
-                raise BundleError(
-                    f"bundle '{folder}' lacks its file '{name}': copy it again, or export again"
-                )
-        return cls(folder, manifest)
+        if not folder.is_dir():
+            raise BundleError(
+                f"there is no bundle '{folder}': "
+                f"make one with 'edgevid export MODEL --target cpu -o {folder}'"
+            )
+        if not os.path.lexists(folder / MANIFEST):
+            raise BundleError(
+                f"'{folder}' has no {MANIFEST}, so it is not a bundle: give the folder that export wrote"
+            )
+        bundle = cls(folder, manifests.read(folder))
+        for name in bundle.manifest.files:
+            bundle.file(name)
+        return bundle
+
+    def file(self, name: str) -> Path:
+        """The path of a file of the bundle; ``BundleError`` if it is none, or is no regular file inside."""
+        with self._refusing(name):
+            if name not in self.manifest.files:
+                raise ValueError("is not in its manifest")
+            return regular_file(self.path, name)
+
+    def read(self, name: str, limit: int) -> bytes:
+        """The content of a file, at most ``limit`` bytes; ``BundleError`` if it is not as it was written."""
+        self.file(name)
+        self._check(name)
+        with self._refusing(name):
+            return read_bounded(self.path, name, limit)
 
     def check_files(self) -> None:
         """Raise ``BundleError`` for the first file that is not as it was written."""
-        for name, digest in self.manifest.files.items():
-            if sha256_of(self.path / name) != digest:
-                raise BundleError(
-                    f"bundle '{self.path}': '{name}' was changed after the export (its SHA-256 differs): "
-                    "copy it again, or export again"
-                )
-            self.digests[name] = digest
+        for name in self.manifest.files:
+            self._check(name)
+
+    def _check(self, name: str) -> None:
+        if name in self.digests:
+            return
+        digest = self.manifest.files[name]
+        if sha256_of(self.file(name)) != digest:
+            raise BundleError(
+                f"bundle '{self.path}': '{name}' was changed after the export (its SHA-256 differs): "
+                "copy it again, or export again"
+            )
+        self.digests[name] = digest
+
+    @contextlib.contextmanager
+    def _refusing(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError):
+            raise BundleError(
+                f"bundle '{self.path}' lacks its file '{name}': copy it again, or export again"
+            ) from None
+        except ValueError as reason:
+            raise BundleError(f"bundle '{self.path}': its file '{name}' {reason}: do not use it") from None
 
     def __repr__(self) -> str:
         return f"Bundle({str(self.path)!r})"
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Hash every file of ``folder`` and write the manifest, which is the last file of a bundle."""
+    """Hash every file of ``folder`` and write the manifest and its hash, which are a bundle's last files."""
     files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
-    hashes = {name.as_posix(): sha256_of(folder / name) for name in sorted(files) if name.parts[0] != CACHE}
-    text = json.dumps({**asdict(manifest), "files": hashes}, indent=2)
-    (folder / MANIFEST).write_text(text + "\n")
+    others = [name for name in sorted(files) if name.parts[0] not in (CACHE, MANIFEST, MANIFEST_HASH)]
+    manifests.write(folder, manifest, {name.as_posix(): sha256_of(folder / name) for name in others})
 
 
 def check_destination(destination: Path, force: bool) -> None:
@@ -160,43 +191,3 @@ def _is_running(pid: int) -> bool:
     except OSError:
         return True
     return True
-
-
-def _read_manifest(folder: Path) -> Manifest:
-    path = folder / MANIFEST
-    if not folder.is_dir():
-        raise BundleError(
-            f"there is no bundle '{folder}': make one with 'edgevid export MODEL --target cpu -o {folder}'"
-        )
-    if not path.is_file():
-        raise BundleError(
-            f"'{folder}' has no {MANIFEST}, so it is not a bundle: give the folder that export wrote"
-        )
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        schema = content["schema"]
-        if isinstance(schema, int) and schema > SCHEMA_VERSION:
-            raise BundleError(
-                f"bundle '{folder}' has schema {schema}, this edgevid reads up to {SCHEMA_VERSION}: "
-                "update it (pip install -U edgevid)"
-            )
-        return _manifest(content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(
-            f"'{path}' cannot be read ({error}): copy the bundle again, or export again"
-        ) from None
-
-
-def _manifest(content: dict[str, Any]) -> Manifest:
-    many = {"inputs": TensorSpec, "outputs": TensorSpec, "states": StateSpec, "passes": PassReport}
-    one = {"preprocessing": Preprocessing, "weights": Weights, "parity": Parity}
-    values = dict(content)
-    for name, kind in many.items():
-        values[name] = [from_dict(kind, item) for item in content[name]]
-    for name, kind in one.items():
-        values[name] = from_dict(kind, content[name])
-    values["artefacts"] = [
-        from_dict(Artefact, {**item, "parity": item["parity"] and from_dict(Parity, item["parity"])})
-        for item in content["artefacts"]
-    ]
-    return from_dict(Manifest, values)

@@ -6,11 +6,11 @@ Shapes are tuples of integers; a dimension that is free is a string such as ``"N
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, TypedDict
 
-SCHEMA_VERSION = 1
-"""Version of the bundle manifest and of the JSON that commands print."""
+SCHEMA_VERSION = 2
+"""Version of the bundle manifest: 2 has a file with its hash, and no key that is not in the records below."""
 
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2, "int8": 0.2}
@@ -207,6 +207,38 @@ class Weights:
     sha256: str = ""
 
 
+class CalibrationRecord(TypedDict, total=False):
+    """How the ranges of int8 were measured: on how many clips of how many videos, chosen by ``seed``.
+
+    ``outliers`` is the share of each tensor's numbers that the ranges leave out, ``held_out`` how many clips
+    judged them, ``skipped`` says in sentences which videos could not be read.
+    """
+
+    videos: int
+    clips: int
+    held_out: int
+    outliers: float
+    seed: int
+    skipped: list[str]
+
+
+class PlanRecord(TypedDict, total=False):
+    """Sums of a fused plan of ``file``: whose ``plan`` it is, its ``kernels``, and ``copies`` among them.
+
+    These are None where there is none, and ``why_none`` says why. ``forms`` are those of the temporal ops.
+    """
+
+    file: str
+    target_compute_capability: str
+    why_none: str
+    plan: str | None
+    kernels: int | None
+    copies: int | None
+    activation_bytes: int
+    build_seconds: float
+    forms: dict[str, str]
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What ``manifest.json`` of a bundle says.
@@ -214,12 +246,10 @@ class Manifest:
     ``target`` is the device that was asked for, never one that was observed. ``model_file`` is the
     artefact of the asked ``precision``, and ``parity`` is that file's. ``not_run`` lists in
     sentences what could not be tried where the bundle was made, and ``warnings`` what is odd about the
-    network. ``labels`` names the label set, whose text is the bundle's ``labels.txt``. ``calibration`` of
-    int8 says how many ``videos`` and ``clips`` the ranges were measured on, what share of the ``outliers``
-    they leave out, how many clips were ``held_out``, the ``seed``, and which videos were ``skipped``.
-    ``plan`` of a TensorRT bundle says how many ``kernels``, and ``copies`` among them, whose ``plan`` counts,
-    or ``why_none``; its file ``plan.json`` has them one by one.
-    ``files`` maps each other file to its SHA-256.
+    network. ``labels`` names the label set, whose text is the bundle's ``labels.txt``. ``calibration`` is
+    empty but for int8, ``plan`` but for TensorRT, whose file ``plan.json`` has the kernels one by one.
+    ``files`` maps each other file to its SHA-256. ``edgevid.manifest`` reads and checks it, and says how to
+    add a field.
     """
 
     model: str
@@ -244,8 +274,8 @@ class Manifest:
     kernels: tuple[str, ...] = ()
     not_run: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    calibration: dict[str, Any] = field(default_factory=dict)
-    plan: dict[str, Any] = field(default_factory=dict)
+    calibration: CalibrationRecord = field(default_factory=dict)
+    plan: PlanRecord = field(default_factory=dict)
     tools: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     created: str = ""
@@ -260,9 +290,3 @@ class Availability:
     what: str = ""
     why: str = ""
     mend: str = ""
-
-
-def from_dict(kind: type, values: dict[str, Any]) -> Any:
-    """Build the dataclass ``kind`` from JSON values: lists become tuples, unknown keys are ignored."""
-    known = {f.name for f in fields(kind)}
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known})

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import msgspec
+
 from edgevid.registry import Registry
-from edgevid.specs import Target, from_dict
+from edgevid.specs import Target
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -19,7 +21,7 @@ def _read(folder: Path) -> Registry[Target]:
     tables = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.toml"))}
     for name, table in sorted(tables.items(), key=lambda item: item[1].get("order", 100)):
         device = {**tables.get(table.get("same_as"), {}), **table, "name": name}
-        targets.register(name, from_dict(Target, device))
+        targets.register(name, msgspec.convert(device, Target))
     return targets
 
 

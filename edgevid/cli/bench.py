@@ -174,14 +174,10 @@ def _check_target(subjects: list[Subject], target: str | None) -> None:
             )
 
 
-def _made_for(bundle: str) -> str | None:
-    """The target in the manifest; None if it cannot be read, which opening the bundle will explain."""
-    import json
+def _made_for(bundle: str) -> str:
+    from edgevid.bundle import Bundle
 
-    try:
-        return json.loads((Path(bundle) / "manifest.json").read_text())["target"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return Bundle.open(bundle).manifest.target
 
 
 def _bundle_of(subject: Subject, target: str | None, device: str, folder: Path) -> str:

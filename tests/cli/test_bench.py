@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from one_bundle import write_bundle
 
 import edgevid
 from edgevid.benchmarks import harness
@@ -67,10 +68,7 @@ def measurements(monkeypatch) -> Measurements:
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> str:
-    folder = tmp_path / "fake.cpu"
-    folder.mkdir()
-    (folder / "manifest.json").write_text('{"target": "cpu"}')
-    return str(folder)
+    return str(write_bundle(tmp_path / "fake.cpu").path)
 
 
 @pytest.fixture

@@ -1,0 +1,143 @@
+"""Read JSON that somebody else wrote into dataclasses: every key, type and value is checked.
+
+A number is finite, an integer at least 0 and a text printable unless a rule for its field says otherwise.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+Record = TypeVar("Record")
+Rule = Callable[[Any], "str | None"]
+"""Takes a value (of a tuple each of its values) and says what is wrong with it, in words that go on after
+"such a field": ``must be above 0``. None if it may be so."""
+Rules = Mapping[type, Mapping[str, Rule]]
+"""Rules by dataclass and by the name of the field."""
+
+MOST_DIGITS = 18
+UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+"""Control characters, with which a text could write over what a terminal shows; half characters."""
+
+
+def parse(data: bytes) -> Any:
+    """The JSON value in ``data``; ``ValueError`` for what is none, or has a key twice in an object."""
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_int=_integer)
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
+
+
+def decode(kind: type[Record], value: Any, rules: Rules = types.MappingProxyType({})) -> Record:
+    """``value`` as an instance of the dataclass ``kind``; ``ValueError`` names the key that is wrong."""
+    try:
+        record = msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(_explain(str(error))) from None
+    _check(value, kind, rules, "", _usual)
+    return record
+
+
+def one_of(*values: Any) -> Rule:
+    """A rule: one of these values."""
+    names = ", ".join(map(str, values))
+    return lambda value: None if value in values else f"must be one of {names}"
+
+
+def matches(pattern: str, what: str) -> Rule:
+    """A rule: a text that the regular expression ``pattern`` matches as a whole, or in words ``what``."""
+    return lambda value: None if re.fullmatch(pattern, value) else f"must be {what}"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {_shown(twice)} is there twice")
+    return values
+
+
+def _integer(text: str) -> int:
+    # Python takes time that is quadratic in the digits, or refuses with an advice for programmers.
+    if len(text.lstrip("-")) > MOST_DIGITS:
+        raise ValueError(f"a number has more than {MOST_DIGITS} digits")
+    return int(text)
+
+
+def _explain(message: str) -> str:
+    """The words of msgspec, ``Expected `int`, got `str` - at `$.frames```, with the key first."""
+    what, _, place = message.partition(" - at ")
+    path = re.sub(r"^.*`\$\.?(.*)`$", r"\1", place)
+    missing = re.fullmatch("Object missing required field `(.*)`", what)
+    if missing:
+        return f"{_join(path, missing[1])} is missing"
+    what = what.replace("`", "")
+    return f"{path or 'the whole'}: {what[:1].lower()}{what[1:]}"
+
+
+def _check(value: Any, kind: Any, rules: Rules, path: str, rule: Rule) -> None:
+    """Go down ``value``, whose types are those of ``kind`` already, and stop at what ``rules`` refuse."""
+    kind = _without_none(kind)
+    if isinstance(value, dict) and _is_record(kind):
+        known, of_kind = _types(kind), rules.get(kind, {})
+        for key, item in value.items():
+            if key not in known:
+                raise ValueError(f"{_join(path, key)} is a key that this edgevid does not know")
+            _check(item, known[key], rules, _join(path, key), of_kind.get(key, _usual))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check(key, str, rules, _join(path, key), _usual)
+            _check(item, typing.get_args(kind)[1], rules, _join(path, key), rule)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check(item, typing.get_args(kind)[0], rules, f"{path}[{index}]", rule)
+    elif value is not None and (reason := _always(value) or rule(value)):
+        raise ValueError(f"{path} {reason}, not {_shown(value)}")
+
+
+def _is_record(kind: Any) -> bool:
+    return is_dataclass(kind) or typing.is_typeddict(kind)
+
+
+@functools.cache
+def _types(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _without_none(kind: Any) -> Any:
+    """``X`` of ``X | None``."""
+    if isinstance(kind, types.UnionType):
+        return next(part for part in typing.get_args(kind) if part is not type(None))
+    return kind
+
+
+def _always(value: Any) -> str | None:
+    if isinstance(value, str) and UNPRINTABLE.search(value):
+        return "must have no control characters"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "must be a finite number"
+    return None
+
+
+def _usual(value: Any) -> str | None:
+    return "must be at least 0" if isinstance(value, int) and value < 0 else None
+
+
+def _join(path: str, key: str) -> str:
+    name = key if re.fullmatch(r"\w+", key, re.ASCII) else _shown(key)
+    return f"{path}.{name}" if path else name
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
