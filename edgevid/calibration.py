@@ -19,6 +19,7 @@ from edgevid.parity import compare
 from edgevid.passes.quantise_ranges import OUTLIERS, local_errors, measure_ranges
 from edgevid.session import Session
 from edgevid.specs import TOLERANCE, Artefact, ModelSpec, Parity, Preprocessing, StateSpec
+from edgevid.video.files import videos_in
 from edgevid.video.pick import pick_frames
 from edgevid.video.sampling import DENSE_WINDOW
 from edgevid.video.transforms import Preprocess
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     import onnx
     import onnx_ir as ir
 
-VIDEO_SUFFIXES = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 MOST_VIDEOS, CLIPS, CLIPS_PER_VIDEO = 20, 16, 2
 HELD_OUT = 5
 """Each fifth video is held out: nothing is measured on it, it tells how far int8 is from float32."""
@@ -132,15 +132,15 @@ class CalibratedJob(Job):
 
 
 def find_videos(folder: str | os.PathLike) -> list[Path]:
-    """The video files in ``folder`` and below, sorted; ``EdgevidError`` if there is none."""
+    """The videos in ``folder`` and below, as ``videos_in``; ``EdgevidError`` if there is none."""
     root = Path(folder)
     if not root.is_dir():
         raise EdgevidError(f"--calibration: there is no folder '{root}': name one that holds videos")
-    videos = sorted(path for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+    videos = videos_in(root)
     if not videos:
         raise EdgevidError(
-            f"--calibration: '{root}' holds no videos ({', '.join(VIDEO_SUFFIXES)}): put some in, "
-            "like those that the network will see"
+            f"--calibration: '{root}' holds no videos (.mp4, .mkv, .ts or whatever FFmpeg reads): "
+            "put some in, like those that the network will see"
         )
     return videos
 

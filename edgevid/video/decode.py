@@ -18,6 +18,8 @@ import av.stream
 import numpy as np
 
 from edgevid.errors import VideoError
+from edgevid.video.address import silence
+from edgevid.video.source import Source, open_container
 
 logger = logging.getLogger("edgevid")
 
@@ -86,29 +88,10 @@ def read_frames(path: str | os.PathLike[str], threads: int = 0) -> Iterator[Fram
 
 
 @contextlib.contextmanager
-def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[Container, Stream]]:
-    """Open a file and its first real video stream with threaded decoding."""
-    name = str(path)
-    if os.path.isdir(name):
-        raise VideoError(f"'{name}' is a folder: name one video file")
-    if not os.path.exists(name):
-        raise VideoError(f"no video at '{name}': check the path")
-    if not os.path.isfile(name):
-        raise VideoError(f"'{name}' is not a regular file: save the video to one, it is read more than once")
-    if os.path.getsize(name) == 0:
-        raise VideoError(f"'{name}' is empty: copy or record it again")
-    try:
-        # An absolute path, because FFmpeg takes what comes before a colon for a protocol.
-        container = av.open(os.path.abspath(name))
-    except PermissionError:
-        raise VideoError(f"'{name}' may not be read: change its permissions") from None
-    except (av.error.FFmpegError, OSError) as error:
-        raise VideoError(
-            f"'{name}' cannot be read as a video ({error.strerror}): "
-            "name a video file such as MP4, or copy it again if it is incomplete"
-        ) from None
-    with container:
-        yield container, video_stream(container, name)
+def open_video(path: Source) -> Iterator[tuple[Container, Stream]]:
+    """Open a source and its first real video stream with threaded decoding."""
+    with open_container(path) as container:
+        yield container, video_stream(container, str(path))
 
 
 def video_stream(container: Container, name: str) -> Stream:
@@ -137,7 +120,7 @@ def decoded_frames(
     start_s: float | None = None
     last_s = -nominal_s
     packets = damaged = frames = 0
-    for packet in _packets(container, stream):
+    for packet in _packets(container, stream, name):
         if packet is None:
             damaged += 1
             continue
@@ -189,7 +172,7 @@ def describe(container: Container, stream: Stream, first: av.VideoFrame, name: s
     )
 
 
-def _packets(container: Container, stream: Stream) -> Iterator[av.Packet | None]:
+def _packets(container: Container, stream: Stream, name: str) -> Iterator[av.Packet | None]:
     """The packets of a stream; None stands for the place where the file itself breaks off."""
     demuxed = container.demux(stream)
     while True:
@@ -197,6 +180,8 @@ def _packets(container: Container, stream: Stream) -> Iterator[av.Packet | None]
             packet = next(demuxed)
         except StopIteration:
             return
+        except av.error.ExitError:  # the time-out of an address
+            raise VideoError(f"'{name}' broke off: {silence(container.read_timeout)}") from None
         except av.error.FFmpegError:
             yield None
             end = av.Packet()  # an empty packet makes the decoder give out the frames that it still holds

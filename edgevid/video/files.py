@@ -1,0 +1,132 @@
+"""Which files of a folder, or of a pattern, hold a video. FFmpeg is asked, not a list of endings."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import logging
+import os
+import re
+from collections import deque
+from pathlib import Path
+
+import av
+
+from edgevid.errors import VideoError
+from edgevid.video.decode import decoded_frames, open_video
+
+logger = logging.getLogger("edgevid")
+
+VIDEO_SUFFIX = re.compile(
+    r"\.(3g2|3gp|asf|avi|divx|dv|f4v|flv|ivf|m1v|m2t|m2ts|m2v|m4v|mjpg|mk3d|mkv|mov|mp4|mpe|mpeg|mpg|mts|mxf"
+    r"|ogm|ogv|qt|rm|rmvb|ts|vob|webm|wmv|wtv|y4m)",
+    re.IGNORECASE,
+)
+"""What ends so was meant as a video: it is taken unseen, and reported if it cannot be read.
+
+Any other file is opened, and is no video if FFmpeg finds none in it.
+"""
+
+SOURCE_CODE = (".mts", ".ts")
+"""TypeScript's endings too."""
+
+BEGINNING = 4096
+"""Bytes by which a text is told."""
+
+
+def videos_in(folder: str | os.PathLike[str]) -> list[Path]:
+    """The videos in ``folder`` and below, sorted.
+
+    Hidden files and folders are left out. Links to folders are followed, each folder once, so loops end.
+    """
+    return sorted(path for path in _files(Path(folder)) if holds_video(path))
+
+
+def expand(name: str) -> list[Path] | None:
+    """The videos of a folder, or of a pattern such as ``clips/**/*.mp4``, sorted; None for any other name.
+
+    Folders that a pattern matches stand for the videos in them.
+
+    Raises
+    ------
+    VideoError
+        If there are no videos.
+    """
+    if os.path.isdir(name):
+        videos = videos_in(name)
+        if not videos:
+            raise VideoError(f"'{name}' holds no videos: put some in, or name another folder")
+        return videos
+    if os.path.lexists(name) or not glob.has_magic(name):
+        return None
+    matches = [Path(match) for match in glob.glob(name, recursive=True)]
+    if not matches:
+        raise VideoError(f"no file matches '{name}': check the pattern")
+    videos = {path for path in matches if not path.is_dir() and holds_video(path)}
+    for folder in filter(Path.is_dir, matches):
+        videos.update(videos_in(folder))
+    if not videos:
+        raise VideoError(f"no file that matches '{name}' holds a video: check the pattern")
+    return sorted(videos)
+
+
+def holds_video(path: Path) -> bool:
+    """Whether a file is a video, or by its ending was meant as one; text and still images are none."""
+    is_meant = VIDEO_SUFFIX.fullmatch(path.suffix) is not None
+    if is_meant and path.suffix.lower() not in SOURCE_CODE:
+        return True
+    return path.is_file() and not _is_text(path) and (is_meant or _moves(path))
+
+
+def _moves(path: Path) -> bool:
+    """Whether FFmpeg decodes two frames of a file; of a still image it decodes one."""
+    try:
+        with open_video(path) as (container, stream):
+            stream.codec_context.thread_count = 1
+            frames = decoded_frames(container, stream, str(path), warn=False)
+            return len(list(itertools.islice(frames, 2))) == 2
+    except (VideoError, av.error.FFmpegError, OSError, ValueError):
+        return False
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(BEGINNING)
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        # The beginning may end within a character.
+        return error.start > len(data) - 4 and b"\0" not in data
+    except OSError:
+        return False
+    return b"\0" not in data
+
+
+def _files(root: Path) -> list[Path]:
+    """Every file below ``root`` that is not hidden; dangling links are among them."""
+    found: list[Path] = []
+    folders, links = deque([root]), deque[Path]()
+    real_root = Path(os.path.realpath(root))
+    seen: set[str] = set()
+    while folders or links:
+        # Links come last, so that a folder which is reached both ways has its own name.
+        folder = folders.popleft() if folders else links.popleft()
+        real = os.path.realpath(folder)
+        # A link to a folder above would drag in what lies beside the root.
+        if real in seen or (folder != root and real_root.is_relative_to(real)):
+            continue
+        seen.add(real)
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            logger.warning("folder '%s' cannot be read (%s): its videos are left out", folder, error.strerror)
+            continue
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            path = folder / entry.name
+            if path.is_dir():
+                (links if entry.is_symlink() else folders).append(path)
+            elif path.is_file() or entry.is_symlink():
+                found.append(path)
+    return found
