@@ -230,6 +230,10 @@ def _print(result: dict[str, Any]) -> None:
     facts = [f"{video['width']}x{video['height']}", video["codec"]]
     if video["frame_rate"]:
         facts.append(f"{video['frame_rate']:.2f} frames/s")
+    if video["pixel_aspect"] != 1:
+        facts.append(f"pixels {video['pixel_aspect']:.3f} times as wide as high made square")
+    if video["mirrored"]:
+        facts.append("mirrored")
     if video["rotation"]:
         facts.append(f"turned by {video['rotation']} degrees")
     if video["frames"]:

@@ -1,7 +1,7 @@
 """From a video file to RGB frames with the time at which each is shown.
 
 Decoding is PyAV (FFmpeg) with threads. Times come from presentation time stamps, never from counting,
-so a variable frame rate is kept; the rotation that phones write beside the pixels is applied.
+so a variable frame rate is kept. Pictures have the geometry that FFmpeg shows and the colors of BT.709.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import numpy as np
 
 from edgevid.errors import VideoError
 from edgevid.video.address import silence
+from edgevid.video.color import ToRGB
+from edgevid.video.geometry import Geometry, orient, square_width
 from edgevid.video.source import Source, open_container
 
 logger = logging.getLogger("edgevid")
@@ -31,7 +33,7 @@ MIN_SHORTFALL_S = 0.5
 
 
 class Frame(NamedTuple):
-    """``image``: RGB uint8 (height, width, 3), upright; ``time_s``: seconds after the first frame."""
+    """``image``: RGB uint8 (height, width, 3), as shown; ``time_s``: seconds after the first frame."""
 
     image: np.ndarray
     time_s: float
@@ -41,7 +43,8 @@ class Frame(NamedTuple):
 class VideoInfo:
     """What a file says of its video.
 
-    ``width`` and ``height`` are in pixels after ``rotation`` (degrees counterclockwise: 0, 90, 180 or 270).
+    ``width`` and ``height`` are in pixels as shown: made square, which were ``pixel_aspect`` times as wide as
+    high, ``mirrored`` left to right, then turned by ``rotation`` degrees counterclockwise.
     ``frame_rate`` is in frames per second, an average where it varies. ``frames`` and ``duration_s`` are
     what the file declares, which is more than there is when it was cut. What is unknown is None.
     """
@@ -54,6 +57,8 @@ class VideoInfo:
     frames: int | None
     rotation: int
     codec: str
+    mirrored: bool = False
+    pixel_aspect: float = 1.0
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
@@ -83,8 +88,9 @@ def read_frames(path: str | os.PathLike[str], threads: int = 0) -> Iterator[Fram
     """
     with open_video(path) as (container, stream):
         stream.codec_context.thread_count = threads
+        picture = Picture(stream, str(path))
         for frame, time_s in decoded_frames(container, stream, str(path)):
-            yield Frame(to_rgb(frame), time_s)
+            yield Frame(picture(frame), time_s)
 
 
 @contextlib.contextmanager
@@ -144,22 +150,25 @@ def decoded_frames(
         _warn_if_incomplete(container, stream, name, frames, packets, damaged, last_s + nominal_s)
 
 
-def to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    """Convert a decoded frame to upright RGB uint8 (height, width, 3)."""
-    image = frame.to_ndarray(format="rgb24")
-    quarters = quarter_turns(frame)
-    return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
+class Picture:
+    """Turns the frames of one stream, in the order of decoding, into pictures as they are shown."""
 
+    def __init__(self, stream: Stream, name: str, warn: bool = True) -> None:
+        self._geometry = Geometry(stream, name, warn)
+        self._to_rgb = ToRGB(stream, name, warn)
 
-def quarter_turns(frame: av.VideoFrame) -> int:
-    """How many counterclockwise quarter turns make a frame upright, from its display matrix."""
-    return round(frame.rotation / 90) % 4
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        """RGB uint8 (height, width, 3), upright, square pixels."""
+        aspect, orientation = self._geometry.of(frame)
+        return orient(self._to_rgb(frame, square_width(frame.width, aspect)), orientation)
 
 
 def describe(container: Container, stream: Stream, first: av.VideoFrame, name: str) -> VideoInfo:
     """The :class:`VideoInfo` of an open stream whose first frame is known."""
-    quarters = quarter_turns(first)
-    width, height = (first.height, first.width) if quarters % 2 else (first.width, first.height)
+    aspect, shown = Geometry(stream, name, warn=False).of(first)
+    width, height = square_width(first.width, aspect), first.height
+    if shown.quarter_turns % 2:
+        width, height = height, width
     return VideoInfo(
         path=name,
         width=width,
@@ -167,8 +176,10 @@ def describe(container: Container, stream: Stream, first: av.VideoFrame, name: s
         frame_rate=_frame_rate(stream),
         duration_s=declared_duration_s(container, stream),
         frames=stream.frames or None,
-        rotation=90 * quarters,
+        rotation=round(90 * shown.quarter_turns + shown.tilt) % 360,
         codec=stream.codec_context.name,
+        mirrored=shown.mirrored,
+        pixel_aspect=aspect,
     )
 
 

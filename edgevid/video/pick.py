@@ -13,7 +13,7 @@ import av
 import numpy as np
 
 from edgevid.errors import VideoError
-from edgevid.video.decode import Container, Stream, declared_duration_s, decoded_frames, open_video, to_rgb
+from edgevid.video.decode import Container, Picture, Stream, declared_duration_s, decoded_frames, open_video
 
 MAX_PASSES = 4
 """The second pass settles a cut file; more are for threads that treat damage differently each time."""
@@ -57,9 +57,10 @@ def pick_frames(path: str | os.PathLike[str], choose: Choose, keep: Keep) -> int
         wanted = set(_unique(choose(expected)))
         total = 0
         with open_video(path) as (container, stream):
+            picture = Picture(stream, str(path), warn=not attempt)
             for frame, _ in decoded_frames(container, stream, str(path), warn=not attempt):
                 if total in wanted:
-                    keep(total, to_rgb(frame))
+                    keep(total, picture(frame))
                 total += 1
         if total == expected:
             return total
@@ -112,6 +113,7 @@ def _index(path: str | os.PathLike[str]) -> _Index:
 def _by_seeking(path: str | os.PathLike[str], index: _Index, wanted: list[int], keep: Keep) -> bool:
     """Go from group to group; False if a frame does not turn up where the packets say it is."""
     with open_video(path) as (container, stream):
+        picture = Picture(stream, str(path))
         frames: Iterable[av.VideoFrame] = ()
         reached: int | None = None
         for i in wanted:
@@ -127,7 +129,7 @@ def _by_seeking(path: str | os.PathLike[str], index: _Index, wanted: list[int], 
             if frame is None or frame.pts != stamp:
                 return False
             reached = stamp
-            keep(i, to_rgb(frame))
+            keep(i, picture(frame))
     return True
 
 
