@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import re
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 import av
 
 from edgevid.errors import VideoError
-from edgevid.video.decode import Frame, Picture, VideoInfo, decoded_frames, describe, video_stream
+from edgevid.video.decode import Frame, Picture, VideoInfo, decoded_frames, describe, to_rgb, video_stream
 
 _MEND = {
     errno.EACCES: "you may not use it, join the group that owns the device (often 'video')",
@@ -43,7 +42,7 @@ def open_camera(number: int) -> Iterator[tuple[VideoInfo, Iterator[Frame]]]:
         first, first_s = next(frames)
         yield (
             describe(container, stream, first, name),
-            _pictures(Picture(stream, name), first, first_s, frames),
+            _rgb(first, first_s, frames),
         )
 
 
@@ -69,11 +68,10 @@ def list_cameras() -> list[str]:
     return [camera.name for camera in found]
 
 
-def _pictures(
-    picture: Picture, first: av.VideoFrame, first_s: float, rest: Iterator[tuple[av.VideoFrame, float]]
-) -> Iterator[Frame]:
-    for frame, time_s in itertools.chain([(first, first_s)], rest):
-        yield Frame(picture(frame), time_s)
+def _rgb(first: Picture, first_s: float, rest: Iterator[tuple[Picture, float]]) -> Iterator[Frame]:
+    yield Frame(to_rgb(first), first_s)
+    for picture, time_s in rest:
+        yield Frame(to_rgb(picture), time_s)
 
 
 def _why_not(number: int, name: str, error: Exception) -> str:

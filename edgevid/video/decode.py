@@ -20,7 +20,7 @@ import numpy as np
 from edgevid.errors import VideoError
 from edgevid.video.address import silence
 from edgevid.video.color import ToRGB
-from edgevid.video.geometry import Geometry, orient, square_width
+from edgevid.video.geometry import Geometry, Orientation, orient, square_width
 from edgevid.video.source import Source, open_container
 
 logger = logging.getLogger("edgevid")
@@ -70,7 +70,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         If the file is missing, not a video, has no pictures, or no frame can be decoded.
     """
     with open_video(path) as (container, stream):
-        with contextlib.closing(decoded_frames(container, stream, str(path))) as frames:
+        with contextlib.closing(decoded_frames(container, stream, str(path), warn=False)) as frames:
             first, _ = next(frames)
         return describe(container, stream, first, str(path))
 
@@ -88,9 +88,8 @@ def read_frames(path: str | os.PathLike[str], threads: int = 0) -> Iterator[Fram
     """
     with open_video(path) as (container, stream):
         stream.codec_context.thread_count = threads
-        picture = Picture(stream, str(path))
-        for frame, time_s in decoded_frames(container, stream, str(path)):
-            yield Frame(picture(frame), time_s)
+        for picture, time_s in decoded_frames(container, stream, str(path)):
+            yield Frame(to_rgb(picture), time_s)
 
 
 @contextlib.contextmanager
@@ -116,12 +115,13 @@ def video_stream(container: Container, name: str) -> Stream:
 
 def decoded_frames(
     container: Container, stream: Stream, name: str, warn: bool = True
-) -> Iterator[tuple[av.VideoFrame, float]]:
-    """Yield each decoded frame, not yet converted, and its time in seconds after the first.
+) -> Iterator[tuple[Picture, float]]:
+    """Yield each decoded picture, not yet converted, and its time in seconds after the first.
 
     Times never go back: a frame whose stamp is missing or earlier than the last follows it by one nominal
     interval. Packets that cannot be decoded are left out, and ``warn`` logs one line about it at the end.
     """
+    as_shown = AsShown(stream, name, warn)
     nominal_s = 1.0 / (_frame_rate(stream) or 25.0)
     start_s: float | None = None
     last_s = -nominal_s
@@ -143,30 +143,43 @@ def decoded_frames(
             time_s = last_s + nominal_s if frame.time is None else frame.time - start_s
             last_s = time_s if time_s > last_s else last_s + nominal_s
             frames += 1
-            yield frame, last_s
+            yield as_shown(frame), last_s
     if not frames:
         raise VideoError(f"no frame of '{name}' can be decoded: it is damaged or cut, copy it again")
     if warn:
         _warn_if_incomplete(container, stream, name, frames, packets, damaged, last_s + nominal_s)
 
 
-class Picture:
-    """Turns the frames of one stream, in the order of decoding, into pictures as they are shown."""
+class Picture(NamedTuple):
+    """A decoded frame and how it is shown; nothing is converted before :func:`to_rgb` is called."""
+
+    frame: av.VideoFrame
+    pixel_aspect: float
+    orientation: Orientation
+    converter: ToRGB
+
+
+class AsShown:
+    """Adds to each frame of a stream how it is shown; it must see all of them, in the order of decoding."""
 
     def __init__(self, stream: Stream, name: str, warn: bool = True) -> None:
         self._geometry = Geometry(stream, name, warn)
-        self._to_rgb = ToRGB(stream, name, warn)
+        self._converter = ToRGB(stream, name, warn)
 
-    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        """RGB uint8 (height, width, 3), upright, square pixels."""
-        aspect, orientation = self._geometry.of(frame)
-        return orient(self._to_rgb(frame, square_width(frame.width, aspect)), orientation)
+    def __call__(self, frame: av.VideoFrame) -> Picture:
+        return Picture(frame, *self._geometry.of(frame), self._converter)
 
 
-def describe(container: Container, stream: Stream, first: av.VideoFrame, name: str) -> VideoInfo:
-    """The :class:`VideoInfo` of an open stream whose first frame is known."""
-    aspect, shown = Geometry(stream, name, warn=False).of(first)
-    width, height = square_width(first.width, aspect), first.height
+def to_rgb(picture: Picture) -> np.ndarray:
+    """Convert a picture to RGB uint8 (height, width, 3), upright and with square pixels."""
+    width = square_width(picture.frame.width, picture.pixel_aspect)
+    return orient(picture.converter(picture.frame, width), picture.orientation)
+
+
+def describe(container: Container, stream: Stream, first: Picture, name: str) -> VideoInfo:
+    """The :class:`VideoInfo` of an open stream whose first picture is known."""
+    shown = first.orientation
+    width, height = square_width(first.frame.width, first.pixel_aspect), first.frame.height
     if shown.quarter_turns % 2:
         width, height = height, width
     return VideoInfo(
@@ -179,7 +192,7 @@ def describe(container: Container, stream: Stream, first: av.VideoFrame, name: s
         rotation=round(90 * shown.quarter_turns + shown.tilt) % 360,
         codec=stream.codec_context.name,
         mirrored=shown.mirrored,
-        pixel_aspect=aspect,
+        pixel_aspect=first.pixel_aspect,
     )
 
 

@@ -13,7 +13,16 @@ import av
 import numpy as np
 
 from edgevid.errors import VideoError
-from edgevid.video.decode import Container, Picture, Stream, declared_duration_s, decoded_frames, open_video
+from edgevid.video.decode import (
+    AsShown,
+    Container,
+    Picture,
+    Stream,
+    declared_duration_s,
+    decoded_frames,
+    open_video,
+    to_rgb,
+)
 
 MAX_PASSES = 4
 """The second pass settles a cut file; more are for threads that treat damage differently each time."""
@@ -57,10 +66,9 @@ def pick_frames(path: str | os.PathLike[str], choose: Choose, keep: Keep) -> int
         wanted = set(_unique(choose(expected)))
         total = 0
         with open_video(path) as (container, stream):
-            picture = Picture(stream, str(path), warn=not attempt)
-            for frame, _ in decoded_frames(container, stream, str(path), warn=not attempt):
+            for picture, _ in decoded_frames(container, stream, str(path), warn=not attempt):
                 if total in wanted:
-                    keep(total, picture(frame))
+                    keep(total, to_rgb(picture))
                 total += 1
         if total == expected:
             return total
@@ -113,8 +121,8 @@ def _index(path: str | os.PathLike[str]) -> _Index:
 def _by_seeking(path: str | os.PathLike[str], index: _Index, wanted: list[int], keep: Keep) -> bool:
     """Go from group to group; False if a frame does not turn up where the packets say it is."""
     with open_video(path) as (container, stream):
-        picture = Picture(stream, str(path))
-        frames: Iterable[av.VideoFrame] = ()
+        as_shown = AsShown(stream, str(path))
+        pictures: Iterable[Picture] = ()
         reached: int | None = None
         for i in wanted:
             stamp = index.stamps[i]
@@ -122,14 +130,14 @@ def _by_seeking(path: str | os.PathLike[str], index: _Index, wanted: list[int], 
             try:
                 if reached is None or key > reached:
                     container.seek(key, stream=stream)
-                    frames = _frames_from_here(container, stream)
-                frame = next((f for f in frames if f.pts is None or f.pts >= stamp), None)
+                    pictures = map(as_shown, _frames_from_here(container, stream))
+                picture = next((p for p in pictures if p.frame.pts is None or p.frame.pts >= stamp), None)
             except av.error.FFmpegError:
                 return False
-            if frame is None or frame.pts != stamp:
+            if picture is None or picture.frame.pts != stamp:
                 return False
             reached = stamp
-            keep(i, picture(frame))
+            keep(i, to_rgb(picture))
     return True
 
 
