@@ -2,7 +2,9 @@
 
 Source: Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR 2018, section
 3.5 and table 1, as MMAction2's code has it: a max-pool over space behind the stem, shortcuts of two
-convolutions too, batch norms with an epsilon of 1e-3, strides in time as in space from the second stage on.
+convolutions too, strides in time as in space from the second stage on. Its configuration gives the network's
+batch norms an epsilon of 1e-3; those inside a factorised convolution (``Conv2plus1d``) keep that class's own
+default of 1e-5.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from edgevid.zoo.segments import FeatureAverage
 
 BLOCKS = (3, 4, 6, 3)
 EPSILON = 1e-3
+"""Of the batch norms behind a whole factorised convolution; the ones inside keep PyTorch's 1e-5."""
 
 
 class Conv2Plus1d(nn.Module):
@@ -48,15 +51,15 @@ class BasicBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.conv1 = Conv2Plus1d(inputs, outputs, 3, 3, stride, stride)
-        self.bn1 = nn.BatchNorm2d(outputs)
+        self.bn1 = nn.BatchNorm2d(outputs, EPSILON)
         self.conv2 = Conv2Plus1d(outputs, outputs, 3, 3, 1, 1)
-        self.bn2 = nn.BatchNorm2d(outputs)
+        self.bn2 = nn.BatchNorm2d(outputs, EPSILON)
         nn.init.constant_(self.bn2.weight, RESIDUAL_SCALE)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = None
         if stride != 1 or inputs != outputs:
             shortcut = Conv2Plus1d(inputs, outputs, 1, 1, stride, stride)
-            self.downsample = nn.ModuleList([shortcut, nn.BatchNorm2d(outputs)])
+            self.downsample = nn.ModuleList([shortcut, nn.BatchNorm2d(outputs, EPSILON)])
 
     def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
         y = self.relu(self.bn1(self.conv1(x, frames)))
@@ -75,7 +78,7 @@ class ResNet2Plus1d(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv1 = Conv2Plus1d(3, 64, 3, 7, 2, 1)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.bn1 = nn.BatchNorm2d(64, EPSILON)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)
         inputs = 64
@@ -85,9 +88,6 @@ class ResNet2Plus1d(nn.Module):
                 layer.append(BasicBlock(inputs, 64 << stage, 2 if index == 0 and stage > 0 else 1))
                 inputs = 64 << stage
             setattr(self, f"layer{stage + 1}", layer)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eps = EPSILON
         keep_variance(self)
 
     def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
