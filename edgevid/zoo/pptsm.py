@@ -3,8 +3,7 @@
 Source: PaddleVideo, ``docs/en/model_zoo/recognition/pp-tsm.md`` and ``paddlevideo/modeling/backbones``
 (``resnet_tweaks_tsm.py``, ``pptsm_mv2.py``, ``pptsm_v2.py``). Paddle's ``temporal_shift`` takes the first
 fold of channels from the frame before and the second from the next, the other way round than TSM, and a fold
-is ``1 / frames`` of the channels. Where frames do not divide the channels, Paddle rounds the end of the
-second fold by itself; here both folds are rounded down.
+is ``1 / frames`` of the channels; where frames do not divide the channels, see ``TemporalShift``.
 """
 
 from __future__ import annotations

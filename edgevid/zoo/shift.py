@@ -17,7 +17,8 @@ class TemporalShift(nn.Module):
     """Shift ``1/shift_div`` of the channels of ``(N*T, C, H, W)`` each way, or from the past only.
 
     ``direction`` is two-way (the first channels from the next frame, as TSM has it), past-first (from the
-    frame before, as PP-TSM has it) or causal.
+    frame before, as PP-TSM has it) or causal. Both folds are rounded down; past-first, the end of the second
+    one is rounded by itself, as Paddle's operator does, so that it can have a channel more than the first.
     Has no parameters, so it leaves the names in a state dict as they are without it.
     """
 
@@ -26,7 +27,13 @@ class TemporalShift(nn.Module):
         self.direction, self.shift_div = direction, shift_div
 
     def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
-        return temporal_shift(x, frames, x.shape[1] // self.shift_div, *DIRECTIONS[self.direction])
+        channels, (first, second) = x.shape[1], DIRECTIONS[self.direction]
+        fold = channels // self.shift_div
+        shifted = temporal_shift(x, frames, fold, first, second)
+        if self.direction != "past-first" or 2 * channels // self.shift_div == 2 * fold:
+            return shifted
+        rest = temporal_shift(x[:, 2 * fold :], frames, 1, second, 0)
+        return torch.cat([shifted[:, : 2 * fold], rest], 1) if fold else rest
 
     def extra_repr(self) -> str:
         return f"{self.direction}, shift_div={self.shift_div}"

@@ -29,11 +29,12 @@ class Paddle:
         return F.batch_norm(y, *values, eps=1e-5)
 
     def shift(self, x):
-        clips, fold = x.unflatten(0, (-1, self.frames)), x.shape[1] // self.frames
+        clips = x.unflatten(0, (-1, self.frames))
+        fold, end = x.shape[1] // self.frames, 2 * x.shape[1] // self.frames
         moved = clips.clone()
-        moved[:, :, : 2 * fold] = 0
+        moved[:, :, :end] = 0
         moved[:, 1:, :fold] = clips[:, :-1, :fold]
-        moved[:, :-1, fold : 2 * fold] = clips[:, 1:, fold : 2 * fold]
+        moved[:, :-1, fold:end] = clips[:, 1:, fold:end]
         return moved.flatten(0, 1)
 
     def linear(self, x, name):
@@ -129,6 +130,28 @@ def test_the_network_computes_what_paddlevideo_does(case, model, forward):
         if isinstance(module, TemporalShift):
             module.direction = "two-way"
     assert (network(clip) - wanted).abs().max() > 1e-4 * wanted.std()
+
+
+@torch.no_grad()
+def test_frames_that_do_not_divide_the_channels_are_shifted_as_paddle_does():
+    state = reference("pptsm_mv2_8f").state
+    network = edgevid.load_weights(edgevid.create_model("pptsm_mbv2", frames=7), state).double().eval()
+    torch.manual_seed(0)
+    clip = torch.randn(1, 7, 3, 32, 32, dtype=torch.float64)
+    expected = mobilenet_v2(Paddle(state, 7), clip)
+    assert (network(clip) - expected).abs().max() < 1e-9 * expected.std()
+
+
+@pytest.mark.parametrize(
+    ("channels", "frames", "past", "future"),
+    [(24, 8, 3, 3), (24, 16, 1, 2), (96, 10, 9, 10), (32, 7, 4, 5), (8, 12, 0, 1), (8, 17, 0, 0)],
+)
+def test_folds_have_the_channels_that_paddles_operator_moves(channels, frames, past, future):
+    """Counted with Paddle 3.3.1: ``temporal_shift(x, frames, 1 / frames)``, zeros in the first and last frame."""
+    ones = torch.ones(frames, channels, 1, 1)
+    shifted = TemporalShift("past-first", frames)(ones, frames)[:, :, 0, 0]
+    assert (shifted[0] == 0).nonzero().flatten().tolist() == list(range(past))
+    assert (shifted[-1] == 0).nonzero().flatten().tolist() == list(range(past, past + future))
 
 
 @torch.no_grad()
