@@ -92,6 +92,8 @@ def load_weights(model: nn.Module, path_or_state_dict: str | os.PathLike | Mappi
             f"these are not the weights of this network: {_first(problems)}. "
             "Choose the model that the checkpoint was trained as ('edgevid list models')"
         )
+    if misfit := form.misfit(model):
+        raise WeightsError(f"these are not the weights of this network, though their names fit: {misfit}")
     model.load_state_dict(given, strict=False)
     if untrained := layers_of(wanted.keys() - given.keys()):
         log.warning("%s fills the backbone; untrained are %s", form.name, _first(untrained))

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 Rule = tuple[str, "str | Callable[[re.Match], str]"]
 """A pattern, and its replacement as ``re.sub`` takes it; a function can compute a number in a name."""
@@ -35,6 +35,8 @@ class Format:
     the network's own tensor.
     ``initialises`` tells that the checkpoint is of images: it fills a backbone, and its classifier is taken
     only where it has as many classes.
+    ``misfit(network)`` says why the project's network computes something else than this one, though their
+    tensors have the same names and shapes; None if it does not.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Format:
     mark: str | None = None
     turn: Callable[[str, Tensor, Tensor], Tensor] = as_it_is
     initialises: bool = False
+    misfit: Callable[[nn.Module], str | None] = lambda network: None
 
     def canonical_names(
         self, names: Iterable[str], is_wrapped: Callable[[str], bool] = lambda layer: True

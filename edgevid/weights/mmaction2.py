@@ -8,8 +8,28 @@ from __future__ import annotations
 
 import re
 
+from torch import nn
+
 from edgevid.weights.formats import PARALLEL, Format
 from edgevid.zoo.mobilenet_v2 import FIRST_BLOCKS
+from edgevid.zoo.resnet3d import ResNet3d
+
+
+def _of_volumes(network: nn.Module) -> str | None:
+    """I3D and C2D have the tensors of pytorchvideo's, but other strides and padding, which no tensor shows.
+
+    MMAction2's I3D keeps every fourth frame (``conv1_stride_t`` and ``pool1_stride_t`` of 2); the max-pool
+    behind its C2D's stem has no padding.
+    """
+    backbone = getattr(network, "backbone", None)
+    if not isinstance(backbone, ResNet3d) or backbone.pool is None or backbone.conv1.stride[0] > 1:
+        return None
+    if backbone.conv1.weight.shape[2] > 1:
+        return "MMAction2's I3D keeps every fourth frame behind its stem: use i3d_r50_32x2"
+    return (
+        "MMAction2's C2D pads no pixels behind its stem, and is not in the list: use pytorchvideo's weights"
+    )
+
 
 CLASSIFIER = (r"^cls_head\.fc_cls\.", "classifier.")
 
@@ -29,6 +49,7 @@ RESNET = Format(
         (r"\.downsample\.conv\.", ".downsample.0."),
         (r"\.downsample\.bn\.", ".downsample.1."),
     ),
+    misfit=_of_volumes,
 )
 
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import re
 
+from torch import nn
+
 from edgevid.weights.formats import PARALLEL, Format, Rule
+from edgevid.zoo.resnet3d import ResNet3d
 
 IN_BLOCK: tuple[Rule, ...] = (
     (r"\.res_blocks\.", "."),
@@ -40,6 +43,15 @@ STEM: tuple[Rule, ...] = (
     (r"^(backbone\.(?:slow\.|fast\.)?)norm\.", r"\1bn1."),
 )
 
+
+def _keeps_frames(network: nn.Module) -> str | None:
+    """I3D's stem keeps every frame; MMAction2's has the same tensors, and keeps one in four."""
+    backbone = getattr(network, "backbone", None)
+    if isinstance(backbone, ResNet3d) and backbone.conv1.stride[0] > 1:
+        return "pytorchvideo's I3D keeps every frame behind its stem: use i3d_r50"
+    return None
+
+
 RESNET = Format(
     "pytorchvideo",
     (
@@ -62,6 +74,7 @@ POOLED_RESNET = Format(
         *STEM,
         *IN_BLOCK,
     ),
+    misfit=_keeps_frames,
 )
 SLOWFAST = Format(
     "pytorchvideo's SlowFast",

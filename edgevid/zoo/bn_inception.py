@@ -29,6 +29,9 @@ BLOCKS = {
     "5a": (352, 192, 320, 160, 224, 128),
     "5b": (352, 192, 320, 192, 224, 128),
 }
+MOMENTUM = 0.9
+"""Of running statistics in training, as the released code has it: the newest batch counts for nine tenths."""
+
 MAX_POOLED = "5b"
 """The one block without stride that pools the largest value, not the mean."""
 
@@ -39,7 +42,7 @@ class ConvBnRelu(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2)
-        self.bn = nn.BatchNorm2d(outputs)
+        self.bn = nn.BatchNorm2d(outputs, momentum=MOMENTUM)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

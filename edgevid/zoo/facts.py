@@ -58,6 +58,7 @@ FACTS: dict[str, Facts] = {
     "slow_r50": Facts(32_454_096, 41_740_828_672, {"FrameStack": 9}),
     "c2d_r50": Facts(24_327_632, 19_493_191_680, {}),
     "i3d_r50": Facts(28_043_472, 28_407_660_544, {"FrameStack": 10}),
+    "i3d_r50_32x2": Facts(28_043_472, 28_407_660_544, {"FrameStack": 10}),
     "i3d_r50_nl": Facts(35_397_840, 37_913_001_984, {"FrameStack": 10}),
     "i3d_r50_nl_embedded": Facts(35_397_840, 39_618_183_168, {"FrameStack": 10}),
     "i3d_r50_nl_gaussian": Facts(31_723_728, 37_002_608_640, {"FrameStack": 10}),

@@ -2,9 +2,9 @@
 
 Sources: Carreira, Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017 (inflated filters); Feichtenhofer et
 al., "SlowFast Networks for Video Recognition", ICCV 2019, table 1 (Slow); Wang et al., "Non-local Neural
-Networks", CVPR 2018, table 1 (C2D, and which blocks are inflated). Slow, C2D and I3D are built as
-pytorchvideo builds them, I3D with non-local blocks as MMAction2 does. Parameters carry the names of
-torchvision's ResNet.
+Networks", CVPR 2018, table 1 (C2D, and which blocks are inflated). Slow, C2D and I3D of 8 frames are built as
+pytorchvideo builds them, I3D of 32 frames as MMAction2 does. Parameters carry the names of torchvision's
+ResNet.
 """
 
 from __future__ import annotations
@@ -157,15 +157,16 @@ def build_i3d(num_classes: int, frames: int, dropout: float = 0.5) -> FeatureAve
     return FeatureAverage(ResNet3d(INFLATED, pairs=True, stem_taps=5), num_classes, frames, dropout)
 
 
-def build_i3d_non_local(
-    num_classes: int, frames: int, pairwise: str = "dot_product", dropout: float = 0.5
+def build_i3d_32x2(
+    num_classes: int, frames: int, pairwise: str | None = None, dropout: float = 0.5
 ) -> FeatureAverage:
-    """I3D of 32 frames, 2 apart, with five non-local blocks; ``pairwise`` is one of ``non_local.PAIRWISE``.
+    """I3D of 32 frames, 2 apart, as MMAction2 builds it, with five non-local blocks if ``pairwise`` is given.
 
+    ``pairwise`` is one of ``non_local.PAIRWISE``.
     MMAction2's stem keeps every second frame twice, first in its convolution, then in its 1x3x3 max-pool.
     One that keeps every fourth gives the same, and does not compute the frames that the pool leaves out.
     """
-    make_non_local = functools.partial(NonLocal, pairwise=pairwise)
+    make_non_local = functools.partial(NonLocal, pairwise=pairwise) if pairwise else None
     backbone = ResNet3d(
         INFLATED, pairs=True, global_mean=True, stem_taps=5, stem_stride=4, make_non_local=make_non_local
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -36,7 +38,9 @@ def distance(got: torch.Tensor, wanted: np.ndarray | torch.Tensor) -> float:
     return float(np.abs(got.double().numpy().reshape(wanted.shape) - wanted).max() / wanted.std())
 
 
-@pytest.mark.parametrize("case", ["slowfast_8x8_r50_kinetics", "c3d_sports1m_16x112_101"])
+@pytest.mark.parametrize(
+    "case", ["slowfast_8x8_r50_kinetics", "c3d_sports1m_16x112_101", "r2plus1d_r34_8f_112"]
+)
 @torch.no_grad()
 def test_logits_are_those_of_the_official_forward_pass(case):
     given = reference(case)
@@ -70,6 +74,58 @@ def test_every_tensor_of_a_released_checkpoint_finds_its_place(case):
 def test_a_checkpoint_of_another_network_is_refused(case, model):
     with pytest.raises(WeightsError, match="not the weights of this network"):
         edgevid.load_weights(edgevid.create_model(model), reference(case).state)
+
+
+def in_the_names_of_mmaction2(state: dict) -> dict:
+    """The tensors of pytorchvideo's ResNet as MMAction2 would name them."""
+    renamed = {}
+    for name, tensor in state.items():
+        match = re.fullmatch(r"backbone\.(.+)\.(conv|bn|downsample\.)(\d)\.(\w+)", name)
+        if match is None:
+            name = name.replace("classifier", "cls_head.fc_cls").replace(".conv1.", ".conv1.conv.")
+            name = name.replace(".bn1.", ".conv1.bn.")
+        elif match[2] == "downsample.":
+            name = f"backbone.{match[1]}.downsample.{('conv', 'bn')[int(match[3])]}.{match[4]}"
+        else:
+            name = f"backbone.{match[1]}.conv{match[3]}.{match[2]}.{match[4]}"
+        renamed[name] = tensor
+    return renamed
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        ("i3d_r50", "MMAction2's I3D keeps every fourth frame behind its stem: use i3d_r50_32x2"),
+        ("c2d_r50", "MMAction2's C2D pads no pixels behind its stem"),
+    ],
+)
+def test_a_network_whose_names_fit_but_whose_strides_differ_is_refused(model, why):
+    network = edgevid.create_model(model, num_classes=3)
+    theirs = in_the_names_of_mmaction2(network.state_dict())
+    with pytest.raises(WeightsError, match=f"though their names fit: {why}"):
+        edgevid.load_weights(network, theirs)
+    slow = edgevid.create_model("slow_r50", num_classes=3)
+    edgevid.load_weights(slow, in_the_names_of_mmaction2(slow.state_dict()))  # the same in both projects
+
+
+def test_i3d_of_32_frames_takes_mmaction2s_weights_and_not_pytorchvideos():
+    network = edgevid.create_model("i3d_r50_32x2")
+    edgevid.load_weights(network, in_the_names_of_mmaction2(network.state_dict()))
+    with pytest.raises(WeightsError, match="pytorchvideo's I3D keeps every frame"):
+        edgevid.load_weights(network, reference("i3d_8x8_r50_kinetics").state)
+
+
+@torch.no_grad()
+def test_batch_norms_inside_a_factorised_convolution_keep_their_own_epsilon():
+    case = reference("r2plus1d_r34_8f_112")
+    network = edgevid.create_model("r2plus1d_r34")
+    edgevid.load_weights(network, case.state).eval()
+    for module in network.modules():
+        if isinstance(module, Conv2Plus1d):
+            assert module.bn_s.eps == 1e-5
+            module.bn_s.eps = 1e-3
+    # With the network's epsilon inside too, the distance to MMAction2's code was 1.9e-2.
+    assert distance(network(case.clip), case.logits) > 1e-2
 
 
 def trained(name: str, **options: object) -> nn.Module:

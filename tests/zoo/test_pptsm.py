@@ -147,7 +147,7 @@ def test_frames_that_do_not_divide_the_channels_are_shifted_as_paddle_does():
     [(24, 8, 3, 3), (24, 16, 1, 2), (96, 10, 9, 10), (32, 7, 4, 5), (8, 12, 0, 1), (8, 17, 0, 0)],
 )
 def test_folds_have_the_channels_that_paddles_operator_moves(channels, frames, past, future):
-    """Counted with Paddle 3.3.1: ``temporal_shift(x, frames, 1 / frames)``, zeros in the first and last frame."""
+    """Counted with Paddle 3.3.1 as the zeros in the first and the last frame of shifted ones."""
     ones = torch.ones(frames, channels, 1, 1)
     shifted = TemporalShift("past-first", frames)(ones, frames)[:, :, 0, 0]
     assert (shifted[0] == 0).nonzero().flatten().tolist() == list(range(past))
