@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import av
-import av.stream
 import numpy as np
 
 from edgevid.errors import VideoError
@@ -22,6 +21,7 @@ from edgevid.video.address import silence
 from edgevid.video.color import ToRGB
 from edgevid.video.geometry import Geometry, Orientation, orient, square_width
 from edgevid.video.source import Source, open_container
+from edgevid.video.stream_choice import choose_stream, stream_duration_s
 
 logger = logging.getLogger("edgevid")
 
@@ -94,21 +94,14 @@ def read_frames(path: str | os.PathLike[str], threads: int = 0) -> Iterator[Fram
 
 @contextlib.contextmanager
 def open_video(path: Source) -> Iterator[tuple[Container, Stream]]:
-    """Open a source and its first real video stream with threaded decoding."""
+    """Open a source and its default or best video stream, with threaded decoding."""
     with open_container(path) as container:
         yield container, video_stream(container, str(path))
 
 
 def video_stream(container: Container, name: str) -> Stream:
-    """The first stream of pictures that is neither a cover image nor text, set to decode with threads."""
-    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-    # FFmpeg can draw any text file as a terminal; that is never what was meant.
-    if not streams or container.format.name == "tty":
-        what = "sound but no pictures" if container.streams.audio else "no pictures"
-        raise VideoError(f"'{name}' has {what}: name a file with a video stream")
-    stream = streams[0]
-    if stream.codec_context is None:
-        raise VideoError(f"'{name}' has a codec that this PyAV cannot decode: convert it, say to H.264")
+    """The video of a container, set to decode with threads; raises as :func:`choose_stream`."""
+    stream = choose_stream(container, name)
     stream.thread_type = "AUTO"
     return stream
 
@@ -222,16 +215,11 @@ def _frame_rate(stream: Stream) -> float | None:
 
 def declared_duration_s(container: Container, stream: Stream) -> float | None:
     """How long a file says that its pictures last, in seconds; None if it does not say."""
-    if stream.duration:
-        return float(stream.duration * stream.time_base)
-    if "DURATION" in stream.metadata:  # Matroska writes it as 00:00:10.000000000
-        with contextlib.suppress(ValueError):
-            hours, minutes, seconds = map(float, stream.metadata["DURATION"].split(":"))
-            return 3600 * hours + 60 * minutes + seconds
-    # With several streams this may be the length of the sound.
-    if container.duration and len(container.streams) == 1:
+    duration_s = stream_duration_s(stream)
+    # With several streams that of the container may be the length of the sound.
+    if duration_s is None and container.duration and len(container.streams) == 1:
         return container.duration / av.time_base
-    return None
+    return duration_s
 
 
 def _warn_if_incomplete(
