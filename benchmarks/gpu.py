@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevid.benchmarks.turns import rotated
+from edgevid.benchmarks.turns import require_equal, rotated
 from edgevid.errors import BenchmarkError, EdgevidError
 
 if TYPE_CHECKING:
@@ -132,9 +132,8 @@ def layer_row(layer: Layer, clips: int, library: Any, rounds: int) -> dict[str, 
     shifted = shift_by_slices(x[0].double(), moved)
     for name, run in runs.items():
         expected = _pointwise(x[0].double() if name in NO_SHIFT else shifted, weights, bias, layer.high)
-        error = float((run(0).double() - expected).abs().max() / expected.abs().max())
-        if not error <= TOLERANCE:
-            raise BenchmarkError(f"{layer}: {name} differs from float64 by {error:.1e}")
+        result = run(0).double().cpu().numpy()
+        require_equal(f"{layer}: {name}", [result], "float64", [expected.cpu().numpy()], TOLERANCE)
     samples = interleaved(runs, buffers, rounds)
     row = {**asdict(layer), "clips": clips, "samples_ms": samples}
     print(f"{clips} clips, {layer}: {describe(samples)}", flush=True)

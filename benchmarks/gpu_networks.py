@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edgevid.benchmarks.gpu import FRAMES, describe, interleaved, shift_by_slices
-from edgevid.errors import BenchmarkError
+from edgevid.benchmarks.turns import require_equal
 from edgevid.kernels.shift_conv.triton_call import shift_conv
 from edgevid.zoo.create import create_model
 from edgevid.zoo.mobilenet_v2 import InvertedResidual
@@ -133,9 +133,8 @@ def network_row(name: str, clips: int, rounds: int) -> dict[str, Any]:
             run = torch.compile(network, dynamic=False)
             logits = run(clip.half()).float()
             wanted = without if label in ("no shift", "torch TSN") else expected
-            error = float((logits - wanted).abs().max() / wanted.abs().max())
-            if not error <= TOLERANCE:
-                raise BenchmarkError(f"{name}: {label} differs from float32 by {error:.1e}")
+            result, reference = [logits.cpu().numpy()], [wanted.cpu().numpy()]
+            require_equal(f"{name}: {label}", result, "float32", reference, TOLERANCE)
             runs[label] = functools.partial(_run, run, clip.half())
         samples = interleaved(runs, 1, rounds)
     print(f"{clips} clips, {name}: {describe(samples)}", flush=True)

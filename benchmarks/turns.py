@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from edgevid.errors import BenchmarkError
+from edgevid.parity import compare
+
 Run = Callable[[], None]
+Outputs = Sequence[np.ndarray]
 REST_S = 0.01
 """Between two runs: the threads of a session go on spinning for a while, and would take the other's cores."""
 
@@ -29,6 +33,16 @@ def interleaved(runs: dict[str, Run], rounds: int, rest_s: float = REST_S) -> di
             if turn >= 0:
                 samples[name].append((time.perf_counter() - start) * 1000)
     return samples
+
+
+def require_equal(what: str, result: Outputs, other: str, expected: Outputs, tolerance: float) -> None:
+    """Raise ``BenchmarkError`` if ``what`` does not compute what ``other`` does, output by output."""
+    measured = compare(dict(enumerate(result)), dict(enumerate(expected)), tolerance)
+    if not measured.ok:
+        raise BenchmarkError(
+            f"{what} differs from {other} by {measured.max_rel:.1e} (tolerance {tolerance:g}), so its times "
+            "say nothing"
+        )
 
 
 def rotated(names: list[str], turn: int) -> list[str]:

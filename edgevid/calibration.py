@@ -14,6 +14,7 @@ import numpy as np
 
 from edgevid.backends import Job
 from edgevid.bundle import Bundle
+from edgevid.check import run_clip
 from edgevid.errors import EdgevidError, VideoError
 from edgevid.parity import compare
 from edgevid.passes.quantise_ranges import OUTLIERS, local_errors, measure_ranges
@@ -93,7 +94,7 @@ class Calibration:
         import onnx
 
         session = Session(bundle, artefact=artefact, with_kernels=False)
-        got = [_outputs(session, clip) for clip in self.clips.held_out]
+        got = [run_clip(session, clip) for clip in self.clips.held_out]
         results = [
             {name: np.concatenate([outputs[name] for outputs in several]) for name in self.wanted[0]}
             for several in (got, self.wanted)
@@ -114,14 +115,6 @@ def top1_agreement(got: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarra
     if LOGITS not in wanted:
         return None
     return float((got[LOGITS].argmax(-1) == wanted[LOGITS].argmax(-1)).mean())
-
-
-def _outputs(session: Session, clip: np.ndarray) -> dict[str, np.ndarray]:
-    if not session.manifest.streaming:
-        return session.run(clip)
-    stream = session.stream()
-    pushed = [stream.push(frame[None]) for frame in clip[0]]
-    return {name: np.concatenate([outputs[name] for outputs in pushed]) for name in pushed[0]}
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from edgevid.errors import BundleError
 from edgevid.records import matches, one_of
 from edgevid.safe_paths import read_bounded, why_unsafe
 from edgevid.specs import (
+    PARITY,
     SCHEMA_VERSION,
     Artefact,
     CalibrationRecord,
@@ -33,7 +34,7 @@ from edgevid.specs import (
 )
 
 MANIFEST, MANIFEST_HASH = "manifest.json", "manifest.sha256"
-PARITY, LABELS = "parity.npz", "labels.txt"
+LABELS = "labels.txt"
 MOST_BYTES = 16 << 20
 LONGEST_SIDE = 1 << 15
 """Pixels, and values along an axis of a tensor that are thought to be a mistake where there are more."""

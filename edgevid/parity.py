@@ -1,34 +1,52 @@
-"""Is an export equal to eager PyTorch? The measure, and the data that lets a bundle ask again on a device."""
+"""Is a result equal to the expected one? The comparison that everything uses, and a bundle's data for it.
+
+Needs NumPy alone. ``backends/templates/check.py`` has the same rules for a board without NumPy.
+"""
 
 from __future__ import annotations
 
+import math
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from edgevid.bundle import PARITY, Bundle
 from edgevid.errors import BundleError
-from edgevid.session import Session
-from edgevid.specs import TOLERANCE, Artefact, Parity
+from edgevid.specs import PARITY, Parity
 
 
-def compare(got: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], tolerance: float) -> Parity:
-    """The largest distance over all outputs; ``max_rel`` is max|a-b| / max|b| with b what is ``wanted``.
+def compare(result: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], tolerance: float) -> Parity:
+    """The largest distance over all outputs; ``max_rel`` is max|a-b| / max|b| with b the expected output.
 
-    A value that is not finite makes the distance infinite.
+    The distance is infinite if an expected output is missing or has another shape, if any value is not
+    finite, in an output that is not expected (the state of a stream) too, and if nothing is expected.
     """
-    max_abs = max_rel = 0.0
-    for name, reference in wanted.items():
-        if name not in got or got[name].shape != reference.shape:
-            return Parity(float("inf"), float("inf"), tolerance)
-        if not (np.isfinite(got[name]).all() and np.isfinite(reference).all()):
-            return Parity(float("inf"), float("inf"), tolerance)
-        difference = float(np.abs(got[name].astype(np.float64) - reference).max())
-        scale = float(np.abs(reference).max())
-        relative = difference / scale if scale else (0.0 if difference == 0 else float("inf"))
-        max_abs, max_rel = max(max_abs, difference), max(max_rel, relative)
+    distances = [_distance(result.get(name), reference) for name, reference in expected.items()]
+    others = [array for name, array in result.items() if name not in expected]
+    if not distances or not all(map(_is_finite, others)):
+        return Parity(math.inf, math.inf, tolerance)
+    max_abs, max_rel = (max(column) for column in zip(*distances))
     return Parity(max_abs, max_rel, tolerance)
+
+
+def _distance(result: np.ndarray | None, expected: np.ndarray) -> tuple[float, float]:
+    """max|a-b| and max|a-b| / max|b|, neither of them NaN."""
+    if result is None or np.shape(result) != np.shape(expected):
+        return math.inf, math.inf
+    if not (_is_finite(result) and _is_finite(expected)):
+        return math.inf, math.inf
+    reference = np.asarray(expected, np.float64)
+    difference = float(np.abs(np.asarray(result, np.float64) - reference).max(initial=0.0))
+    scale = float(np.abs(reference).max(initial=0.0))
+    if difference == 0.0:
+        return 0.0, 0.0
+    return difference, difference / scale if scale else math.inf
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    return bool(np.isfinite(array).all())
 
 
 def save(folder: Path, clip: np.ndarray, outputs: Mapping[str, np.ndarray]) -> None:
@@ -46,22 +64,5 @@ def load(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
                 key.removeprefix("output_"): data[key] for key in data.files if key.startswith("output_")
             }
             return data["clip"].astype(np.float32), outputs
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise BundleError(f"'{folder / PARITY}' cannot be read ({error}): copy the bundle again") from None
-
-
-def check_artefact(bundle: Bundle, artefact: Artefact, with_kernels: bool = False) -> Parity:
-    """Run one model file of a bundle on its own example and compare with what the eager network gave.
-
-    ``with_kernels`` runs it as a session here does; without, as a runtime that has no library of ours.
-    """
-    session = Session(bundle, artefact=artefact, with_kernels=with_kernels)
-    clip, wanted = load(bundle.path)
-    got = _run_stream(session, clip) if bundle.manifest.streaming else session.run(clip)
-    return compare(got, wanted, TOLERANCE[artefact.precision])
-
-
-def _run_stream(session: Session, clip: np.ndarray) -> dict[str, np.ndarray]:
-    stream = session.stream()
-    pushed = [stream.push(frame[None]) for frame in clip[0]]
-    return {name: np.concatenate([outputs[name] for outputs in pushed]) for name in pushed[0]}

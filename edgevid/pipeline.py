@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from edgevid import __version__, parity
+from edgevid import __version__, check, parity
 from edgevid.backends import Compiled, Job
 from edgevid.beside import compile_all
 from edgevid.bundle import LABELS, Bundle, write_manifest, writing
@@ -226,7 +226,7 @@ def _checked(
         if calibrated is not None and artefact.precision == "int8":
             measured = calibrated.judge(bundle, artefact)
         else:
-            measured = parity.check_artefact(bundle, artefact)
+            measured = check.check_artefact(bundle, artefact)
         distance = f"max|a-b| / max|b| = {measured.max_rel:.2e}, tolerance {measured.tolerance:g}"
         if measured.local_error is not None:
             distance += (

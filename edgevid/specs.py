@@ -6,12 +6,15 @@ Shapes are tuples of integers; a dimension that is free is a string such as ``"N
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypedDict
 
 SCHEMA_VERSION = 2
 """Version of the bundle manifest: 2 has a file with its hash, and no key that is not in the records below."""
 
+PARITY = "parity.npz"
+"""The file of a bundle that holds an example with the eager network's outputs."""
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2, "int8": 0.2}
 """The largest distance to eager PyTorch, max|a-b| / max|b|, at which an export is taken for equal.
@@ -172,15 +175,11 @@ class Parity:
         return self.max_rel <= self.tolerance and (self.local_error or 0.0) <= LOCAL_TOLERANCE
 
     def as_dict(self) -> dict[str, Any]:
-        always = {
-            "max_abs": self.max_abs,
-            "max_rel": self.max_rel,
-            "tolerance": self.tolerance,
-            "ok": self.ok,
-        }
+        """For JSON, which has no infinity: an infinite distance is null."""
+        values = {key: None if value in (None, math.inf) else value for key, value in asdict(self).items()}
         if self.top1_agreement is None and self.local_error is None:
-            return always
-        return {**asdict(self), "ok": self.ok}
+            values = {key: values[key] for key in ("max_abs", "max_rel", "tolerance")}
+        return {**values, "ok": self.ok}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from one_bundle import rewrite
 
 import edgevid
 from edgevid import bundle as bundles
-from edgevid import parity
+from edgevid import check, parity
 from edgevid.bundle import Bundle
 from edgevid.errors import BundleError, ParityError
 from edgevid.specs import SCHEMA_VERSION
@@ -125,7 +125,7 @@ def test_a_bundle_checks_itself(clip_bundle, stream_bundle, jetson_bundle, mobil
         for artefact in bundle.manifest.artefacts:
             if artefact.opened_by == "tvm":  # of another processor: tests/test_beside.py
                 continue
-            measured = parity.check_artefact(bundle, artefact)
+            measured = check.check_artefact(bundle, artefact)
             assert measured.ok
             assert measured.max_rel == pytest.approx(artefact.parity.max_rel, rel=0.5, abs=1e-7)
 
@@ -134,7 +134,7 @@ def test_the_self_check_fails_for_other_weights(copy):
     weights = copy.path / "model.weights"
     values = np.fromfile(weights, np.float32)
     (values * 1.01).astype(np.float32).tofile(weights)
-    assert not parity.check_artefact(copy, copy.manifest.artefacts[0]).ok
+    assert not check.check_artefact(copy, copy.manifest.artefacts[0]).ok
 
 
 @pytest.mark.parametrize(
@@ -203,9 +203,9 @@ def test_an_empty_folder_may_be_filled_and_missing_parents_are_made(tmp_path):
 
 EXPORT = """
 import sys, time
-import edgevid, edgevid.parity
+import edgevid, edgevid.check
 # Stop where everything is written but not yet compared, so that the signal comes at the worst time.
-edgevid.parity.check_artefact = lambda *_: (print("ready", flush=True), time.sleep(60))
+edgevid.check.check_artefact = lambda *_: (print("ready", flush=True), time.sleep(60))
 from edgevid.cli import main
 main(["export", "tsm_mbv2", "--classes", "5", "--frames", "2", "--size", "32", "-o", sys.argv[1], "--force"])
 """

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 import edgevid
+from edgevid.check import check_artefact
 from edgevid.errors import EdgevidError
-from edgevid.parity import check_artefact
 from edgevid.specs import ModelSpec
 from edgevid.zoo import MODELS
 from edgevid.zoo.shift import TemporalShift

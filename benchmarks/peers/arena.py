@@ -14,6 +14,7 @@ import numpy as np
 from edgevid.benchmarks.peers.cases import FILES, Case, Contestant
 from edgevid.benchmarks.peers.children import EXECUTORCH_WORKER, PREPARE, WORKER, Child, PeerError
 from edgevid.benchmarks.peers.rounds import measure
+from edgevid.parity import compare
 
 TOLERANCE = 1e-3
 WARM_UP_ROUNDS = 2
@@ -136,10 +137,12 @@ def _checked(child: Child, expected: np.ndarray) -> float:
     got = np.asarray(child.ask("answer")["answer"])
     if got.shape != expected.shape:
         raise PeerError(f"answers {got.shape}, eager PyTorch {expected.shape}")
-    error = float(np.abs(got - expected).max() / np.abs(expected).max())
-    if not error <= TOLERANCE:
-        raise PeerError(f"does not compute what eager PyTorch does: max|a-b| / max|b| = {error:.1e}")
-    return error
+    measured = compare({"answer": got}, {"answer": expected}, TOLERANCE)
+    if not measured.ok:
+        raise PeerError(
+            f"does not compute what eager PyTorch does: max|a-b| / max|b| = {measured.max_rel:.1e}"
+        )
+    return measured.max_rel
 
 
 def _turn_of(child: Child, least_ms: float) -> Callable[[], list[float]]:

@@ -44,6 +44,7 @@ def write_check_data(job, folder: Path) -> None:
         np.ascontiguousarray(array, dtype="<f4").tofile(check / f"{name}.bin")
     expected = {
         "outputs": {name: array.ravel().tolist() for name, array in job.expected.items()},
+        "shapes": {name: list(array.shape) for name, array in job.expected.items()},
         "tolerance": {precision: TOLERANCE[precision] for precision in precisions_of(job)},
     }
     (check / "expected.json").write_text(json.dumps(expected))

@@ -18,6 +18,7 @@ import numpy as np
 from edgevid import ops
 from edgevid.backends.trt_weights import save_with_weights, weights_of
 from edgevid.errors import ParityError
+from edgevid.parity import compare
 from edgevid.specs import TOLERANCE, PassReport
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def write_fused_model(graph: ir.Model, job: Job, folder: Path) -> list[str]:
 def check(graph: ir.Model, job: Job, precision: str) -> float:
     """The distance of ``graph``, run in ONNX Runtime by ``without_plugins``, from what ``job`` expects.
 
-    It is max|a-b| / max|b|, the largest of all outputs; ``ParityError`` if it is beyond the tolerance.
+    It is that of ``parity.compare``, states included; ``ParityError`` if it is beyond the tolerance.
     """
     import onnx_ir as ir
     import onnxruntime
@@ -174,16 +175,13 @@ def check(graph: ir.Model, job: Job, precision: str) -> float:
     options.log_severity_level = 3
     model = ir.to_proto(without_plugins(graph)).SerializeToString()
     session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
-    names = list(job.expected)
-    made = session.run(names, {name: np.asarray(array) for name, array in job.example.items()})
-    distance = max(
-        float(np.abs(array - job.expected[name]).max() / max(np.abs(job.expected[name]).max(), 1e-30))
-        for name, array in zip(names, made)
-    )
-    if not distance <= TOLERANCE[precision]:
+    names = [output.name for output in session.get_outputs()]
+    result = session.run(names, {name: np.asarray(array) for name, array in job.example.items()})
+    measured = compare(dict(zip(names, result)), job.expected, TOLERANCE[precision])
+    if not measured.ok:
         mend = "use --precision fp32" if precision == "fp16" else "please report the network"
         raise ParityError(
             f"the {precision} model with plugins does not compute what PyTorch does: max|a-b| / max|b| = "
-            f"{distance:.2e}, tolerance {TOLERANCE[precision]:g}. Nothing was written; {mend}"
+            f"{measured.max_rel:.2e}, tolerance {measured.tolerance:g}. Nothing was written; {mend}"
         )
-    return distance
+    return measured.max_rel

@@ -24,7 +24,7 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
     opened = Bundle.open(bundle)
     manifest = opened.manifest
     checks, not_checked = _verify(opened) if verify else ([], {})
-    ok = all(check["parity"]["ok"] for check in checks)
+    ok = all(check["parity"].ok for check in checks)
     if as_json:
         content = json.loads((opened.path / "manifest.json").read_text("utf-8"))
         shown = {
@@ -33,7 +33,8 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
             "receipt": list(map(vars, _receipt(opened))),
             "plan": _plan(opened),
         }
-        verified = {"verified": checks, "not_verified": not_checked} if verify else {"verified": None}
+        shown_checks = [{**check, "parity": check["parity"].as_dict()} for check in checks]
+        verified = {"verified": shown_checks, "not_verified": not_checked} if verify else {"verified": None}
         click.echo(json.dumps({**shown, **verified}))
         return 0 if ok else 1
     _show(manifest, _plan(opened))
@@ -43,10 +44,10 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
     for check in checks:
         parity = check["parity"]
         how = f" with {check['backend']}" if check["with_kernels"] else ""
-        verdict = "equal" if parity["ok"] else "NOT EQUAL"
+        verdict = "equal" if parity.ok else "NOT EQUAL"
         click.echo(
-            f"{check['file']}{how}: {verdict} to PyTorch, max|a-b| / max|b| = {parity['max_rel']:.1e} "
-            f"(tolerance {parity['tolerance']:g})"
+            f"{check['file']}{how}: {verdict} to PyTorch, max|a-b| / max|b| = {parity.max_rel:.1e} "
+            f"(tolerance {parity.tolerance:g})"
         )
     for file, reason in not_checked.items():
         click.echo(f"{file}: not run here, {reason}")
@@ -56,8 +57,8 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
 def _verify(bundle) -> tuple[list[dict], dict[str, str]]:
     """What each file gave; and by name why those for other processors were not run."""
     from edgevid.backends import opener
+    from edgevid.check import check_artefact
     from edgevid.errors import BackendError
-    from edgevid.parity import check_artefact
 
     bundle.check_files()
     checks, not_run = [], {}
@@ -81,7 +82,7 @@ def _verify(bundle) -> tuple[list[dict], dict[str, str]]:
                     "precision": artefact.precision,
                     "backend": _what_runs(backend) if with_kernels else artefact.opened_by,
                     "with_kernels": with_kernels,
-                    "parity": parity.as_dict(),
+                    "parity": parity,
                 }
             )
     return checks, not_run

@@ -66,7 +66,7 @@ def local_errors(
 ) -> dict[str, float]:
     """Of each product, by the name of its result, how far int8 is from float32 when its input is exact.
 
-    That is ||a-b|| / ||b|| over all clips; see ``quantise_check``.
+    That is ||a-b|| / ||b|| over all clips, infinite if any value is not finite; see ``quantise_check``.
     """
     from edgevid.passes.quantise_check import beside_float
 
@@ -79,8 +79,10 @@ def local_errors(
         for arrays in _runs(session, clip, states):
             for name in products:
                 sums[name] += float(arrays[f"{name}/error"]), float(arrays[f"{name}/float"])
+    tiny = np.finfo(np.float32).tiny
     return {
-        name: math.sqrt(error / max(norm, np.finfo(np.float32).tiny)) for name, (error, norm) in sums.items()
+        name: math.sqrt(error / max(norm, tiny)) if np.isfinite((error, norm)).all() else math.inf
+        for name, (error, norm) in sums.items()
     }
 
 

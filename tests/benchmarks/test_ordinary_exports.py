@@ -31,6 +31,14 @@ def test_networks_that_differ_are_not_compared(tmp_path):
         ordinary_exports._check("net", clip, mine, scaled(tmp_path, "other", 1.01))
 
 
+@pytest.mark.parametrize("wrong", [1.01, np.nan, np.inf])
+def test_a_difference_in_the_second_output_is_found(wrong):
+    expected = [np.ones((1, 5), np.float32), np.ones((2, 3), np.float32)]
+    turns.require_equal("net", [array * np.float32(1.00001) for array in expected], "other", expected, 1e-4)
+    with pytest.raises(BenchmarkError, match="net differs from other by"):
+        turns.require_equal("net", [expected[0], expected[1] * wrong], "other", expected, 1e-4)
+
+
 def test_every_promised_network_has_an_ordinary_form():
     assert set(ordinary_exports.BOUNDS) <= set(ordinary_exports.ORDINARY) <= set(MODELS)
 

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import onnx
-import pytest
 import torch
 
-from edgevid.benchmarks import tvm
-from edgevid.errors import BenchmarkError
+from edgevid.benchmarks import turns, tvm
 from edgevid.zoo import MODELS
 from edgevid.zoo.shift import TemporalShift
-
-
-def test_networks_that_differ_are_not_compared():
-    wanted = np.ones((1, 5), np.float32)
-    tvm._check("net", wanted * np.float32(1.00001), wanted)
-    with pytest.raises(BenchmarkError, match="net differs from plain ONNX Runtime"):
-        tvm._check("net", wanted * np.float32(1.01), wanted)
 
 
 def test_every_promised_network_is_in_the_zoo():
@@ -40,4 +30,5 @@ def test_the_ordinary_export_has_no_operator_of_ours_and_the_same_answer(tmp_pat
     tvm._write_ordinary(network, clip, tmp_path / "ordinary.onnx")
     assert {node.domain for node in onnx.load(tmp_path / "ordinary.onnx").graph.node} == {""}
     session = tvm.open_session(tmp_path / "ordinary.onnx", 1)
-    tvm._check("net", session.run(None, {session.get_inputs()[0].name: clip.numpy()})[0], wanted)
+    result = session.run(None, {session.get_inputs()[0].name: clip.numpy()})
+    turns.require_equal("net", result, tvm.ORDINARY, [wanted], tvm.TOLERANCE)

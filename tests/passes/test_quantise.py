@@ -182,6 +182,18 @@ def test_a_wrong_range_of_one_tensor_is_found_out(traced, ranges, factor):
     assert max(errors.values()) > LOCAL_TOLERANCE
 
 
+@pytest.mark.parametrize("product", range(5))
+def test_a_product_that_is_not_finite_is_infinitely_far(traced, ranges, product):
+    model = quantised(traced, ranges, TENSORRT)
+    nodes = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
+    (source,) = [node for node in model.graph.node if node.output[0] == nodes[product].input[1]]
+    (scale,) = [tensor for tensor in model.graph.initializer if tensor.name == source.input[1]]
+    scale.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(scale) * np.nan, scale.name))
+    errors = local_errors(traced, model, clips(1, seed=9))
+    assert list(errors.values()).count(np.inf) == 1
+    assert max(errors.values()) == np.inf
+
+
 def test_a_shift_that_is_lost_is_found_out(traced, ranges):
     lost = ir.from_proto(traced)
     for node in lost.graph:
