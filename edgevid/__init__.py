@@ -10,8 +10,11 @@ import importlib
 from typing import Any
 
 from edgevid.errors import BackendError
+from edgevid.telemetry import disable_telemetry
 
 __version__ = "0.1.0"
+
+disable_telemetry()  # before anything imports ONNX Runtime, in every process that imports a part of edgevid
 
 _PUBLIC = {
     "create_model": "edgevid.zoo.create",

@@ -13,9 +13,14 @@ from types import SimpleNamespace
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from edgevid.telemetry import disable_openvino_telemetry
+
 # Read when Triton is imported, by whatever test comes first: without a GPU its kernels are interpreted.
 if not Path("/dev/nvidia0").exists():
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+# Importing edgevid, above, did the same for ONNX Runtime.
+disable_openvino_telemetry()
 
 SIZE, FRAMES = 64, 4
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgevid.benchmarks.peers.cases import Case
 from edgevid.benchmarks.peers.serving import Runner
+from edgevid.telemetry import disable_openvino_telemetry
 
 
 class Edgevid(Runner):
@@ -76,6 +77,7 @@ class OpenVino(Runner):
     """The same export in float32, as the hint asks for, and with the hint for latency."""
 
     def __init__(self, folder: Path, clip: np.ndarray, case: dict[str, Any], network: str, threads: int):
+        disable_openvino_telemetry()
         import openvino as ov
 
         super().__init__(clip, Case(**case).streaming)

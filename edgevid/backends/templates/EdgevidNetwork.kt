@@ -4,6 +4,7 @@ package edgevid
 import ai.onnxruntime.OnnxTensor
 import ai.onnxruntime.OrtEnvironment
 import ai.onnxruntime.OrtSession
+import android.system.Os
 import androidx.camera.core.ImageProxy
 import java.nio.FloatBuffer
 import org.json.JSONArray
@@ -32,7 +33,7 @@ class EdgevidNetwork(manifest: String, model: ByteArray, withKernels: Boolean = 
     private var nextNs = Long.MIN_VALUE
     private val preparation = FramePreparation(description.getJSONObject("preprocessing"), size)
 
-    private val environment = OrtEnvironment.getEnvironment()
+    private val environment = environmentWithoutTelemetry()
     // Kept for as long as the session: closing the options closes the library of kernels.
     private val options = OrtSession.SessionOptions()
     private val session: OrtSession
@@ -166,6 +167,12 @@ private class YuvImage(image: ImageProxy) {
 
     private fun value(plane: Int, column: Int, row: Int) =
         buffers[plane].get(row * rowStrides[plane] + column * pixelStrides[plane]).toInt() and 0xff
+}
+
+/** ONNX Runtime reads the variable when it is loaded; a value that the app has set stays. */
+private fun environmentWithoutTelemetry(): OrtEnvironment {
+    Os.setenv("ORT_DISABLE_TELEMETRY", "1", false)
+    return OrtEnvironment.getEnvironment()
 }
 
 private fun longs(array: JSONArray) = LongArray(array.length()) { array.getLong(it) }

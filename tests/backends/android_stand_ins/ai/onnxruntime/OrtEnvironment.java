@@ -1,7 +1,12 @@
 package ai.onnxruntime;
 
+import android.system.Os;
+
 public class OrtEnvironment implements AutoCloseable {
     public static OrtEnvironment getEnvironment() {
+        if (!"1".equals(Os.getenv("ORT_DISABLE_TELEMETRY"))) {
+            throw new IllegalStateException("ONNX Runtime is loaded with its telemetry on");
+        }
         return new OrtEnvironment();
     }
 
