@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from edgevid.errors import ExportError
 from edgevid.passes.to_streaming import FRAME
+from edgevid.randomness import refuse_if_random
 from edgevid.request import SEED, Request
 from edgevid.specs import TensorSpec
 
@@ -24,10 +26,12 @@ class Example:
     """``array`` is a clip ``(1, T, C, H, W)``, also of a stream, or an image ``(1, C, H, W)``.
 
     ``outputs`` are the eager network's, by name; of a stream they have a row for each frame.
+    ``random_operators`` ran on the way, though two runs gave the same.
     """
 
     array: np.ndarray
     outputs: Mapping[str, np.ndarray]
+    random_operators: tuple[str, ...] = ()
 
     @property
     def classes(self) -> int:
@@ -42,26 +46,22 @@ def eager_example(network: torch.nn.Module, request: Request) -> Example:
     array = np.random.default_rng(SEED).standard_normal(shape, dtype=np.float32)
     array = array.astype(np.float16).astype(np.float32)
     forward = getattr(network, "frame_logits", network) if request.streaming else network
-    with evaluating(network), torch.no_grad():
-        try:
-            answer = forward(torch.from_numpy(array))
-        except Exception as error:  # the user's network may raise anything on an input it does not take
-            raise ExportError(
-                f"{spec.name} does not take {_article(spec.input)} {shape}: {_first_line(error)}. "
-                f"Set {'--size' if spec.input == 'image' else '--frames and --size'} to what it takes"
-            ) from error
-    if isinstance(answer, Mapping) and all(isinstance(value, torch.Tensor) for value in answer.values()):
-        return Example(array, _named_outputs(answer, request))
-    if request.streaming and forward is network:
+
+    def run() -> Any:
+        with evaluating(network), torch.no_grad():
+            return forward(torch.from_numpy(array))
+
+    try:
+        answer = run()
+    except Exception as error:  # the user's network may raise anything on an input it does not take
         raise ExportError(
-            f"to stream {spec.name}, give it a method frame_logits(clip) that returns "
-            "(N, T, classes), the logits of each frame, whose mean over T forward returns"
-        )
-    if not isinstance(answer, torch.Tensor) or answer.ndim != (3 if request.streaming else 2):
-        raise ExportError(
-            f"{spec.name} must return logits (N, classes) or a dict of tensors: wrap it so that it does"
-        )
-    return Example(array, {LOGITS: (answer[0] if request.streaming else answer).float().numpy()})
+            f"{spec.name} does not take {_article(spec.input)} {shape}: {_first_line(error)}. "
+            f"Set {'--size' if spec.input == 'image' else '--frames and --size'} to what it takes"
+        ) from error
+    outputs = _outputs(answer, network, request)
+    _check_finite(outputs, spec.name)
+    operators = refuse_if_random(spec.name, network, lambda: _outputs(run(), network, request), outputs)
+    return Example(array, outputs, operators)
 
 
 @contextlib.contextmanager
@@ -96,14 +96,68 @@ def describe_outputs(example: Example, streaming: bool) -> tuple[TensorSpec, ...
     )
 
 
-def _named_outputs(answer: Mapping[str, torch.Tensor], request: Request) -> dict[str, np.ndarray]:
-    for name, tensor in answer.items():
-        if request.streaming and len(tensor) != request.frames:
+def _outputs(answer: Any, network: torch.nn.Module, request: Request) -> dict[str, np.ndarray]:
+    """What the network returned, by name, of a stream without the axis N; refuses another shape."""
+    name, streaming = request.spec.name, request.streaming
+    if isinstance(answer, Mapping) and all(isinstance(value, torch.Tensor) for value in answer.values()):
+        outputs = {str(key): _array(tensor) for key, tensor in answer.items()}
+        for key, array in outputs.items():
+            if streaming and (not array.ndim or len(array) != request.frames):
+                raise ExportError(
+                    f"to stream {name}, let its output '{key}' have a row for each frame, {request.frames} "
+                    f"and not {len(array) if array.ndim else 'a single number'}: (N*T, ...)"
+                )
+        rows = (request.frames,) if streaming else (1,)
+        if LOGITS in outputs:
+            _check_logits(outputs[LOGITS], rows, "(N*T, classes)" if streaming else "(N, classes)", request)
+        return outputs
+    if streaming and not hasattr(network, "frame_logits"):
+        raise ExportError(
+            f"to stream {name}, give it a method frame_logits(clip) that returns "
+            "(N, T, classes), the logits of each frame, whose mean over T forward returns"
+        )
+    if not isinstance(answer, torch.Tensor):
+        raise ExportError(
+            f"{name} must return logits (N, classes) or a dict of tensors, not {_kind(answer)}: wrap it so "
+            "that it does"
+        )
+    logits = _array(answer)
+    if not streaming:
+        _check_logits(logits, (1,), "(N, classes)", request)
+        return {LOGITS: logits}
+    _check_logits(logits, (1, request.frames), "(N, T, classes)", request)
+    return {LOGITS: logits[0]}
+
+
+def _check_logits(logits: np.ndarray, rows: tuple[int, ...], form: str, request: Request) -> None:
+    """Refuse logits that are not ``rows`` and one axis of classes: they would be taken for other clips'."""
+    if logits.shape[:-1] == rows and logits.shape[-1]:
+        return
+    given = "an image" if request.spec.input == "image" else f"a clip of {request.frames} frames"
+    expected = ", ".join([*map(str, rows), "classes"])
+    raise ExportError(
+        f"{request.spec.name} must return logits {form} or a dict of tensors: for {given} it gives "
+        f"{logits.shape} and not ({expected}); wrap it so that it does"
+    )
+
+
+def _check_finite(outputs: Mapping[str, np.ndarray], name: str) -> None:
+    for key, array in outputs.items():
+        if not np.isfinite(array).all():
             raise ExportError(
-                f"to stream {request.spec.name}, let its output '{name}' have a row for each frame, "
-                f"{request.frames} and not {len(tensor)}: (N*T, ...)"
+                f"{name} gives NaN or infinity in its output '{key}' for an input of normal numbers, so an "
+                "export cannot be compared with it: look at its weights, logarithms and divisions"
             )
-    return {str(name): tensor.float().numpy() for name, tensor in answer.items()}
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().float().numpy().copy()  # the network may use its memory again
+
+
+def _kind(answer: Any) -> str:
+    if isinstance(answer, (tuple, list)):
+        return f"a {type(answer).__name__} of {len(answer)}"
+    return f"a {type(answer).__name__}"
 
 
 def _article(kind: str) -> str:

@@ -30,6 +30,7 @@ from edgevid.lint import lint
 from edgevid.passes import RECOGNISE_SHIFTS, SIMPLIFY, STANDARD, run_passes
 from edgevid.passes.shift_directions import take_directions
 from edgevid.passes.to_streaming import FRAME, states_of, to_streaming
+from edgevid.randomness import refuse_random_nodes
 from edgevid.request import SEED, Request, make_request
 from edgevid.specs import LOCAL_TOLERANCE, Manifest, Parity, PassReport, StateSpec, Weights
 from edgevid.trace import trace
@@ -101,6 +102,7 @@ def export(
     graph = _trace(network, request, example, 1 if stream else request.frames)
     progress("rewriting the graph")
     passes, states = _rewrite(graph, network, request, example)
+    refuse_random_nodes(request.spec.name, graph, example.random_operators)
     macs, size_bytes = count_macs(graph), weight_bytes(graph)
     calibrated = None
     if clips is not None:

@@ -152,3 +152,75 @@ def test_a_registered_network_without_classifier_takes_no_classes(tmp_path, monk
     monkeypatch.setitem(MODELS._entries, "pyramid", entry)
     with pytest.raises(EdgevidError, match="leave out --classes"):
         edgevid.export("pyramid", output=tmp_path / "classes", classes=5)
+
+
+class Shaped(nn.Module):
+    """Gives ``shape(logits)``, of logits ``(N, T, 6)`` or, of a stream, what ``frame_logits`` would."""
+
+    def __init__(self, shape):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.shape = nn.Conv2d(3, 6, 3, 4), shape
+
+    def forward(self, clip):
+        return self.shape(self.conv(clip.flatten(0, 1)).mean((2, 3)).unflatten(0, clip.shape[:2]))
+
+
+class ShapedStream(Shaped):
+    def frame_logits(self, clip):
+        return super().forward(clip)
+
+    def forward(self, clip):
+        return self.frame_logits(clip).mean(1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        (lambda x: x.unflatten(1, (-1, 2)).flatten(0, 1).mean(1), "(2, 6) and not (1, classes)"),
+        (lambda x: x[0], "(4, 6) and not (1, classes)"),
+        (lambda x: x, "(1, 4, 6) and not (1, classes)"),
+        (lambda x: x.mean((0, 1)), "(6,) and not (1, classes)"),
+        (lambda x: x.mean(1)[:0], "(0, 6) and not (1, classes)"),
+        (lambda x: x.mean(1)[:, :0], "(1, 0) and not (1, classes)"),
+        (lambda x: {"logits": x[0], "features": x[0]}, "(4, 6) and not (1, classes)"),
+        (lambda x: {"logits": x}, "(1, 4, 6) and not (1, classes)"),
+        (lambda x: [x.mean(1), x.mean(1)], "not a list of 2"),
+        (lambda x: None, "not a NoneType"),
+    ],
+)
+def test_logits_of_one_clip_have_one_row(shape, words, tmp_path):
+    with pytest.raises(EdgevidError, match="must return logits") as error:
+        edgevid.export(described(Shaped(shape)), output=tmp_path / "a", frames=4)
+    assert words in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        (lambda x: x[:, :2], "(1, 2, 6) and not (1, 4, classes)"),
+        (lambda x: x.unflatten(1, (-1, 2)).flatten(0, 1), "(2, 2, 6) and not (1, 4, classes)"),
+        (lambda x: x[0], "(4, 6) and not (1, 4, classes)"),
+        (lambda x: {"logits": x[0, :2]}, "a row for each frame, 4 and not 2"),
+        (lambda x: {"logits": x[0].unflatten(1, (2, 3))}, "(4, 2, 3) and not (4, classes)"),
+        (lambda x: {"features": x.mean()}, "a row for each frame, 4 and not a single number"),
+    ],
+)
+def test_logits_of_a_stream_have_a_row_for_each_frame(shape, words, tmp_path):
+    network = described(ShapedStream(shape), causal=True)
+    with pytest.raises(EdgevidError) as error:
+        edgevid.export(network, output=tmp_path / "a", frames=4, stream=True)
+    assert words in str(error.value)
+
+
+def test_named_outputs_that_are_no_logits_may_have_any_rows(tmp_path):
+    network = described(Shaped(lambda x: {"logits": x.mean(1), "of_frames": x[0]}))
+    outputs = edgevid.export(network, output=tmp_path / "a", frames=4).manifest.outputs
+    assert {output.name: output.shape for output in outputs} == {"logits": (1, 6), "of_frames": (4, 6)}
+
+
+def test_a_network_that_gives_no_numbers_is_refused_by_the_name_of_the_output(tmp_path):
+    network = described(Shaped(lambda x: {"logits": x.mean(1), "of_frames": x[0].log()}))
+    with pytest.raises(EdgevidError, match="gives NaN or infinity in its output 'of_frames'"):
+        edgevid.export(network, output=tmp_path / "a", frames=4)
