@@ -1,24 +1,22 @@
-"""``edgevid run``: recognise what happens in a video file or before a camera."""
+"""``edgevid run``: recognise what happens in videos, in a stream from a network, or before a camera."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import json
 import logging
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgevid.errors import EdgevidError
+from edgevid.errors import EdgevidError, VideoError
 
 if TYPE_CHECKING:
-    from edgevid.video.decode import Frame, VideoInfo
     from edgevid.video.predictions import Change
     from edgevid.video.recognise import Session
+    from edgevid.video.source import Source
+    from edgevid.video.watch import Options
 
 logger = logging.getLogger("edgevid")
 
@@ -31,7 +29,15 @@ COLOURS = 3
 
 @click.command()
 @click.argument("bundle")
-@click.option("--video", metavar="FILE", help="Video file to recognise.")
+@click.argument("more_videos", metavar="", nargs=-1)
+@click.option(
+    "--video",
+    "videos",
+    metavar="VIDEO...",
+    multiple=True,
+    help="What to recognise: files, folders (with all below), patterns such as 'clips/**/*.mp4', addresses "
+    "(rtsp, rtmp, http, https, udp, tcp), or - for standard input. Of several, each gives one line.",
+)
 @click.option("--camera", metavar="N", type=click.IntRange(min=0), help="Camera to watch, until Ctrl-C.")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to show.")
 @click.option(
@@ -46,7 +52,29 @@ COLOURS = 3
     help="Frames per second that a streaming bundle or a camera's clips see. Default: every frame of the "
     f"video; for a camera and a clip bundle, a clip spans {CAMERA_WINDOW_S:g} s.",
 )
-@click.option("--duration", metavar="SECONDS", type=float, help="Stop the camera after this time.")
+@click.option(
+    "--duration", metavar="SECONDS", type=float, help="Stop the camera, address or '-' after this time."
+)
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=float,
+    default=10.0,
+    show_default=True,
+    help="How long to wait for data from an address or '-'.",
+)
+@click.option(
+    "--live/--every-frame",
+    default=None,
+    help="Of an address or '-': see the latest frame and drop those that come too fast, or see each. "
+    "Default: the latest of a live stream, each of a file and of '-'.",
+)
+@click.option(
+    "--reconnect",
+    is_flag=True,
+    help="When a live address ends or fails, connect again until Ctrl-C or --duration; the network's states "
+    "are kept.",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the network. Default: its backend's.")
 @click.option(
     "--device",
@@ -54,15 +82,21 @@ COLOURS = 3
     show_default=True,
     help="Where the network runs: 'local', or rpc://HOST:PORT/KEY, a board that a TVM tracker lends.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON alone on stdout.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON alone on stdout; of several videos, a line each."
+)
 def command(
     bundle: str,
-    video: str | None,
+    more_videos: tuple[str, ...],
+    videos: tuple[str, ...],
     camera: int | None,
     top: int,
     sampling: str | None,
     fps: float | None,
     duration: float | None,
+    timeout: float,
+    live: bool | None,
+    reconnect: bool,
     threads: int | None,
     device: str,
     as_json: bool,
@@ -72,18 +106,24 @@ def command(
     A clip bundle looks at a few frames of a file once. A streaming bundle, or any bundle with --camera, goes
     through the frames and prints a line each time the best class changes; a streaming bundle's logits are
     averaged over the last frames, as many as the network was trained on, and over the whole file for the
-    answer at the end.
+    answer at the end. Addresses, standard input and named pipes are for streaming bundles; a clip bundle
+    takes a whole file over HTTP.
+
+    Of several videos, those that cannot be read are left out and counted; the status is 2 if none can.
     """
-    if (video is None) == (camera is None):
+    names = (*videos, *more_videos)
+    if bool(names) == (camera is not None):
         raise click.UsageError("give exactly one of --video FILE and --camera N")
     if fps is not None and not 0 < fps <= MAX_FPS:
         raise click.UsageError(f"--fps is {fps:g}: give frames per second above 0, at most {MAX_FPS:g}")
-    if duration is not None and not duration > 0:
-        raise click.UsageError(f"--duration is {duration:g}: give seconds above 0")
-    if duration is not None and camera is None:
-        raise click.UsageError("--duration is for --camera: a file ends by itself")
+    for option, seconds in (("--duration", duration), ("--timeout", timeout)):
+        if seconds is not None and not seconds > 0:
+            raise click.UsageError(f"{option} is {seconds:g}: give seconds above 0")
+    _check_live_options(names, camera, duration, live, reconnect)
 
     import edgevid
+    from edgevid.video.files import stands_for_several
+    from edgevid.video.watch import Options
 
     session = edgevid.open(bundle, threads=threads, device=device)
     _check_classifies_colour(session)
@@ -92,19 +132,34 @@ def command(
         raise click.UsageError("--sampling is for a clip bundle with --video: frames are taken as they come")
     if fps is not None and not follows:
         raise click.UsageError("--fps is for a streaming bundle or a camera: use --sampling for a clip")
+    if camera is not None and fps is None and not session.manifest.streaming:
+        fps = session.manifest.frames / CAMERA_WINDOW_S
 
-    if video is not None and not follows:
-        result = _clip(session, video, sampling, top)
-    elif video is not None:
-        result = _stream_file(session, video, fps, top, quiet=as_json)
+    several = len(names) > 1 or (camera is None and stands_for_several(names[0]))
+    on_change = None if as_json or several else _print_change
+    options = Options(top, sampling, fps, duration, timeout, live, reconnect, several, on_change)
+    about = {"bundle": bundle, "model": session.manifest.model}
+    if several:
+        _run_several(session, names, about, options, as_json)
     else:
-        result = _camera(session, camera, fps, duration, top, quiet=as_json)
-    result = {"bundle": bundle, "model": session.manifest.model, **result}
-    if as_json:
-        click.echo(json.dumps(result, indent=2))
-    else:
-        _print(result)
+        _run_one(session, names[0] if names else None, camera, about, options, as_json)
     _warn_of_random_weights(session)
+
+
+def _check_live_options(
+    names: tuple[str, ...], camera: int | None, duration: float | None, live: bool | None, reconnect: bool
+) -> None:
+    from edgevid.video.source import is_address, is_pipe
+
+    addresses = [name for name in names if is_address(name)]
+    pipes = [name for name in names if is_pipe(name)]
+    if duration is not None and camera is None and not addresses and not pipes:
+        raise click.UsageError("--duration is for --camera and for addresses: a file ends by itself")
+    if live is not None and not addresses and not pipes:
+        option = "--live" if live else "--every-frame"
+        raise click.UsageError(f"{option} is for addresses and '-': each frame of a file is seen anyway")
+    if reconnect and not addresses:
+        raise click.UsageError("--reconnect is for addresses: there is no connection to make again")
 
 
 def _check_classifies_colour(session: Session) -> None:
@@ -123,89 +178,64 @@ def _check_classifies_colour(session: Session) -> None:
         )
 
 
-def _clip(session: Session, path: str, sampling: str | None, top: int) -> dict[str, Any]:
-    from edgevid.video.decode import probe
-    from edgevid.video.predictions import top_predictions
-    from edgevid.video.recognise import Stopwatch, recognise_clip
-
-    watch = Stopwatch()
-    with watch.measure("decoding"):
-        info = probe(path)
-    logits, clip = recognise_clip(session, path, sampling, watch)
-    return {
-        "video": asdict(replace(info, frames=clip.total_frames)),
-        "predictions": [asdict(p) for p in top_predictions(logits, session.labels, top)],
-        "time_ms": watch.with_total(),
-        "frames": clip.indices.size,
-    }
-
-
-def _stream_file(session: Session, path: str, fps: float | None, top: int, quiet: bool) -> dict[str, Any]:
-    from edgevid.video.decode import probe, read_frames
-    from edgevid.video.recognise import decoder_threads
-    from edgevid.video.sampling import frames_at_rate
-
-    info = probe(path)
-    frames = read_frames(path, threads=decoder_threads(session))
-    total = info.frames
-    if fps is not None:
-        frames = frames_at_rate(frames, fps)
-        total = round(info.duration_s * fps) if info.duration_s else None
-    return _follow(session, info, frames, total, top, live=False, quiet=quiet)
-
-
-def _camera(
-    session: Session, number: int, fps: float | None, duration_s: float | None, top: int, quiet: bool
-) -> dict[str, Any]:
-    from edgevid.video.camera import open_camera
-    from edgevid.video.sampling import frames_as_they_come
-
-    if fps is None and not session.manifest.streaming:
-        fps = session.manifest.frames / CAMERA_WINDOW_S
-    with open_camera(number) as (info, frames):
-        if duration_s is not None:
-            frames = itertools.takewhile(lambda frame: frame.time_s < duration_s, frames)
-        if fps is not None:
-            frames = frames_as_they_come(frames, fps)
-        result = _follow(session, info, frames, None, top, live=True, quiet=quiet)
-    result["video"]["camera"] = number
-    return result
-
-
-def _follow(
+def _run_one(
     session: Session,
-    info: VideoInfo,
-    frames: Iterator[Frame],
-    total: int | None,
-    top: int,
-    live: bool,
-    quiet: bool,
-) -> dict[str, Any]:
-    from tqdm import tqdm
+    name: str | None,
+    camera: int | None,
+    about: dict[str, Any],
+    options: Options,
+    as_json: bool,
+) -> None:
+    from edgevid.video.source import parse_source
+    from edgevid.video.watch import recognise, watch_camera
 
-    from edgevid.video.predictions import top_predictions
-    from edgevid.video.recognise import Follower, Stopwatch
+    if camera is not None:
+        result = watch_camera(session, camera, options)
+    else:
+        source = parse_source(name, options.timeout_s, options.reconnect)
+        result = recognise(session, source, options)
+    result = {**about, **result}
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        _print(result)
 
-    follower = Follower(session, Stopwatch())
-    # A camera goes on until it is interrupted, which is then its proper end.
-    interrupt = contextlib.suppress(KeyboardInterrupt) if live else contextlib.nullcontext()
-    # disable=None: no bar where stderr is not a terminal.
-    with interrupt, tqdm(total=total, unit="frame", file=sys.stderr, disable=None, leave=False) as progress:
-        for change in follower.follow(frames):
-            progress.update()
-            if change is not None and not quiet:
-                tqdm.write(_change_line(change), file=sys.stdout)
-    # The whole of a file is one answer; before a camera only what is seen now matters.
-    logits = follower.recent_logits if live else follower.mean_logits
-    time_ms = follower.watch.with_total()
-    return {
-        "video": asdict(info),
-        "predictions": [asdict(p) for p in top_predictions(logits, session.labels, top)],
-        "changes": [{"time_s": c.time_s, **asdict(c.prediction)} for c in follower.changes],
-        "time_ms": time_ms,
-        "time_ms_per_frame": {part: ms / follower.frames for part, ms in time_ms.items()},
-        "frames": follower.frames,
-    }
+
+def _run_several(
+    session: Session, names: tuple[str, ...], about: dict[str, Any], options: Options, as_json: bool
+) -> None:
+    """A line for each video; one that cannot be read costs a line on stderr, and nothing else."""
+    from edgevid.video.watch import recognise
+
+    videos = skipped = 0
+    for source in _sources(names, options):
+        videos += 1
+        try:
+            if isinstance(source, VideoError):
+                raise source
+            result = {**about, **recognise(session, source, options)}
+        except (VideoError, OSError) as error:
+            skipped += 1
+            why = error if isinstance(error, VideoError) else f"'{source}': {error.strerror or error}"
+            click.echo(f"edgevid: skipped: {why}", err=True)
+            continue
+        click.echo(json.dumps(result) if as_json else _one_line(result))
+    counts = f"{videos} video{'s' * (videos != 1)}, {skipped} skipped"
+    if skipped == videos:
+        raise VideoError(f"{counts}: none can be read, see above")
+    click.echo(counts, err=True)
+
+
+def _sources(names: tuple[str, ...], options: Options) -> Iterator[Source | VideoError]:
+    """Each video that ``names`` stand for; of a name that stands for none, what is wrong with it."""
+    from edgevid.video.files import expand
+    from edgevid.video.source import parse_source
+
+    for name in names:
+        try:
+            yield from expand(name) or [parse_source(name, options.timeout_s, options.reconnect)]
+        except VideoError as error:
+            yield error
 
 
 def _warn_of_random_weights(session: Session) -> None:
@@ -218,8 +248,23 @@ def _warn_of_random_weights(session: Session) -> None:
         )
 
 
-def _change_line(change: Change) -> str:
-    return f"{change.time_s:9.2f} s  {change.prediction.title}  {change.prediction.probability:.3f}"
+def _print_change(change: Change) -> None:
+    from tqdm import tqdm
+
+    # Above the bar, which is on stderr.
+    tqdm.write(
+        f"{change.time_s:9.2f} s  {change.prediction.title}  {change.prediction.probability:.3f}",
+        file=sys.stdout,
+    )
+
+
+def _one_line(result: dict[str, Any]) -> str:
+    """A video among several, such as ``a.mp4: surfing 0.912, swimming 0.043``."""
+    classes = [
+        f"{'class ' + str(p['index']) if p['label'] is None else p['label']} {p['probability']:.3f}"
+        for p in result["predictions"]
+    ]
+    return f"{result['video']['path']}: {', '.join(classes)}"
 
 
 def _print(result: dict[str, Any]) -> None:
@@ -238,6 +283,8 @@ def _print(result: dict[str, Any]) -> None:
         facts.append(f"turned by {video['rotation']} degrees")
     if video["frames"]:
         facts.append(f"{video['frames']} frames")
+    if result["drops"]:
+        facts.append(f"{result['drops']} dropped")
     if result.get("changes"):
         click.echo()  # after the lines of the changes
     click.echo(f"{result['model']} saw {result['frames']} frames of {video['path']} ({', '.join(facts)})\n")
@@ -252,5 +299,7 @@ def _print(result: dict[str, Any]) -> None:
     click.echo(tabulate(times, headers=headers, floatfmt=".2f") + "\n")
     if "camera" in video:
         click.echo("Decoding includes waiting for the camera.")
+    elif "live" in video:
+        click.echo(f"Decoding includes waiting for {video['path']}.")
     elif not columns[1]:
         click.echo("Inference is a first run, warm-up included; 'edgevid bench' measures the steady state.")

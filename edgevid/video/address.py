@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -78,11 +79,14 @@ class Address:
     @contextlib.contextmanager
     def open(self) -> Iterator[av.container.InputContainer]:
         """Raises ``VideoError`` that says why the address cannot be opened, and what to do."""
+        begin_s = time.monotonic()
         try:
             container = av.open(self.url, options=self._options(), timeout=(self.timeout_s, self.timeout_s))
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            # FFmpeg's RTSP calls a time-out invalid data.
+            late = time.monotonic() - begin_s >= self.timeout_s
             # Not "from error": its text has the address, password included.
-            raise VideoError(f"the address '{self}' cannot be opened: {self._why_not(error)}") from None
+            raise VideoError(f"the address '{self}' cannot be opened: {self._why_not(error, late)}") from None
         with container:
             yield container
 
@@ -96,8 +100,8 @@ class Address:
             options |= {"reconnect": "1", "reconnect_delay_max": str(max(1, round(self.timeout_s)))}
         return options
 
-    def _why_not(self, error: Exception) -> str:
-        if isinstance(error, av.error.ExitError | TimeoutError):
+    def _why_not(self, error: Exception, late: bool) -> str:
+        if late or isinstance(error, av.error.ExitError | TimeoutError):
             return silence(self.timeout_s)
         if isinstance(error, ConnectionRefusedError):
             return "nothing listens there; check host and port, and that the server runs"
@@ -115,7 +119,8 @@ class Address:
 
 
 def is_address(text: str) -> bool:
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) is not None
+    """Whether ``text`` leads to another machine; ``file://`` does not."""
+    return re.match(r"(?!file:)[a-z][a-z0-9+.-]+://", text, re.IGNORECASE) is not None
 
 
 def mask(url: str) -> str:

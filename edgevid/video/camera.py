@@ -12,7 +12,8 @@ from pathlib import Path
 import av
 
 from edgevid.errors import VideoError
-from edgevid.video.decode import Frame, Picture, VideoInfo, decoded_frames, describe, to_rgb, video_stream
+from edgevid.video.decode import Container, Stream, VideoInfo, video_stream
+from edgevid.video.reader import FrameReader, Way
 
 _MEND = {
     errno.EACCES: "you may not use it, join the group that owns the device (often 'video')",
@@ -21,9 +22,10 @@ _MEND = {
 
 
 @contextlib.contextmanager
-def open_camera(number: int) -> Iterator[tuple[VideoInfo, Iterator[Frame]]]:
+def open_camera(number: int) -> Iterator[tuple[VideoInfo, FrameReader]]:
     """Open camera ``number``; give what it is and its frames, which never end by themselves.
 
+    Frames that come faster than they are taken are dropped: what is given is what the camera sees now.
     Times are in seconds after the first frame, from the clock of the driver.
 
     Raises
@@ -32,18 +34,19 @@ def open_camera(number: int) -> Iterator[tuple[VideoInfo, Iterator[Frame]]]:
         If there is no such camera (the message names those that exist) or it cannot be used.
     """
     name, input_format = device(number)
-    try:
-        container = av.open(name, format=input_format)
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(_why_not(number, name, error)) from None
-    with container:
-        stream = video_stream(container, name)
-        frames = decoded_frames(container, stream, name)
-        first, first_s = next(frames)
-        yield (
-            describe(container, stream, first, name),
-            _rgb(first, first_s, frames),
-        )
+
+    @contextlib.contextmanager
+    def connect() -> Iterator[tuple[Container, Stream]]:
+        try:
+            container = av.open(name, format=input_format)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise VideoError(_why_not(number, name, error)) from None
+        with container:
+            yield container, video_stream(container, name)
+
+    with contextlib.closing(FrameReader(connect, name, lambda _: Way(latest=True))) as reader:
+        reader.start()
+        yield reader.info, reader
 
 
 def device(number: int) -> tuple[str, str]:
@@ -66,12 +69,6 @@ def list_cameras() -> list[str]:
     except (AttributeError, ValueError, av.error.FFmpegError):  # older PyAV, or built without the format
         return []
     return [camera.name for camera in found]
-
-
-def _rgb(first: Picture, first_s: float, rest: Iterator[tuple[Picture, float]]) -> Iterator[Frame]:
-    yield Frame(to_rgb(first), first_s)
-    for picture, time_s in rest:
-        yield Frame(to_rgb(picture), time_s)
 
 
 def _why_not(number: int, name: str, error: Exception) -> str:

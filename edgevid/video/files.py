@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 
 from edgevid.errors import VideoError
+from edgevid.video.address import is_address
 from edgevid.video.decode import decoded_frames, open_video
 
 logger = logging.getLogger("edgevid")
@@ -42,6 +43,13 @@ def videos_in(folder: str | os.PathLike[str]) -> list[Path]:
     return sorted(path for path in _files(Path(folder)) if holds_video(path))
 
 
+def stands_for_several(name: str) -> bool:
+    """Whether ``name`` is a folder or a pattern; a file of that very name comes first."""
+    return os.path.isdir(name) or (
+        glob.has_magic(name) and not os.path.lexists(name) and not is_address(name)
+    )
+
+
 def expand(name: str) -> list[Path] | None:
     """The videos of a folder, or of a pattern such as ``clips/**/*.mp4``, sorted; None for any other name.
 
@@ -52,13 +60,13 @@ def expand(name: str) -> list[Path] | None:
     VideoError
         If there are no videos.
     """
+    if not stands_for_several(name):
+        return None
     if os.path.isdir(name):
         videos = videos_in(name)
         if not videos:
             raise VideoError(f"'{name}' holds no videos: put some in, or name another folder")
         return videos
-    if os.path.lexists(name) or not glob.has_magic(name):
-        return None
     matches = [Path(match) for match in glob.glob(name, recursive=True)]
     if not matches:
         raise VideoError(f"no file matches '{name}': check the pattern")

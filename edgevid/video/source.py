@@ -71,7 +71,15 @@ def parse_source(text: str, timeout_s: float = TIMEOUT_S, resume: bool = False) 
         return path if os.path.exists(path) else url2pathname(path)
     if is_address(text):
         return Address.parse(text, timeout_s, resume)
-    return Pipe(text, timeout_s) if _is_fifo(text) else text
+    return Pipe(text, timeout_s) if is_pipe(text) else text
+
+
+def is_pipe(name: str) -> bool:
+    """Whether ``name`` is standard input or a named pipe."""
+    try:
+        return name == STANDARD_INPUT or stat.S_ISFIFO(os.stat(name).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 @contextlib.contextmanager
@@ -141,10 +149,3 @@ class _PipeFile:
 
     def close(self) -> None:
         os.close(self._descriptor)
-
-
-def _is_fifo(path: str) -> bool:
-    try:
-        return stat.S_ISFIFO(os.stat(path).st_mode)
-    except (OSError, ValueError):
-        return False

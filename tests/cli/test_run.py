@@ -7,98 +7,16 @@ import json
 import os
 import subprocess
 import sys
-from fractions import Fraction
-from pathlib import Path
 
-import av
 import numpy as np
 import pytest
+from fake_session import CLIP, IMAGE, FakeSession
 
-import edgevid
-from edgevid.cli import main
 from edgevid.errors import BundleError
-from edgevid.specs import Manifest, Parity, Preprocessing, TensorSpec, Weights
+from edgevid.specs import Manifest, Weights
 from edgevid.video import camera
 from edgevid.video.decode import Frame, VideoInfo
 from edgevid.video.recognise import decoder_threads
-
-LABELS = ["dark", "bright", "never"]
-CLIP, IMAGE = (1, 4, 3, 28, 28), ("N", 3, 28, 28)
-
-
-class FakeSession:
-    """A network that tells dark from bright by the mean of what it is shown."""
-
-    def __init__(self, streaming: bool = False, shape=CLIP, labels: list[str] | None = LABELS) -> None:
-        self.labels = labels
-        self.threads = 1
-        self.shown: list[np.ndarray] = []
-        self.manifest = Manifest(
-            model="fake",
-            target="cpu",
-            backend="reference",
-            precision="fp32",
-            streaming=streaming,
-            frames=4,
-            classes=3,
-            inputs=(TensorSpec("clip", shape),),
-            outputs=(TensorSpec("logits", ("N", 3)),),
-            states=(),
-            preprocessing=Preprocessing(32, 28, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-            weights=Weights("trained.pth", 10, 40, sha256="ab"),
-            macs=1,
-            parity=Parity(0.0, 0.0, 1e-3),
-            artefacts=(),
-        )
-
-    def run(self, clip: np.ndarray) -> dict[str, np.ndarray]:
-        assert clip.dtype == np.float32
-        self.shown.append(clip.copy())
-        mean = float(clip.mean())
-        return {"logits": np.array([[-5 * mean, 5 * mean, -9]], np.float32)}
-
-    def stream(self) -> FakeSession:
-        return self
-
-    def push(self, frame: np.ndarray) -> dict[str, np.ndarray]:
-        assert frame.shape == (1, 3, 28, 28)
-        return self.run(frame)
-
-
-@pytest.fixture
-def video(tmp_path: Path) -> Path:
-    """One second of dark, then two of bright, at 10 frames/s."""
-    path = tmp_path / "video.mp4"
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for i in range(30):
-            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 if i < 10 else 235, np.uint8), "rgb24")
-            frame.pts, frame.time_base = i, Fraction(1, 10)
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode())
-    return path
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Call the command with a session; give its exit status, stdout and stderr."""
-
-    def call(session: FakeSession, *arguments: object) -> tuple[int, str, str]:
-        opened: list[tuple] = []
-
-        def fake_open(path: str, threads: int | None = None, device: str = "") -> FakeSession:
-            opened.append((path, threads, device))
-            return session
-
-        monkeypatch.setitem(vars(edgevid), "open", fake_open)
-        session.opened = opened
-        with pytest.raises(SystemExit) as left:
-            main(["run", "some.bundle", *map(str, arguments)])
-        captured = capsys.readouterr()
-        return left.value.code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

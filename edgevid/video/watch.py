@@ -1,0 +1,176 @@
+"""From a source to what a network makes of it: a dict, which is the JSON of ``edgevid run``."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from edgevid.errors import VideoError
+
+if TYPE_CHECKING:
+    from edgevid.video.decode import Frame, VideoInfo
+    from edgevid.video.predictions import Change
+    from edgevid.video.recognise import Session
+    from edgevid.video.source import Address, Pipe, Source
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a source is watched, as the options of ``edgevid run`` say.
+
+    ``several``: this is one video of several. ``on_change`` is told each time the best class changes.
+    """
+
+    top: int
+    sampling: str | None
+    fps: float | None
+    duration_s: float | None
+    timeout_s: float
+    live: bool | None
+    reconnect: bool
+    several: bool
+    on_change: Callable[[Change], None] | None
+
+
+def recognise(session: Session, source: Source, options: Options) -> dict[str, Any]:
+    """Raises ``VideoError`` if the source cannot be read, or not by a bundle of this kind."""
+    from edgevid.video.source import Address, Pipe
+
+    from_elsewhere = isinstance(source, Address | Pipe)
+    if session.manifest.streaming:
+        return (_stream if from_elsewhere else _stream_file)(session, source, options)
+    if not from_elsewhere:
+        return _clip(session, source, options)
+    from edgevid.video.reader import interruptible
+
+    def whole() -> dict[str, Any]:
+        _check_is_whole(source)
+        return _clip(session, source, options)
+
+    return interruptible(whole)
+
+
+def watch_camera(session: Session, number: int, options: Options) -> dict[str, Any]:
+    """Until Ctrl-C, or for ``options.duration_s``."""
+    from edgevid.video.camera import open_camera
+
+    with open_camera(number) as (info, frames):
+        result = _follow(session, info, frames, None, options, live=True)
+    result["video"]["camera"] = number
+    return result
+
+
+def _check_is_whole(source: Address | Pipe) -> None:
+    """Refuse what gives its frames only once, for a clip is chosen from all frames of a video."""
+    from edgevid.video.address import is_live
+    from edgevid.video.decode import open_video
+    from edgevid.video.source import Pipe
+
+    instead = (
+        "and this bundle takes a clip of a whole video: save the video to a file first, "
+        "or use a streaming bundle ('edgevid export MODEL --stream')"
+    )
+    if isinstance(source, Pipe):
+        raise VideoError(f"{source} can be read only once, {instead}")
+    live = source.is_surely_live
+    if not live:
+        with open_video(source) as (container, _):
+            live = is_live(container, source)
+    if live:
+        raise VideoError(f"'{source}' is the address of a live stream, {instead}")
+
+
+def _clip(session: Session, source: Source, options: Options) -> dict[str, Any]:
+    from edgevid.video.decode import probe
+    from edgevid.video.predictions import top_predictions
+    from edgevid.video.recognise import Stopwatch, recognise_clip
+
+    watch = Stopwatch()
+    with watch.measure("decoding"):
+        info = probe(source)
+    logits, clip = recognise_clip(session, source, options.sampling, watch)
+    return {
+        "video": asdict(replace(info, frames=clip.total_frames)),
+        "predictions": [asdict(p) for p in top_predictions(logits, session.labels, options.top)],
+        "time_ms": watch.with_total(),
+        "frames": clip.indices.size,
+        "drops": 0,
+    }
+
+
+def _stream_file(session: Session, path: Source, options: Options) -> dict[str, Any]:
+    from edgevid.video.decode import probe, read_frames
+    from edgevid.video.recognise import decoder_threads
+
+    info = probe(path)
+    frames = read_frames(path, threads=decoder_threads(session))
+    return _follow(session, info, frames, _frames_to_show(info, options.fps), options, live=False)
+
+
+def _stream(session: Session, source: Address | Pipe, options: Options) -> dict[str, Any]:
+    from edgevid.video.reader import open_reader
+    from edgevid.video.recognise import decoder_threads
+
+    threads = decoder_threads(session)
+    with open_reader(source, options.live, options.reconnect, options.duration_s, threads) as reader:
+        live = reader.way.latest
+        if live and options.several and options.duration_s is None:
+            raise VideoError(f"'{source}' is live and has no end: name it alone, or give --duration")
+        total = None if live else _frames_to_show(reader.info, options.fps)
+        result = _follow(session, reader.info, reader, total, options, live)
+    result["video"] |= {"live": live, "reconnections": reader.reconnections}
+    return result
+
+
+def _frames_to_show(info: VideoInfo, fps: float | None) -> int | None:
+    if fps is None:
+        return info.frames
+    return round(info.duration_s * fps) if info.duration_s else None
+
+
+def _follow(
+    session: Session,
+    info: VideoInfo,
+    source: Iterable[Frame],
+    total: int | None,
+    options: Options,
+    live: bool,
+) -> dict[str, Any]:
+    from tqdm import tqdm
+
+    from edgevid.video.predictions import top_predictions
+    from edgevid.video.reader import FrameReader
+    from edgevid.video.recognise import Follower, Stopwatch
+    from edgevid.video.sampling import frames_as_they_come, frames_at_rate
+
+    frames = source
+    if options.duration_s is not None:
+        frames = itertools.takewhile(lambda frame: frame.time_s < options.duration_s, frames)
+    if options.fps is not None:
+        frames = (frames_as_they_come if live else frames_at_rate)(frames, options.fps)
+    follower = Follower(session, Stopwatch())
+    # What is live goes on until it is interrupted, which is then its proper end.
+    ends_so = live and not options.several
+    interrupt = contextlib.suppress(KeyboardInterrupt) if ends_so else contextlib.nullcontext()
+    # disable=None: no bar where stderr is not a terminal.
+    with interrupt, tqdm(total=total, unit="frame", file=sys.stderr, disable=None, leave=False) as progress:
+        for change in follower.follow(frames):
+            progress.update()
+            if change is not None and options.on_change:
+                options.on_change(change)
+    # The whole of a file is one answer; of what is live only what is seen now matters.
+    logits = follower.recent_logits if live else follower.mean_logits
+    time_ms = follower.watch.with_total()
+    return {
+        "video": asdict(info),
+        "predictions": [asdict(p) for p in top_predictions(logits, session.labels, options.top)],
+        "changes": [{"time_s": c.time_s, **asdict(c.prediction)} for c in follower.changes],
+        "time_ms": time_ms,
+        "time_ms_per_frame": {part: ms / follower.frames for part, ms in time_ms.items()},
+        "frames": follower.frames,
+        "drops": source.drops if isinstance(source, FrameReader) else 0,
+    }
