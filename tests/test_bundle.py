@@ -202,7 +202,9 @@ def test_an_empty_folder_may_be_filled_and_missing_parents_are_made(tmp_path):
 
 
 EXPORT = """
-import sys, time
+import signal, sys, time
+# A shell starts what runs in the background with SIGINT ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import edgevid, edgevid.check
 # Stop where everything is written but not yet compared, so that the signal comes at the worst time.
 edgevid.check.check_artefact = lambda *_: (print("ready", flush=True), time.sleep(60))
@@ -211,6 +213,15 @@ main(["export", "tsm_mbv2", "--classes", "5", "--frames", "2", "--size", "32", "
 """
 
 
+@pytest.fixture
+def started_in_the_background():
+    """What we start inherits that SIGINT is ignored, as from a shell that runs ``make test &``."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.usefixtures("started_in_the_background")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_export_leaves_the_old_bundle_whole(copy, how):
     before = contents(copy.path)
