@@ -12,6 +12,7 @@ from edgevid.errors import VideoError
 from edgevid.specs import Preprocessing
 from edgevid.video.pick import pick_frames
 from edgevid.video.sampling import dense_indices, segment_indices
+from edgevid.video.timestamps import Timeline
 from edgevid.video.transforms import Preprocess
 
 SAMPLINGS = ("segments", "dense")
@@ -22,14 +23,18 @@ class Clip:
     """A preprocessed clip and what it cost.
 
     ``data``: float32 (clips, T, 3, H, W). ``indices``: int64 (clips, T), the frames it shows, counted from
-    0 among ``total_frames``. Times are wall-clock milliseconds.
+    0 among those of ``timeline``, which is of the whole video. Times are wall-clock milliseconds.
     """
 
     data: np.ndarray
     indices: np.ndarray
-    total_frames: int
+    timeline: Timeline
     decoding_ms: float
     preprocessing_ms: float
+
+    @property
+    def total_frames(self) -> int:
+        return self.timeline.frames
 
 
 def load_clip(
@@ -85,6 +90,6 @@ def load_clip(
         preprocessing_s += time.perf_counter() - start_s
 
     start_s = time.perf_counter()
-    total_frames = pick_frames(path, choose, keep)
+    timeline = pick_frames(path, choose, keep)
     decoding_s = time.perf_counter() - start_s - preprocessing_s
-    return Clip(data, indices, total_frames, 1e3 * decoding_s, 1e3 * preprocessing_s)
+    return Clip(data, indices, timeline, 1e3 * decoding_s, 1e3 * preprocessing_s)

@@ -19,17 +19,16 @@ import numpy as np
 from edgevid.errors import VideoError
 from edgevid.video.address import silence
 from edgevid.video.color import ToRGB
+from edgevid.video.declared import declared_duration_s, declared_frame_rate, shortfall
 from edgevid.video.geometry import Geometry, Orientation, orient, square_width
 from edgevid.video.source import Source, open_container
-from edgevid.video.stream_choice import choose_stream, stream_duration_s
+from edgevid.video.stream_choice import choose_stream
+from edgevid.video.timestamps import Clock
 
 logger = logging.getLogger("edgevid")
 
 Container: TypeAlias = av.container.InputContainer
 Stream: TypeAlias = av.video.stream.VideoStream
-
-MIN_SHORTFALL_S = 0.5
-"""A file that ends earlier than it declares by less than this is rounding, not a cut."""
 
 
 class Frame(NamedTuple):
@@ -111,14 +110,13 @@ def decoded_frames(
 ) -> Iterator[tuple[Picture, float]]:
     """Yield each decoded picture, not yet converted, and its time in seconds after the first.
 
-    Times never go back: a frame whose stamp is missing or earlier than the last follows it by one nominal
-    interval. Packets that cannot be decoded are left out, and ``warn`` logs one line about it at the end.
+    Times only go forward, by the rules of :class:`Clock`. Packets that cannot be decoded are left out, and
+    ``warn`` logs one line about it at the end.
     """
     as_shown = AsShown(stream, name, warn)
-    nominal_s = 1.0 / (_frame_rate(stream) or 25.0)
-    start_s: float | None = None
-    last_s = -nominal_s
+    clock = Clock(declared_frame_rate(stream))
     packets = damaged = frames = 0
+    first_stamp_s: float | None = None
     for packet in _packets(container, stream, name):
         if packet is None:
             damaged += 1
@@ -131,16 +129,21 @@ def decoded_frames(
         except av.error.FFmpegError:
             damaged += 1
         for frame in decoded:
-            if start_s is None and frame.time is not None:
-                start_s = frame.time - (last_s + nominal_s)
-            time_s = last_s + nominal_s if frame.time is None else frame.time - start_s
-            last_s = time_s if time_s > last_s else last_s + nominal_s
+            if not frames:
+                first_stamp_s = frame.time
             frames += 1
-            yield as_shown(frame), last_s
+            yield as_shown(frame), clock(frame.time)
     if not frames:
         raise VideoError(f"no frame of '{name}' can be decoded: it is damaged or cut, copy it again")
     if warn:
-        _warn_if_incomplete(container, stream, name, frames, packets, damaged, last_s + nominal_s)
+        why = shortfall(container, stream, packets, clock.next_s, first_stamp_s)
+        if why or damaged:
+            logger.warning(
+                "'%s' is incomplete: %s, %d could be decoded; copy or record it again",
+                name,
+                why or f"damaged packets: {damaged}",
+                frames,
+            )
 
 
 class Picture(NamedTuple):
@@ -179,7 +182,7 @@ def describe(container: Container, stream: Stream, first: Picture, name: str) ->
         path=name,
         width=width,
         height=height,
-        frame_rate=_frame_rate(stream),
+        frame_rate=declared_frame_rate(stream),
         duration_s=declared_duration_s(container, stream),
         frames=stream.frames or None,
         rotation=round(90 * shown.quarter_turns + shown.tilt) % 360,
@@ -206,43 +209,3 @@ def _packets(container: Container, stream: Stream, name: str) -> Iterator[av.Pac
             yield end
             return
         yield packet
-
-
-def _frame_rate(stream: Stream) -> float | None:
-    rate = stream.average_rate or stream.guessed_rate
-    return float(rate) if rate else None
-
-
-def declared_duration_s(container: Container, stream: Stream) -> float | None:
-    """How long a file says that its pictures last, in seconds; None if it does not say."""
-    duration_s = stream_duration_s(stream)
-    # With several streams that of the container may be the length of the sound.
-    if duration_s is None and container.duration and len(container.streams) == 1:
-        return container.duration / av.time_base
-    return duration_s
-
-
-def _warn_if_incomplete(
-    container: Container,
-    stream: Stream,
-    name: str,
-    frames: int,
-    packets: int,
-    damaged: int,
-    end_s: float,
-) -> None:
-    """Log one line if a file holds less than it declares, or if parts of it could not be decoded."""
-    declared_s = declared_duration_s(container, stream)
-    if packets < stream.frames:
-        # A trimmed file also gives fewer frames than it has, but its duration says so.
-        file_s = (container.duration or 0) / av.time_base
-        cut = file_s - end_s > 2 / (_frame_rate(stream) or 25.0)
-        why = f"it declares {stream.frames} frames"
-    else:
-        cut = not stream.frames and declared_s is not None and declared_s - end_s > MIN_SHORTFALL_S
-        why = f"it declares {declared_s or 0:.1f} s and ends after {end_s:.1f} s"
-    if not cut:
-        if not damaged:
-            return
-        why = f"damaged packets: {damaged}"
-    logger.warning("'%s' is incomplete: %s, %d could be decoded; copy or record it again", name, why, frames)

@@ -5,24 +5,19 @@ from __future__ import annotations
 import bisect
 import contextlib
 import itertools
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import av
 import numpy as np
 
 from edgevid.errors import VideoError
-from edgevid.video.decode import (
-    AsShown,
-    Container,
-    Picture,
-    Stream,
-    declared_duration_s,
-    decoded_frames,
-    open_video,
-    to_rgb,
-)
+from edgevid.video.declared import declared_duration_s, indexed_packets
+from edgevid.video.decode import AsShown, Container, Picture, Stream, decoded_frames, open_video, to_rgb
+from edgevid.video.hidden import shown_frames
+from edgevid.video.source import Source
+from edgevid.video.timestamps import Timeline
 
 MAX_PASSES = 4
 """The second pass settles a cut file; more are for threads that treat damage differently each time."""
@@ -40,18 +35,19 @@ Keep = Callable[[int, np.ndarray], None]
 """Takes the index and RGB image of a wanted frame: no full-size picture need stay in memory."""
 
 
-def pick_frames(path: str | os.PathLike[str], choose: Choose, keep: Keep) -> int:
+def pick_frames(path: Source, choose: Choose, keep: Keep) -> Timeline:
     """Decode the frames that ``choose`` wants and hand each to ``keep``, in order of presentation.
 
-    The packets are counted first, which reads the file but decodes nothing. If that agrees with what the
+    The packets are looked at first, which reads the file but decodes nothing. If that agrees with what the
     file declares, only the groups of pictures that hold a wanted frame are decoded. Otherwise, as in a cut
-    file, the whole video is decoded; if fewer frames come out than were counted, ``choose`` is asked again
-    and ``keep`` gets the frames of the last choice last.
+    file, or if what is decoded is not what the packets promised, the whole video is; if another number of
+    frames comes out than was counted, ``choose`` is asked again and ``keep`` gets the frames of the last
+    choice last.
 
     Returns
     -------
-    int
-        Frames in the video, as ``choose`` was told last.
+    Timeline
+        What the video shows; ``choose`` was last told its number of frames.
 
     Raises
     ------
@@ -60,85 +56,124 @@ def pick_frames(path: str | os.PathLike[str], choose: Choose, keep: Keep) -> int
     """
     index = _index(path)
     if index.reliable and _by_seeking(path, index, _unique(choose(index.total)), keep):
-        return index.total
+        return index.timeline()
     expected = max(1, index.total)
     for attempt in range(MAX_PASSES):
         wanted = set(_unique(choose(expected)))
-        total = 0
+        timeline = Timeline()
         with open_video(path) as (container, stream):
-            for picture, _ in decoded_frames(container, stream, str(path), warn=not attempt):
-                if total in wanted:
-                    keep(total, to_rgb(picture))
-                total += 1
-        if total == expected:
-            return total
-        expected = total
+            for picture, time_s in decoded_frames(container, stream, str(path), warn=not attempt):
+                if timeline.frames in wanted:
+                    keep(timeline.frames, to_rgb(picture))
+                timeline.add(time_s)
+        if timeline.frames == expected:
+            return timeline
+        expected = timeline.frames
     raise VideoError(f"'{path}' decodes to another number of frames each time: convert it to a whole file")
 
 
 @dataclass
 class _Index:
-    """Presentation stamps of every packet, and of those that start a group of pictures, both sorted.
+    """What the packets of a file tell: the ``total`` of frames that are shown, and their presentation stamps.
 
-    ``reliable`` if the file is whole as far as its packets tell, and its stamps find its frames.
+    ``keys`` are the stamps of packets that start a group of pictures. ``reliable`` if the file is whole as
+    far as its packets tell, and its stamps, which are sorted, find its frames.
     """
 
     stamps: list[int] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
     total: int = 0
     reliable: bool = False
+    time_base: Fraction = Fraction(1)
+
+    def timeline(self) -> Timeline:
+        timeline = Timeline()
+        for stamp in self.stamps:
+            timeline.add(float((stamp - self.stamps[0]) * self.time_base))
+        return timeline
 
 
-def _index(path: str | os.PathLike[str]) -> _Index:
+def _index(path: Source) -> _Index:
     index = _Index()
-    sound, end = True, 0
+    sound, packets, end = True, 0, 0
     with open_video(path) as (container, stream):
+        index.time_base = stream.time_base
+        codec = stream.codec_context.name
         # Where a file breaks off the count ends; decoding will tell what is left.
         with contextlib.suppress(av.error.FFmpegError):
             for packet in container.demux(stream):
                 if not packet.size:
                     continue
-                index.total += not packet.is_discard  # decoded for the sake of others, in a trimmed file
-                sound &= packet.pts is not None and not packet.is_corrupt and not packet.is_discard
-                if sound:
+                packets += 1
+                sound &= packet.pts is not None and not packet.is_corrupt
+                # What an edit list leaves out is decoded for the sake of others.
+                shown = 0 if packet.is_discard else shown_frames(codec, memoryview(packet))
+                sound &= shown in (0, 1)
+                index.total += 1 if shown is None else shown
+                if not sound:
+                    continue
+                end = max(end, packet.pts + (packet.duration or 0))
+                if shown:
                     index.stamps.append(packet.pts)
-                    end = max(end, packet.pts + (packet.duration or 0))
-                    if packet.is_keyframe:
-                        index.keys.append(packet.pts)
+                if packet.is_keyframe:
+                    index.keys.append(packet.pts)
         index.stamps.sort()
         index.keys.sort()
-        sound &= len(set(index.stamps)) == index.total and bool(index.keys)
+        sound &= bool(index.stamps and index.keys) and len(set(index.stamps)) == index.total
+        # Frames before the first key frame cannot be decoded.
+        sound = sound and index.keys[0] <= index.stamps[0]
         sound &= container.format.name.startswith(STAMPED_FORMATS)
-        if stream.frames:
-            whole = index.total == stream.frames
-        else:
-            declared_s = declared_duration_s(container, stream)
-            whole = declared_s is not None and float(end * stream.time_base) >= declared_s - ROUNDING_S
-        index.reliable = sound and whole
+        if sound:
+            # Without durations, the last frame may end an interval later than its stamp.
+            interval = (index.stamps[-1] - index.stamps[0]) / max(1, index.total - 1)
+            end_s = float((end + interval) * stream.time_base)
+            index.reliable = _is_whole(container, stream, packets, end_s)
     return index
 
 
-def _by_seeking(path: str | os.PathLike[str], index: _Index, wanted: list[int], keep: Keep) -> bool:
-    """Go from group to group; False if a frame does not turn up where the packets say it is."""
+def _is_whole(container: Container, stream: Stream, packets: int, end_s: float) -> bool:
+    expected = indexed_packets(stream) or stream.frames
+    if expected:
+        return packets == expected
+    declared_s = declared_duration_s(container, stream)
+    # What a browser records declares nothing: there is what there is.
+    return declared_s is None or end_s >= declared_s - ROUNDING_S
+
+
+def _by_seeking(path: Source, index: _Index, wanted: list[int], keep: Keep) -> bool:
+    """Go from group to group; False if other frames are decoded on the way than the packets promise."""
     with open_video(path) as (container, stream):
         as_shown = AsShown(stream, str(path))
-        pictures: Iterable[Picture] = ()
+        pictures: Iterator[Picture] = iter(())
         reached: int | None = None
+        coming = 0  # the index of the next frame
         for i in wanted:
-            stamp = index.stamps[i]
-            key = index.keys[max(0, bisect.bisect_right(index.keys, stamp) - 1)]
+            key = index.keys[max(0, bisect.bisect_right(index.keys, index.stamps[i]) - 1)]
             try:
                 if reached is None or key > reached:
                     container.seek(key, stream=stream)
-                    pictures = map(as_shown, _frames_from_here(container, stream))
-                picture = next((p for p in pictures if p.frame.pts is None or p.frame.pts >= stamp), None)
+                    pictures = _pictures_from(key, container, stream, as_shown)
+                    coming = bisect.bisect_left(index.stamps, key)
+                for picture in pictures:
+                    if picture.frame.pts != index.stamps[coming]:
+                        return False
+                    coming += 1
+                    if coming > i:
+                        break
+                else:
+                    return False
             except av.error.FFmpegError:
                 return False
-            if picture is None or picture.frame.pts != stamp:
-                return False
-            reached = stamp
+            reached = index.stamps[i]
             keep(i, to_rgb(picture))
     return True
+
+
+def _pictures_from(key: int, container: Container, stream: Stream, as_shown: AsShown) -> Iterator[Picture]:
+    """What is shown before the key frame is left out: it may lack what it refers to."""
+    for picture in map(as_shown, _frames_from_here(container, stream)):
+        if picture.frame.pts is None or picture.frame.pts >= key:
+            yield picture
 
 
 def _frames_from_here(container: Container, stream: Stream) -> Iterable[av.VideoFrame]:

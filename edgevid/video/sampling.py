@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from edgevid.video.decode import Frame
+from edgevid.video.timestamps import MAX_GAP_S
+
+logger = logging.getLogger("edgevid")
 
 DENSE_WINDOW = 64
 """Consecutive frames that a dense clip spans (``dataset.py`` of the official TSM code)."""
+
+
+_GAP = "the time stamps of '%s' jump by %.1f s after %.1f s: gaps of more than %g s are not filled"
 
 
 def segment_indices(total_frames: int, frames: int) -> np.ndarray:
@@ -65,12 +73,15 @@ def dense_indices(total_frames: int, frames: int, stride: int | None = None, cli
     return ((starts[:, None] + stride * np.arange(frames)) % total_frames).astype(np.int64)
 
 
-def frames_at_rate(frames: Iterable[Frame], fps: float) -> Iterator[Frame]:
+def frames_at_rate(frames: Iterable[Frame], fps: float, name: str = "video") -> Iterator[Frame]:
     """Show a video at another rate: one frame for each tick of 1 / ``fps`` seconds.
 
     Each tick gets the nearest frame if one is within half a tick, else the last one shown: frames are
     dropped where the video is faster and repeated where it is slower, whatever its own rate does. At the
     video's own constant rate every frame is given once. The last frame lasts as long as the one before it.
+
+    A gap of more than :data:`MAX_GAP_S` is not filled: the frame before it lasts as long as the one before
+    that, the ticks go on at the frame after it, and one line about ``name`` is logged at the first gap.
 
     Parameters
     ----------
@@ -85,14 +96,24 @@ def frames_at_rate(frames: Iterable[Frame], fps: float) -> Iterator[Frame]:
         The image, and the time of the tick in seconds. A repeated image is the same object.
     """
     tick = 0
+    told = False
     held: Frame | None = None
-    interval_s = 0.0
+    interval_s = 1.0 / fps
     for frame in frames:
         if held is not None:
-            interval_s = frame.time_s - held.time_s
-            while tick / fps < frame.time_s - _early_s(interval_s, fps):
+            step_s = frame.time_s - held.time_s
+            is_gap = step_s > MAX_GAP_S
+            if not is_gap:
+                interval_s = step_s
+            next_s = held.time_s + interval_s
+            while tick / fps < next_s - _early_s(interval_s, fps):
                 yield Frame(held.image, tick / fps)
                 tick += 1
+            if is_gap:
+                tick = math.ceil((frame.time_s - _early_s(interval_s, fps)) * fps)
+                if not told:
+                    logger.warning(_GAP, name, step_s, held.time_s, MAX_GAP_S)
+                    told = True
         held = frame
     if held is None:
         return

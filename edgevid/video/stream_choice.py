@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import av
 from av.stream import Disposition
 
 from edgevid.errors import VideoError
+from edgevid.video.declared import stream_duration_s
 
 STILLS = Disposition.attached_pic | Disposition.timed_thumbnails
 
@@ -41,15 +40,6 @@ def choose_stream(container: av.container.InputContainer, name: str) -> av.Video
     return max(
         moving or streams, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height)
     )
-
-
-def stream_duration_s(stream: av.VideoStream) -> float | None:
-    """How long a stream says that it lasts, in seconds."""
-    # Matroska's tag, 00:00:10.000000000; the other may be the length of the whole file there.
-    with contextlib.suppress(KeyError, ValueError):
-        hours, minutes, seconds = map(float, stream.metadata["DURATION"].split(":"))
-        return 3600 * hours + 60 * minutes + seconds
-    return float(stream.duration * stream.time_base) if stream.duration else None
 
 
 def _is_preview(stream: av.VideoStream, streams: list[av.VideoStream]) -> bool:

@@ -33,11 +33,12 @@ def write_video(tmp_path: Path) -> Callable[..., Path]:
         codec: str = "libx264",
         keyframe_every: int = 12,
         options: dict[str, str] | None = None,
+        faststart: bool = True,
     ) -> Path:
         images = images or [grey(8 * i % 256, width, height) for i in range(frames)]
         path = tmp_path / name
         # A file that is cut stays readable only if its index comes first.
-        container_options = {"movflags": "faststart"} if name.endswith("mp4") else {}
+        container_options = {"movflags": "faststart"} if faststart and name.endswith("mp4") else {}
         with av.open(str(path), "w", options=container_options) as out:
             stream = out.add_stream(codec, rate=fps, options=options or {})
             stream.width, stream.height = images[0].shape[1], images[0].shape[0]
@@ -86,6 +87,38 @@ def trim() -> Callable[[Path, int, int], None]:
         path.write_bytes(data)
 
     return trim_file
+
+
+@pytest.fixture
+def edit() -> Callable[[Path, Sequence[tuple[int, int]]], None]:
+    """Give an MP4 the edit list of (milliseconds, first frame), in which -1 for a frame is a delay."""
+
+    def edit_file(path: Path, edits: Sequence[tuple[int, int]], fps: int = 12) -> None:
+        with av.open(str(path)) as container:
+            frame_ticks = int(1 / fps / container.streams.video[0].time_base)
+        data = path.read_bytes()
+        (start,) = struct.unpack_from(">i", data, data.index(b"elst") + 4 + 12)
+        entries = [(ms, start + first * frame_ticks if first >= 0 else -1) for ms, first in edits]
+        body = struct.pack(">II", 0, len(entries)) + b"".join(
+            struct.pack(">IiI", *e, 1 << 16) for e in entries
+        )
+        path.write_bytes(_with_box(data, (b"moov", b"trak", b"edts", b"elst"), body))
+
+    return edit_file
+
+
+def _with_box(data: bytes, names: Sequence[bytes], body: bytes) -> bytes:
+    """An MP4 with another body in the box at a path of names; it must lie behind the pictures."""
+    result, start = b"", 0
+    while start < len(data):
+        size, name = struct.unpack_from(">I4s", data, start)
+        box = data[start : start + size]
+        if name == names[0]:
+            inner = _with_box(box[8:], names[1:], body) if names[1:] else body
+            box = struct.pack(">I4s", 8 + len(inner), name) + inner
+        result += box
+        start += size
+    return result
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ SMALL = Preprocessing(short_side=32, crop=28)
 
 def collect(path, wanted) -> tuple[dict[int, np.ndarray], int]:
     kept: dict[int, np.ndarray] = {}
-    total = pick_frames(path, lambda total: [i for i in wanted if i < total], kept.__setitem__)
+    total = pick_frames(path, lambda total: [i for i in wanted if i < total], kept.__setitem__).frames
     return kept, total
 
 
@@ -76,10 +76,56 @@ def test_a_trimmed_file_is_only_what_was_left_of_it(write_video, trim, which, ca
         return [0, total - 1]
 
     kept: dict[int, int] = {}
-    assert pick_frames(path, choose, lambda i, image: kept.update({i: which(image)})) == 24
+    assert pick_frames(path, choose, lambda i, image: kept.update({i: which(image)})).frames == 24
     assert kept == {0: 6, 23: 29}
     assert totals == [24]
     assert not caplog.records
+
+
+# Which frames `ffmpeg -i FILE -fps_mode passthrough` (5.1) shows of 31, by the edit list.
+EDITS = {
+    "its beginning": ([(2000, 6)], range(6, 30)),
+    "its end": ([(1000, 0)], range(12)),
+    "its middle": ([(500, 13)], range(13, 19)),
+    "two parts": ([(500, 2), (1000, 15)], [*range(2, 8), *range(15, 27)]),
+    "a part after a delay": ([(500, -1), (1000, 0)], range(12)),
+    "all after a delay": ([(500, -1), (2583, 0)], range(31)),
+    "one frame": ([(83, 10)], [10]),
+    "a part twice": ([(500, 0), (500, 0)], [*range(6), *range(6)]),
+    "more than there is": ([(5000, 10)], range(10, 31)),
+}
+
+
+@pytest.mark.parametrize("what", EDITS)
+@pytest.mark.parametrize("bframes", [0, 2])
+def test_an_edited_file_is_what_ffmpeg_shows_and_whole(write_video, edit, which, caplog, what, bframes):
+    edits, expected = EDITS[what]
+    options = {"x264-params": f"bframes={bframes}:b-adapt=0"}
+    path = write_video(frames=31, fps=12, options=options, faststart=False)
+    edit(path, edits)
+    assert [which(frame.image) for frame in read_frames(path)] == list(expected)
+    kept: dict[int, int] = {}
+    timeline = pick_frames(path, range, lambda i, image: kept.update({i: which(image)}))
+    assert list(kept.values()) == list(expected)
+    assert timeline.frames == len(expected)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("name", ["late.mkv", "late.mp4", "late.ts"])
+def test_a_file_that_starts_late_is_not_incomplete(write_video, caplog, name):
+    path = write_video(name=name, frames=12, times_ms=[5000 + 83 * i for i in range(12)])
+    assert len(list(read_frames(path))) == 12
+    assert not caplog.records
+
+
+def test_an_edited_file_that_is_cut_is_incomplete(write_video, edit, caplog):
+    rng = np.random.default_rng(0)
+    images = list(rng.integers(0, 256, (36, 48, 64, 3), dtype=np.uint8))
+    path = write_video(images=images)  # its index comes first
+    edit(path, [(2500, 6)])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    list(read_frames(path))
+    assert "incomplete" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv", "cut.avi"])
@@ -106,7 +152,7 @@ def test_fewer_frames_than_were_counted_are_sampled_again(write_video, monkeypat
         return [0, total - 1]
 
     kept: dict[int, int] = {}
-    assert pick_frames(path, choose, lambda i, image: kept.update({i: which(image)})) == 20
+    assert pick_frames(path, choose, lambda i, image: kept.update({i: which(image)})).frames == 20
     assert totals == [40, 20]
     assert kept == {0: 0, 19: 19}
 

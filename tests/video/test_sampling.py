@@ -100,6 +100,28 @@ def test_a_frame_is_held_through_a_gap():
     assert picked(video([0.0, 0.1, 0.2, 1.0, 1.1]), 10) == [0, 1] + [2] * 8 + [3, 4]
 
 
+def test_a_pause_of_seconds_is_filled_and_nothing_said(caplog):
+    assert picked(video([0.0, 0.1, 9.0, 9.1]), 10) == [0] + [1] * 89 + [2, 3]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("gap_s", [60.0, 95443.7, 1e9])
+def test_a_longer_gap_is_not_filled_and_one_line_says_so(caplog, gap_s):
+    times = [i / 10 for i in range(30)] + [2.9 + gap_s + i / 10 for i in range(30)]
+    shown = list(frames_at_rate(video(times), 10, "jump.mkv"))
+    assert len(shown) == 60
+    assert [frame.time_s for frame in shown] == pytest.approx(times, abs=0.06)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the time stamps of 'jump.mkv' jump by {gap_s:.1f} s after 2.9 s: "
+        "gaps of more than 10 s are not filled"
+    ]
+
+
+def test_a_slide_show_gives_each_slide_once_and_one_line(caplog):
+    assert picked(video([0.0, 15.03, 30.0, 47.5]), 10) == [0, 1, 2, 3]
+    assert len(caplog.records) == 1
+
+
 def test_times_are_those_of_the_ticks():
     times = [f.time_s for f in frames_at_rate(video([0.0, 0.31, 0.64]), 5)]
     assert times == pytest.approx([0.2 * i for i in range(len(times))])
