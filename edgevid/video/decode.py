@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
 import av
@@ -23,7 +23,7 @@ from edgevid.video.declared import declared_duration_s, declared_frame_rate, sho
 from edgevid.video.geometry import Geometry, Orientation, orient, square_width
 from edgevid.video.source import Source, open_container
 from edgevid.video.stream_choice import choose_stream
-from edgevid.video.timestamps import Clock
+from edgevid.video.timestamps import Clock, Timeline
 
 logger = logging.getLogger("edgevid")
 
@@ -45,7 +45,8 @@ class VideoInfo:
     ``width`` and ``height`` are in pixels as shown: made square, which were ``pixel_aspect`` times as wide as
     high, ``mirrored`` left to right, then turned by ``rotation`` degrees counterclockwise.
     ``frame_rate`` is in frames per second, an average where it varies. ``frames`` and ``duration_s`` are
-    what the file declares, which is more than there is when it was cut. What is unknown is None.
+    what the file declares, which may be more than there is, unless they were :func:`measured`. What is
+    unknown is None.
     """
 
     path: str
@@ -190,6 +191,16 @@ def describe(container: Container, stream: Stream, first: Picture, name: str) ->
         mirrored=shown.mirrored,
         pixel_aspect=first.pixel_aspect,
     )
+
+
+def measured(info: VideoInfo, timeline: Timeline) -> VideoInfo:
+    """What was shown in place of what a video declares, except where only rounding lies between them."""
+    rate, duration_s = timeline.frame_rate or info.frame_rate, timeline.duration_s or info.duration_s
+    if rate and info.frame_rate and abs(rate - info.frame_rate) < 0.01 * rate:
+        rate = info.frame_rate
+    if info.duration_s and rate and abs(duration_s - info.duration_s) < 2 / rate:
+        duration_s = info.duration_s
+    return replace(info, frames=timeline.frames, frame_rate=rate, duration_s=duration_s)
 
 
 def _packets(container: Container, stream: Stream, name: str) -> Iterator[av.Packet | None]:

@@ -52,7 +52,7 @@ class Geometry:
 
     The pixel aspect of the container counts. Where it says nothing, as in MPEG-TS, the codec's may change
     between groups of pictures, as broadcasts between 4:3 and 16:9 do. The display matrix is that of the
-    stream, or of the codec's own messages, which hold until the next key frame.
+    stream, or of the codec's own message at a key frame, which holds until the next.
     """
 
     def __init__(self, stream: av.VideoStream, name: str, warn: bool = True) -> None:
@@ -64,17 +64,19 @@ class Geometry:
         self._fixed = always_stored or bool(of_file and of_file != of_codec)
         self._aspect = self._believed(of_file)
         self._orientation = Orientation()
+        self._begun = False
 
     def of(self, frame: av.VideoFrame) -> tuple[float, Orientation]:
         """The width of a pixel over its height, and how the picture then stands."""
         # The codec's parameters may be those of a packet ahead, but not across two key frames.
-        if frame.key_frame and not self._fixed:
-            self._aspect = self._believed(self._codec.sample_aspect_ratio)
-        display_matrix = frame.side_data.get("DISPLAYMATRIX")
-        if display_matrix is not None:
-            self._orientation = _orientation(bytes(display_matrix))
-        elif frame.key_frame:
-            self._orientation = Orientation()
+        if frame.key_frame or not self._begun:
+            self._begun = True
+            if not self._fixed:
+                self._aspect = self._believed(self._codec.sample_aspect_ratio)
+            display_matrix = frame.side_data.get("DISPLAYMATRIX")
+            self._orientation = (
+                Orientation() if display_matrix is None else _orientation(bytes(display_matrix))
+            )
         return self._aspect, self._orientation
 
     def _believed(self, ratio: Fraction | None) -> float:

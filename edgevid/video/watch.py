@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgevid.errors import VideoError
@@ -85,7 +85,7 @@ def _check_is_whole(source: Address | Pipe) -> None:
 
 
 def _clip(session: Session, source: Source, options: Options) -> dict[str, Any]:
-    from edgevid.video.decode import probe
+    from edgevid.video.decode import measured, probe
     from edgevid.video.predictions import top_predictions
     from edgevid.video.recognise import Stopwatch, recognise_clip
 
@@ -94,7 +94,7 @@ def _clip(session: Session, source: Source, options: Options) -> dict[str, Any]:
         info = probe(source)
     logits, clip = recognise_clip(session, source, options.sampling, watch)
     return {
-        "video": asdict(replace(info, frames=clip.total_frames)),
+        "video": asdict(measured(info, clip.timeline)),
         "predictions": [asdict(p) for p in top_predictions(logits, session.labels, options.top)],
         "time_ms": watch.with_total(),
         "frames": clip.indices.size,
@@ -142,16 +142,24 @@ def _follow(
 ) -> dict[str, Any]:
     from tqdm import tqdm
 
+    from edgevid.video.decode import measured
     from edgevid.video.predictions import top_predictions
     from edgevid.video.reader import FrameReader
     from edgevid.video.recognise import Follower, Stopwatch
     from edgevid.video.sampling import frames_as_they_come, frames_at_rate
+    from edgevid.video.timestamps import Timeline
 
     frames = source
     if options.duration_s is not None:
         frames = itertools.takewhile(lambda frame: frame.time_s < options.duration_s, frames)
+    timeline = Timeline()
+    frames = timeline.counting(frames)
     if options.fps is not None:
-        frames = (frames_as_they_come if live else frames_at_rate)(frames, options.fps)
+        frames = (
+            frames_as_they_come(frames, options.fps)
+            if live
+            else frames_at_rate(frames, options.fps, info.path)
+        )
     follower = Follower(session, Stopwatch())
     # What is live goes on until it is interrupted, which is then its proper end.
     ends_so = live and not options.several
@@ -166,7 +174,7 @@ def _follow(
     logits = follower.recent_logits if live else follower.mean_logits
     time_ms = follower.watch.with_total()
     return {
-        "video": asdict(info),
+        "video": asdict(info if live else measured(info, timeline)),
         "predictions": [asdict(p) for p in top_predictions(logits, session.labels, options.top)],
         "changes": [{"time_s": c.time_s, **asdict(c.prediction)} for c in follower.changes],
         "time_ms": time_ms,
