@@ -19,7 +19,10 @@ def hide(source, target, hidden) -> None:
     """Copy a VP8 video with the packets of these numbers marked as hidden."""
     with av.open(str(source)) as container, av.open(str(target), "w") as out:
         stream = container.streams.video[0]
-        copied = out.add_stream_from_template(stream)
+        if hasattr(out, "add_stream_from_template"):
+            copied = out.add_stream_from_template(stream)
+        else:  # PyAV 14.1
+            copied = out.add_stream(template=stream)
         for number, packet in enumerate(p for p in container.demux(stream) if p.size):
             data = bytearray(bytes(packet))
             if number in hidden:
