@@ -24,6 +24,7 @@ CAMERA_WINDOW_S = 2.0
 """What a clip of a camera spans unless --fps says otherwise: 64 frames of a video at 30 frames/s, rounded."""
 
 MAX_FPS = 1000.0
+MAX_SECONDS = 1e6
 COLOURS = 3
 
 
@@ -117,8 +118,8 @@ def command(
     if fps is not None and not 0 < fps <= MAX_FPS:
         raise click.UsageError(f"--fps is {fps:g}: give frames per second above 0, at most {MAX_FPS:g}")
     for option, seconds in (("--duration", duration), ("--timeout", timeout)):
-        if seconds is not None and not seconds > 0:
-            raise click.UsageError(f"{option} is {seconds:g}: give seconds above 0")
+        if seconds is not None and not 0 < seconds <= MAX_SECONDS:
+            raise click.UsageError(f"{option} is {seconds:g}: give seconds above 0, at most {MAX_SECONDS:g}")
     _check_live_options(names, camera, duration, live, reconnect)
 
     import edgevid
@@ -132,6 +133,8 @@ def command(
         raise click.UsageError("--sampling is for a clip bundle with --video: frames are taken as they come")
     if fps is not None and not follows:
         raise click.UsageError("--fps is for a streaming bundle or a camera: use --sampling for a clip")
+    if not follows and (duration is not None or live is not None):
+        raise click.UsageError("--duration, --live and --every-frame are for a streaming bundle or a camera")
     if camera is not None and fps is None and not session.manifest.streaming:
         fps = session.manifest.frames / CAMERA_WINDOW_S
 

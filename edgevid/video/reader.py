@@ -190,7 +190,7 @@ class FrameReader:
             if way.latest:
                 stream.thread_type = "SLICE"  # threads that take whole frames hold some back
             stream.codec_context.thread_count = way.threads
-            pictures = decoded_frames(container, stream, self._name, warn=self.info is None)
+            pictures = decoded_frames(container, stream, self._name, warn=not way.latest)
             first, first_s = next(pictures)
             now = time.monotonic()
             with self._changed:

@@ -23,6 +23,8 @@ from servers import (
     udp_sender,
 )
 
+from edgevid.video import reader
+
 EDGEVID = [sys.executable, str(Path(__file__).parent.parent / "fake_session.py")]
 
 
@@ -92,6 +94,18 @@ def test_a_live_stream_over_http_is_watched_to_its_end(run, web, caplog):
     assert result["frames"] + result["drops"] == 30
     assert result["predictions"][0]["label"] == "bright"
     assert "ended" in caplog.text
+
+
+def test_a_live_stream_is_connected_again_on_request(run, web, caplog, monkeypatch):
+    monkeypatch.setattr(reader, "FIRST_DELAY_S", 0.1)
+    session = FakeSession(streaming=True)
+    arguments = ["--video", f"{web.url}/live/a.ts", "--reconnect", "--duration", 4, "--json"]
+    status, out, _ = run(session, *arguments)
+    result = json.loads(out)
+    assert status == 0 and result["video"]["reconnections"] >= 1
+    assert [c["label"] for c in result["changes"]][:3] == ["dark", "bright", "dark"]
+    assert result["changes"][2]["time_s"] > 1.5, "times go on"
+    assert len(caplog.records) in (result["video"]["reconnections"], result["video"]["reconnections"] + 1)
 
 
 def test_a_person_is_told_what_was_dropped_and_waited_for(run, web):
@@ -278,6 +292,12 @@ def test_ctrl_c_ends_a_live_stream_with_what_was_seen(web):
     assert "fake saw" in out and "ms per frame" in out
 
 
+@pytest.mark.parametrize("option", [["--duration", "2"], ["--live"], ["--every-frame"]])
+def test_a_clip_bundle_takes_no_option_of_streams(run, option):
+    status, out, err = run(FakeSession(), "--video", "http://127.0.0.1:9/a.mp4", *option)
+    assert (status, out) == (2, "") and "are for a streaming bundle or a camera" in err
+
+
 @pytest.mark.parametrize(
     "arguments,what",
     [
@@ -286,6 +306,8 @@ def test_ctrl_c_ends_a_live_stream_with_what_was_seen(web):
         (["a.mp4", "--live"], "--live is for addresses and '-'"),
         (["a.mp4", "--every-frame"], "--every-frame is for addresses and '-'"),
         (["udp://127.0.0.1:9", "--timeout", "0"], "--timeout is 0"),
+        (["udp://127.0.0.1:9", "--timeout", "inf"], "--timeout is inf"),
+        (["udp://127.0.0.1:9", "--timeout", "nan"], "--timeout is nan"),
         (["udp://127.0.0.1:9", "--duration", "-1"], "--duration is -1"),
         (["a.mp4", "b.mp4", "--duration", "1"], "--duration is for --camera and for addresses"),
         (["udp://127.0.0.1:9", "--camera", "0"], "give exactly one of --video FILE and --camera N"),
