@@ -19,6 +19,7 @@ except ImportError:
 
 LARGE_BYTES = 32 << 20
 CHUNK_BYTES = 1 << 20
+BLOCK_BYTES = 64
 
 
 def sha256(data: bytes = b"", size: int = 0) -> Any:
@@ -28,6 +29,13 @@ def sha256(data: bytes = b"", size: int = 0) -> Any:
     import hashlib
 
     return hashlib.sha256(data)
+
+
+def keyed_sha256(key: bytes, data: bytes) -> bytes:
+    """HMAC-SHA256 (RFC 2104) for a key of at most a block, 64 bytes; Python's ``hmac`` loads OpenSSL."""
+    block = key.ljust(BLOCK_BYTES, b"\0")
+    inner = sha256(bytes(byte ^ 0x36 for byte in block) + data, len(data)).digest()
+    return sha256(bytes(byte ^ 0x5C for byte in block) + inner).digest()
 
 
 def sha256_of(path: str | os.PathLike) -> str:

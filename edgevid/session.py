@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from edgevid.backends import BACKENDS, opener
 from edgevid.bundle import LABELS, Bundle
 from edgevid.errors import BackendError, BundleError, EdgevidError
+from edgevid.onnx_files import check_models
+from edgevid.records import UNPRINTABLE
 from edgevid.specs import Artefact
 from edgevid.targets import TARGETS
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from edgevid.backends.tvm_rpc import Board, RemoteRunner
 
 LOCAL = "local"
+MOST_LABEL_BYTES = 16 << 20
 
 
 def open(path: str | os.PathLike, threads: int | None = None, device: str = LOCAL) -> Session:
@@ -27,13 +30,14 @@ def open(path: str | os.PathLike, threads: int | None = None, device: str = LOCA
 
     ``device`` is "local", or ``rpc://HOST:PORT/KEY``: a board that the tracker of TVM at that address lends,
     of those that registered with the key, runs a bundle that TVM compiled. Every file is compared with its
-    hash first. Raises ``BundleError`` for a bundle that is missing, incomplete, changed or newer,
-    ``BackendError`` if its backend cannot run here, or if there is no such board.
+    hash first. Raises ``BundleError`` for a bundle that is missing, incomplete, changed, newer or that reads
+    files outside itself, ``BackendError`` if its backend cannot run here, or if there is no such board.
     """
     if threads is not None and threads < 1:
         raise EdgevidError(f"threads must be at least 1, not {threads}: leave it out to use every core")
     bundle = Bundle.open(path)
     bundle.check_files()
+    check_models(bundle)
     return Session(bundle, threads, device=device)
 
 
@@ -65,6 +69,7 @@ class Session:
             self._runner = _open_on_board(bundle, artefact, device, threads)
             self.board = self._runner.board
             self.threads, self.receipt = self._runner.threads, ()
+            self._check_names()
             return
         known = manifest.target in TARGETS
         providers = TARGETS[manifest.target].device.get("execution_providers", ()) if known else ()
@@ -72,6 +77,7 @@ class Session:
             self.path / artefact.file, threads, providers, with_kernels, bundle.digests
         )
         self.threads, self.receipt = self._runner.threads, self._runner.receipt
+        self._check_names()
 
     @property
     def kernels(self) -> tuple[str, ...]:
@@ -93,7 +99,8 @@ class Session:
             raise BundleError(f"bundle '{self.path}' takes a stream: push frames into session.stream()")
         name, shape = self.manifest.inputs[0].name, self.manifest.inputs[0].shape
         clip = self._checked(clip, shape)
-        runs = [self._runner.run({name: np.ascontiguousarray(clip[i : i + 1])}) for i in range(len(clip))]
+        with self._running():
+            runs = [self._runner.run({name: np.ascontiguousarray(clip[i : i + 1])}) for i in range(len(clip))]
         if len(runs) == 1:
             return runs[0]
         return {key: np.concatenate([result[key] for result in runs]) for key in runs[0]}
@@ -114,9 +121,11 @@ class Session:
             array = np.random.default_rng(0).standard_normal(spec.shape, dtype=np.float32)
         array = self._checked(array, spec.shape)
         if not self.manifest.streaming:
-            return self._runner.bind({spec.name: np.ascontiguousarray(array)})
+            with self._running():
+                return self._runner.bind({spec.name: np.ascontiguousarray(array)})
         stepper = self._stepper()
-        stepper.push(array)
+        with self._running():
+            stepper.push(array)
         return stepper.step
 
     def timer(self) -> Callable[[int], list[int]]:
@@ -137,7 +146,41 @@ class Session:
         return self._runner.timer()
 
     def _stepper(self):
-        return self._runner.stepper(self.manifest.inputs[0].name, self.manifest.states)
+        with self._running():
+            return self._runner.stepper(self.manifest.inputs[0].name, self.manifest.states)
+
+    def _check_names(self) -> None:
+        """``BundleError`` if the model takes or gives something else than the manifest says."""
+        manifest, runner = self.manifest, self._runner
+        taken = {spec.name: spec.shape for spec in manifest.inputs}
+        taken |= {state.input: state.shape for state in manifest.states}
+        given = {spec.name for spec in manifest.outputs} | {state.output for state in manifest.states}
+        if set(taken) != set(runner.inputs) or not given <= set(runner.outputs):
+            raise BundleError(
+                f"bundle '{self.path}': its model takes {_listed(runner.inputs)} and gives "
+                f"{_listed(runner.outputs)}, its manifest says {_listed(taken)} and {_listed(given)}: "
+                "export again"
+            )
+        for name, shape in taken.items() if isinstance(runner.inputs, Mapping) else ():
+            own = runner.inputs[name]
+            if len(own) != len(shape) or any(
+                isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(own, shape)
+            ):
+                raise BundleError(
+                    f"bundle '{self.path}': its model takes '{name}' of shape {tuple(own)}, its manifest "
+                    f"says {shape}: export again"
+                )
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[None]:
+        """Turn what a runtime raises of a model, each kinds of its own, into one line."""
+        try:
+            yield
+        except EdgevidError:
+            raise
+        except Exception as error:
+            said = (str(error).splitlines() or [type(error).__name__])[0]
+            raise BackendError(f"bundle '{self.path}' fails when it runs: {said}. Export again") from error
 
     def _checked(self, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         import numpy as np
@@ -170,7 +213,8 @@ class Stream:
             raise EdgevidError(
                 f"a stream takes {shape[0]} frame at a time, not {len(frame)}: open one for each video"
             )
-        return self._stepper.push(frame)
+        with self._session._running():
+            return self._stepper.push(frame)
 
     def reset(self) -> None:
         """Forget everything: the states are zero again."""
@@ -198,5 +242,20 @@ def _open_on_board(bundle: Bundle, artefact: Artefact, device: str, threads: int
 
 
 def _labels(bundle: Bundle) -> list[str] | None:
-    path = Path(bundle.path) / LABELS
-    return path.read_text("utf-8").splitlines() if path.is_file() else None
+    """The names of the classes; ``BundleError`` if there are not as many, or if one is no readable text."""
+    if LABELS not in bundle.manifest.files:
+        return None
+    try:
+        labels = bundle.read(LABELS, MOST_LABEL_BYTES).decode("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise BundleError(f"bundle '{bundle.path}': {LABELS} is not UTF-8 text: export again") from None
+    if any(map(UNPRINTABLE.search, labels)) or len(labels) != bundle.manifest.classes:
+        raise BundleError(
+            f"bundle '{bundle.path}': {LABELS} has {len(labels)} lines for {bundle.manifest.classes} "
+            "classes, or control characters: export again"
+        )
+    return labels
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"

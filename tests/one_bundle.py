@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
+
+import edgevid
 from edgevid.bundle import Bundle, write_manifest
+from edgevid.errors import BundleError
 from edgevid.specs import (
     Artefact,
     Manifest,
@@ -52,7 +58,8 @@ def write_bundle(folder: Path, manifest: Manifest = CLIP, **files: bytes) -> Bun
     """``manifest``, its model files and ``parity.npz``, each of a few bytes, and other ``files`` by name."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("parity.npz", *(artefact.file for artefact in manifest.artefacts)):
-        (folder / name).write_bytes(f"the content of {name}".encode())
+        # What ONNX takes for a model with nothing in it but the name of its producer.
+        (folder / name).write_bytes(bytes([0x12, len(name)]) + name.encode())
     for name, content in files.items():
         (folder / name).write_bytes(content)
     write_manifest(folder, manifest)
@@ -64,3 +71,38 @@ def rewrite(folder: Path, content: bytes | object) -> None:
     data = content if isinstance(content, bytes) else json.dumps(content).encode()
     (folder / "manifest.json").write_bytes(data)
     (folder / "manifest.sha256").write_text(f"{sha256(data).hexdigest()}  manifest.json\n")
+
+
+def as_made_for(kind: str) -> Manifest:
+    """Of a tiny bundle of the kind ``cpu``, ``stream``, ``int8``, ``jetson``, ``mobile`` or ``tvm``."""
+    if kind in ("cpu", "stream"):
+        return {"cpu": CLIP, "stream": STREAM}[kind]
+    target, backend, precision, file = {
+        "int8": ("cpu", "onnxruntime", "int8", "model.int8.onnx"),
+        "jetson": ("jetson", "tensorrt", "fp16", "model_fp16.onnx"),
+        "mobile": ("mobile", "onnxruntime", "fp32", "model.ort"),
+        "tvm": ("cpu", "tvm", "fp32", "model.so"),
+    }[kind]
+    opened_by = "tvm" if kind == "tvm" else "onnxruntime"
+    return replace(
+        CLIP,
+        target=target,
+        backend=backend,
+        precision=precision,
+        model_file=file,
+        artefacts=(Artefact(file, precision, "this test", opened_by, PARITY),),
+    )
+
+
+def changed_bytes_are_noticed(bundle: Bundle, copy: Path) -> int:
+    """Flip a bit of each file of a copy in turn: opening it fails each time. Returns how many files."""
+    shutil.copytree(bundle.path, copy, ignore=shutil.ignore_patterns("cache"))
+    names = [path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()]
+    for name in names:
+        path = copy / name
+        original = path.read_bytes()
+        path.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+        with pytest.raises(BundleError, match=f"'{re.escape(name)}' was changed"):
+            edgevid.open(copy)
+        path.write_bytes(original)
+    return len(names)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
+from one_bundle import changed_bytes_are_noticed
 from one_video import write_video
 
 import edgevid
@@ -118,6 +119,7 @@ def test_an_int8_bundle_says_how_it_was_made_and_how_far_it_is(run_edgevid, tmp_
     model = onnx.load(tmp_path / "b" / "model.int8.onnx")
     assert (tmp_path / "b" / "model.int8.onnx").stat().st_size < 0.35 * session.manifest.weights.size_bytes
     assert sum(node.op_type == "QuantizeLinear" for node in model.graph.node) > 52
+    assert changed_bytes_are_noticed(session.bundle, tmp_path / "copy") == len(session.manifest.files) + 2
 
 
 def test_a_stream_in_int8_keeps_its_states(tmp_path, videos):

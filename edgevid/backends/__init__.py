@@ -8,7 +8,7 @@ It never imports torch, the zoo or another backend.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -79,10 +79,13 @@ class Stepper(Protocol):
 class Runner(Protocol):
     """A model that is ready to run. ``bind`` gives a function that does one inference on given inputs.
 
+    ``inputs`` and ``outputs`` are names; where a runtime knows the shapes, ``inputs`` maps the names to them.
     ``receipt`` says of each temporal op which kernel took it, or why none did.
     """
 
     threads: int
+    inputs: Iterable[str]
+    outputs: Iterable[str]
     receipt: tuple[OpReceipt, ...]
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]: ...

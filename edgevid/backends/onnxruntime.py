@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
@@ -20,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgevid.backends.ort_mobile import KERNELS_MODEL, save_ort_format, write_android
-from edgevid.bundle import CACHE
 from edgevid.errors import BackendError
 from edgevid.ops import DOMAIN
 from edgevid.processor import usable_cores
@@ -32,6 +30,8 @@ if TYPE_CHECKING:
 NAME = "onnxruntime"
 MODEL, STANDARD_MODEL, ORT_MODEL, WEIGHTS = "model.edgevid.onnx", "model.onnx", "model.ort", "model.weights"
 INT8_MODEL = "model.int8.onnx"
+ORT_SUFFIX, ORT_MARK = ".ort", b"ORTM"
+"""The end of the name and the mark of a model in ONNX Runtime's own format, which has its weights inside."""
 INLINE_BYTES = 256
 """Tensors up to this size stay in the model file: shapes and such must be readable without the weights."""
 
@@ -144,19 +144,26 @@ def open_model(
     """
     import onnxruntime
 
+    _check_format(path)
     usable = [name for name in providers if name in onnxruntime.get_available_providers()]
     threads = threads or usable_cores()
     if path.name == KERNELS_MODEL:
         return OnnxRuntimeRunner(path, threads, (), _register_kernels)
     if with_kernels and not usable and path.name == MODEL:
         from edgevid.backends.ort_kernels import specialise
-        from edgevid.kernels.build import cache_folder
+        from edgevid.local_cache import cache_of, secret_is_kept
 
-        own = path.parent / CACHE
-        cache = own if os.access(path.parent, os.W_OK) else cache_folder() / "models"
-        made = specialise(path, cache, threads, apart=True, digests=digests)
+        made = specialise(path, cache_of(path.parent), threads, apart=secret_is_kept(), digests=digests)
         return OnnxRuntimeRunner(made.path, threads, usable, made.configure, made.receipt)
     return OnnxRuntimeRunner(path, threads, usable)
+
+
+def _check_format(path: Path) -> None:
+    """``BackendError`` for what is named otherwise than it is: only ``.onnx`` is searched for other files."""
+    with open(path, "rb") as file:
+        is_ort = file.read(8)[4:] == ORT_MARK
+    if path.suffix != (ORT_SUFFIX if is_ort else ".onnx"):
+        raise BackendError(f"'{path}' is not the kind of model that its name says: export again")
 
 
 def _register_kernels(options) -> None:
@@ -198,6 +205,7 @@ class OnnxRuntimeRunner:
                 f"ONNX Runtime {onnxruntime.__version__} cannot open '{path}': {first_line}. "
                 "Update it (pip install -U onnxruntime) or export again"
             ) from error
+        self.inputs = {value.name: tuple(value.shape) for value in self._session.get_inputs()}
         self.outputs = [output.name for output in self._session.get_outputs()]
         _return_freed_memory()
 

@@ -1,7 +1,8 @@
 """Where specialised models are kept: a folder for each model, processor, instruction set and ONNX Runtime.
 
 An entry is whole or not there: it is made in a temporary folder that is then renamed. Its receipt holds the
-hash of each of its files, so that a corrupt entry is found and made again.
+hash of each of its files and begins with a signature, so that an entry that is corrupt, or that a stranger
+made (``local_cache``), is made again.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from pathlib import Path
 
 from edgevid.digest import sha256, sha256_of
 from edgevid.kernels.build import temporary_folder
+from edgevid.local_cache import is_signed, sign
+from edgevid.safe_paths import read_bounded
 
-RECEIPT = "receipt.json"
+RECEIPT = "receipt"
+MOST_BYTES = 16 << 20
 
 
 class Cache:
@@ -55,7 +59,8 @@ class Cache:
             folder.mkdir()
             receipt = make(folder)
             files = {file.name: sha256_of(file) for file in folder.iterdir()}
-            (folder / RECEIPT).write_text(json.dumps({**receipt, "files": files}, indent=2) + "\n")
+            text = json.dumps({**receipt, "files": files}, indent=2) + "\n"
+            (folder / RECEIPT).write_text(f"{_signature(self._name, text)}\n{text}")
             return self._put(parent, folder), receipt
 
     def _put(self, parent: Path, folder: Path) -> Path:
@@ -76,7 +81,12 @@ def _key(hashes: list[str], identity: tuple[str, ...]) -> str:
     digest = sha256(repr((identity, _processor(), onnxruntime.__version__, _code())).encode())
     for known in hashes:
         digest.update(known.encode())
-    return digest.hexdigest()[:16]
+    # A name that a stranger cannot foresee, so that nothing can lie in wait under it.
+    return sign(digest.digest()).hex()[:16]
+
+
+def _signature(name: str, text: str) -> str:
+    return sign(f"{name}\n{text}".encode()).hex()
 
 
 @functools.cache
@@ -97,7 +107,10 @@ def _processor() -> str:
 
 def _read(entry: Path) -> dict | None:
     try:
-        receipt = json.loads((entry / RECEIPT).read_text("utf-8"))
+        signature, _, text = read_bounded(entry, RECEIPT, MOST_BYTES).decode("utf-8").partition("\n")
+        if not is_signed(f"{entry.name}\n{text}".encode(), bytes.fromhex(signature)):
+            return None
+        receipt = json.loads(text)
         for name, digest in receipt.pop("files").items():
             if sha256_of(entry / name) != digest:
                 return None

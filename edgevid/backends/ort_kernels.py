@@ -30,6 +30,7 @@ from edgevid.backends.ort_stand_in import NoStandIn, StandIn, put_stand_ins, swa
 from edgevid.backends.ort_swap import FIRST_MARK, Bypassed, Refusal, bypass, shifts_of, swap
 from edgevid.backends.ort_winograd import swap_winograd
 from edgevid.errors import BackendError
+from edgevid.onnx_files import external_files
 from edgevid.parity import compare
 
 MODEL, WEIGHTS = "optimised.onnx", "optimised.weights"
@@ -66,11 +67,11 @@ def specialise(
     from edgevid.kernels import build
 
     library = build.library_or_reason()
-    model = Model(path.read_bytes())
+    model, beside = _read(path)
     if isinstance(library, str):
         return _as_it_is(path, model, library)
     isa = isa_of(library)
-    files = [path, *(path.parent / name for name in model.weight_files)]
+    files = [path, *(path.parent / name for name in beside)]
     cache = Cache(cache_folder, files, (library.stem, isa), digests)
     found = cache.load()
     if found is None and apart and cache_folder is not None and sys.executable:
@@ -92,6 +93,15 @@ def specialise(
         lambda options: load_as_optimised(options, library),
         tuple(OpReceipt(**item) for item in receipt["ops"]),
     )
+
+
+def _read(path: Path) -> tuple[Model, list[str]]:
+    """The model at ``path``, and the names of the files that hold its weights."""
+    data = path.read_bytes()
+    try:
+        return Model(data), sorted(external_files(memoryview(data)))
+    except Exception as error:  # a file that a stranger made can be wrong in any way
+        raise BackendError(f"'{path}' is no ONNX model ({error}): export again") from error
 
 
 def main(path: str, cache_folder: str, threads: str) -> None:

@@ -17,7 +17,10 @@ class Message:
     """``fields`` holds ``(number, wire type, value)``: an int for a varint, else bytes."""
 
     def __init__(self, data: bytes = b"") -> None:
-        self.fields = list(_parse(memoryview(data)))
+        self.fields = [
+            (number, kind, value if kind == VARINT else bytes(value))
+            for number, kind, value in fields_of(memoryview(data))
+        ]
 
     def all(self, number: int) -> list:
         return [value for field, _, value in self.fields if field == number]
@@ -117,11 +120,14 @@ def _varints(data: bytes) -> Iterator[int]:
         yield value
 
 
-def _parse(data: memoryview) -> Iterator[tuple[int, int, int | bytes]]:
+def fields_of(data: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
+    """Number, wire type and value of a message's fields, nothing copied; ``ValueError`` if it is none."""
     at = 0
     try:
         while at < len(data):
             key, at = _read_varint(data, at)
+            if key >> 32:  # Google's parser would take its lower half
+                raise ValueError("a field number is too large")
             number, kind = key >> 3, key & 7
             if kind == VARINT:
                 value, at = _read_varint(data, at)
@@ -135,7 +141,7 @@ def _parse(data: memoryview) -> Iterator[tuple[int, int, int | bytes]]:
                 raise ValueError(f"wire type {kind} is unknown")
             if at + size > len(data):
                 raise ValueError("it ends early")
-            yield number, kind, bytes(data[at : at + size])
+            yield number, kind, data[at : at + size]
             at += size
     except (IndexError, ValueError) as error:
         raise ValueError(f"not a protobuf message: {error or 'it ends early'}") from None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +21,6 @@ from edgevid.backends.trt_plan import NoPlanError, Plan, plan_of
 from edgevid.backends.trt_plugins import write_plugin_models
 from edgevid.backends.trt_versions import NEW_OPSETS, Requirement, check_target
 from edgevid.backends.trt_weights import save_with_weights, weights_of
-from edgevid.bundle import CACHE as BUNDLE_CACHE
 from edgevid.errors import BackendError, ExportError
 from edgevid.specs import Artefact, Availability
 
@@ -93,13 +91,11 @@ def open_model(
     from edgevid.backends import trt_cuda
     from edgevid.backends.trt_engine import check_bundle, engine_of, import_tensorrt
     from edgevid.backends.trt_run import TensorRTRunner
-    from edgevid.kernels.build import cache_folder
+    from edgevid.local_cache import cache_of
 
     trt, cuda = import_tensorrt(), trt_cuda.load()
     check_bundle(trt, path.parent)
-    own = path.parent / BUNDLE_CACHE
-    cache = own if os.access(path.parent, os.W_OK) else cache_folder() / "models"
-    return TensorRTRunner(trt, cuda, *engine_of(trt, cuda, path, cache, digests or {}))
+    return TensorRTRunner(trt, cuda, *engine_of(trt, cuda, path, cache_of(path.parent), digests or {}))
 
 
 def compile(graph, job, folder: Path):

@@ -1,7 +1,8 @@
 """A TensorRT engine of an ONNX file for the GPU at hand: built once, then kept beside the bundle.
 
 An entry of the cache is named by the model's hash, TensorRT's version, the GPU and the flags, since an engine
-is good for these alone; it begins with the hash of the rest, so that a corrupt one is found and built again.
+is good for these alone. It begins with a signature of the rest, so that one that is corrupt, or that a
+stranger made (``local_cache``), is built again and never loaded: an engine holds code.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from edgevid.backends.trt_build import build, is_strongly_typed, logger_of
-from edgevid.backends.trt_bundle import read_environment
+from edgevid.backends.trt_bundle import ENVIRONMENT, read_environment
 from edgevid.backends.trt_cuda import Cuda
 from edgevid.backends.trt_versions import Requirement, Version
 from edgevid.digest import sha256, sha256_of
 from edgevid.errors import BackendError
+from edgevid.local_cache import SIGNATURE_BYTES, is_signed, sign
+from edgevid.safe_paths import regular_file
 
 MODULE = "tensorrt"
 LEAST_PYTHON = Requirement(Version(8, 5), "tensors by name in its Python interface")
-HASH_BYTES = 32
 MEND = "update it (JetPack), or use the bundle's build.sh and run.sh"
 
 log = logging.getLogger("edgevid")
@@ -47,14 +49,16 @@ def import_tensorrt() -> Any:
 
 def check_bundle(trt: Any, folder: Path) -> None:
     """``BackendError`` if the bundle in ``folder`` needs a newer TensorRT, before anything is built."""
-    known = read_environment(folder)
-    if "NEEDS" in known:
-        version = Version.of(known["NEEDS"])
-        if Version.of(trt.__version__) < version:
-            raise BackendError(
-                f"this bundle needs TensorRT {version} or later, {known.get('NEEDS_REASON', '')}, and here "
-                f"is {trt.__version__}: export it for this device (edgevid list targets), or update TensorRT"
-            )
+    try:
+        known = read_environment(folder)
+        version = Version.of(known["NEEDS"]) if "NEEDS" in known else None
+    except ValueError as error:
+        raise BackendError(f"'{folder / ENVIRONMENT}' cannot be read ({error}): export again") from None
+    if version is not None and Version.of(trt.__version__) < version:
+        raise BackendError(
+            f"this bundle needs TensorRT {version} or later, {known.get('NEEDS_REASON', '')}, and here "
+            f"is {trt.__version__}: export it for this device (edgevid list targets), or update TensorRT"
+        )
 
 
 def engine_of(trt: Any, cuda: Cuda, path: Path, folder: Path, digests: Mapping[str, str]) -> tuple[Any, Any]:
@@ -64,8 +68,10 @@ def engine_of(trt: Any, cuda: Cuda, path: Path, folder: Path, digests: Mapping[s
     """
     source, flags = source_of(trt, path)
     known = digests.get(source.name) or sha256_of(source)
-    identity = (known, trt.__version__, cuda.compute_capability(), cuda.name(), platform.machine(), flags)
-    entry = folder / f"{source.stem}-{sha256(repr(identity).encode()).hexdigest()[:16]}.engine"
+    weights = sorted(digest for name, digest in digests.items() if name.endswith(".weights"))
+    machine = (trt.__version__, cuda.compute_capability(), cuda.name(), platform.machine())
+    identity = (known, *weights, *machine, flags)
+    entry = folder / f"{source.stem}-{sign(repr(identity).encode()).hex()[:16]}.engine"
     logger = logger_of(trt)
     runtime = trt.Runtime(logger)
     if (content := _read(entry)) is not None:
@@ -107,11 +113,11 @@ def _check(trt: Any, needed: Requirement) -> None:
 
 def _read(entry: Path) -> bytes | None:
     try:
-        content = entry.read_bytes()
-    except OSError:
+        content = regular_file(entry.parent, entry.name).read_bytes()
+    except (OSError, ValueError):
         return None
-    digest, engine = content[:HASH_BYTES], content[HASH_BYTES:]
-    if sha256(engine, len(engine)).digest() == digest:
+    signature, engine = content[:SIGNATURE_BYTES], content[SIGNATURE_BYTES:]
+    if is_signed(_signed_part(entry, engine), signature):
         return engine
     log.warning("the engine '%s' is not as it was written, so it is built again", entry)
     return None
@@ -122,7 +128,11 @@ def _write(entry: Path, engine: bytes) -> None:
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=entry.parent, prefix=".making-", delete=False) as file:
-            file.write(sha256(engine, len(engine)).digest() + engine)
+            file.write(sign(_signed_part(entry, engine)) + engine)
         os.replace(file.name, entry)
     except OSError as error:
         log.warning("the engine is not kept ('%s': %s)", entry.parent, error.strerror or error)
+
+
+def _signed_part(entry: Path, engine: bytes) -> bytes:
+    return entry.name.encode() + sha256(engine, len(engine)).digest()

@@ -41,6 +41,8 @@ class TensorRTRunner:
         modes = {name: engine.get_tensor_mode(name) for name in names}
         self._inputs = {name: kinds[name] for name in names if modes[name] == trt.TensorIOMode.INPUT}
         self._outputs = {name: kinds[name] for name in names if name not in self._inputs}
+        self.inputs = {name: shape for name, (shape, _) in self._inputs.items()}
+        self.outputs = tuple(self._outputs)
         self._whole: Program | None = None
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -18,7 +18,9 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
+from edgevid import records
 from edgevid.errors import BackendError
+from edgevid.safe_paths import read_bounded
 from edgevid.specs import Artefact, Availability
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ GPU_LINE = (
     f"| `{GPU_MODEL}` | the same for the GPU, on `tvm.cuda()`: a TVM with CUDA, which compiles it with the "
     "board's nvcc when it is opened |\n"
 )
+MOST_BYTES = 1 << 20
+"""Of a description."""
 INSTALL = "pip install 'edgevid[tvm]'"
 WITH_PYTHON = (
     "On the device, Python 3.10 or later: `pip install 'edgevid[tvm]'`, or for the library alone\n"
@@ -186,11 +190,10 @@ def read_description(path: Path) -> Description:
     """What stands beside the library ``path``; ``BackendError`` if it cannot be read."""
     beside = path.with_name(DESCRIPTION)
     try:
-        content = json.loads(beside.read_text("utf-8"))
-        return Description(
-            **{**content, "inputs": tuple(content["inputs"]), "outputs": tuple(content["outputs"])}
+        return records.decode(
+            Description, records.parse(read_bounded(beside.parent, DESCRIPTION, MOST_BYTES))
         )
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError) as error:
         raise BackendError(f"'{beside}' cannot be read ({error}): export the bundle again") from None
 
 

@@ -63,5 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, status: int = BAD_INPUT) -> None:
-    click.echo("edgevid: " + " ".join(message.split()), err=True)
+    # A message may quote what a stranger's file says; what steers a terminal is no part of it.
+    printable = "".join(letter if letter.isprintable() else "?" for letter in " ".join(message.split()))
+    click.echo(f"edgevid: {printable}", err=True)
     sys.exit(status)

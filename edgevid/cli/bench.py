@@ -138,15 +138,17 @@ def _is_model(name: str) -> bool:
 
 
 def _find(name: str) -> Subject:
-    """Bundle or network? A folder wins; ``BenchmarkError`` if it is neither."""
+    """Bundle or network? A folder wins; ``EdgevidError`` if it is neither, or a bundle that is damaged."""
+    from edgevid.bundle import MANIFEST, Bundle
     from edgevid.zoo import MODELS
 
     path = Path(name)
     if path.is_dir():
-        if not (path / "manifest.json").is_file():
+        if not (path / MANIFEST).exists():
             raise BenchmarkError(
-                f"'{name}' is not a bundle (it has no manifest.json): make one with 'edgevid export'"
+                f"'{name}' is not a bundle (it has no {MANIFEST}): make one with 'edgevid export'"
             )
+        Bundle.open(path)
         return Subject(name, is_model=False)
     if path.exists():
         raise BenchmarkError(f"'{name}' is a file: give the folder of a bundle, which 'edgevid export' makes")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import click
+
+PLAN, MOST_PLAN_BYTES = "plan.json", 64 << 20
+MOST_NAMES = 6
 
 
 @click.command("inspect")
@@ -20,24 +24,32 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
     damaged.
     """
     from edgevid.bundle import Bundle
+    from edgevid.native_code import native_code
+    from edgevid.onnx_files import check_models
 
     opened = Bundle.open(bundle)
-    manifest = opened.manifest
+    opened.check_files()
+    check_models(opened)
+    manifest, code, plan = opened.manifest, native_code(opened), _plan(opened)
+    if verify:
+        _show_code(code, err=True)
     checks, not_checked = _verify(opened) if verify else ([], {})
     ok = all(check["parity"].ok for check in checks)
     if as_json:
-        content = json.loads((opened.path / "manifest.json").read_text("utf-8"))
         shown = {
             "bundle": str(opened.path),
-            "manifest": content,
+            "manifest": asdict(manifest),
+            "native_code": code,
             "receipt": list(map(vars, _receipt(opened))),
-            "plan": _plan(opened),
+            "plan": plan,
         }
         shown_checks = [{**check, "parity": check["parity"].as_dict()} for check in checks]
         verified = {"verified": shown_checks, "not_verified": not_checked} if verify else {"verified": None}
         click.echo(json.dumps({**shown, **verified}))
         return 0 if ok else 1
-    _show(manifest, _plan(opened))
+    _show(manifest)
+    if not verify:
+        _show_code(code)
     _show_receipt(_receipt(opened))
     if verify:
         click.echo(f"\nall {len(manifest.files)} files are as they were written")
@@ -60,7 +72,6 @@ def _verify(bundle) -> tuple[list[dict], dict[str, str]]:
     from edgevid.check import check_artefact
     from edgevid.errors import BackendError
 
-    bundle.check_files()
     checks, not_run = [], {}
     for artefact in bundle.manifest.artefacts:
         # What a session opens runs twice: as any runtime would run it, and as the session here does.
@@ -98,13 +109,25 @@ def _takes_kernels(artefact, manifest) -> bool:
 
 
 def _receipt(bundle) -> tuple:
-    """What became of each temporal op on this machine; opening a session is what tells."""
-    import edgevid
+    """What became of each temporal op on this machine; opening a session is what tells.
+
+    Empty for a bundle whose own code that would run: nobody who only looks at it asked for that.
+    """
+    from edgevid.native_code import opening_runs_code
+    from edgevid.session import Session
 
     manifest = bundle.manifest
-    if not any(_takes_kernels(artefact, manifest) for artefact in manifest.artefacts):
+    if opening_runs_code(bundle) or not any(_takes_kernels(item, manifest) for item in manifest.artefacts):
         return ()
-    return edgevid.open(bundle.path).receipt
+    return Session(bundle).receipt
+
+
+def _show_code(code: dict[str, str], err: bool = False) -> None:
+    """A line for each thing that can run code of the bundle, with the files."""
+    for what in dict.fromkeys(code.values()):
+        names = [name for name, how in code.items() if how == what]
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        click.echo(f"contains native code: {', '.join(names[:MOST_NAMES])}{more}; {what}", err=err)
 
 
 def _show_receipt(receipt: tuple) -> None:
@@ -129,13 +152,21 @@ def _one_input(manifest) -> str:
 
 def _plan(bundle) -> dict | None:
     """What ``plan.json`` of a TensorRT bundle says, without its layers; None for other bundles."""
-    if "plan.json" not in bundle.manifest.files:
+    from edgevid import records
+    from edgevid.errors import BundleError
+
+    if PLAN not in bundle.manifest.files:
         return None
-    content = json.loads((bundle.path / "plan.json").read_text("utf-8"))
+    try:
+        content = records.parse(bundle.read(PLAN, MOST_PLAN_BYTES))
+    except ValueError as error:
+        raise BundleError(f"bundle '{bundle.path}': {PLAN} cannot be read ({error}): export again") from None
+    if not isinstance(content, dict):
+        raise BundleError(f"bundle '{bundle.path}': {PLAN} is no JSON object: export again")
     return {key: value for key, value in content.items() if key != "layers"}
 
 
-def _describe_plan(plan: dict) -> str:
+def _describe_plan(plan) -> str:
     if plan["kernels"] is None:
         return f"not counted: {plan['why_none']}"
     return (
@@ -158,7 +189,7 @@ def _describe_calibration(manifest) -> str:
     )
 
 
-def _show(manifest, plan: dict | None) -> None:
+def _show(manifest) -> None:
     from tabulate import tabulate
 
     def tensor(spec) -> str:
@@ -190,7 +221,7 @@ def _show(manifest, plan: dict | None) -> None:
             f"{manifest.parity.max_rel:.1e} relative, tolerance {manifest.parity.tolerance:g}",
         ),
         *([("int8", _describe_calibration(manifest))] if manifest.calibration else []),
-        *([("fused plan", _describe_plan(plan))] if plan else []),
+        *([("fused plan", _describe_plan(manifest.plan))] if manifest.plan else []),
         ("made", f"{manifest.created} by edgevid {manifest.tools.get('edgevid', '?')}"),
     ]
     click.echo(tabulate(rows, tablefmt="plain"))

@@ -15,6 +15,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 import torch
+from one_bundle import changed_bytes_are_noticed
 from torch.nn import functional
 
 import edgevid
@@ -50,6 +51,14 @@ def test_a_clip_gives_the_logits_of_pytorch(tvm_bundle):
     assert session.backend == "tvm"
     assert parity.compare(session.run(clip), wanted, 1e-5).ok
     assert not parity.compare(session.run(-clip), wanted, 1e-4).ok
+
+
+def test_a_changed_byte_is_noticed_in_any_file(tvm_bundle, tmp_path):
+    assert changed_bytes_are_noticed(tvm_bundle, tmp_path / "copy") == len(tvm_bundle.manifest.files) + 2
+
+
+def test_inspect_tells_that_opening_runs_the_library(run_edgevid, tvm_bundle):
+    assert "native code: model.so; opening this bundle runs it" in run_edgevid("inspect", tvm_bundle.path).out
 
 
 def test_every_shift_is_inside_a_convolution(tvm_bundle):

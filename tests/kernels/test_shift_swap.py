@@ -168,14 +168,14 @@ class TestCache:
         generic = specialise(network(tmp_path, first=-1), tmp_path / "cache", 1)
         assert len({first.path, other.path, generic.path}) == len(made) == entries
 
-    @pytest.mark.parametrize("damage", ["optimised.onnx", "receipt.json", "missing", "half a receipt"])
+    @pytest.mark.parametrize("damage", ["optimised.onnx", "receipt", "missing", "half a receipt"])
     def test_a_corrupt_entry_is_made_again(self, tmp_path, made, damage):
         path = network(tmp_path)
         folder = specialise(path, tmp_path / "cache", 1).path.parent
         if damage == "missing":
             (folder / "optimised.onnx").unlink()
         elif damage == "half a receipt":
-            (folder / "receipt.json").write_text(json.dumps({"files": {}}))
+            (folder / "receipt").write_text(json.dumps({"files": {}}))
         else:
             (folder / damage).write_bytes(b"\x00" + (folder / damage).read_bytes()[1:])
         assert_same(path, specialise(path, tmp_path / "cache", 1))
