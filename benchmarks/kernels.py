@@ -110,6 +110,7 @@ def models(asked: list[str]) -> Iterator[tuple[str, Path]]:
     for name in asked or MODELS:
         if Path(name).is_dir():
             bundle = Bundle.open(name)
+            bundle.check_files()
             yield bundle.manifest.model, bundle.path / bundle.manifest.model_file
             continue
         with tempfile.TemporaryDirectory() as work:

@@ -106,8 +106,12 @@ NEEDED = {
 
 
 def write(folder: Path, manifest: Manifest, hashes: dict[str, str]) -> None:
-    """Write the manifest with the ``hashes`` of the other files by name, and last of all its own hash."""
-    text = json.dumps(asdict(replace(manifest, files=hashes)), indent=2, allow_nan=False) + "\n"
+    """Write the manifest with the ``hashes`` of the other files by name, and last of all its own hash.
+
+    What cannot be printed in it, such as the colors of a compiler's message, becomes question marks.
+    """
+    content = records.printable(asdict(replace(manifest, files=hashes)))
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     (folder / MANIFEST).write_bytes(text.encode())
     # In the form that `sha256sum -c` reads, which every device has.
     (folder / MANIFEST_HASH).write_bytes(f"{sha256(text.encode()).hexdigest()}  {MANIFEST}\n".encode())

@@ -47,6 +47,15 @@ def decode(kind: type[Record], value: Any, rules: Rules = types.MappingProxyType
     return record
 
 
+def printable(value: Any) -> Any:
+    """A JSON value with a question mark for each character that ``decode`` refuses."""
+    if isinstance(value, dict):
+        return {printable(key): printable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [printable(item) for item in value]
+    return UNPRINTABLE.sub("?", value) if isinstance(value, str) else value
+
+
 def one_of(*values: Any) -> Rule:
     """A rule: one of these values."""
     names = ", ".join(map(str, values))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -238,6 +239,34 @@ def test_a_model_under_the_name_of_another_format_is_refused(tmp_path):
         model = onnx_model("initializer", "../secret")
         with pytest.raises(BackendError, match="not the kind of model that its name says"):
             edgevid.open(write_bundle(tmp_path / name, manifest, **{name: model}).path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"frames": 8, "inputs": [{"name": "clip", "shape": [1, 8, 3, 64, 64]}]},
+            r"takes 'clip' of shape \(1, 4,",
+        ),
+        (
+            {"inputs": [{"name": "video", "shape": [1, 4, 3, 64, 64]}]},
+            "its model takes clip and gives logits",
+        ),
+        ({"outputs": [{"name": "scores", "shape": [1, 5]}]}, "its manifest says clip and scores"),
+    ],
+)
+def test_a_manifest_of_another_network_is_refused(clip_bundle, tmp_path, changes, says):
+    folder = shutil.copytree(clip_bundle.path, tmp_path / "copy")
+    rewrite(folder, {**json.loads((folder / "manifest.json").read_text()), **changes})
+    with pytest.raises(BundleError, match=says):
+        edgevid.open(folder)
+
+
+def test_a_model_that_fails_when_it_runs_is_one_line(clip_bundle, monkeypatch):
+    session = edgevid.open(clip_bundle.path)
+    monkeypatch.setattr(session._runner, "run", lambda inputs: np.zeros((2, 3)).reshape(5))
+    with pytest.raises(BackendError, match="fails when it runs: cannot reshape"):
+        session.run(np.zeros((1, 4, 3, 64, 64), np.float32))
 
 
 @pytest.mark.parametrize("labels", [b"a\nb\n", b"a\nb\nc\nd\n\xff\n", b"a\nb\nc\nd\n\x1b]0;title\x07\n"])

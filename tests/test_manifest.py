@@ -50,6 +50,14 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path, manifest):
     assert replace(bundle.manifest, files={}) == manifest
 
 
+def test_what_a_tool_said_in_colors_can_be_read_again(tmp_path):
+    said = replace(
+        CLIP, not_run=("nvcc: \x1b[31merror\x1b[0m",), weights=replace(CLIP.weights, source="\udcff.pth")
+    )
+    manifest = write_bundle(tmp_path / "b", said).manifest
+    assert (manifest.not_run, manifest.weights.source) == (("nvcc: ?[31merror?[0m",), "?.pth")
+
+
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="coreutils are not installed")
 def test_a_device_without_edgevid_can_check_the_manifest(folder):
     subprocess.run(["sha256sum", "-c", "manifest.sha256"], cwd=folder, check=True, capture_output=True)
