@@ -7,7 +7,6 @@ a model-local function: a plain runtime inlines it, a runtime with our kernels r
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import functools
 import io
@@ -24,6 +23,7 @@ from onnxscript.values import Op, Opset
 from edgevid import ops
 from edgevid.errors import ExportError
 from edgevid.ops.functions import attach_functions, function_protos
+from edgevid.passes.layer_names import keep_layer_names, layer_of
 
 
 def trace(
@@ -59,6 +59,7 @@ def trace(
                 "Its forward must not branch on values; try torch.export.export on it alone"
             ) from error
     graph = program.model
+    keep_layer_names(graph)
     _name_temporal_ops(graph)
     _drop_debug_information(graph)
     _complete_shapes(graph)
@@ -71,9 +72,7 @@ def _name_temporal_ops(graph: ir.Model) -> None:
     counts: dict[str, int] = {}
     for node in graph.graph:
         if node.domain == ops.DOMAIN:
-            scopes = ast.literal_eval(node.metadata_props.get("pkg.torch.onnx.name_scopes", "['']"))
-            modules = [scope for scope in scopes[:-1] if scope]
-            name = modules[-1] if modules else node.op_type
+            name = layer_of(node) or node.op_type
             counts[name] = counts.get(name, 0) + 1
             node.name = name if counts[name] == 1 else f"{name}.{counts[name]}"
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from edgevid.passes.layer_names import LAYER, layer_of
+
 
 class Builder:
     """Adds nodes before ``anchor``; every value gets its shape and type, so that costs can be counted."""
@@ -46,6 +48,8 @@ class Builder:
         """The result of an operator, a standard one without ``domain``; it has ``shape`` and ``type_``."""
         name = self._name()
         node = ir.node(op_type, inputs, attributes=attributes, domain=domain, name=name)
+        if layer := layer_of(self._anchor):
+            node.meta[LAYER] = layer
         result = node.outputs[0]
         result.name, result.shape, result.type = f"{name}_result", ir.Shape(tuple(shape)), type_
         self._graph.insert_before(self._anchor, node)
