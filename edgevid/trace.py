@@ -20,7 +20,7 @@ import torch
 from onnx_ir.passes.common import ShapeInferencePass
 from onnxscript.values import Op, Opset
 
-from edgevid import ops
+from edgevid import ops, recurrent
 from edgevid.errors import ExportError
 from edgevid.ops.functions import attach_functions, function_protos
 from edgevid.passes.layer_names import keep_layer_names, layer_of
@@ -38,6 +38,7 @@ def trace(
     ``model`` must be in evaluation mode; ``output_names`` are, in order, of what it returns, be that one
     tensor or several in a dict. Raises ``ExportError`` with torch's first sentence if it cannot be traced.
     """
+    recurrent.refuse_projections(model)
     with _quiet():
         try:
             exported = torch.export.export(
@@ -94,7 +95,7 @@ def _complete_shapes(graph: ir.Model) -> None:
 @functools.cache
 def _translations() -> dict:
     """The exporter's table: torch op to a function that emits our node."""
-    opset, table = Opset(ops.DOMAIN, 1), {}
+    opset, table = Opset(ops.DOMAIN, 1), recurrent.translations()
     for name in ops.MODULES:
         for function in function_protos(name):
             _register_schema(function)
