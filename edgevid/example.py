@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from edgevid.errors import ExportError
+from edgevid.kept_state import KeptState, check_forgets
 from edgevid.passes.to_streaming import FRAME
 from edgevid.randomness import refuse_if_random
 from edgevid.request import SEED, Request
@@ -51,6 +52,7 @@ def eager_example(network: torch.nn.Module, request: Request) -> Example:
         with evaluating(network), torch.no_grad():
             return forward(torch.from_numpy(array))
 
+    kept = KeptState(network)
     try:
         answer = run()
     except Exception as error:  # the user's network may raise anything on an input it does not take
@@ -58,6 +60,7 @@ def eager_example(network: torch.nn.Module, request: Request) -> Example:
             f"{spec.name} does not take {_article(spec.input)} {shape}: {_first_line(error)}. "
             f"Set {'--size' if spec.input == 'image' else '--frames and --size'} to what it takes"
         ) from error
+    check_forgets(kept, spec.name, answer, run)
     outputs = _outputs(answer, network, request)
     _check_finite(outputs, spec.name)
     operators = refuse_if_random(spec.name, network, lambda: _outputs(run(), network, request), outputs)
@@ -74,6 +77,22 @@ def evaluating(network: torch.nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+@contextlib.contextmanager
+def answering_by_frame(network: torch.nn.Module, request: Request) -> Iterator[None]:
+    """Of a stream: ``network(clip)`` is ``network.frame_logits(clip)`` where it has that."""
+    if not request.streaming or not hasattr(network, "frame_logits"):
+        yield
+        return
+    own = network.__dict__.get("forward")
+    network.forward = network.frame_logits
+    try:
+        yield
+    finally:
+        del network.forward
+        if own is not None:
+            network.forward = own
 
 
 def describe_input(request: Request) -> TensorSpec:
@@ -111,7 +130,8 @@ def _outputs(answer: Any, network: torch.nn.Module, request: Request) -> dict[st
         if LOGITS in outputs:
             _check_logits(outputs[LOGITS], rows, "(N*T, classes)" if streaming else "(N, classes)", request)
         return outputs
-    if streaming and not hasattr(network, "frame_logits"):
+    by_frame = isinstance(answer, torch.Tensor) and answer.ndim == 3
+    if streaming and not hasattr(network, "frame_logits") and not by_frame:
         raise ExportError(
             f"to stream {name}, give it a method frame_logits(clip) that returns "
             "(N, T, classes), the logits of each frame, whose mean over T forward returns"
@@ -125,7 +145,8 @@ def _outputs(answer: Any, network: torch.nn.Module, request: Request) -> dict[st
     if not streaming:
         _check_logits(logits, (1,), "(N, classes)", request)
         return {LOGITS: logits}
-    _check_logits(logits, (1, request.frames), "(N, T, classes)", request)
+    if not by_frame or len(logits) != 1:  # another number of frames is refused by the layer that makes it
+        _check_logits(logits, (1, request.frames), "(N, T, classes)", request)
     return {LOGITS: logits[0]}
 
 

@@ -25,11 +25,18 @@ from edgevid.costs import count_macs, weight_bytes
 from edgevid.digest import sha256_of
 from edgevid.dynamic import write_dynamic
 from edgevid.errors import EdgevidError, ParityError
-from edgevid.example import Example, describe_input, describe_outputs, eager_example, evaluating
+from edgevid.example import (
+    Example,
+    answering_by_frame,
+    describe_input,
+    describe_outputs,
+    eager_example,
+    evaluating,
+)
 from edgevid.lint import lint
-from edgevid.passes import RECOGNISE_SHIFTS, SIMPLIFY, STANDARD, run_passes
-from edgevid.passes.shift_directions import take_directions
-from edgevid.passes.to_streaming import FRAME, states_of, to_streaming
+from edgevid.passes import STANDARD, run_passes
+from edgevid.passes.remove_no_ops import remove_no_ops
+from edgevid.passes.to_streaming import FRAME, to_streaming
 from edgevid.randomness import refuse_random_nodes
 from edgevid.request import SEED, Request, make_request
 from edgevid.specs import LOCAL_TOLERANCE, Manifest, Parity, PassReport, StateSpec, Weights
@@ -47,6 +54,9 @@ INSTEAD = {
     "int8": "calibrate with more videos like those that the network was trained on, or use another precision",
 }
 """What to do where an export of a precision is not equal."""
+
+FEWEST_FRAMES = 2
+"""What a stream is traced with at least: a clip of one frame shows nothing of time."""
 
 TOOLS = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
 OPTIONAL_TOOLS = ("apache-tvm", "tensorrt-rtx", "triton")
@@ -99,10 +109,9 @@ def export(
         progress(f"reading clips of the videos in {request.calibration}")
         clips = load_clips(request.calibration, request.spec, request.frames, SEED)
     progress("tracing")
-    graph = _trace(network, request, example, 1 if stream else request.frames)
+    graph = _trace(network, request, example)
     progress("rewriting the graph")
-    passes, states = _rewrite(graph, network, request, example)
-    refuse_random_nodes(request.spec.name, graph, example.random_operators)
+    passes, states = _rewrite(graph, request, example)
     macs, size_bytes = count_macs(graph), weight_bytes(graph)
     calibrated = None
     if clips is not None:
@@ -172,24 +181,24 @@ def _create(request: Request, classes: int | None) -> torch.nn.Module:
     return create_model(request.spec.name, num_classes=classes, frames=request.frames)
 
 
-def _trace(network: torch.nn.Module, request: Request, example: Example, frames: int) -> ir.Model:
+def _trace(network: torch.nn.Module, request: Request, example: Example) -> ir.Model:
+    """Of a whole clip, a stream too: one frame alone does not show where the network looks."""
+    frames = max(request.frames, FEWEST_FRAMES) if request.streaming else request.frames
     shape = request.spec.input_shape(frames, request.size)
-    with evaluating(network):
+    with evaluating(network), answering_by_frame(network, request):
         return trace(network, torch.zeros(shape), request.spec.input, tuple(example.outputs))
 
 
 def _rewrite(
-    graph: ir.Model, network: torch.nn.Module, request: Request, example: Example
+    graph: ir.Model, request: Request, example: Example
 ) -> tuple[tuple[PassReport, ...], tuple[StateSpec, ...]]:
     """Simplify the graph in place, for streams with states; the reports of what was done, and the states."""
+    reports = run_passes(graph, STANDARD)
+    refuse_random_nodes(request.spec.name, graph, example.random_operators)
     if not request.streaming:
-        return run_passes(graph, STANDARD), ()
-    recognised = run_passes(graph, RECOGNISE_SHIFTS)
-    if recognised[-1].matched:
-        clip = _trace(network, request, example, max(request.frames, 2))
-        take_directions(graph, clip, run_passes(clip, RECOGNISE_SHIFTS))
-    states = states_of(graph)
-    return recognised + run_passes(graph, (to_streaming, *SIMPLIFY)), states
+        return reports, ()
+    report, states = to_streaming(graph)
+    return (*reports, report, *run_passes(graph, (remove_no_ops,))), states
 
 
 def _answers(
@@ -240,12 +249,22 @@ def _checked(
             (folder / artefact.file).unlink()
             not_run.append(f"{artefact.file}, left out because it is not equal to PyTorch ({distance})")
         else:
+            instead = _of_stream(manifest) if manifest.streaming else "please report the network"
             raise ParityError(
                 f"{artefact.file} does not compute what PyTorch does: {distance} ({artefact.precision}). "
-                "Nothing was written; " + INSTEAD.get(artefact.precision, "please report the network")
+                "Nothing was written; " + INSTEAD.get(artefact.precision, instead)
             )
     main = next(artefact for artefact in artefacts if artefact.file == compiled.model_file)
     return replace(manifest, artefacts=tuple(artefacts), parity=main.parity, not_run=tuple(not_run))
+
+
+def _of_stream(manifest: Manifest) -> str:
+    """What may be wrong where a clip's answers differ from those frame by frame."""
+    kept = ", ".join(dict.fromkeys(state.op for state in manifest.states)) or "none"
+    return (
+        f"the layers that keep frames are {kept}: look whether another one sees more than its own frame, "
+        "or export without --stream"
+    )
 
 
 def _write_labels(request: Request, classes: int, folder: Path) -> str | None:

@@ -28,10 +28,16 @@ from edgevid.specs import PassReport
 
 Pass = Callable[[ir.Model], PassReport]
 
-RECOGNISE_SHIFTS: tuple[Pass, ...] = (fold_constants, drop_zero_bias, recognise_temporal_shift)
-SIMPLIFY: tuple[Pass, ...] = (recognise_temporal_conv, fold_batch_norm, volumes_to_frames, remove_no_ops)
-STANDARD: tuple[Pass, ...] = (*RECOGNISE_SHIFTS, *SIMPLIFY)
-"""What every graph goes through, in this order; one for streams becomes stateful after the first three."""
+STANDARD: tuple[Pass, ...] = (
+    fold_constants,
+    drop_zero_bias,
+    recognise_temporal_shift,
+    recognise_temporal_conv,
+    fold_batch_norm,
+    volumes_to_frames,
+    remove_no_ops,
+)
+"""What every graph goes through, in this order; one for streams becomes stateful after them."""
 
 LOWERING: tuple[Pass, ...] = (
     lower_temporal_shift,

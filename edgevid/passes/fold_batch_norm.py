@@ -10,6 +10,7 @@ from onnxscript.rewriter.rules.common import (
     fuse_batchnorm_into_gemm_rule,
 )
 
+from edgevid.passes.layer_names import LAYER, layer_of
 from edgevid.specs import PassReport
 
 RULES = RewriteRuleSet(
@@ -19,9 +20,19 @@ RULES = RewriteRuleSet(
 
 def fold_batch_norm(graph: ir.Model) -> PassReport:
     """Fold each batch norm that follows a convolution or linear layer of which it is the only reader."""
+    layers = {node.outputs[0].name: _layer(node) for node in graph.graph}
     matched = RULES.apply_to_model(graph)
+    for node in graph.graph:
+        if not layer_of(node) and (layer := layers.get(node.outputs[0].name)):
+            node.meta[LAYER] = layer
     refused = tuple(_reason(node) for node in graph.graph if node.op_type == "BatchNormalization")
     return PassReport("fold_batch_norm", matched, refused)
+
+
+def _layer(node: ir.Node) -> str:
+    """Of a batch norm that of the convolution, which the node that takes the place of both computes."""
+    producer = node.inputs[0].producer() if node.op_type == "BatchNormalization" else None
+    return layer_of(producer or node)
 
 
 def _reason(node: ir.Node) -> str:

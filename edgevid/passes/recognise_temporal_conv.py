@@ -174,6 +174,7 @@ class _Lines:
             domain=ops.DOMAIN,
             name=f"{self.conv.name}_temporal",
         )
+        new.meta.update(self.conv.meta)
         convolved = new.outputs[0]
         convolved.name, convolved.type = f"{new.name}_result", source.type
         convolved.shape = ir.Shape(frames_shape)

@@ -97,6 +97,7 @@ class _Search:
             source = build.node("Reshape", [source, build.ints(shape)], shape, source.type)
             added.append(source.producer())
         new = ir.node("TemporalShift", [source], asdict(shift), domain=ops.DOMAIN, name=name)
+        new.meta.update(node.meta)
         shifted = new.outputs[0]
         shifted.shape, shifted.type = result.shape, source.type
         self._graph.insert_before(node, new)

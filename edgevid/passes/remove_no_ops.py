@@ -51,6 +51,7 @@ def _simplify(graph: ir.Graph, node: ir.Node) -> bool:
     reshape = ir.node("Reshape", [first, constant], name=f"{node.name}_reshape", outputs=None)
     reshape.outputs[0].name, reshape.outputs[0].shape = f"{result.name}_reshaped", result.shape
     reshape.outputs[0].type = result.type
+    reshape.meta.update(node.meta)
     ir.convenience.replace_nodes_and_values(graph, node, [node], [reshape], [result], [reshape.outputs[0]])
     return True
 

@@ -1,105 +1,155 @@
-"""Clip network on one frame -> frame network with state: op(x) -> op_step(x, state), next_state.
+"""Clip network -> frame network with states: op(x) -> op_step(x, state), next_state.
 
-The graph must have been traced with clips of one frame. Each temporal op is replaced by its streaming step,
-whose state becomes an input and an output of the graph; the clip ``(N, 1, 3, H, W)`` becomes a frame
-``(N, 3, H, W)``.
+The graph is that of a clip ``(1, T, C, H, W)`` and answers each frame: logits ``(1, T, classes)``, or rows
+``(T, ...)``. From the clip on it is known of each value which axis counts frames (``streaming.timeline``).
+What sees one frame at a time is left, for one frame; what sees the past keeps it in a state, an input and an
+output of the graph. What sees the future, or the clip as a whole, is refused. The clip becomes a frame
+``(1, C, H, W)``, the results those of this frame.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import onnx_ir as ir
+from onnx_ir.passes import common
 
 from edgevid import ops
 from edgevid.errors import ExportError
 from edgevid.ops.functions import attach_functions
+from edgevid.passes.layer_names import describe
+from edgevid.passes.streaming import frame_rules, layout_rules, running_rules, window_rules
+from edgevid.passes.streaming.step import Step
+from edgevid.passes.streaming.temporal_rules import looks_ahead, temporal_op
+from edgevid.passes.streaming.timeline import NotStreamableError, Timeline
+from edgevid.passes.streaming.walk import Walk
 from edgevid.specs import PassReport, StateSpec
 
 FRAME = "frame"
 
+RULES: dict[str, Callable[[Step], None]] = {
+    **frame_rules.RULES,
+    **layout_rules.RULES,
+    **window_rules.RULES,
+    **running_rules.RULES,
+}
+"""Operator to what becomes of it. One that is missing is refused."""
 
-def states_of(graph: ir.Model) -> tuple[StateSpec, ...]:
-    """The states that ``to_streaming`` will add, in order; ``ExportError`` if an op looks into the future."""
-    states, obstacles = [], []
-    for node in _temporal_nodes(graph):
-        step = _step(node)
-        if isinstance(step, str):
-            obstacles.append(f"{node.name}: {step}")
-            continue
-        index = len(states)
-        states.append(
-            StateSpec(
-                f"state_{index}", f"next_state_{index}", step.state_shape, _dtype(node), op=node.name or ""
-            )
-        )
+WITH_BODIES = ("If", "Loop", "Scan")
+
+
+def to_streaming(graph: ir.Model) -> tuple[PassReport, tuple[StateSpec, ...]]:
+    """Rewrite ``graph`` in place; the report counts states, which are also returned.
+
+    ``ExportError`` names the first layer that cannot run frame by frame; the graph is then useless.
+    """
+    _refuse_what_looks_ahead(graph)
+    if any(value.shape is None for node in graph.graph for value in node.outputs):
+        common.ShapeInferencePass()(graph)
+    walk, inner = Walk(graph.graph), graph.graph
+    clip = inner.inputs[0]
+    frames = clip.shape[1]
+    _take_a_frame(walk, clip)
+    for node in list(inner):
+        _visit(walk, node)
+    _give_a_frame(walk, frames)
+    inner.outputs.extend(walk.next_states[state] for state in inner.inputs[1:])
+    for tidy in (common.IdentityEliminationPass(), common.RemoveUnusedNodesPass()):
+        tidy(graph)
+    attach_functions(graph)
+    return PassReport("to_streaming", len(walk.states)), tuple(walk.states)
+
+
+def _refuse_what_looks_ahead(graph: ir.Model) -> None:
+    obstacles = [f"{node.name}: {why}" for node in graph.graph if (why := looks_ahead(node))]
     if obstacles:
         raise ExportError(
             f"the network looks into the future, so it cannot be streamed: "
             f"{len(obstacles)} of its temporal ops read later frames (the first is {obstacles[0]})"
         )
-    return tuple(states)
 
 
-def to_streaming(graph: ir.Model) -> PassReport:
-    """Rewrite ``graph`` in place; ``states_of`` must have been asked before."""
-    states = states_of(graph)
-    nodes = _temporal_nodes(graph)
-    for node, state in zip(nodes, states):
-        _replace_by_step(graph.graph, node, state)
-    _take_a_frame(graph.graph)
-    attach_functions(graph)
-    return PassReport("to_streaming", len(nodes))
+def _visit(walk: Walk, node: ir.Node) -> None:
+    if node.graph is None or not _sees_frames(walk, node):
+        return
+    try:
+        for value in node.inputs:
+            if value in walk.refused:
+                raise NotStreamableError(walk.refused[value])
+        if node.domain == ops.DOMAIN:
+            temporal_op(Step(walk, node))
+        elif node.domain == "" and node.op_type in RULES:
+            RULES[node.op_type](Step(walk, node))
+        else:
+            raise NotStreamableError("is an operator that edgevid does not know how to run frame by frame")
+    except NotStreamableError as error:
+        blamed = node
+        if any(value in walk.refused for value in node.inputs):
+            blamed = next(value.producer() for value in node.inputs if value in walk.refused)
+        raise ExportError(f"the network cannot be streamed: its layer {describe(blamed)} {error}") from None
 
 
-def _temporal_nodes(graph: ir.Model) -> list[ir.Node]:
-    """The nodes that see other frames than their own, be it the past or the future."""
-    return [
-        node
-        for node in graph.graph
-        if node.domain == ops.DOMAIN and node.op_type in ops.MODULES and _step(node) is not None
-    ]
+def _sees_frames(walk: Walk, node: ir.Node) -> bool:
+    if node.op_type in WITH_BODIES:
+        return True
+    return any(value in walk.timelines or value in walk.refused for value in node.inputs)
 
 
-def _step(node: ir.Node) -> ops.StreamingStep | str | None:
-    op = ops.module_of(node.op_type)
-    return op.streaming_step(op.from_node(node), tuple(node.inputs[0].shape.numpy()))
-
-
-def _dtype(node: ir.Node) -> str:
-    return str(node.inputs[0].dtype.numpy())
-
-
-def _replace_by_step(graph: ir.Graph, node: ir.Node, state: StateSpec) -> None:
-    step, result = _step(node), node.outputs[0]
-    state_in = ir.Value(name=state.input, shape=ir.Shape(state.shape), type=result.type)
-    graph.inputs.append(state_in)
-    replacement = ir.node(
-        step.op_type,
-        [node.inputs[0], state_in, *node.inputs[1:]],
-        attributes=step.attributes,
-        domain=ops.DOMAIN,
-        num_outputs=2,
-        name=node.name,
-    )
-    y, state_out = replacement.outputs
-    y.name, y.shape, y.type = result.name, result.shape, result.type
-    state_out.name, state_out.shape, state_out.type = state.output, state_in.shape, state_in.type
-    ir.convenience.replace_nodes_and_values(graph, node, [node], [replacement], [result], [y])
-    graph.outputs.append(state_out)
-
-
-def _take_a_frame(graph: ir.Graph) -> None:
-    clip = graph.inputs[0]
+def _take_a_frame(walk: Walk, clip: ir.Value) -> None:
     shape = tuple(clip.shape.numpy())
-    frame = ir.Value(name=FRAME, shape=ir.Shape((shape[0], *shape[2:])), type=clip.type)
-    clip_shape = ir.Value(
-        name="clip_shape", const_value=ir.tensor(np.array(shape, dtype=np.int64), name="clip_shape")
-    )
-    clip_shape.shape, clip_shape.type = ir.Shape((len(shape),)), ir.TensorType(ir.DataType.INT64)
-    graph.register_initializer(clip_shape)
-    reshape = ir.node("Reshape", [frame, clip_shape], name="frame_as_clip")
+    if shape[0] != 1:
+        raise ExportError(f"a stream is traced with one clip, not with {shape[0]}")
+    frame = ir.Value(name=FRAME, shape=ir.Shape((1, *shape[2:])), type=clip.type)
+    one_shape = ir.tensor(np.array((1, 1, *shape[2:]), dtype=np.int64), name="clip_shape")
+    constant = ir.Value(name="clip_shape", const_value=one_shape)
+    constant.shape, constant.type = one_shape.shape, ir.TensorType(ir.DataType.INT64)
+    walk.graph.register_initializer(constant)
+    reshape = ir.node("Reshape", [frame, constant], name="frame_as_clip")
     as_clip = reshape.outputs[0]
-    as_clip.name, as_clip.shape, as_clip.type = "frame_as_clip", clip.shape, clip.type
-    clip.replace_all_uses_with(as_clip)
-    graph.insert_before(next(iter(graph)), reshape)
-    graph.inputs[0] = frame
+    as_clip.name, as_clip.type = "frame_as_clip", clip.type
+    clip.replace_all_uses_with(as_clip, replace_graph_outputs=True)
+    walk.graph.insert_before(next(iter(walk.graph)), reshape)
+    walk.graph.inputs[0] = frame
+    walk.settle(as_clip, Timeline(1, shape[1]), shape)
+
+
+def _give_a_frame(walk: Walk, frames: int) -> None:
+    """Each output for the frame at hand: logits ``(1, classes)``, a row ``(1, ...)``."""
+    for index, value in enumerate(walk.graph.outputs):
+        timeline = walk.timelines.get(value)
+        if value in walk.refused or timeline is None:
+            raise ExportError(
+                f"the network cannot be streamed: its output '{value.name}' is not one for each frame"
+            )
+        if timeline.lead < 0:
+            _refuse_future(walk)
+        alone = timeline.outer == timeline.inner == 1 and timeline.axis in (0, 1)
+        if not alone or timeline.length != frames or (timeline.axis == 1 and value.shape[0] != 1):
+            raise ExportError(
+                f"the network cannot be streamed: its output '{value.name}' is {walk.clip_shape(value)} "
+                f"and not (1, {frames}, classes): let it have a row for each frame"
+            )
+        _as_output(walk, index, value, timeline)
+
+
+def _refuse_future(walk: Walk) -> None:
+    node, ahead = walk.looks_ahead[0]
+    later = "the next frame" if ahead == 1 else f"the next {ahead} frames"
+    raise ExportError(
+        f"the network looks into the future, so it cannot be streamed: its layer {describe(node)} reads "
+        f"{later}; pad the clip in front alone, by all that the layer reaches"
+    )
+
+
+def _as_output(walk: Walk, index: int, value: ir.Value, timeline: Timeline) -> None:
+    from edgevid.passes.build import Builder
+
+    shape = tuple(value.shape.numpy())[timeline.axis :]
+    name, build = value.name, Builder(walk.graph, None, f"{value.name}/row")
+    value.name = f"{name}_of_clip"
+    node = ir.node("Reshape", [value, build.ints(shape)], name=f"{name}_row")
+    result = node.outputs[0]
+    result.name, result.shape, result.type = name, ir.Shape(shape), value.type
+    walk.graph.append(node)
+    walk.graph.outputs[index] = result

@@ -75,11 +75,17 @@ def _check_finite(name: str, value: ir.Value) -> None:
         raise _malformed(f"initializer '{name}' has no value")
     if value.dtype is not None and value.dtype.is_floating_point():
         # The sum is finite exactly if all are, but for an overflow, which float64 rules out.
-        total = float(np.sum(value.const_value.numpy(), dtype=np.float64))
-        if not math.isfinite(total):
+        array = value.const_value.numpy()
+        total = float(np.sum(array, dtype=np.float64))
+        if not math.isfinite(total) and not _is_mask(array):
             raise ExportError(
                 f"the weights '{name}' are not all finite numbers: train or save the model again"
             )
+
+
+def _is_mask(array: np.ndarray) -> bool:
+    """Of attention: 0 for what is seen, minus infinity for what is not."""
+    return bool(((array == 0) | (array == -np.inf)).all())
 
 
 def _malformed(what: str) -> ExportError:

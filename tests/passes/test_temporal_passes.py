@@ -14,9 +14,10 @@ from edgevid import ops
 from edgevid.errors import ExportError
 from edgevid.passes import STANDARD, run_passes
 from edgevid.passes.lower_temporal_shift import lower_temporal_shift
+from edgevid.passes.remove_no_ops import remove_no_ops
 from edgevid.passes.to_fp16 import to_fp16
 from edgevid.passes.to_opset_13 import to_opset_13
-from edgevid.passes.to_streaming import states_of, to_streaming
+from edgevid.passes.to_streaming import to_streaming
 from edgevid.passes.verify import verify
 from edgevid.trace import trace
 from edgevid.zoo.shift import temporal_shift
@@ -195,11 +196,24 @@ def test_an_enlargement_that_is_smoothed_is_refused_in_opset_13():
         to_opset_13(graph)
 
 
+class ByFrame(Shifting):
+    """What a stream is made of: an answer to each frame of a clip."""
+
+    def forward(self, clip):
+        return self.frames_out(clip)
+
+
+def streamed(network: nn.Module):
+    """The graph of one frame, and its states."""
+    graph = traced(network, 1, 4)
+    _, states = to_streaming(graph)
+    run_passes(graph, (remove_no_ops,))
+    return graph, states
+
+
 def test_streaming_equals_the_causal_clip_frame_by_frame():
-    network, clip = Shifting((-1, 0)), clip_of(1, 5)
-    graph = trace(network.eval(), torch.zeros(1, 1, 5, 6, 6))
-    states = states_of(graph)
-    run_passes(graph, (to_streaming, *STANDARD))
+    network, clip = ByFrame((-1, 0)), clip_of(1, 5)
+    graph, states = streamed(network)
     assert [state.shape for state in states] == [(1, 2, 6, 6), (1, 1, 6, 6)]
     opened = session(graph)
     assert [i.name for i in opened.get_inputs()] == ["frame", "state_0", "state_1"]
@@ -216,22 +230,19 @@ def test_streaming_equals_the_causal_clip_frame_by_frame():
 
 
 def test_a_streamed_graph_of_one_frame_has_no_reshape_of_the_frame_left():
-    graph = trace(Shifting((-1, 0)).eval(), torch.zeros(1, 1, 5, 6, 6))
-    run_passes(graph, (to_streaming, *STANDARD))
+    graph, _ = streamed(ByFrame((-1, 0)))
     assert next(iter(graph.graph)).op_type == "TemporalShiftStep"
 
 
 def test_streaming_steps_can_be_lowered_too():
-    network = Shifting((-1, 0))
-    graph = trace(network.eval(), torch.zeros(1, 1, 5, 6, 6))
-    run_passes(graph, (to_streaming, *STANDARD, lower_temporal_shift, to_opset_13, to_fp16))
+    graph, _ = streamed(ByFrame((-1, 0)))
+    run_passes(graph, (lower_temporal_shift, to_opset_13, to_fp16))
     assert {i.type for i in session(graph).get_inputs()} == {"tensor(float)"}
 
 
 def test_a_two_way_network_cannot_be_streamed():
-    graph = trace(Shifting((1, -1)).eval(), torch.zeros(1, 1, 5, 6, 6))
     with pytest.raises(ExportError, match=r"looks into the future.*2 of its temporal ops"):
-        states_of(graph)
+        streamed(ByFrame((1, -1)))
 
 
 def test_the_verifier_refuses_a_shift_that_does_not_fit():

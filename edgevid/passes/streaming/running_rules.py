@@ -1,0 +1,132 @@
+"""What remembers all that it has seen: recurrent layers, sums and means so far."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+
+from edgevid.passes.constant_values import is_all
+from edgevid.passes.streaming.step import Step
+from edgevid.passes.streaming.timeline import NotStreamableError
+
+INITIAL = {"GRU": (5,), "RNN": (5,), "LSTM": (5, 6)}
+"""The inputs of recurrent operators that give their first states; output ``1 + index`` is the last one."""
+
+LAST = "gives its state after the last frame, which a stream does not have: use its output at each frame"
+
+
+def recurrent(step: Step) -> None:
+    node, timeline = step.node, step.timelines[0]
+    if timeline is None or any(step.timelines[1:]):
+        raise NotStreamableError("takes a first state, or weights, that depend on the frames")
+    layout = node.attributes.get_int("layout", 0)
+    direction = node.attributes.get_string("direction", "forward")
+    if timeline.axis != (1 if layout else 0):
+        raise NotStreamableError("runs over another axis than time, with frames for a batch")
+    if direction != "forward":
+        raise NotStreamableError(f"is {direction}: it reads the clip from its end as well; make it one-way")
+    if len(node.inputs) > 4 and node.inputs[4] is not None:
+        raise NotStreamableError("takes the lengths of sequences")
+    step.require_start_at_frame_0()
+    if timeline.outer != 1 or timeline.inner != 1:
+        raise NotStreamableError("runs over an axis that counts frames and something else")
+    for last in node.outputs[1:]:
+        if last.uses() or last.is_graph_output():
+            step.walk.refused[last] = LAST
+    x, y = node.inputs[0], node.outputs[0]
+    if not y.uses() and not y.is_graph_output():
+        return
+    batch, hidden = step.shape()[0 if layout else 1], node.attributes["hidden_size"].as_int()
+    shape = (batch, 1, hidden) if layout else (1, batch, hidden)
+    inputs = [*node.inputs, *[None] * 8][: 8 if node.op_type == "LSTM" else 6]
+    states = [_state(step, x, shape, inputs[index]) for index in INITIAL[node.op_type]]
+    for index, (_, first) in zip(INITIAL[node.op_type], states):
+        inputs[index] = first
+    while inputs[-1] is None:
+        inputs.pop()
+    y_shape = step.result_shape()
+    attributes = {name: value for name, value in node.attributes.items() if name != "layout" or layout}
+    one = ir.node(
+        node.op_type,
+        inputs,
+        attributes=attributes,
+        num_outputs=1 + len(states),
+        name=f"{node.name}_step",
+    )
+    one.meta.update(node.meta)
+    step.walk.graph.insert_before(node, one)
+    for value in one.outputs:
+        value.type = x.type
+    axis = 1 if layout else 0
+    step.walk.settle(one.outputs[0], replace(timeline, axis=axis), y_shape)
+    for (state, _), after in zip(states, one.outputs[1:]):
+        after.shape = state.shape
+        step.walk.keep(state, after, step.build)
+    name = y.name
+    y.name, one.outputs[0].name = f"{name}_of_clip", name
+    y.replace_all_uses_with(one.outputs[0], replace_graph_outputs=True)
+
+
+def _state(step: Step, x: ir.Value, shape: tuple[int, ...], initial: ir.Value | None) -> tuple:
+    state = step.walk.add_state(x, shape, step.node)
+    if initial is None:
+        return state, state
+    array = step.walk.constants.of(initial)
+    if array is not None and is_all(array, 0):
+        return state, state
+    return state, step.or_at_first(state, initial)
+
+
+def cumulative_sum(step: Step) -> None:
+    """The sum so far; or, where it is divided by the number of frames, the mean, which stays in range."""
+    node, timeline = step.node, step.timelines[0]
+    axis = step.ints(1)[0] % len(step.shape())
+    if timeline is None or any(step.timelines[1:]):
+        raise NotStreamableError("takes its axis from the frames")
+    if axis != timeline.axis:
+        step.done(timeline)
+        return
+    if timeline.outer != 1 or timeline.inner != 1:
+        raise NotStreamableError("runs over an axis that counts frames and something else")
+    if node.attributes.get_int("reverse", 0):
+        raise NotStreamableError("sums from the last frame backwards")
+    step.require_start_at_frame_0()
+    x = node.inputs[0]
+    shape = x.shape.numpy()
+    state = step.walk.add_state(x, shape, node)
+    if (division := _division(step, timeline)) is not None:
+        step.walk.means.add(division)
+        one = step.build.constant(np.ones(1, x.dtype.numpy()))
+        seen = step.node_of("Add", [step.walk.frames_before(x, node), one], (1,))
+        news = step.node_of("Sub", [x, state], shape)
+        now = step.node_of("Add", [state, step.node_of("Div", [news, seen], shape)], shape)
+    else:
+        now = step.node_of("Add", [state, x], shape)
+    y = state if node.attributes.get_int("exclusive", 0) else now
+    step.walk.keep(state, step.node_of("Identity", [now], shape), step.build)
+    step.becomes(step.node_of("Identity", [y], shape), replace(timeline, past=None))
+
+
+def _division(step: Step, timeline) -> ir.Node | None:
+    """The only reader, if it divides by 1, 2, 3, ... along the frames."""
+    result = step.node.outputs[0]
+    readers = [use.node for use in result.uses()]
+    if len(readers) != 1 or result.is_graph_output() or step.node.attributes.get_int("exclusive", 0):
+        return None
+    reader, rank = readers[0], len(step.shape())
+    if reader.op_type not in ("Div", "Mul") or reader.inputs[0] is not result:
+        return None
+    divisor = step.walk.constants.of(reader.inputs[1])
+    if divisor is None or divisor.ndim > rank or divisor.size != timeline.length:
+        return None
+    places = [axis for axis, size in enumerate(divisor.shape) if size != 1]
+    if places != [timeline.axis - (rank - divisor.ndim)]:
+        return None
+    counts = divisor.reshape(-1).astype(np.float64)
+    counts = 1 / counts if reader.op_type == "Mul" else counts
+    return reader if np.allclose(counts, np.arange(1, len(counts) + 1), rtol=1e-6) else None
+
+
+RULES = {**dict.fromkeys(INITIAL, recurrent), "CumSum": cumulative_sum}

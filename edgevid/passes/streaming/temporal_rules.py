@@ -1,0 +1,56 @@
+"""The temporal ops of edgevid, each of which knows its own streaming step."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from edgevid import ops
+from edgevid.passes.streaming.frame_rules import batchwise
+from edgevid.passes.streaming.step import Step
+from edgevid.passes.streaming.timeline import NotStreamableError
+
+
+def looks_ahead(node: ir.Node) -> str:
+    """Why a temporal op cannot be streamed; empty if it can, and for other nodes."""
+    if node.domain != ops.DOMAIN or node.op_type not in ops.MODULES:
+        return ""
+    step = _streaming_step(node, tuple(node.inputs[0].shape.numpy()))
+    return step if isinstance(step, str) else ""
+
+
+def temporal_op(step: Step) -> None:
+    node, walk, timeline = step.node, step.walk, step.timelines[0]
+    if "frames" not in node.attributes:
+        batchwise(step)
+        return
+    frames = node.attributes["frames"].as_int()
+    whole = timeline is not None and timeline.axis == 0 and timeline.length == frames and timeline.inner == 1
+    if not whole or timeline.outer != 1 or any(t not in (None, timeline) for t in step.timelines):
+        raise NotStreamableError("takes something else than the frames of a clip for them")
+    step.require_start_at_frame_0()
+    one = _streaming_step(node, (1, *step.shape()[1:]))
+    if one is None:
+        node.attributes.add(ir.AttrInt64("frames", 1))
+        step.done(timeline)
+        return
+    x, result = node.inputs[0], node.outputs[0]
+    state = walk.add_state(x, one.state_shape, node)
+    step_node = ir.node(
+        one.op_type,
+        [x, state, *node.inputs[1:]],
+        attributes=one.attributes,
+        domain=ops.DOMAIN,
+        num_outputs=2,
+        name=node.name,
+    )
+    step_node.meta.update(node.meta)
+    walk.graph.insert_before(node, step_node)
+    y, after = step_node.outputs
+    y.type, after.shape, after.type = result.type, state.shape, state.type
+    walk.keep(state, after, step.build)
+    step.becomes(y, timeline)
+
+
+def _streaming_step(node: ir.Node, shape: tuple[int, ...]) -> ops.StreamingStep | str | None:
+    op = ops.module_of(node.op_type)
+    return op.streaming_step(op.from_node(node), shape)
