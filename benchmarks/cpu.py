@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from edgevid.processor import usable_threads
 
 SYSFS = Path("/sys")
 PROC = Path("/proc")
@@ -29,7 +30,7 @@ def describe_cpu(sysfs: Path = SYSFS, proc: Path = PROC) -> tuple[dict[str, Any]
         "architecture": platform.machine(),
         "physical_cores": psutil.cpu_count(logical=False),
         "logical_cores": psutil.cpu_count(),
-        "usable_cores": usable_cores(),
+        "usable_cores": usable_threads(),
         "instruction_sets": sorted(INSTRUCTION_SETS & set(_flags(fields))),
         "governor": None,
         "frequency_mhz": None,
@@ -45,13 +46,6 @@ def describe_cpu(sysfs: Path = SYSFS, proc: Path = PROC) -> tuple[dict[str, Any]
     if not cpu["instruction_sets"]:
         unread["cpu.instruction_sets"] = "/proc/cpuinfo lists none that is known"
     return cpu, unread
-
-
-def usable_cores() -> int:
-    """How many logical cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def board(sysfs: Path = SYSFS) -> str | None:

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from edgevid.benchmarks.cpu import describe_cpu, usable_cores
+from edgevid.benchmarks.cpu import describe_cpu
 from edgevid.benchmarks.environment import environment_warnings, observe
 from edgevid.benchmarks.turns import require_equal, rotated
 from edgevid.errors import BenchmarkError
 from edgevid.kernels.standalone import compile
+from edgevid.processor import usable_cores
 
 TOLERANCE = 1e-5
 LEAST_SAMPLE_MS = 20.0

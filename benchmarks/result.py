@@ -10,13 +10,12 @@ from edgevid.benchmarks.protocol import Request
 from edgevid.benchmarks.scenarios import Timing
 from edgevid.benchmarks.statistics import stability_warnings, summary
 from edgevid.benchmarks.warmup import WarmUp
+from edgevid.processor import architecture
 from edgevid.specs import Manifest
 from edgevid.targets import TARGETS
 
 SCHEMA = 1
 OVERHEAD_LIMIT_US = 20.0
-ARCHITECTURES = {"arm64": "aarch64", "AMD64": "x86_64"}
-"""What other systems than Linux call the architectures that the target files name."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +115,12 @@ def _warnings(measured: Measured) -> list[str]:
 def _other_device(measured: Measured) -> list[str]:
     """A sentence if the bundle is for another device than the one that it ran on."""
     manifest, observed = measured.manifest, measured.environment["cpu"]["architecture"]
-    architecture = TARGETS[manifest.target].architecture if manifest.target in TARGETS else "any"
+    expected = TARGETS[manifest.target].architecture if manifest.target in TARGETS else "any"
     differences = []
     if measured.backend != manifest.backend:
         differences.append(f"ran on {measured.backend} instead of {manifest.backend}")
-    if architecture not in ("any", ARCHITECTURES.get(observed, observed)):
-        differences.append(f"ran on {observed} instead of {architecture}")
+    if expected not in ("any", architecture(observed)):
+        differences.append(f"ran on {observed} instead of {expected}")
     if not differences:
         return []
     return [

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
-import platform
 import sys
 import tempfile
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from typing import Any
 from edgevid.benchmarks import power, thermal
 from edgevid.benchmarks.commands import ask
 from edgevid.benchmarks.cpu import board, describe_cpu
+from edgevid.processor import architecture
 
 LIMIT_S = 4.0
 CORE = (("provider", "CPUExecutionProvider"), ("video", "encode and decode"))
@@ -242,7 +242,7 @@ def _android() -> Check:
 
 
 def _qemu() -> Check:
-    if platform.machine() in ("aarch64", "arm64"):
+    if architecture() == "aarch64":
         return Check("device", "arm64 emulation (qemu)", True, "not needed: this machine is arm64")
     for program in ("qemu-aarch64-static", "qemu-aarch64"):
         answer = ask([program, "--version"])

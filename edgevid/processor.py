@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
+
+
+ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
+"""Other names that operating systems give to a processor than the files of targets."""
+
+
+def architecture(machine: str | None = None) -> str:
+    """The processor of this machine, or of one that calls it ``machine``: ``x86_64``, ``aarch64``."""
+    name = (machine or platform.machine()).lower()
+    return ARCHITECTURES.get(name, name)
+
+
+def usable_threads() -> int:
+    """The threads of cores that this process may use: all that the system schedules on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def usable_cores() -> int:
     """The cores that this process may use, threads of one core counted once."""
     import psutil
 
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = usable_threads()
     return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
 
 

@@ -10,7 +10,6 @@ import contextlib
 import functools
 import logging
 import os
-import platform
 import shlex
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from edgevid.digest import sha256
+from edgevid.processor import architecture
 
 SOURCES = Path(__file__).parent
 CXXFLAGS = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra")
@@ -35,7 +35,7 @@ log = logging.getLogger("edgevid")
 
 def isa_flags() -> dict[str, tuple[str, ...]]:
     """The instruction sets that a library for this processor's architecture holds, with their flags."""
-    return X86_FLAGS if platform.machine().lower() in ("x86_64", "amd64") else {"generic": ()}
+    return X86_FLAGS if architecture() == "x86_64" else {"generic": ()}
 
 
 def cxxflags() -> tuple[str, ...]:

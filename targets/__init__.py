@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgevid.gpu import gpu_of
 from edgevid.registry import Registry
 from edgevid.specs import Target
 
@@ -21,7 +22,12 @@ def _read(folder: Path) -> Registry[Target]:
     tables = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.toml"))}
     for name, table in sorted(tables.items(), key=lambda item: item[1].get("order", 100)):
         device = {**tables.get(table.get("same_as"), {}), **table, "name": name}
-        targets.register(name, msgspec.convert(device, Target))
+        target = msgspec.convert(device, Target)
+        try:
+            gpu_of(target)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name}.toml: {error}") from error
+        targets.register(name, target)
     return targets
 
 

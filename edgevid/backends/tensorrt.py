@@ -30,14 +30,15 @@ if TYPE_CHECKING:
 CHECKED_WITH = "onnxruntime"
 PLAN = "plan.json"
 LOWERED = {
-    "lower_temporal_shift": ("TemporalShift", "4-D, {form}"),
-    "lower_temporal_conv": ("TemporalConv", "products and sums, {form}"),
-    "lower_temporal_difference": ("TemporalDifference", "subtraction, {form}"),
-    "lower_running_mean": ("RunningMean", "matrix product"),
-    "lower_channel_conv": ("ChannelConv", "Conv along the channels"),
-    "lower_frame_stack": ("FrameStack", "gather along time"),
+    "TemporalShift": "4-D, {form}",
+    "TemporalConv": "products and sums, {form}",
+    "TemporalDifference": "subtraction, {form}",
+    "RunningMean": "matrix product",
+    "ChannelConv": "Conv along the channels",
+    "FrameStack": "gather along time",
 }
-"""What the temporal ops of a graph become, by the pass that lowers them."""
+"""What the temporal ops of a graph become; another becomes ``STANDARD``."""
+STANDARD = "standard operators"
 
 
 def available() -> Availability:
@@ -170,13 +171,15 @@ def _to_opset(graph, needed: Requirement) -> tuple:
 
 def _kernels(reports, forms: Mapping[str, str]) -> tuple[str, ...]:
     """Each kind of temporal op, what it became, and how many."""
+    from edgevid.passes import LOWERING_OF
     from edgevid.passes.lower_temporal_conv import TRANSPOSED
     from edgevid.passes.lower_temporal_shift import SLICES
 
-    names = []
+    names, lowered = [], {rewrite.__name__: op_type for op_type, rewrite in LOWERING_OF.items()}
     for report in reports:
-        if report.name in LOWERED and report.matched:
-            op_type, how = LOWERED[report.name]
+        if report.name in lowered and report.matched:
+            op_type = lowered[report.name]
+            how = LOWERED.get(op_type, STANDARD)
             # A stream's steps have the first form alone, so nothing was chosen for them.
             form = forms.get(op_type, SLICES)
             how = form if form == TRANSPOSED else how.format(form=form)

@@ -85,12 +85,11 @@ def forms_of() -> dict[str, tuple[str, ...]]:
 
 def lowering(forms: dict[str, str]) -> tuple[Pass, ...]:
     """The passes to standard operators, with each op type in its form."""
-    from edgevid.passes import LOWERING
+    from edgevid.passes import LOWERING_OF
 
-    by_pass = {f"lower_{_snake(op_type)}": form for op_type, form in forms.items()}
     return tuple(
-        partial(rewrite, form=by_pass[rewrite.__name__]) if rewrite.__name__ in by_pass else rewrite
-        for rewrite in LOWERING
+        partial(rewrite, form=forms[op_type]) if op_type in forms else rewrite
+        for op_type, rewrite in LOWERING_OF.items()
     )
 
 
@@ -155,7 +154,3 @@ def head_of(graph: ir.Model, op_types: tuple[str, ...]) -> ir.Model:
     head.graph.remove(rest, safe=True)
     common.RemoveUnusedNodesPass()(head)
     return head
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from edgevid.gpu import Gpu
 
 if TYPE_CHECKING:
     from edgevid.passes.fuse_shift_convs import FusedLayer
@@ -26,39 +29,38 @@ HEADER = "compiled.h"
 WORKER = "edgevid.kernels.shift_conv.triton_worker"
 LIMIT_S = 300
 UNBOUNDED = 3.4e38
+OLDEST_PTX, NEWEST_PTX = {80: 70, 86: 71, 87: 74, 88: 90, 89: 78}, 85
+"""Versions of PTX: the first that knows each SM, and the newest that the kernels were compiled to."""
+
+
+OLDEST = 80
+"""SM that the kernels need. Its PTX runs on every later GPU, while Triton's for SM 90 and later may hold
+instructions of that one alone."""
 
 
 @dataclass(frozen=True)
-class Gpu:
-    """What kernels are compiled for: the architecture (SM) and PTX that its driver takes, and its size."""
+class CompileTarget:
+    """What kernels are compiled for: SM and version of the PTX, and the size of the GPU."""
 
-    architecture: int
+    sm: int
     ptx_version: int
-    processors: int
+    multiprocessors: int
     shared_kib: int
-
-
-GPUS = {
-    "8.7": Gpu(87, 85, 16, 163),
-    "11.0": Gpu(80, 85, 20, 163),
-    "7.5 or later": Gpu(80, 80, 64, 99),
-}
-"""By a target's compute capability. PTX for SM 80 runs on every later GPU; JetPack 6 takes PTX 8.5."""
 
 
 class CannotFuse(Exception):
     """There are no fused kernels; the message says why, for the manifest."""
 
 
-def write_kernels(layers: list[FusedLayer], compute_capability: str, folder: Path) -> None:
+def write_kernels(layers: list[FusedLayer], gpu: Gpu, folder: Path) -> None:
     """``shift_conv/`` in the folder of plugins: the sources, and the kernels that were compiled for them.
 
     Raises ``CannotFuse`` with the reason if they cannot be compiled here, or for that GPU.
     """
     from importlib.resources import as_file, files
 
-    gpu = gpu_of(compute_capability)
-    header = _header(layers, compile_layers(layers, gpu), gpu)
+    compile_target = compile_target_of(gpu)
+    header = _header(layers, compile_layers(layers, compile_target), compile_target)
     target = folder / FOLDER
     target.mkdir(parents=True)
     with as_file(files("edgevid.kernels")) as kernels:
@@ -67,13 +69,25 @@ def write_kernels(layers: list[FusedLayer], compute_capability: str, folder: Pat
     (target / HEADER).write_text(header, "utf-8")
 
 
-def gpu_of(compute_capability: str) -> Gpu:
-    if compute_capability not in GPUS:
-        raise CannotFuse(f"Triton has no tensor-core code for compute capability {compute_capability}")
-    return GPUS[compute_capability]
+def compile_target_of(gpu: Gpu) -> CompileTarget:
+    """``CannotFuse`` if the GPU, or the PTX that its driver takes, is too old."""
+    from edgevid.kernels.shift_conv.triton_compile import shared_kib
+
+    if gpu.sm < OLDEST and not gpu.is_one_of_several:
+        raise CannotFuse(
+            "the fused kernels need a GPU of compute capability 8.0 or later, and it has "
+            f"{gpu.compute_capability}"
+        )
+    ptx_version = min(int(gpu.ptx.replace(".", "")), NEWEST_PTX)
+    own = not gpu.is_one_of_several and OLDEST_PTX.get(gpu.sm, math.inf) <= ptx_version
+    sm = gpu.sm if own else OLDEST
+    if ptx_version < OLDEST_PTX[sm]:
+        raise CannotFuse(f"the fused kernels need PTX {OLDEST_PTX[sm] / 10}, and the driver takes {gpu.ptx}")
+    shared = shared_kib(None if gpu.is_one_of_several else gpu.sm)
+    return CompileTarget(sm, ptx_version, gpu.multiprocessors, shared)
 
 
-def compile_layers(layers: list[FusedLayer], gpu: Gpu) -> list[dict[str, Any]]:
+def compile_layers(layers: list[FusedLayer], target: CompileTarget) -> list[dict[str, Any]]:
     """What ``triton_worker`` answers for the layers; ``CannotFuse`` if it does not."""
     if importlib.util.find_spec("triton") is None:
         raise CannotFuse("Triton is not installed: pip install 'edgevid[triton]'")
@@ -83,9 +97,9 @@ def compile_layers(layers: list[FusedLayer], gpu: Gpu) -> list[dict[str, Any]]:
             for layer in layers
         ],
         "rows": [layer.rows for layer in layers],
-        "architecture": gpu.architecture,
-        "ptx_version": gpu.ptx_version,
-        "gpu": {"processors": gpu.processors, "shared_bytes": gpu.shared_kib << 10},
+        "architecture": target.sm,
+        "ptx_version": target.ptx_version,
+        "gpu": {"processors": target.multiprocessors, "shared_bytes": target.shared_kib << 10},
     }
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment["TRITON_DISABLE_LINE_INFO"] = "1"
@@ -102,7 +116,7 @@ def compile_layers(layers: list[FusedLayer], gpu: Gpu) -> list[dict[str, Any]]:
     return json.loads(done.stdout)
 
 
-def _header(layers: list[FusedLayer], compiled: list[Mapping[str, Any]], gpu: Gpu) -> str:
+def _header(layers: list[FusedLayer], compiled: list[Mapping[str, Any]], target: CompileTarget) -> str:
     """C++ that holds the kernels, as ``kernels/shift_conv/cuda.cuh`` includes it."""
     entries = []
     for layer, made in zip(layers, compiled, strict=True):
@@ -114,7 +128,7 @@ def _header(layers: list[FusedLayer], compiled: list[Mapping[str, Any]], gpu: Gp
         ]  # fmt: skip
         entries.append(f'    {{{", ".join(map(str, numbers))}, R"ptx(\n{made["ptx"]})ptx"}},\n')
     return (
-        f"// Kernels for SM {gpu.architecture} and later, compiled by Triton; fields as in cuda.cuh.\n"
+        f"// Kernels for SM {target.sm} and later, compiled by Triton; fields as in cuda.cuh.\n"
         "#pragma once\n\nnamespace edgevid {\nnamespace cuda {\n\n"
         f"constexpr CompiledShiftConv kCompiled[] = {{\n{''.join(entries)}}};\n\n"
         "}  // namespace cuda\n}  // namespace edgevid\n"

@@ -18,6 +18,7 @@ import numpy as np
 from edgevid import ops
 from edgevid.backends.trt_weights import save_with_weights, weights_of
 from edgevid.errors import ParityError
+from edgevid.gpu import gpu_of
 from edgevid.parity import compare
 from edgevid.specs import TOLERANCE, PassReport
 
@@ -56,16 +57,13 @@ def to_plugin_nodes(graph: ir.Model) -> PassReport:
 
     ``graph`` has the ops of the domain ``edgevid`` with their functions, as the standard passes leave it.
     """
-    from edgevid.passes.lower_channel_conv import lower_channel_conv
-    from edgevid.passes.lower_frame_stack import lower_frame_stack
-    from edgevid.passes.lower_running_mean import lower_running_mean
-    from edgevid.passes.lower_temporal_difference import lower_temporal_difference
+    from edgevid.passes import LOWERING
     from edgevid.passes.to_opset_13 import to_opset_13
 
     nodes = plugin_nodes(graph)
     for node in nodes:
         node.domain = "hidden"  # from the passes that would lower it
-    for lower in (lower_temporal_difference, lower_running_mean, lower_channel_conv, lower_frame_stack):
+    for lower in LOWERING:
         lower(graph)
     for node in nodes:
         node.domain = ops.DOMAIN
@@ -156,7 +154,7 @@ def write_fused_model(graph: ir.Model, job: Job, folder: Path) -> list[str]:
         return []
     try:
         check(unfused(graph, layers), job, "fp16")
-        write_kernels(layers, job.target.device["compute_capability"], folder / FOLDER)
+        write_kernels(layers, gpu_of(job.target), folder / FOLDER)
     except (CannotFuse, ParityError) as reason:
         return [f"{file}, shifts inside convolutions, left out: {reason}"]
     save_with_weights(graph, folder / file, weights_of("fp16"))

@@ -27,9 +27,6 @@ LEVELS = {
 }
 """Vector instructions of x86-64 processors, best first: LLVM's name of the level, and the flags it needs."""
 
-ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
-"""Other names that operating systems give to a processor."""
-
 
 @dataclass(frozen=True)
 class Device:
@@ -99,9 +96,7 @@ def device_for(target: Target) -> Device:
 
 def this_architecture() -> str:
     """The processor of this machine, and that it runs Android if it does."""
-    machine = platform.machine().lower()
-    android = "-android" if hasattr(sys, "getandroidapilevel") else ""
-    return ARCHITECTURES.get(machine, machine) + android
+    return processor.architecture() + ("-android" if hasattr(sys, "getandroidapilevel") else "")
 
 
 def missing_flags(isa: str) -> list[str]:

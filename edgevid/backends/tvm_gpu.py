@@ -6,7 +6,6 @@ compiles is tried here where nvcc is installed.
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import numpy as np
 from edgevid.backends.tvm_groups import attribute
 from edgevid.backends.tvm_import import Importer, constant
 from edgevid.errors import BackendError
+from edgevid.gpu import gpu_of
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -30,8 +30,8 @@ WARP = 32
 
 def architecture_of(target: Target) -> str | None:
     """The GPU of a target as nvcc names it, such as ``sm_87``, the oldest if it may be one of several."""
-    capability = re.match(r"(\d+)\.(\d+)", str(target.device.get("compute_capability", "")))
-    return f"sm_{capability[1]}{capability[2]}" if capability else None
+    gpu = gpu_of(target)
+    return f"sm_{gpu.sm}" if gpu else None
 
 
 def import_for_gpu(graph: ir.Model):

@@ -39,14 +39,16 @@ STANDARD: tuple[Pass, ...] = (
 )
 """What every graph goes through, in this order; one for streams becomes stateful after them."""
 
-LOWERING: tuple[Pass, ...] = (
-    lower_temporal_shift,
-    lower_temporal_conv,
-    lower_temporal_difference,
-    lower_running_mean,
-    lower_channel_conv,
-    lower_frame_stack,
-)
+LOWERING_OF: dict[str, Pass] = {
+    "TemporalShift": lower_temporal_shift,
+    "TemporalConv": lower_temporal_conv,
+    "TemporalDifference": lower_temporal_difference,
+    "RunningMean": lower_running_mean,
+    "ChannelConv": lower_channel_conv,
+    "FrameStack": lower_frame_stack,
+}
+"""What rewrites each op, and its relatives such as its step of a stream, to standard operators."""
+LOWERING: tuple[Pass, ...] = tuple(LOWERING_OF.values())
 """To standard operators alone, for runtimes that read no model-local functions."""
 
 

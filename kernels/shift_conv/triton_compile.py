@@ -13,14 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgevid.gpu import gpu_of
 from edgevid.kernels.shift_conv.triton_call import Blocks, Gpu, choose_blocks
+from edgevid.targets import TARGETS
 
 POINTERS = ("x", "weights", "bias", "residual", "y", "state", "next_state")
-SHARED_KIB = {75: 64, 80: 163, 86: 99, 87: 163, 89: 99, 90: 227, 100: 227, 120: 99}
+SHARED_KIB = {75: 64, 80: 163, 86: 99, 87: 163, 89: 99, 90: 227, 100: 227, 103: 227, 110: 227, 120: 99}
 """What a program may take of shared memory, by SM (CUDA programming guide, compute capabilities)."""
 
 ALIGNED = [["tt.divisibility", 16]]
 """What every pointer keeps: vectors of 16 bytes are moved."""
+
+
+def shared_kib(sm: int | None) -> int:
+    """What a program may take on that GPU; the least of SM 80 and later if it is not known."""
+    return SHARED_KIB.get(sm, min(size for known, size in SHARED_KIB.items() if known >= 80))
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,7 @@ def compile_ahead(layer: Layer, architecture: int, blocks: Blocks, ptx_version: 
 
 
 def main() -> None:
+    board = gpu_of(TARGETS["jetson"])
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--channels", type=int, required=True)
     parser.add_argument("--outputs", type=int, required=True)
@@ -87,8 +95,10 @@ def main() -> None:
     parser.add_argument(
         "--rows", type=int, default=8 * 56 * 56, help="pixels of all frames, to choose blocks by"
     )
-    parser.add_argument("--architecture", type=int, default=87, help="SM, such as 87 for Orin (87)")
-    parser.add_argument("--processors", type=int, default=8, help="multiprocessors of the GPU (8, Orin Nano)")
+    parser.add_argument("--architecture", type=int, default=board.sm, help="SM, such as 87 for Orin (87)")
+    parser.add_argument(
+        "--processors", type=int, default=board.multiprocessors, help="multiprocessors (Orin Nano's)"
+    )
     parser.add_argument("--ptx", type=int, help="newest PTX version, such as 85 for 8.5")
     parser.add_argument("--output", type=Path, default=Path("."), metavar="FOLDER")
     asked = parser.parse_args()
@@ -96,7 +106,7 @@ def main() -> None:
     directions = (-1, 0) if asked.causal or asked.stream else (1, -1)
     frames = 1 if asked.stream else asked.frames
     layer = Layer(asked.channels, asked.outputs, frames, fold, *directions, streamed=asked.stream)
-    gpu = Gpu(asked.processors, SHARED_KIB.get(asked.architecture, 99) << 10)
+    gpu = Gpu(asked.processors, shared_kib(asked.architecture) << 10)
     blocks = choose_blocks(asked.rows, layer.channels, layer.outputs, fold, gpu)
     made = compile_ahead(layer, asked.architecture, blocks, asked.ptx)
     asked.output.mkdir(parents=True, exist_ok=True)

@@ -17,12 +17,15 @@ from test_plugins import HWC8, KERNELS, LINEAR, REAL, SIMULATED, assert_close, r
 from test_plugins import run as run_plugin
 
 from edgevid.backends import trt_fused
+from edgevid.gpu import Gpu, gpu_of
 from edgevid.kernels import build
 from edgevid.kernels.cuda import compile as cuda
 from edgevid.kernels.shift_conv.reference import pointwise
 from edgevid.kernels.temporal_shift.reference import temporal_shift
 from edgevid.passes.fuse_shift_convs import FusedLayer, fuse_shift_convs, unfused
+from edgevid.targets import TARGETS
 
+ORIN = trt_fused.compile_target_of(gpu_of(TARGETS["jetson"]))
 LAYERS = [
     FusedLayer(16, 24, 3, 4, 1, -1, 0.0, 6.0, rows=90),
     FusedLayer(24, 8, 4, 3, -1, 0, 0.0, None, rows=36),
@@ -111,7 +114,7 @@ def plugins(request, tmp_path_factory):
     if build.find_compiler() is None:
         pytest.skip("this machine has no C++ compiler")
     folder = tmp_path_factory.mktemp("fused")
-    header = trt_fused._header(LAYERS, [STAND_IN] * len(LAYERS), trt_fused.GPUS["8.7"])
+    header = trt_fused._header(LAYERS, [STAND_IN] * len(LAYERS), ORIN)
     (folder / trt_fused.HEADER).write_text(header)
     flags = ("-isystem", REAL, "-Wno-deprecated-declarations")
     if request.param != "real headers":
@@ -162,12 +165,12 @@ def compiled(layers, gpu):
     return trt_fused.compile_layers(layers, gpu)
 
 
-@pytest.mark.parametrize("capability", trt_fused.GPUS)
-def test_the_kernels_take_the_arguments_that_the_plugin_gives(capability):
-    gpu = trt_fused.gpu_of(capability)
+@pytest.mark.parametrize("target", ["jetson", "jetson-thor", "gpu"])
+def test_the_kernels_take_the_arguments_that_the_plugin_gives(target):
+    gpu = trt_fused.compile_target_of(gpu_of(TARGETS[target]))
     for made in compiled(LAYERS[:2], gpu):
         assert f".version {gpu.ptx_version / 10}" in made["ptx"]
-        assert f".target sm_{gpu.architecture}" in made["ptx"]
+        assert f".target sm_{gpu.sm}" in made["ptx"]
         assert "mma.sync" in made["ptx"]
         # As `arguments` in kernels/shift_conv/cuda.cuh has them.
         given = re.findall(rf"\.param \.(\w+).* {made['kernel']}_param_\d+,?$", made["ptx"], re.MULTILINE)
@@ -181,7 +184,7 @@ def test_nvcc_builds_the_plugin_with_its_kernels(tmp_path):
     nvcc = cuda.find_nvcc()
     if nvcc is None:
         pytest.skip("nvcc is not on this machine")
-    gpu = trt_fused.GPUS["8.7"]
+    gpu = ORIN
     (tmp_path / trt_fused.HEADER).write_text(trt_fused._header(LAYERS[:1], compiled(LAYERS[:1], gpu), gpu))
     command = [
         nvcc, "-std=c++14", "-DSIMULATED_TENSORRT=10", f"-I{SIMULATED}", f"-I{tmp_path}", "-arch=sm_87",
@@ -207,6 +210,47 @@ def test_a_bundle_holds_the_fused_model_or_the_reason(jetson_bundle):
 def test_without_triton_the_reason_is_told(monkeypatch):
     monkeypatch.setattr(trt_fused.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(trt_fused.CannotFuse, match=r"pip install 'edgevid\[triton\]'"):
-        trt_fused.compile_layers(LAYERS, trt_fused.GPUS["8.7"])
-    with pytest.raises(trt_fused.CannotFuse, match=r"capability 7\.2"):
-        trt_fused.gpu_of("7.2")
+        trt_fused.compile_layers(LAYERS, ORIN)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "sm", "shared_kib"),
+    [
+        (Gpu("8.0"), 80, 163),
+        (Gpu("8.6"), 86, 99),
+        (Gpu("8.7", ptx="7.4"), 87, 163),
+        (Gpu("8.7", ptx="7.3"), 80, 163),
+        (Gpu("8.7"), 87, 163),
+        (Gpu("8.9"), 89, 99),
+        (Gpu("9.0"), 80, 227),
+        (Gpu("11.0"), 80, 227),
+        (Gpu("12.0"), 80, 99),
+        (Gpu("12.1"), 80, 99),
+        (Gpu("13.0"), 80, 99),
+        (Gpu("7.5 or later"), 80, 99),
+        (Gpu("9.0 or later"), 80, 99),
+    ],
+)
+def test_every_gpu_from_ampere_on_has_code_and_its_own_shared_memory(gpu, sm, shared_kib):
+    target = trt_fused.compile_target_of(gpu)
+    assert (target.sm, target.shared_kib) == (sm, shared_kib)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "reason"),
+    [
+        (Gpu("5.3"), r"need a GPU of compute capability 8.0 or later, and it has 5\.3"),
+        (Gpu("7.2"), r"need a GPU of compute capability 8.0 or later, and it has 7\.2"),
+        (Gpu("7.5"), r"need a GPU of compute capability 8.0 or later, and it has 7\.5"),
+        (Gpu("8.7", ptx="6.5"), r"need PTX 7.0, and the driver takes 6\.5"),
+    ],
+)
+def test_an_older_gpu_or_driver_is_refused_for_what_it_lacks(gpu, reason):
+    with pytest.raises(trt_fused.CannotFuse, match=reason):
+        trt_fused.compile_target_of(gpu)
+
+
+def test_blocks_are_chosen_for_the_multiprocessors_of_the_board():
+    boards = ("jetson", "jetson-orin-nano", "jetson-agx-orin", "jetson-thor")
+    counts = [trt_fused.compile_target_of(gpu_of(TARGETS[board])).multiprocessors for board in boards]
+    assert counts == [8, 8, 16, 20]

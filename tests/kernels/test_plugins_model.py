@@ -13,6 +13,7 @@ import pytest
 from edgevid.backends import tensorrt, trt_plugins
 from edgevid.errors import ParityError
 from edgevid.kernels.cuda.compile import FOLDER
+from edgevid.specs import PassReport
 
 torch = pytest.importorskip("torch")
 
@@ -117,6 +118,31 @@ def fields_of(op_type: str) -> set[str]:
 
 def typed_outputs(path: Path) -> set[int]:
     return {output.type.tensor_type.elem_type for output in onnx.load(path).graph.output}
+
+
+def test_an_op_that_is_new_to_the_lowering_is_lowered_in_the_file_too(given_to_backend, monkeypatch):
+    """Every pass of ``LOWERING`` runs; the nodes of plugins are hidden from all of them."""
+    from edgevid import passes
+
+    seen = []
+
+    def lower_new_op(graph):
+        seen.append({node.op_type for node in graph.graph if node.domain == "edgevid"})
+        return PassReport("lower_new_op", 0)
+
+    monkeypatch.setattr(passes, "LOWERING", (*passes.LOWERING, lower_new_op))
+    graph, _ = given_to_backend(Network("two-way"))
+    assert trt_plugins.to_plugin_nodes(graph).matched == 3
+    assert seen == [set()]
+
+
+def test_every_op_of_the_lowering_is_among_the_kernels_of_a_manifest():
+    from edgevid.passes import LOWERING_OF
+
+    reports = [PassReport(rewrite.__name__, 2) for rewrite in LOWERING_OF.values()]
+    kernels = tensorrt._kernels(reports, {})
+    assert [kernel.partition(" (")[0] for kernel in kernels] == list(LOWERING_OF)
+    assert set(tensorrt.LOWERED) == set(LOWERING_OF)
 
 
 def test_a_streamed_network_with_plugins(given_to_backend, tmp_path):
