@@ -50,7 +50,7 @@ def write_dynamic(network: torch.nn.Module, request: Request, example: Example, 
         for batch in (1, MORE) if "batch" in request.dynamic else (1,):
             given = _input(request, batch, longer)
             with torch.no_grad():
-                answer = network(given)
+                answer = network(given.clone())  # which it may change in place
             wanted = dict(zip(outputs, answer.values() if isinstance(answer, dict) else [answer]))
             arrays = {output: tensor.float().numpy() for output, tensor in wanted.items()}
             got = session.run({request.spec.input: given.numpy()})

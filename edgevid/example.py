@@ -50,7 +50,7 @@ def eager_example(network: torch.nn.Module, request: Request) -> Example:
 
     def run() -> Any:
         with evaluating(network), torch.no_grad():
-            return forward(torch.from_numpy(array))
+            return forward(torch.from_numpy(array.copy()))  # a network may work in place
 
     kept = KeptState(network)
     try:

@@ -17,7 +17,7 @@ SHOWN, CORNER = 8, 64
 
 def lint(network: torch.nn.Module, example: Example, request: Request) -> tuple[str, ...]:
     """A sentence for each trap; the network is in the mode that it was in before."""
-    given, name = torch.from_numpy(example.array), request.spec.name
+    given, name = torch.from_numpy(example.array.copy()), request.spec.name
     count = given.shape[1] if request.spec.input == "clip" else 1
     with evaluating(network):
         unseen = unseen_frames(network, given) if count > 1 else []
@@ -72,7 +72,7 @@ class _Changes:
         other = np.random.default_rng(SEED + 1).standard_normal(tuple(given.shape), dtype=np.float32)
         self._other = torch.from_numpy(other)
         with torch.no_grad():
-            self._before = _outputs(network, given)
+            self._before = _outputs(network, given.clone())  # which the network may change in place
 
     def by(self, where: torch.Tensor) -> bool:
         """Where ``where`` is 1; it is broadcast."""

@@ -207,7 +207,7 @@ def _answers(
     """The eager network's outputs for each held-out clip, named as the example's."""
     forward = getattr(network, "frame_logits", network) if request.streaming else network
     with evaluating(network), torch.no_grad():
-        answers = [forward(torch.from_numpy(clip)) for clip in clips.held_out]
+        answers = [forward(torch.from_numpy(clip.copy())) for clip in clips.held_out]
     if isinstance(answers[0], dict):
         return tuple({name: value.float().numpy() for name, value in answer.items()} for answer in answers)
     (name,) = example.outputs

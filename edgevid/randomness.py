@@ -40,7 +40,7 @@ def refuse_if_random(
     """
     second, operators = _record(network, run)
     if second is None or not (operators or _same(second, first)):
-        second = run()  # a layer may take another path while operators are recorded
+        second = _run_again(name, run)  # a layer may take another path while operators are recorded
     if _same(second, first):
         return operators
     raise ExportError(_sentence(name, _drawn_by(operators) if operators else _hidden_cause(network, run)))
@@ -51,6 +51,19 @@ def refuse_random_nodes(name: str, graph: ir.Model, operators: tuple[str, ...]) 
     nodes = [node.op_type for node in graph.graph if node.op_type.removesuffix("Like") in RANDOM_NODES]
     if nodes:
         raise ExportError(_sentence(name, _drawn_by(operators or tuple(dict.fromkeys(nodes)))))
+
+
+def _run_again(name: str, run: Run) -> Mapping[str, np.ndarray]:
+    try:
+        return run()
+    except ExportError:
+        raise
+    except Exception as error:  # the user's network may raise anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ExportError(
+            f"{name} takes an input once, and fails when it is called with the same one again: {reason}. Let "
+            "it keep nothing from one call to the next"
+        ) from error
 
 
 def _sentence(name: str, cause: str) -> str:

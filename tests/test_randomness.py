@@ -118,7 +118,31 @@ def test_a_layer_that_drops_seldom_is_found_in_the_graph(tmp_path):
         export(Network(layer=DropPath(1e-6)), tmp_path)
 
 
+class InPlace(Network):
+    def frame_logits(self, clip):
+        return super().frame_logits(clip.sub_(0.5).mul_(2))
+
+
+class Once(nn.Module):
+    """Takes a single call, as code does that moves its weights away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        x = x * self.weight
+        del self.weight
+        return x
+
+
+def test_a_network_that_bears_one_call_is_refused(tmp_path):
+    with pytest.raises(ExportError, match="fails when it is called with the same one again"):
+        export(Network(layer=Once()), tmp_path)
+
+
 SOUND = {
+    "work in place on the input": InPlace(),
     "dropout that is off": Network(layer=nn.Sequential(nn.Dropout(), nn.Dropout2d(), nn.AlphaDropout())),
     "dropout of nothing": Network(lambda x: F.dropout(x, 0.0)),
     "attention": Network(lambda x: F.scaled_dot_product_attention(*[x[None, None]] * 3)[0, 0]),
