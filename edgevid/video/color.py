@@ -17,6 +17,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from PIL import Image, ImageFilter
 
+from edgevid.errors import VideoError
+
 logger = logging.getLogger("edgevid")
 
 # Codes of ITU-T H.273, which are also FFmpeg's and PyAV's numbers.
@@ -75,17 +77,23 @@ class ToRGB:
         gray = pixel_format.name.startswith(("gray", "ya"))
         always_full = gray or pixel_format.is_rgb or pixel_format.name.startswith("yuvj")
         matrix = self._matrix(frame)
-        converted = self._reformatter.reformat(
-            frame,
-            width=width,
-            format="rgb24",
-            src_colorspace=matrix,
-            # Of no matter to RGB output, but PyAV before 17 ignores the source's if both are the same.
-            dst_colorspace=matrix if pixel_format.is_rgb else BT601 if matrix == BT709 else BT709,
-            src_color_range=FULL_RANGE if always_full else frame.color_range or LIMITED_RANGE,
-            dst_color_range=FULL_RANGE,
-            interpolation="BICUBIC",
-        )
+        try:
+            converted = self._reformatter.reformat(
+                frame,
+                width=width,
+                format="rgb24",
+                src_colorspace=matrix,
+                # Of no matter to RGB output, but PyAV before 17 ignores the source's if both are the same.
+                dst_colorspace=matrix if pixel_format.is_rgb else BT601 if matrix == BT709 else BT709,
+                src_color_range=FULL_RANGE if always_full else frame.color_range or LIMITED_RANGE,
+                dst_color_range=FULL_RANGE,
+                interpolation="BICUBIC",
+            )
+        except (av.error.FFmpegError, ValueError):
+            raise VideoError(
+                f"'{self._name}' has pixels of the format {pixel_format.name}, which this PyAV cannot "
+                "convert: convert it to H.264"
+            ) from None
         image = converted.to_ndarray()
         if gray and frame.color_range == LIMITED_RANGE:  # FFmpeg's scaler takes all gray for full range
             image = _EXPANDED[image]

@@ -73,10 +73,7 @@ class Geometry:
             self._begun = True
             if not self._fixed:
                 self._aspect = self._believed(self._codec.sample_aspect_ratio)
-            display_matrix = frame.side_data.get("DISPLAYMATRIX")
-            self._orientation = (
-                Orientation() if display_matrix is None else _orientation(bytes(display_matrix))
-            )
+            self._orientation = _orientation(frame)
         return self._aspect, self._orientation
 
     def _believed(self, ratio: Fraction | None) -> float:
@@ -99,8 +96,15 @@ def square_width(width: int, aspect: float) -> int:
     return max(1, round(width * aspect))
 
 
-def _orientation(display_matrix: bytes) -> Orientation:
-    matrix = np.frombuffer(display_matrix, dtype=np.int32)
+def _orientation(frame: av.VideoFrame) -> Orientation:
+    try:
+        display_matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # PyAV 18 fails at side data that it does not know, such as EXIF beside a JPEG; a mirror is then lost.
+        return Orientation(round(frame.rotation / 90) % 4)
+    if display_matrix is None:
+        return Orientation()
+    matrix = np.frombuffer(bytes(display_matrix), dtype=np.int32)
     # A stored pixel (x, y) is shown at (a x + c y, b x + d y); y points down.
     a, b, c, d = (float(matrix[i]) for i in (0, 1, 3, 4))
     determinant = a * d - b * c

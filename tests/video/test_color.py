@@ -8,6 +8,8 @@ import av
 import numpy as np
 import pytest
 
+from edgevid.errors import VideoError
+from edgevid.video.color import ToRGB
 from edgevid.video.decode import read_frames
 
 LIMITED, FULL = 1, 2
@@ -122,6 +124,19 @@ def test_a_matrix_that_cannot_be_converted_is_told_once(tmp_path, caplog):
     assert [record.getMessage() for record in caplog.records] == [
         f"'{path}' has the color matrix YCgCo, read as BT.601: its colors are wrong, convert it to BT.709"
     ]
+
+
+def test_a_pixel_format_that_cannot_be_converted_is_named(tmp_path):
+    path = write_patches(tmp_path / "v.mp4", to_yuv(COLORS, 5, LIMITED), "yuv420p")
+    try:
+        frame = av.VideoFrame(64, 48, "gray32le")
+    except ValueError:
+        pytest.skip("this FFmpeg knows no such format")
+    with av.open(str(path)) as container, pytest.raises(VideoError) as raised:
+        ToRGB(container.streams.video[0], "v.mp4")(frame, 64)
+    assert str(raised.value) == (
+        "'v.mp4' has pixels of the format gray32le, which this PyAV cannot convert: convert it to H.264"
+    )
 
 
 def test_yuvj_is_of_full_range(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 from fractions import Fraction
@@ -9,6 +10,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgevid.video.decode import probe, read_frames
 
@@ -215,3 +217,23 @@ def insert_orientation(stream: bytes) -> bytes:
     sei = b"\0\0\0\1\x06" + bytes([47, len(payload)]) + payload + b"\x80"
     first_picture = stream.index(b"\0\0\1\x65")
     return stream[:first_picture] + sei + stream[first_picture:]
+
+
+@pytest.mark.parametrize("orientation,turns", [(1, 0), (3, 2), (6, 3), (8, 1)])
+def test_the_orientation_beside_a_jpeg_is_followed(tmp_path, orientation, turns):
+    """Also by PyAV 18, which fails at the side data of EXIF."""
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    jpeg = io.BytesIO()
+    Image.fromarray(PICTURE).save(jpeg, "JPEG", exif=exif, quality=95)
+    path = tmp_path / "v.avi"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mjpeg", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for i in range(2):
+            packet = av.Packet(jpeg.getvalue())
+            packet.pts = packet.dts = i
+            packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, 5), stream, True
+            out.mux(packet)
+    for frame in read_frames(path):
+        assert abs(frame.image.astype(int) - np.rot90(PICTURE, turns)).mean() < 12
