@@ -98,14 +98,13 @@ def test_a_live_stream_over_http_is_watched_to_its_end(run, web, caplog):
 
 def test_a_live_stream_is_connected_again_on_request(run, web, caplog, monkeypatch):
     monkeypatch.setattr(reader, "FIRST_DELAY_S", 0.1)
-    session = FakeSession(streaming=True)
     arguments = ["--video", f"{web.url}/live/a.ts", "--reconnect", "--duration", 4, "--json"]
-    status, out, _ = run(session, *arguments)
+    status, out, _ = run(FakeSession(streaming=True), *arguments)
     result = json.loads(out)
     assert status == 0 and result["video"]["reconnections"] >= 1
-    assert [c["label"] for c in result["changes"]][:3] == ["dark", "bright", "dark"]
-    assert result["changes"][2]["time_s"] > 1.5, "times go on"
-    assert len(caplog.records) in (result["video"]["reconnections"], result["video"]["reconnections"] + 1)
+    assert result["frames"] + result["drops"] > 30, "more than one connection gives"
+    lost = [record for record in caplog.records if "connecting again in 0.1 s" in record.getMessage()]
+    assert len(lost) in (result["video"]["reconnections"], result["video"]["reconnections"] + 1)
 
 
 def test_a_person_is_told_what_was_dropped_and_waited_for(run, web):
