@@ -19,7 +19,7 @@ from edgevid import ops
 from edgevid.errors import ExportError
 from edgevid.ops.functions import attach_functions
 from edgevid.passes.layer_names import describe
-from edgevid.passes.streaming import frame_rules, layout_rules, running_rules, window_rules
+from edgevid.passes.streaming import choice_rules, frame_rules, layout_rules, running_rules, window_rules
 from edgevid.passes.streaming.step import Step
 from edgevid.passes.streaming.temporal_rules import looks_ahead, temporal_op
 from edgevid.passes.streaming.timeline import NotStreamableError, Timeline
@@ -31,6 +31,7 @@ FRAME = "frame"
 RULES: dict[str, Callable[[Step], None]] = {
     **frame_rules.RULES,
     **layout_rules.RULES,
+    **choice_rules.RULES,
     **window_rules.RULES,
     **running_rules.RULES,
 }

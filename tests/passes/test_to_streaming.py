@@ -141,6 +141,20 @@ class Volumes(nn.Module):
         return self.head(x.transpose(1, 2))
 
 
+class Rows(nn.Module):
+    """A recurrent layer over the rows of each frame, both ways, and one over time."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows, self.time = nn.GRU(3, 4, batch_first=True, bidirectional=True), nn.GRU(8, 4)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, clip):
+        rows = clip.mean(-1).flatten(0, 1).transpose(1, 2)
+        x = self.rows(rows)[0][:, -1].unflatten(0, clip.shape[:2])
+        return self.head(self.time(x.transpose(0, 1))[0]).transpose(0, 1)
+
+
 def so_far(x, axis):
     return torch.arange(1, x.shape[axis] + 1).view([-1 if place == axis else 1 for place in range(x.ndim)])
 
@@ -197,6 +211,17 @@ STREAMS = {
     "differences behind zeros": (lambda: Function(differences), 2),
     "convolved differences": (lambda: Function(convolved_differences, conv=nn.Conv1d(4, 4, 3)), 3),
     "assigned frames": (lambda: Function(assigned), 2),
+    "windows": (
+        lambda: Function(lambda layer, x: functional.pad(x, (0, 0, 2, 0)).unfold(1, 3, 1).mean(-1)),
+        1,
+    ),
+    "einsum": (
+        lambda: Function(
+            lambda layer, x: torch.einsum("ntc,dc->ntd", x.cumsum(1), layer.table),
+            table=nn.Parameter(torch.randn(4, 4)),
+        ),
+        1,
+    ),
     "layer norm of each frame": (lambda: Function(lambda layer, x: layer.norm(x), norm=nn.LayerNorm(4)), 0),
 }
 
@@ -211,6 +236,10 @@ REFUSED = {
         r"body\.tcn\.0 \(Pad\) pads the clip by mode 'wrap'",
     ),
     "attention": (Attention, r"body\.attend \(MatMul\) compares every frame with every other \(attention\)"),
+    "attention by einsum": (
+        lambda: Function(lambda layer, x: torch.einsum("nqc,nkc->nqk", x, x) @ x),
+        r"body \(Einsum\) compares every frame with every other",
+    ),
     "mean": (
         lambda: Function(lambda layer, x: x - x.mean(1, keepdim=True)),
         r"body \(ReduceMean\) takes the mean over all",
@@ -261,7 +290,7 @@ REFUSED = {
 
 def built(body) -> nn.Module:
     torch.manual_seed(0)
-    network = body if isinstance(body, Volumes) else Network(body)
+    network = body if isinstance(body, (Volumes, Rows)) else Network(body)
     with torch.no_grad():
         network.eval()(torch.zeros(1, FRAMES, 3, 5, 5))
     return network
@@ -320,6 +349,11 @@ def test_a_causal_network_streams_as_it_sees_a_longer_clip(name, clip):
 def test_a_causal_convolution_of_volumes_streams(taps, clip):
     states = assert_streams_as_it_sees_a_clip(built(Volumes(taps)), clip)
     assert [state.op for state in states] == ["first", "second"]
+
+
+def test_a_recurrent_layer_within_frames_keeps_no_state(clip):
+    states = assert_streams_as_it_sees_a_clip(built(Rows()), clip)
+    assert [state.op for state in states] == ["time"]
 
 
 @pytest.mark.parametrize("name", REFUSED)

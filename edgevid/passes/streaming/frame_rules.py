@@ -92,6 +92,25 @@ def gemm(step: Step) -> None:
     step.done(timeline.at(0))
 
 
+def einsum(step: Step) -> None:
+    """Frames must have one letter, which stays."""
+    equation = step.node.attributes["equation"].as_string().replace(" ", "")
+    terms, _, result = equation.partition("->")
+    known = [(term, timeline) for term, timeline in zip(terms.split(","), step.timelines) if timeline]
+    if "." in equation or not result or any(t.outer * t.inner != 1 for _, t in known):
+        raise NotStreamableError("combines frames in a way that edgevid cannot run one by one")
+    letters = {term[timeline.axis] for term, timeline in known}
+    letter = min(letters)
+    if len(letters) > 1:
+        raise NotStreamableError(ATTENTION)
+    fixed = [term for term, timeline in zip(terms.split(","), step.timelines) if timeline is None]
+    if letter not in result or any(letter in term for term in fixed):
+        raise NotStreamableError("sums over all frames of the clip, or weighs each by its number")
+    if len({timeline.lead for _, timeline in known}) > 1:
+        raise NotStreamableError("multiplies frames of different times")
+    step.done(known[0][1].at(result.index(letter)))
+
+
 def batchwise(step: Step) -> None:
     """What treats each entry of the first axis by itself."""
     if step.only.axis != 0 or step.result_shape()[0] != step.shape()[0]:
@@ -149,5 +168,6 @@ RULES: dict[str, Callable[[Step], None]] = {
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), pool_everything),
     "MatMul": matmul,
     "Gemm": gemm,
+    "Einsum": einsum,
     **dict.fromkeys(BATCHWISE, batchwise),
 }

@@ -9,8 +9,6 @@ import numpy as np
 from edgevid.passes.streaming.step import Step
 from edgevid.passes.streaming.timeline import FIRST, NotStreamableError, Timeline
 
-LOOP = " (a loop over frames? A stream keeps the state of nn.GRU, nn.LSTM, nn.RNN and cumsum)"
-
 
 def reshape(step: Step) -> None:
     """Also Flatten, Squeeze and Unsqueeze."""
@@ -55,78 +53,6 @@ def tile(step: Step) -> None:
     if step.ints(1)[timeline.axis] != 1:
         raise NotStreamableError("repeats the frames of a clip")
     step.done(timeline)
-
-
-def slice_(step: Step) -> None:
-    timeline, shape = step.only, step.shape()
-    starts, ends, axes = step.ints(1), step.ints(2), step.ints(3)
-    axes = tuple(axis % len(shape) for axis in (axes or range(len(starts))))
-    steps = step.ints(4) or (1,) * len(starts)
-    if timeline.axis not in axes:
-        step.done(timeline)
-        return
-    place = axes.index(timeline.axis)
-    chosen = range(shape[timeline.axis])[slice(starts[place], ends[place], steps[place])]
-    if steps[place] != 1:
-        raise NotStreamableError(_sampled(steps[place]))
-    whole = len(chosen) == shape[timeline.axis]
-    cropped = timeline if whole else _cropped(step, timeline, chosen)
-    others = [number for number in range(len(axes)) if number != place]
-    if not others:
-        step.becomes(_same(step), cropped)
-        return
-    for index, numbers in ((1, starts), (2, ends), (3, axes), (4, steps)):
-        if index < len(step.node.inputs) or index == 3:
-            values = step.build.ints([numbers[number] for number in others])
-            if index < len(step.node.inputs):
-                step.node.replace_input_with(index, values)
-            else:
-                step.node.resize_inputs(index + 1)
-                step.node.replace_input_with(index, values)
-    step.done(replace(cropped, past=step.past() if cropped.lead > 0 else None), past_is_known=True)
-
-
-def _sampled(every: int) -> str:
-    if every < 0:
-        return "reads the frames backwards"
-    return (
-        f"takes every {every}th frame alone"
-        if every > 3
-        else f"takes every {('2nd', '3rd')[every - 2]} frame alone"
-    )
-
-
-def _cropped(step: Step, timeline: Timeline, chosen: range) -> Timeline:
-    if timeline.outer != 1 or timeline.inner != 1:
-        raise NotStreamableError("cuts an axis that counts frames and something else")
-    return timeline.padded(-chosen.start, chosen.stop - timeline.length, None)
-
-
-def _same(step: Step):
-    x = step.node.inputs[0]
-    return step.node_of("Identity", [x], x.shape.numpy())
-
-
-def gather(step: Step) -> None:
-    data, indices = step.timelines[:2]
-    axis = step.node.attributes.get_int("axis", 0) % len(step.shape())
-    rank = len(step.shape(1))
-    if data is None:  # a table that is looked up by what each frame says
-        step.done(indices.at(indices.axis + axis))
-        return
-    if indices is not None:
-        raise NotStreamableError("takes positions from the frames")
-    if data.axis != axis:
-        step.done(data.at(data.axis + (rank - 1 if data.axis > axis else 0)))
-        return
-    chosen = step.ints(1)
-    last, first = [number % step.shape()[axis] for number in (chosen[-1], chosen[0])]
-    if list(chosen) == list(range(first, last + 1)) and rank == 1:
-        step.becomes(_same(step), _cropped(step, data, range(first, last + 1)))
-        return
-    if len(chosen) == 1:
-        raise NotStreamableError(f"takes frame {first} of the clip alone{LOOP}")
-    raise NotStreamableError("takes the frames in another order, or some of them alone")
 
 
 def pad(step: Step) -> None:
@@ -196,53 +122,6 @@ def concat(step: Step) -> None:
     step.becomes(step.node_of("Identity", [x], x.shape.numpy()), joined)
 
 
-def scatter(step: Step) -> None:
-    """Frames assigned into others from one frame on, ``y[:, 1:] = x[:, :-1]``."""
-    data, indices, updates = step.node.inputs
-    positions = step.walk.constants.of(indices)
-    timeline, shape = step.timelines[2], step.shape()
-    if positions is not None and _within_frames(step, positions):
-        step.done(timeline)
-        return
-    known = timeline is not None and positions is not None and step.timelines[1] is None
-    if not known or timeline.axis != 0 or timeline.outer * timeline.inner != 1 or positions.shape[1:] != (1,):
-        raise NotStreamableError("assigns values to frames in a way that edgevid cannot run one by one")
-    start = int(positions[0, 0])
-    if list(positions[:, 0]) != list(range(start, start + len(positions))):
-        raise NotStreamableError("assigns the frames in another order, or some of them alone")
-    after = shape[0] - start - len(positions)
-    if step.timelines[0] is None:
-        array = step.walk.constants.of(data)
-        if array is None or (array != array[:1]).any():
-            raise NotStreamableError("assigns frames among values that differ from frame to frame")
-        x, joined = step.padded(updates, timeline, start, after, np.ascontiguousarray(array[:1]))
-        step.becomes(step.build.node("Identity", [x], x.shape.numpy(), updates.type), joined)
-        return
-    if after:
-        raise NotStreamableError("assigns some of the frames alone")
-    step.timelines[2] = moved = timeline.padded(start, 0, np.zeros((), updates.dtype.numpy()))
-    lead = min(step.timelines[0].lead, moved.lead)
-    old, new = (step.delayed(index, step.timelines[index].lead - lead) for index in (0, 2))
-    step.becomes(step.from_frame(start - lead, old, new), replace(moved, lead=lead, past=None))
-
-
-def elements(step: Step) -> None:
-    """GatherElements and ScatterElements, whose positions are the same for each frame."""
-    timeline = step.timelines[0]
-    axis = step.node.attributes.get_int("axis", 0) % len(step.shape())
-    if timeline is None or step.timelines[1] is not None or axis == timeline.axis:
-        raise NotStreamableError("takes or assigns some of the frames alone")
-    step.align()
-
-
-def _within_frames(step: Step, positions: np.ndarray) -> bool:
-    """Whether the same places of each frame are assigned."""
-    old, _, new = step.timelines
-    rows = positions.ndim - 1
-    inside = old is not None and new is not None and positions.shape[-1] <= old.axis
-    return inside and new == old.at(old.axis - positions.shape[-1] + rows)
-
-
 def _length(timeline: Timeline | None) -> int:
     return 0 if timeline is None else timeline.length
 
@@ -277,13 +156,6 @@ def _same_past(one, other) -> bool:
     return one is not NotImplemented and bool((one == other).all())
 
 
-def split(step: Step) -> None:
-    timeline, axis = step.only, step.node.attributes.get_int("axis", 0) % len(step.shape())
-    if axis == timeline.axis:
-        raise NotStreamableError(f"splits the clip into single frames, or groups of them{LOOP}")
-    step.done(timeline)
-
-
 def resize(step: Step) -> None:
     timeline = step.only
     if step.shape()[timeline.axis] != step.result_shape()[timeline.axis]:
@@ -300,12 +172,7 @@ RULES = {
     "Transpose": transpose,
     "Expand": expand,
     "Tile": tile,
-    "Slice": slice_,
-    "Gather": gather,
     "Pad": pad,
     "Concat": concat,
-    "Split": split,
     "Resize": resize,
-    "ScatterND": scatter,
-    **dict.fromkeys(("GatherElements", "ScatterElements"), elements),
 }

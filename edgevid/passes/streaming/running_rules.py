@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from edgevid.passes.constant_values import is_all
 from edgevid.passes.streaming.step import Step
-from edgevid.passes.streaming.timeline import NotStreamableError
+from edgevid.passes.streaming.timeline import NotStreamableError, Timeline
 
 INITIAL = {"GRU": (5,), "RNN": (5,), "LSTM": (5, 6)}
 """The inputs of recurrent operators that give their first states; output ``1 + index`` is the last one."""
@@ -23,8 +23,11 @@ def recurrent(step: Step) -> None:
         raise NotStreamableError("takes a first state, or weights, that depend on the frames")
     layout = node.attributes.get_int("layout", 0)
     direction = node.attributes.get_string("direction", "forward")
-    if timeline.axis != (1 if layout else 0):
-        raise NotStreamableError("runs over another axis than time, with frames for a batch")
+    if timeline.axis == (0 if layout else 1):
+        _within_frames(step, timeline, layout)
+        return
+    if timeline.axis == 2:
+        raise NotStreamableError("takes frames for channels")
     if direction != "forward":
         raise NotStreamableError(f"is {direction}: it reads the clip from its end as well; make it one-way")
     if len(node.inputs) > 4 and node.inputs[4] is not None:
@@ -67,6 +70,18 @@ def recurrent(step: Step) -> None:
     name = y.name
     y.name, one.outputs[0].name = f"{name}_of_clip", name
     y.replace_all_uses_with(one.outputs[0], replace_graph_outputs=True)
+
+
+def _within_frames(step: Step, timeline: Timeline, layout: int) -> None:
+    """A recurrent layer over rows or pixels, for which frames are a batch."""
+    node, batch = step.node, timeline.axis
+    for index in INITIAL[node.op_type]:
+        if index < len(node.inputs) and node.inputs[index] is not None:
+            step.fixed(index, timeline.at(batch), len(step.shape(index)))
+    for number, value in enumerate(node.outputs):
+        if value.uses() or value.is_graph_output():
+            axis = batch if layout or number else batch + 1
+            step.walk.settle(value, timeline.at(axis), step.walk.clip_shape(value))
 
 
 def _state(step: Step, x: ir.Value, shape: tuple[int, ...], initial: ir.Value | None) -> tuple:
