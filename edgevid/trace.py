@@ -17,12 +17,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import onnx
 import onnx_ir as ir
 import torch
-from onnx_ir.passes.common import ShapeInferencePass
 from onnxscript.values import Op, Opset
 
 from edgevid import ops, recurrent
 from edgevid.errors import ExportError
 from edgevid.ops.functions import attach_functions, function_protos
+from edgevid.passes.complete_shapes import complete_shapes
 from edgevid.passes.layer_names import keep_layer_names, layer_of
 
 
@@ -63,7 +63,7 @@ def trace(
     keep_layer_names(graph)
     _name_temporal_ops(graph)
     _drop_debug_information(graph)
-    _complete_shapes(graph)
+    complete_shapes(graph)
     attach_functions(graph)
     return graph
 
@@ -76,20 +76,6 @@ def _name_temporal_ops(graph: ir.Model) -> None:
             name = layer_of(node) or node.op_type
             counts[name] = counts.get(name, 0) + 1
             node.name = name if counts[name] == 1 else f"{name}.{counts[name]}"
-
-
-def _complete_shapes(graph: ir.Model) -> None:
-    """Infer the shapes that the exporter leaves out, within an operator of torch that became several."""
-    values = [value for node in graph.graph for value in node.outputs]
-    given = [(value, value.shape) for value in values if value.shape is not None]
-    if len(given) == len(values):
-        return
-    ShapeInferencePass()(graph)
-    for value in values:  # a guess such as [unk__0] would outlive the folding that tells the shape
-        if value.shape is not None and not value.shape.is_static():
-            value.shape = None
-    for value, shape in given:  # what torch knows is exact
-        value.shape = shape
 
 
 @functools.cache

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import onnx_ir as ir
 from onnx_ir.passes import common
 from onnxscript import optimizer
 
+from edgevid.passes.complete_shapes import complete_shapes
 from edgevid.specs import PassReport
 
-REORDERING = ("Reshape", "Transpose", "Squeeze", "Unsqueeze")
-"""What gives as many elements as it takes: evaluated whatever the size, as a network may keep weights in
-another order. What makes much of little, such as a tensor of zeros, stays a node."""
+REORDERING = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Concat")
+"""What gives no more elements than it takes, also where its shape is not known yet."""
 
 
 def fold_constants(graph: ir.Model) -> PassReport:
@@ -19,7 +21,7 @@ def fold_constants(graph: ir.Model) -> PassReport:
     Function bodies are left as they are: their constants depend on the attributes of each call.
     """
     before = len(graph.graph)
-    optimizer.fold_constants(graph, should_fold=lambda node: True if node.op_type in REORDERING else None)
+    optimizer.fold_constants(graph, should_fold=lambda node: _does_not_grow(node) or None)
     for tidy in (
         common.IdentityEliminationPass(),
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
@@ -27,4 +29,23 @@ def fold_constants(graph: ir.Model) -> PassReport:
         common.RemoveUnusedFunctionsPass(),
     ):
         tidy(graph)
+    complete_shapes(graph)  # folding told where reshapes lead
     return PassReport("fold_constants", before - len(graph.graph))
+
+
+def _does_not_grow(node: ir.Node) -> bool:
+    """Whether a node gives no more elements than it takes: it is evaluated whatever their number.
+
+    A network may keep weights in another order, or compute them from others as weight norm does. What makes
+    much of little, such as a tensor of zeros, stays a node.
+    """
+    if node.op_type in REORDERING:
+        return True
+    values = [value for value in (*node.inputs, *node.outputs) if value is not None]
+    if any(value.shape is None or not value.shape.is_static() for value in values):
+        return False
+    taken, given = (
+        sum(prod(value.shape.numpy()) for value in side if value is not None)
+        for side in (node.inputs, node.outputs)
+    )
+    return given <= taken
