@@ -77,7 +77,7 @@ def compile(graph, job, folder: Path):
     ``BackendError`` where TVM or a linker is missing, ``ExportError`` for an operator that it cannot take.
     """
     from edgevid.backends import Compiled
-    from edgevid.backends.tvm_build import compile_module, import_graph, write_library
+    from edgevid.backends.tvm_build import blame, compile_module, import_graph, write_library
     from edgevid.backends.tvm_device import device_for
     from edgevid.backends.tvm_gpu import architecture_of
 
@@ -89,7 +89,11 @@ def compile(graph, job, folder: Path):
     names = tuple(value.name for value in graph.graph.inputs), tuple(v.name for v in graph.graph.outputs)
     copies = graph.clone(), graph.clone()
     module, kernels, passes = import_graph(graph, device.machine)
-    write_library(compile_module(module, device), device, folder / MODEL)
+    try:
+        executable = compile_module(module, device)
+    except Exception as error:  # TVM's errors have no common base
+        raise blame(graph, device, error) from error
+    write_library(executable, device, folder / MODEL)
     _describe(folder, device, *names)
     not_run = []
     if not device.is_here:
@@ -119,11 +123,14 @@ def _make_stand_in(graph, folder: Path, job, names: tuple) -> str:
 
 
 def _write_gpu_library(graph, architecture: str, device, folder: Path) -> str:
-    """``model_cuda.so``; says that it was not run, and what was tried of it."""
+    """``model_cuda.so``; says that it was not run, and what was tried of it, or why there is none."""
     from edgevid.backends import tvm_gpu
-    from edgevid.backends.tvm_build import write_library
+    from edgevid.backends.tvm_build import last_line, write_library
 
-    executable = tvm_gpu.compile_for_gpu(tvm_gpu.import_for_gpu(graph), architecture, device)
+    try:
+        executable = tvm_gpu.compile_for_gpu(tvm_gpu.import_for_gpu(graph), architecture, device)
+    except Exception as error:  # TVM's errors have no common base
+        return f"{GPU_MODEL}, left out: TVM cannot compile the network for a GPU ({last_line(error)})"
     write_library(executable, device, folder / GPU_MODEL)
     size = tvm_gpu.compile_sources(executable, architecture, device)
     tried = "no nvcc that knows it was at hand" if size is None else f"nvcc compiled it to {size} bytes"

@@ -6,8 +6,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgevid.backends.tvm_frontend import refusal
 from edgevid.backends.tvm_groups import KEPT, find_groups
-from edgevid.backends.tvm_import import Importer
+from edgevid.backends.tvm_import import Importer, is_constant
+from edgevid.errors import ExportError
 from edgevid.ops import DOMAIN
 
 if TYPE_CHECKING:
@@ -59,11 +61,12 @@ def _nodes(group) -> list[ir.Node]:
 
 
 def _lower(graph: ir.Model) -> tuple[PassReport, ...]:
-    """The temporal ops that no convolution absorbed, in standard operators."""
+    """The temporal ops that no convolution absorbed, in standard operators; LSTM and its like unrolled."""
     from edgevid.passes import LOWERING
+    from edgevid.passes.recurrent import unroll_recurrent
 
     # Not run_passes: it refuses the domain of the nodes that are kept.
-    return tuple(rewrite(graph) for rewrite in LOWERING)
+    return tuple(rewrite(graph) for rewrite in (*LOWERING, unroll_recurrent))
 
 
 def compile_module(module, device: Device):
@@ -80,12 +83,60 @@ def compile_module(module, device: Device):
     return tvm.compile(module, tvm.target.Target(device.target), relax_pipeline=passes)
 
 
+def blame(graph: ir.Model, device: Device, error: Exception) -> ExportError:
+    """What to raise where TVM cannot compile ``graph``: it names the first layer that fails alone."""
+    tried = set()
+    for node in list(graph.graph):
+        if node.domain or node.op_type in tried:
+            continue
+        tried.add(node.op_type)
+        try:
+            compile_module(import_graph(_alone(graph, node), device.machine)[0], device)
+        except Exception as reason:  # TVM's errors have no common base
+            return ExportError(refusal(node, reason))
+    return ExportError(f"TVM cannot compile the network ({last_line(error)}): use --backend onnxruntime")
+
+
+def _alone(graph: ir.Model, node: ir.Node) -> ir.Model:
+    """A network of one node, with its constants."""
+    import onnx_ir as ir
+
+    copies, inputs = {}, []
+    for value in node.inputs:
+        if value is not None and value not in copies:
+            copy = ir.Value(
+                name=value.name, shape=value.shape, type=value.type, const_value=value.const_value
+            )
+            copies[value] = copy
+            inputs += [] if is_constant(copy) else [copy]
+    single = ir.Node(
+        node.domain,
+        node.op_type,
+        [copies.get(value) for value in node.inputs],
+        list(node.attributes.values()),
+        num_outputs=len(node.outputs),
+        name=node.name,
+    )
+    for result, known in zip(single.outputs, node.outputs):
+        result.name, result.shape, result.type = known.name, known.shape, known.type
+    constants = [copy for copy in copies.values() if is_constant(copy)]
+    inner = ir.Graph(
+        inputs, single.outputs[:1], nodes=[single], initializers=constants, opset_imports=graph.opset_imports
+    )
+    return ir.Model(inner, ir_version=graph.ir_version)
+
+
+def last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
+
+
 def simplify() -> list:
     """TVM's passes from operators to functions, neighbours fused."""
-    from tvm.relax import transform
+    from tvm.relax import backend, transform
 
     return [
         transform.DeadCodeElimination(),
+        backend.DispatchSortScan(),  # running sums and sorting have no other form
         transform.LegalizeOps(),
         transform.AnnotateTIROpPattern(),
         transform.FoldConstant(),

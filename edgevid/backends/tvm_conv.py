@@ -9,7 +9,6 @@ import numpy as np
 
 from edgevid.backends.tvm_groups import Group, attribute
 from edgevid.backends.tvm_import import Importer, constant, shape_of
-from edgevid.errors import ExportError
 from edgevid.ops import frame_stack, temporal_conv, temporal_shift
 
 if TYPE_CHECKING:
@@ -126,10 +125,6 @@ def _describe(group: Group) -> Conv:
 
     node = group.conv
     outputs, _, *kernel = shape_of(node.inputs[1])
-    if attribute(node.attributes, "auto_pad", "NOTSET") not in ("NOTSET", ""):
-        raise ExportError(
-            f"TVM takes a Conv with explicit pads, not auto_pad ('{node.name}'): use --backend onnxruntime"
-        )
     x = group.reads.inputs[0] if group.reads else node.inputs[0]
     images, channels, height, width = shape_of(x)
     sources, frames = _sources(group.reads, channels)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgevid.backends.tvm_groups import attribute
-from edgevid.backends.tvm_import import Importer, constant
+from edgevid.backends.tvm_import import Importer, NotTaken, constant, shape_of
 from edgevid.errors import BackendError
 from edgevid.gpu import gpu_of
 
@@ -36,16 +36,17 @@ def architecture_of(target: Target) -> str | None:
 
 def import_for_gpu(graph: ir.Model):
     """The Relax module of ``graph`` (which is changed), every temporal op in standard operators."""
-    from edgevid.backends.tvm_ops import OPERATORS, check_operators
+    from edgevid.backends.tvm_ops import check_operators, write_operator
     from edgevid.kernels.tvm.machine import Machine
     from edgevid.passes import LOWERING, run_passes
+    from edgevid.passes.recurrent import unroll_recurrent
 
-    run_passes(graph, LOWERING)
-    check_operators(node for node in graph.graph if node.op_type != "Conv")
-    operators = {**OPERATORS, "Conv": _conv, "Gemm": _gemm, "MatMul": _matmul}
+    run_passes(graph, (*LOWERING, unroll_recurrent))
+    check_operators(graph.graph)
+    own = {"Conv": _conv, "Gemm": _gemm, "MatMul": _matmul}
 
     def write(importer: Importer, node: ir.Node) -> None:
-        operators[node.op_type](importer, node)
+        write_operator(importer, node, own)
 
     return Importer(graph, Machine(1, 1)).build(write)
 
@@ -65,15 +66,29 @@ def compile_for_gpu(module, architecture: str, device: Device):
             [
                 *simplify(),
                 dlight.ApplyDefaultSchedule(
-                    rules.Matmul(),
-                    rules.GEMV(),
-                    rules.Reduction(),
-                    rules.GeneralReduction(),
+                    _or_the_next(rules.Matmul()),
+                    _or_the_next(rules.GEMV()),
+                    _or_the_next(rules.Reduction()),
+                    _or_the_next(rules.GeneralReduction()),
                     rules.Fallback(),
                 ),
             ]
         )(module)
     return relax.build(module, target, relax_pipeline=tvm.transform.Sequential(finish()))
+
+
+def _or_the_next(rule):
+    """A schedule rule that leaves a function to the rules after it where TVM's own ends in an error."""
+    from tvm.s_tir.dlight.base import ScheduleRule
+
+    class Tolerant(ScheduleRule):
+        def apply(self, function, target, tunable):
+            try:
+                return rule.apply(function, target, tunable)
+            except Exception:  # a failed check inside TVM, of no kind of its own
+                return None
+
+    return Tolerant()
 
 
 def gpu_target(architecture: str, device: Device):
@@ -128,6 +143,8 @@ def _conv(importer: Importer, node: ir.Node) -> None:
     from tvm import relax
 
     attributes = node.attributes
+    if len(shape_of(node.inputs[0])) != 4:
+        raise NotTaken("not of images")
     weight = relax.const(constant(node.inputs[1]))
     result = relax.op.nn.conv2d(
         importer.first(node.inputs[0]),
@@ -147,6 +164,8 @@ def _gemm(importer: Importer, node: ir.Node) -> None:
     from tvm import relax
 
     attributes = node.attributes
+    if attribute(attributes, "transA", 0):
+        raise NotTaken("its input is transposed")
     weight = constant(node.inputs[1]) * np.float32(attribute(attributes, "alpha", 1.0))
     weight = weight.T if attribute(attributes, "transB", 0) else weight
     result = relax.op.matmul(importer.first(node.inputs[0]), relax.const(np.ascontiguousarray(weight)))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgevid.backends.tvm_import import is_constant
 from edgevid.ops import DOMAIN
 
 if TYPE_CHECKING:
@@ -55,7 +56,18 @@ def find_groups(graph: ir.Graph) -> dict[ir.Node, Group]:
 def _is_start(node: ir.Node) -> bool:
     if node.op_type == "TemporalConv" and node.domain in (DOMAIN, KEPT):
         return _rank(node.inputs[0]) == 4
-    return node.op_type == "Conv" and node.domain == "" and _rank(node.inputs[0]) == 4
+    return _is_image_conv(node)
+
+
+def _is_image_conv(node: ir.Node) -> bool:
+    """Whether our functions can do it: a convolution of images by constant weights, its pads written out."""
+    return (
+        node.op_type == "Conv"
+        and node.domain == ""
+        and _rank(node.inputs[0]) == 4
+        and all(value is None or is_constant(value) for value in node.inputs[1:])
+        and attribute(node.attributes, "auto_pad", "NOTSET") in ("NOTSET", "")
+    )
 
 
 def _grow(conv: ir.Node, taken: set[ir.Node]) -> Group:
@@ -92,7 +104,7 @@ def _absorbed(conv: ir.Node) -> ir.Node | None:
 
 def _is_dense(node: ir.Node) -> bool:
     group = node.attributes.get("group")
-    return node.op_type == "Conv" and (group is None or group.as_int() == 1)
+    return _is_image_conv(node) and (group is None or group.as_int() == 1)
 
 
 def _only_user(node: ir.Node) -> ir.Node | None:

@@ -23,6 +23,10 @@ TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 ENTRY = "main"
 
 
+class NotTaken(ExportError):
+    """A converter of ours cannot write a node as it is; TVM's own may."""
+
+
 class Importer:
     """Builds the Relax function ``main``: inputs and states in the graph's order, then all its outputs.
 
@@ -35,6 +39,7 @@ class Importer:
         from tvm import relax
 
         self.graph, self.machine = graph.graph, machine
+        self.opset = graph.opset_imports[""]
         self.builder = relax.BlockBuilder()
         self.taken: dict[ir.Node, str] = {}
         self._first: dict[ir.Value, relax.Expr] = {}
@@ -135,7 +140,7 @@ def constant(value: ir.Value) -> np.ndarray:
         return value.const_value.numpy()
     node = value.producer()
     if node is None or not is_constant(value):
-        raise ExportError(
+        raise NotTaken(
             f"TVM needs '{value.name}' as a constant, but {node.op_type if node else 'the caller'} gives it: "
             "use --backend onnxruntime"
         )

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgevid.backends.tvm_groups import attribute
-from edgevid.backends.tvm_import import TO_LAST, Importer, constant, shape_of
-from edgevid.errors import ExportError
+from edgevid.backends.tvm_import import TO_LAST, Importer, NotTaken, constant, shape_of
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -60,13 +59,17 @@ def _slice(importer: Importer, node: ir.Node) -> None:
     starts, ends = constant(node.inputs[1]), constant(node.inputs[2])
     axes = constant(node.inputs[3]) if len(node.inputs) > 3 else np.arange(len(starts))
     steps = constant(node.inputs[4]) if len(node.inputs) > 4 else np.ones(len(starts), np.int64)
-    if min(steps) < 1:
-        raise ExportError(f"TVM cannot take the reversing Slice '{node.name}': use --backend onnxruntime")
     spans = [
         slice(int(s), int(e), int(d)).indices(shape[int(a)]) for s, e, d, a in zip(starts, ends, steps, axes)
     ]
     axes = [_axis(int(axis) % len(shape), last) for axis in axes]
     value = importer.last(x) if last else importer.first(x)
+    if min(steps) < 1:
+        for axis, span in zip(axes, spans):
+            places = relax.const(np.arange(*span, dtype=np.int64))
+            value = importer.emit(relax.op.take(value, places, axis, mode="clip"))
+        importer.set(node.outputs[0], value, last)
+        return
     sliced = relax.op.strided_slice(
         value, axes, [span[0] for span in spans], [span[1] for span in spans], [span[2] for span in spans]
     )
@@ -115,7 +118,7 @@ def _pad(importer: Importer, node: ir.Node) -> None:
     x = node.inputs[0]
     rank, last = len(shape_of(x)), importer.is_last(x)
     if attribute(node.attributes, "mode", "constant") != "constant":
-        raise ExportError(f"TVM pads with a constant alone, not as '{node.name}': use --backend onnxruntime")
+        raise NotTaken("it pads with something else than a constant")
     pads = [int(extent) for extent in constant(node.inputs[1])]
     axes = [int(axis) % rank for axis in constant(node.inputs[3])] if len(node.inputs) > 3 else range(rank)
     value = node.inputs[2] if len(node.inputs) > 2 else None
@@ -141,7 +144,7 @@ def _resize(importer: Importer, node: ir.Node) -> None:
     x, y, attributes = node.inputs[0], node.outputs[0], node.attributes
     mode = attribute(attributes, "mode", "nearest")
     if mode not in ("nearest", "linear") or len(shape_of(x)) != 4 or shape_of(x)[:2] != shape_of(y)[:2]:
-        raise ExportError(f"TVM cannot take the Resize '{node.name}' ({mode}): use --backend onnxruntime")
+        raise NotTaken(mode)
     last = importer.is_last(x)
     resized = relax.op.image.resize2d(
         importer.last(x) if last else importer.first(x),

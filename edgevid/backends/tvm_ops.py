@@ -5,14 +5,15 @@ One that can be done with channels last is, where its input lies so already.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgevid.backends.tvm_frontend import knows, refusal, write_by_frontend
 from edgevid.backends.tvm_groups import attribute, clip_bounds
-from edgevid.backends.tvm_import import TO_LAST, Importer, constant, is_constant, shape_of
+from edgevid.backends.tvm_import import TO_LAST, Importer, NotTaken, constant, is_constant, shape_of
 from edgevid.backends.tvm_moves import MOVES
 from edgevid.errors import ExportError
 
@@ -21,19 +22,30 @@ if TYPE_CHECKING:
 
 
 def check_operators(nodes: Iterable[ir.Node]) -> None:
-    """Raise ``ExportError``, naming the first operator among ``nodes`` that is not known here."""
+    """Raise ``ExportError``, naming the first of ``nodes`` that is known neither here nor to TVM."""
     for node in nodes:
-        if node.domain or node.op_type not in OPERATORS:
-            domain = f"{node.domain}." if node.domain else ""
-            raise ExportError(
-                f"TVM cannot take the operator {domain}{node.op_type} ('{node.name}'): "
-                "use --backend onnxruntime"
-            )
+        if node.domain or not (node.op_type in OPERATORS or knows(node)):
+            raise ExportError(refusal(node))
 
 
-def write_operator(importer: Importer, node: ir.Node) -> None:
-    """Emit one node, which ``check_operators`` has seen."""
-    OPERATORS[node.op_type](importer, node)
+def write_operator(
+    importer: Importer,
+    node: ir.Node,
+    replacing: Mapping[str, Callable[[Importer, ir.Node], None]] | None = None,
+) -> None:
+    """Emit one node, which ``check_operators`` has seen: by ours if that can, else by TVM's own converter.
+
+    ``replacing`` takes the place of some of ``OPERATORS``.
+    """
+    ours = {**OPERATORS, **(replacing or {})}
+    if node.op_type in ours:
+        try:
+            ours[node.op_type](importer, node)
+            return
+        except NotTaken as why:
+            if not knows(node):
+                raise ExportError(refusal(node, why)) from why
+    write_by_frontend(importer, node)
 
 
 def _elementwise(importer: Importer, node: ir.Node, operation: str) -> None:
@@ -131,9 +143,7 @@ def _pool(importer: Importer, node: ir.Node, operation: str) -> None:
 
     x, attributes = node.inputs[0], node.attributes
     if len(shape_of(x)) != 4:
-        raise ExportError(
-            f"TVM pools images alone, not '{node.name}' over {shape_of(x)}: use --backend onnxruntime"
-        )
+        raise NotTaken(f"over {shape_of(x)}, not images")
     last = importer.is_last(x)
     arguments = {
         "pool_size": tuple(attributes["kernel_shape"].as_ints()),
@@ -156,7 +166,7 @@ def _gemm(importer: Importer, node: ir.Node) -> None:
     weight = constant(node.inputs[1]) * np.float32(attribute(attributes, "alpha", 1.0))
     weight = weight if attribute(attributes, "transB", 0) else weight.T
     if attribute(attributes, "transA", 0):
-        raise ExportError(f"TVM cannot take the transposed input of '{node.name}': use --backend onnxruntime")
+        raise NotTaken("its input is transposed")
     bias = np.zeros(len(weight), np.float32)
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         bias = bias + constant(node.inputs[2]).reshape(-1) * np.float32(attribute(attributes, "beta", 1.0))

@@ -23,9 +23,17 @@ def schedule_all(module, machine: Machine):
 
     changed = tvm.IRModule(dict(module.functions), attrs=module.attrs, global_infos=module.global_infos)
     for variable, function in module.functions.items():
-        if isinstance(function, tirx.PrimFunc) and SCHEDULED not in (function.attrs or {}):
+        if isinstance(function, tirx.PrimFunc) and _can_be_scheduled(function):
             changed[variable] = _scheduled(function, machine)
     return changed
+
+
+def _can_be_scheduled(function) -> bool:
+    """Whether it is still plain loops around blocks: running sums and sorting come with their final ones."""
+    if SCHEDULED in (function.attrs or {}):
+        return False
+    block = getattr(function.body, "block", None)
+    return block is not None and block.name_hint == "root"
 
 
 def _scheduled(function, machine: Machine):

@@ -225,17 +225,42 @@ def graph_of(op_type: str, shape: tuple[int, ...] = (1, 8, 4, 4), domain: str = 
 def test_an_operator_that_is_not_known_is_named_with_what_to_do():
     from edgevid.backends.tvm_build import import_graph
 
-    with pytest.raises(ExportError, match="operator GridSample \\('the_node'\\): use --backend onnxruntime"):
-        import_graph(graph_of("GridSample"), HOST.machine)
+    graph = graph_of("Det")
+    next(iter(graph.graph)).meta["layer"] = "head.volume"
+    with pytest.raises(ExportError, match=r"TVM cannot take head.volume \(Det\): use --backend"):
+        import_graph(graph, HOST.machine)
 
 
 def test_an_operator_that_is_known_but_not_so_is_refused_in_one_line(capfd):
     from edgevid.backends.tvm_build import import_graph
 
-    graph = graph_of("Resize", mode="cubic")
-    with pytest.raises(ExportError, match=r"cannot take the Resize 'the_node' \(cubic\): use --backend"):
+    graph = graph_of("Resize", mode="cubic")  # without the size that it is to have
+    with pytest.raises(ExportError, match=r"cannot take the_node \(Resize\) \(.*size.*\): use --backend"):
         import_graph(graph, HOST.machine)
     assert capfd.readouterr().err == ""
+
+
+def test_a_layer_that_tvm_cannot_compile_is_named(monkeypatch):
+    from edgevid.backends import tvm_build
+
+    def fails(module, device):
+        if "sigmoid" in module.script():
+            raise RuntimeError("a dump of the function\nit has no schedule")
+        return compile_module(module, device)
+
+    compile_module = tvm_build.compile_module
+    monkeypatch.setattr(tvm_build, "compile_module", fails)
+    graph = ir.from_proto(
+        onnx.parser.parse_model("""
+            <ir_version: 9, opset_import: ["" : 18]>
+            network (float[1, 8] x) => (float[1, 8] y) { z = Tanh (x)  y = Sigmoid (z) }
+        """)
+    )
+    first, second = graph.graph
+    between, second.meta["layer"] = first.outputs[0], "gate"
+    between.shape, between.type = ir.Shape((1, 8)), ir.TensorType(ir.DataType.FLOAT)
+    error = tvm_build.blame(graph, HOST, RuntimeError("anything"))
+    assert str(error) == "TVM cannot take gate (Sigmoid) (it has no schedule): use --backend onnxruntime"
 
 
 MOVES = {
