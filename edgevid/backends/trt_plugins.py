@@ -61,6 +61,8 @@ def to_plugin_nodes(graph: ir.Model) -> PassReport:
     from edgevid.passes.to_opset_13 import to_opset_13
 
     nodes = plugin_nodes(graph)
+    if not nodes:
+        return PassReport("to_plugin_nodes", 0)
     for node in nodes:
         node.domain = "hidden"  # from the passes that would lower it
     for lower in LOWERING:

@@ -2,7 +2,8 @@
 
 From the tables of supported operators that onnx-tensorrt publishes for each release (docs/operators.md of its
 releases 8.2, 8.4, 8.5, 8.6, 10.0 and 10.1). A network whose operators all exist in opset 13 is written in it,
-which TensorRT 8.2 and later read; another is written in opset 18, which needs TensorRT 10.
+which TensorRT 8.2 and later read; another is written in opset 18 where the device has TensorRT 10, which has
+them itself, and for older ones in operators of opset 13 (``passes/older_operators.py``).
 """
 
 from __future__ import annotations
@@ -72,6 +73,10 @@ NEVER = {
 """Operators that no release up to 10.1 has; a later one may, and says so itself."""
 
 
+REPLACED = {"HardSwish", "Reciprocal", "CastLike", "CumSum"}
+"""What is said in operators of opset 13 whatever the device, as TensorRT computes the same for both."""
+
+
 @dataclass(frozen=True)
 class Requirement:
     """The least version, and the operator that asks for it (empty if it is ``LEAST``)."""
@@ -84,14 +89,18 @@ class Requirement:
         return f"for {self.operator}" if self.operator else "for any network of edgevid's"
 
 
-def requirement_of(graph: ir.Model) -> Requirement:
-    """What ``graph``, in standard operators, needs; the newest operator decides."""
+def requirement_of(graph: ir.Model, device: Version = NEW_OPSETS) -> Requirement:
+    """What ``graph``, in standard operators, needs; the newest operator decides.
+
+    An operator that a ``device`` before ``NEW_OPSETS`` lacks, but that older ones can say, asks for nothing.
+    """
     import onnx
 
-    from edgevid.passes.to_opset_13 import REPLACED
+    from edgevid.passes.older_operators import OLDER
 
+    replaced = REPLACED if device >= NEW_OPSETS else set(OLDER)
     needed = Requirement(LEAST)
-    for op_type in sorted({node.op_type for node in graph.graph} - REPLACED):
+    for op_type in sorted({node.op_type for node in graph.graph} - replaced):
         version = SINCE.get(op_type, LEAST)
         if not onnx.defs.has(op_type, 13, ""):
             version = max(version, NEW_OPSETS)
@@ -102,15 +111,17 @@ def requirement_of(graph: ir.Model) -> Requirement:
 
 def check_target(graph: ir.Model, title: str, tensorrt: str) -> Requirement:
     """The requirement of ``graph``; ``ExportError`` if ``tensorrt``, the device's version, is older."""
-    never = sorted({node.op_type for node in graph.graph} & NEVER)
+    from edgevid.passes.layer_names import describe
+
+    never = [node for node in graph.graph if not node.domain and node.op_type in NEVER]
     if never:
+        raise ExportError(f"no TensorRT has the operator of {describe(never[0])}: use --backend onnxruntime")
+    device = Version.of(tensorrt)
+    needed = requirement_of(graph, device)
+    if device < needed.version:
+        first = next(node for node in graph.graph if node.op_type == needed.operator)
         raise ExportError(
-            f"no TensorRT has the operator {never[0]}, which the network uses: use --backend onnxruntime"
-        )
-    needed = requirement_of(graph)
-    if Version.of(tensorrt) < needed.version:
-        raise ExportError(
-            f"{title} has TensorRT {tensorrt}, and the network needs {needed.version} {needed.reason}: "
+            f"{title} has TensorRT {tensorrt}, and {describe(first)} needs {needed.version}: "
             "choose a newer device (edgevid list targets), or --backend onnxruntime"
         )
     return needed

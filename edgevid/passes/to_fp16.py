@@ -14,6 +14,9 @@ from edgevid.passes.build import Builder
 from edgevid.specs import PassReport
 
 QUANTISERS = ("QuantizeLinear", "DequantizeLinear")
+FLOAT_ONLY = {("Resize", 1), ("Resize", 2)}
+"""Inputs that are float32 whatever the type of the data: the region and the scales of a Resize."""
+
 OPSET_OF_SCALES, IR_VERSION = 19, 9
 FLOAT, HALF = ir.TensorType(ir.DataType.FLOAT), ir.TensorType(ir.DataType.FLOAT16)
 
@@ -31,7 +34,8 @@ def to_fp16(graph: ir.Model) -> PassReport:
     first = next(iter(inner))
     converted = 0
     for name, value in inner.initializers.items():
-        if value.dtype == ir.DataType.FLOAT:
+        float_only = {(node.op_type, index) for node, index in value.uses()} & FLOAT_ONLY
+        if value.dtype == ir.DataType.FLOAT and not float_only:
             array = value.const_value.numpy()
             half = _scale_as_half(array) if name in scales else _as_half(name, array)
             value.const_value = ir.tensor(half, name=name)
@@ -43,6 +47,8 @@ def to_fp16(graph: ir.Model) -> PassReport:
                 result.type = HALF
         if node.op_type == "Cast" and node.attributes["to"].as_int() == ir.DataType.FLOAT:
             node.attributes["to"] = ir.AttrInt64("to", int(ir.DataType.FLOAT16))
+        if node.op_type == "ConstantOfShape":
+            _fill_with_half(node)
     for value in list(inner.inputs):
         if value.dtype == ir.DataType.FLOAT:
             half = Builder(inner, first, f"{value.name}_fp16").node(
@@ -55,6 +61,12 @@ def to_fp16(graph: ir.Model) -> PassReport:
         if value.dtype == ir.DataType.FLOAT16:
             inner.outputs[index] = _as_float_output(inner, value)
     return PassReport("to_fp16", converted)
+
+
+def _fill_with_half(node: ir.Node) -> None:
+    fill = node.attributes["value"].as_tensor().numpy() if "value" in node.attributes else np.zeros(1, "f4")
+    if fill.dtype == np.float32:
+        node.attributes["value"] = ir.AttrTensor("value", ir.tensor(_as_half(node.name, fill)))
 
 
 def _as_half(name: str, array: np.ndarray) -> np.ndarray:

@@ -1,62 +1,55 @@
 """Opset 18 -> opset 13, the newest that TensorRT 8.2 (JetPack 4.6) parses; the meaning stays the same.
 
-ReduceX(x, axes) -> ReduceX[axes](x); HardSwish(x) -> x * HardSigmoid(x); attributes that later opsets added
-are dropped where they say nothing: a Split of opset 13 that is given no lengths makes equal parts by itself.
+ReduceX(x, axes) -> ReduceX[axes](x); operators that are newer become older ones (``older_operators``);
+attributes and inputs that later opsets added are dropped where they say nothing, or written out.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
 
 from edgevid.errors import ExportError
 from edgevid.passes.build import Builder
+from edgevid.passes.layer_names import describe
+from edgevid.passes.older_operators import to_older_operators
 from edgevid.specs import PassReport
 
 OPSET, IR_VERSION = 13, 7
-AXES_ATTRIBUTE = {"ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2"}
+AXES_ATTRIBUTE = {
+    "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare",
+    "ReduceLogSum", "ReduceLogSumExp",
+}  # fmt: skip
 HARMLESS = {
     "allowzero": 0,
     "training_mode": 0,
     "noop_with_empty_axes": 0,
     "antialias": 0,
     "keep_aspect_ratio_policy": "stretch",
+    "reduction": "none",
 }
 """Attributes newer than opset 13, with the value at which they change nothing."""
-
-REPLACED = {"HardSwish"}
-"""Operators newer than opset 13 that are said in older ones."""
 
 
 def to_opset_13(graph: ir.Model) -> PassReport:
     """Lower in place; ``ExportError`` for a standard operator that has no form in opset 13."""
-    matched = 0
+    matched = to_older_operators(graph).matched
     for node in graph.graph:
         if node.domain:
             continue  # a plugin's node is of no opset of ONNX
-        if node.op_type == "HardSwish":
-            _gate(node, Builder(graph.graph, node, node.name))
-            matched += 1
-            continue
         matched += _axes_to_attribute(node)
         for name, neutral in HARMLESS.items():
             if _is_new(node, name) and _neutral(node, name, neutral):
                 del node.attributes[name]
-        if _is_new(node, "num_outputs") and _splits_evenly(node):
-            del node.attributes["num_outputs"]
+        if node.op_type in _WRITE_OUT:
+            _WRITE_OUT[node.op_type](node, Builder(graph.graph, node, node.name))
         _check(node)
     graph.opset_imports[""] = OPSET
     graph.ir_version = IR_VERSION
     common.RemoveUnusedNodesPass()(graph)
     return PassReport("to_opset_13", matched)
-
-
-def _gate(node: ir.Node, build: Builder) -> None:
-    x = node.inputs[0]
-    shape = x.shape.numpy()
-    gate = build.node("HardSigmoid", [x], shape, x.type, alpha=1 / 6, beta=0.5)
-    build.replace_anchor(build.node("Mul", [x, gate], shape, x.type))
 
 
 def _axes_to_attribute(node: ir.Node) -> bool:
@@ -70,6 +63,55 @@ def _axes_to_attribute(node: ir.Node) -> bool:
     return True
 
 
+def _write_out_split(node: ir.Node, build: Builder) -> None:
+    """A Split of opset 13 that is given no lengths makes equal parts; others must be given."""
+    if "num_outputs" not in node.attributes:
+        return
+    parts, axis = len(node.outputs), node.attributes.get_int("axis", 0)
+    length = node.inputs[0].shape[axis] if node.inputs[0].shape is not None else None
+    if isinstance(length, int):
+        del node.attributes["num_outputs"]
+        if length % parts:
+            each = -(-length // parts)
+            lengths = [min(each, length - each * part) for part in range(parts)]
+            node.resize_inputs(2)
+            node.replace_input_with(1, build.ints(lengths))
+
+
+def _write_out_pad(node: ir.Node, build: Builder) -> None:
+    """The widths of all axes, where only those of some are given."""
+    if len(node.inputs) < 4 or node.inputs[3] is None:
+        return
+    axes, pads = (node.inputs[index].const_value for index in (3, 1))
+    if axes is None or pads is None:
+        return
+    rank = len(node.inputs[0].shape)
+    widths = np.zeros((2, rank), np.int64)
+    widths[:, axes.numpy() % rank] = pads.numpy().reshape(2, -1)
+    node.replace_input_with(1, build.ints(widths.reshape(-1)))
+    node.resize_inputs(3)
+
+
+def _write_out_resize(node: ir.Node, build: Builder) -> None:
+    """The scales or sizes of all axes, where only those of some are given."""
+    if "axes" not in node.attributes:
+        return
+    axes = node.attributes["axes"].as_ints()
+    rank = len(node.inputs[0].shape)
+    for index, size in ((2, None), (3, node.outputs[0].shape)):
+        value = node.inputs[index] if len(node.inputs) > index else None
+        if value is None or value.const_value is None or not value.const_value.size:
+            continue
+        array = np.ones(rank, value.const_value.numpy().dtype) if size is None else np.array(size.numpy())
+        array[np.array(axes) % rank] = value.const_value.numpy()
+        node.replace_input_with(index, build.constant(array))
+        del node.attributes["axes"]
+        return
+
+
+_WRITE_OUT = {"Split": _write_out_split, "Pad": _write_out_pad, "Resize": _write_out_resize}
+
+
 def _is_new(node: ir.Node, name: str) -> bool:
     return name in node.attributes and name not in _schema(node).attributes
 
@@ -81,20 +123,12 @@ def _neutral(node: ir.Node, name: str, neutral: int | str) -> bool:
     return shape is not None and 0 not in shape.numpy()
 
 
-def _splits_evenly(node: ir.Node) -> bool:
-    shape = node.inputs[0].shape
-    length = shape[node.attributes.get_int("axis", 0)] if shape is not None else None
-    return isinstance(length, int) and length % len(node.outputs) == 0
-
-
 def _check(node: ir.Node) -> None:
     schema = _schema(node)
     unknown = set(node.attributes) - set(schema.attributes)
     if unknown or len(node.inputs) > schema.max_input:
         what = f"attribute {min(unknown)}" if unknown else "number of inputs"
-        raise ExportError(
-            f"TensorRT 8 does not know the {what} of {node.op_type} ({node.name}): use --target cpu"
-        )
+        raise ExportError(f"TensorRT 8 does not know the {what} of {describe(node)}: use --target cpu")
 
 
 def _schema(node: ir.Node) -> onnx.defs.OpSchema:
@@ -102,5 +136,5 @@ def _schema(node: ir.Node) -> onnx.defs.OpSchema:
         return onnx.defs.get_schema(node.op_type, OPSET, node.domain)
     except onnx.defs.SchemaError:
         raise ExportError(
-            f"TensorRT 8 takes ONNX opset {OPSET}, which lacks {node.op_type} ({node.name}): use --target cpu"
+            f"TensorRT 8 takes ONNX opset {OPSET}, which lacks {describe(node)}: use --target cpu"
         ) from None

@@ -138,10 +138,12 @@ def test_weights_too_large_for_fp16_are_refused():
 def test_an_operator_that_opset_13_lacks_is_named():
     class Newer(nn.Module):
         def forward(self, clip):
-            return nn.functional.layer_norm(clip.mean((1, 3, 4)), (5,))
+            frames = clip.flatten(0, 1)
+            grid = frames[:, :2].permute(0, 2, 3, 1)
+            return nn.functional.grid_sample(frames, grid, align_corners=False).mean((2, 3))
 
     graph = traced(Newer(), 1, 2)
-    with pytest.raises(ExportError, match="LayerNormalization"):
+    with pytest.raises(ExportError, match="GridSample"):
         to_opset_13(graph)
 
 
@@ -162,11 +164,11 @@ def test_opset_13_splits_a_clip_in_even_parts_and_in_uneven_ones(frames):
     np.testing.assert_allclose(session(graph).run(None, {"clip": clip})[0], wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_a_number_of_uneven_parts_is_refused_in_opset_13():
+def test_a_number_of_parts_of_an_unknown_length_is_refused_in_opset_13():
     graph = traced(Halves(), 1, 4)
     (split,) = (node for node in graph.graph if node.op_type == "Split")
-    split.inputs[0].shape = ir.Shape((1, 3))
-    with pytest.raises(ExportError, match="num_outputs of Split"):
+    split.inputs[0].shape = None
+    with pytest.raises(ExportError, match=r"num_outputs of \S+ \(Split\)"):
         to_opset_13(graph)
 
 
@@ -192,7 +194,7 @@ def test_an_enlargement_that_is_smoothed_is_refused_in_opset_13():
     graph = traced(Enlarged(), 1, 2)
     resize = next(node for node in graph.graph if node.op_type == "Resize")
     resize.attributes["antialias"] = ir.AttrInt64("antialias", 1)
-    with pytest.raises(ExportError, match="antialias of Resize"):
+    with pytest.raises(ExportError, match=r"antialias of \S+ \(Resize\)"):
         to_opset_13(graph)
 
 
