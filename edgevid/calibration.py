@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from edgevid.backends import Job
 from edgevid.bundle import Bundle
 from edgevid.check import run_clip
 from edgevid.errors import EdgevidError, VideoError
+from edgevid.float_layers import FloatLayers, choose_float_layers
 from edgevid.parity import compare
 from edgevid.passes.quantise_ranges import OUTLIERS, local_errors, measure_ranges
 from edgevid.session import Session
@@ -28,6 +29,8 @@ from edgevid.video.transforms import Preprocess
 if TYPE_CHECKING:
     import onnx
     import onnx_ir as ir
+
+    from edgevid.passes.quantise import Kept
 
 MOST_VIDEOS, CLIPS, CLIPS_PER_VIDEO = 20, 16, 2
 HELD_OUT = 5
@@ -78,7 +81,7 @@ class Calibration:
 
         return cls(clips, measure_ranges(graph, clips.measured, states), ir.to_proto(graph), wanted, seed)
 
-    def record(self) -> dict[str, Any]:
+    def record(self, float_layers: Mapping[str, str]) -> dict[str, Any]:
         """For the manifest, which explains it."""
         return {
             "videos": self.clips.videos,
@@ -87,6 +90,7 @@ class Calibration:
             "outliers": OUTLIERS,
             "seed": self.seed,
             "skipped": list(self.clips.skipped),
+            "float_layers": dict(float_layers),
         }
 
     def judge(self, bundle: Bundle, artefact: Artefact) -> Parity:
@@ -119,9 +123,20 @@ def top1_agreement(got: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarra
 
 @dataclass(frozen=True)
 class CalibratedJob(Job):
-    """A job of precision int8. ``ranges`` are the smallest and largest value of each tensor by name."""
+    """A job of precision int8, which is made from, and judged by, a calibration."""
 
-    ranges: Mapping[str, tuple[float, float]] | None = None
+    calibration: Calibration | None = None
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """The smallest and the largest value of each tensor by name."""
+        return self.calibration.ranges
+
+    def choose_float_layers(
+        self, graph: ir.Model, quantise: Callable[[ir.Model, Kept], object]
+    ) -> FloatLayers:
+        """What of ``graph`` must stay in float; see ``float_layers``."""
+        return choose_float_layers(graph, quantise, self.calibration, self.states)
 
 
 def find_videos(folder: str | os.PathLike) -> list[Path]:

@@ -99,7 +99,7 @@ RULES: records.Rules = {
 }
 
 NEEDED = {
-    "calibration": frozenset(CalibrationRecord.__annotations__),
+    "calibration": frozenset(CalibrationRecord.__annotations__) - {"float_layers"},
     "plan": frozenset({"file", "plan", "kernels", "copies", "why_none"}),
 }
 """The keys of the records that are empty where there is nothing to tell."""

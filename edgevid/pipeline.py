@@ -164,7 +164,7 @@ def export(
             kernels=compiled.kernels,
             not_run=compiled.not_run,
             warnings=warnings,
-            calibration=calibrated.record() if calibrated else {},
+            calibration=calibrated.record(compiled.float_layers) if calibrated else {},
             plan=dict(compiled.plan),
             tools=_tools(),
             created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -235,7 +235,7 @@ def _job(request: Request, states: tuple, example: Example, calibrated: Calibrat
         given = {FRAME: example.array[:, 0], **zeros}
         wanted = {name: array[:1] for name, array in wanted.items()}
     known = (request.spec.name, request.target, request.precision, states, given, wanted)
-    return Job(*known) if calibrated is None else CalibratedJob(*known, ranges=calibrated.ranges)
+    return Job(*known) if calibrated is None else CalibratedJob(*known, calibration=calibrated)
 
 
 def _checked(

@@ -21,7 +21,7 @@ TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2, "int8": 0.2}
 
 Of int8 that is a coarse bound: a deep network amplifies the rounding of its first layers, so
 ``LOCAL_TOLERANCE`` judges each layer as well. With random weights, sound int8 was seen at 0.02 to 0.15 on
-textured videos, but at 0.25 for tsm_mbv2_online on plain stripes, which is therefore refused.
+textured videos, but at 0.25 for tsm_mbv2_online on plain stripes, of which some layers then stay in float.
 """
 
 LOCAL_TOLERANCE = 0.1
@@ -210,7 +210,8 @@ class CalibrationRecord(TypedDict, total=False):
     """How the ranges of int8 were measured: on how many clips of how many videos, chosen by ``seed``.
 
     ``outliers`` is the share of each tensor's numbers that the ranges leave out, ``held_out`` how many clips
-    judged them, ``skipped`` says in sentences which videos could not be read.
+    judged them, ``skipped`` says in sentences which videos could not be read. ``float_layers`` are those that
+    int8 would put too far from float, by their path in the network, with the reason; they stay in float.
     """
 
     videos: int
@@ -219,6 +220,7 @@ class CalibrationRecord(TypedDict, total=False):
     outliers: float
     seed: int
     skipped: list[str]
+    float_layers: dict[str, str]
 
 
 class PlanRecord(TypedDict, total=False):

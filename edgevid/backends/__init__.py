@@ -28,7 +28,8 @@ class Compiled:
     """What a backend made in a bundle's folder.
 
     ``model_file`` is the artefact of the precision that was asked for; ``not_run`` says in sentences what
-    could not be tried here; ``passes`` are the rewrites of the backend's own; ``plan`` is for the manifest.
+    could not be tried here; ``passes`` are the rewrites of the backend's own; for the manifest are ``plan``
+    and ``float_layers``, the reason for each layer that stays in float although the precision is int8.
     """
 
     model_file: str
@@ -37,6 +38,7 @@ class Compiled:
     passes: tuple[PassReport, ...] = ()
     not_run: tuple[str, ...] = ()
     plan: Mapping[str, Any] = field(default_factory=dict)
+    float_layers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -91,17 +91,20 @@ def _compile_int8(graph, job, folder: Path):
 
     from edgevid.backends import Compiled
     from edgevid.passes import LOWERING, run_passes
-    from edgevid.passes.quantise import ONNXRUNTIME, quantise
+    from edgevid.passes.quantise import ONNXRUNTIME, Kept, quantise
 
     kernels = _count_temporal_ops(graph, "standard operators")
 
-    def to_int8(graph: ir.Model):
-        return quantise(graph, job.ranges, ONNXRUNTIME)
+    def to_int8(copy: ir.Model, kept: Kept):
+        return run_passes(copy, (*LOWERING, lambda lowered: quantise(lowered, job.ranges, ONNXRUNTIME, kept)))
 
-    passes = run_passes(graph, (*LOWERING, to_int8))
+    in_float = job.choose_float_layers(graph, to_int8)
+    passes = to_int8(graph, in_float.kept)
     ir.save(graph, folder / INT8_MODEL)
     artefact = Artefact(INT8_MODEL, "int8", "ONNX Runtime: quantised operators", opened_by=NAME)
-    return Compiled(INT8_MODEL, (artefact,), kernels, passes, tuple(_not_run(job)))
+    return Compiled(
+        INT8_MODEL, (artefact,), kernels, passes, tuple(_not_run(job)), float_layers=in_float.reasons
+    )
 
 
 def _not_run(job) -> list[str]:

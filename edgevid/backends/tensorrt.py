@@ -140,9 +140,11 @@ def compile(graph, job, folder: Path):
         if job.precision == "fp16":
             raise
         not_run.append(f"model_fp16.onnx, left out: {error}")
+    float_layers: Mapping[str, str] = {}
     if to_quantise is not None:
-        int8_reports, needed, untried = write_int8(to_quantise, job, needed, folder)
-        reports, not_run = reports + int8_reports, not_run + untried
+        int8 = write_int8(to_quantise, job, needed, folder)
+        reports, not_run = reports + int8.reports, not_run + int8.not_tried
+        needed, float_layers = int8.needed, int8.float_layers
         precisions.append("int8")
     model_file = f"model_{job.precision}.onnx"
     plan = _write_plan(folder, model_file, job, choice)
@@ -153,7 +155,7 @@ def compile(graph, job, folder: Path):
     not_run += write_plugin_models(with_plugins, job, folder, plain)
     write_check_data(job, folder)
     write_scripts(job, folder, needed, not_run[0])
-    return Compiled(model_file, artefacts, kernels, reports, tuple(not_run), plan)
+    return Compiled(model_file, artefacts, kernels, reports, tuple(not_run), plan, float_layers)
 
 
 def _artefact(precision: str, needed: Requirement) -> Artefact:
@@ -164,9 +166,10 @@ def _artefact(precision: str, needed: Requirement) -> Artefact:
 def _to_opset(graph, needed: Requirement) -> tuple:
     """Rewrite ``graph`` to opset 13, if the least TensorRT that it needs reads no other; gives reports."""
     from edgevid.passes import run_passes
+    from edgevid.passes.recurrent import layout_to_transposes
     from edgevid.passes.to_opset_13 import to_opset_13
 
-    return run_passes(graph, (to_opset_13,)) if needed.version < NEW_OPSETS else ()
+    return run_passes(graph, (to_opset_13 if needed.version < NEW_OPSETS else layout_to_transposes,))
 
 
 def _kernels(reports, forms: Mapping[str, str]) -> tuple[str, ...]:

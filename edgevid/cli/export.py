@@ -80,6 +80,7 @@ def command(model: str, as_json: bool, **options) -> None:
                     "kernels": list(kernels),
                     "not_run": list(manifest.not_run),
                     "warnings": list(manifest.warnings),
+                    "float_layers": dict(manifest.calibration.get("float_layers", {})),
                     "seconds": round(seconds, 2),
                 }
             )
@@ -88,6 +89,8 @@ def command(model: str, as_json: bool, **options) -> None:
     click.echo(f"wrote {bundle.path} in {seconds:.1f} s")
     click.echo(f"  {_verdict(manifest)}")
     click.echo(f"  temporal ops: {', '.join(kernels) or 'none'}")
+    for layer, reason in manifest.calibration.get("float_layers", {}).items():
+        click.echo(f"  not in int8: {layer} ({reason})")
     for sentence in manifest.not_run:
         click.echo(f"  not tried here: {sentence}")
     click.echo(f"  next: {_next_step(manifest, bundle.path)}")

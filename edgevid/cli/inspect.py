@@ -235,6 +235,8 @@ def _show(manifest) -> None:
     click.echo("\n" + tabulate(files, headers=["model file", "precision", "for", "distance"]))
     passes = [(p.name, p.matched, "; ".join(p.refused) or "-") for p in manifest.passes]
     click.echo("\n" + tabulate(passes, headers=["pass", "matched", "left alone because"]))
+    for layer, reason in manifest.calibration.get("float_layers", {}).items():
+        click.echo(f"\nnot in int8: {layer} ({reason})")
     for sentence in manifest.not_run:
         click.echo(f"\nnot tried where this was made: {sentence}")
     for sentence in manifest.warnings:

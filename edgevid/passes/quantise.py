@@ -13,12 +13,13 @@ connections).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 
 import onnx_ir as ir
 
+from edgevid.passes.layer_names import describe
 from edgevid.specs import PassReport
 
 Range = tuple[float, float]
@@ -71,6 +72,20 @@ ONNXRUNTIME = Scheme(
 """What ONNX Runtime fuses to its QLinear kernels; a zero point at the lowest value swallows an activation."""
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What stays in float: products by the name of their result, and with ``pointwise`` all but products.
+
+    A product can also be one of two tensors, such as attention's, which reads what others give in int8.
+    """
+
+    products: frozenset[str] = frozenset()
+    pointwise: bool = False
+
+
+ALL_INT8 = Kept()
+
+
 @dataclass
 class Group:
     """Values of one scale: ``members`` in order, and the ``range`` that holds them all."""
@@ -81,19 +96,21 @@ class Group:
     refusal: str = ""
 
 
-def quantise(graph: ir.Model, ranges: Mapping[str, Range], scheme: Scheme = TENSORRT) -> PassReport:
-    """Quantise ``graph``, which must be lowered to standard operators, in place.
+def quantise(
+    graph: ir.Model, ranges: Mapping[str, Range], scheme: Scheme = TENSORRT, kept: Kept = ALL_INT8
+) -> PassReport:
+    """Quantise ``graph``, which must be lowered to standard operators, in place, but for what is ``kept``.
 
     ``ranges`` holds the smallest and the largest value of tensors by name, as ``calibration`` measures them.
     ``matched`` counts the products that take int8; a product is refused where a range is missing.
     """
     from edgevid.passes.quantise_nodes import write_pairs, write_weights
 
-    groups = group_values(graph.graph, ranges, scheme)
+    groups = group_values(graph.graph, ranges, scheme, kept)
     products, small = worthwhile_products(graph.graph)
     quantised = [node for node in products if groups[id(node.inputs[0])].range]
     refused = [
-        f"{node.name}: {groups[id(node.inputs[0])].refusal}"
+        f"{describe(node)}: {groups[id(node.inputs[0])].refusal}"
         for node in products
         if not groups[id(node.inputs[0])].range
     ]
@@ -107,15 +124,25 @@ def quantise(graph: ir.Model, ranges: Mapping[str, Range], scheme: Scheme = TENS
     return PassReport("quantise", len(quantised), tuple(refused))
 
 
-def group_values(graph: ir.Graph, ranges: Mapping[str, Range], scheme: Scheme) -> dict[int, Group]:
-    """The group of each float value by its ``id``; those to be quantised have a range."""
+def group_values(
+    graph: ir.Graph, ranges: Mapping[str, Range], scheme: Scheme, kept: Kept = ALL_INT8
+) -> dict[int, Group]:
+    """The group of each float value by its ``id``; those to be quantised have a range.
+
+    What a product reads that is ``kept`` in float stays so for all who read it.
+    """
     groups = _joined(graph)
     products = {id(node) for node in worthwhile_products(graph)[0]}
     for node in graph:
-        for value in _wanted(node, scheme, id(node) in products):
-            groups[id(value)].wanted = True
+        if node.outputs[0].name in kept.products:
+            for value in node.inputs:
+                if id(value) in groups:
+                    groups[id(value)].refusal = "int8 is too far from float here, or for who reads the same"
+        elif id(node) in products or not kept.pointwise:
+            for value in _wanted(node, scheme, id(node) in products):
+                groups[id(value)].wanted = True
     for group in {id(group): group for group in groups.values()}.values():
-        if group.wanted:
+        if group.wanted and not group.refusal:
             _find_range(group, ranges)
     return groups
 
@@ -136,6 +163,20 @@ def worthwhile_products(graph: ir.Graph) -> tuple[list[ir.Node], list[ir.Node]]:
     small = [node for node, cost in zip(products, costs) if node.op_type == "Conv" and cost < least]
     left = {id(node) for node in small}
     return [node for node in products if id(node) not in left], small
+
+
+def products_by_result(graph: ir.Graph) -> dict[str, str]:
+    """The layer of each product, by the name of its result."""
+    return {
+        node.outputs[0].name: describe(node) for node in graph if node.op_type in PRODUCTS and not node.domain
+    }
+
+
+def share_of_products(graph: ir.Graph, without: Collection[str]) -> float:
+    """The share of the products' multiply-adds that is not in those ``without``, named by their results."""
+    costs = {node.outputs[0].name: _multiply_adds(node) for node in graph if is_product(node)}
+    left = sum(cost for name, cost in costs.items() if name not in without)
+    return left / max(sum(costs.values()), 1)
 
 
 def _multiply_adds(node: ir.Node) -> int:

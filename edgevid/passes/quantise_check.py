@@ -12,14 +12,14 @@ import onnx
 from onnx import TensorProto, helper, version_converter
 
 PREFIX = "quantised/"
-QUANTISE = "QuantizeLinear"
+QUANTISE, DEQUANTISE = "QuantizeLinear", "DequantizeLinear"
 PRODUCTS = ("Conv", "Gemm", "MatMul")
 
 
 def beside_float(
     float_model: onnx.ModelProto, quantised: onnx.ModelProto
 ) -> tuple[onnx.ModelProto, list[str]]:
-    """A model with the outputs of neither but, for each product by name, two sums of squares.
+    """A model with the outputs of neither but, for each product in int8 by name, two sums of squares.
 
     They are ``NAME/error``, of the difference, and ``NAME/float``, of the float result. The names are given,
     too. ``quantised`` must have been made of ``float_model`` with the names of its tensors kept; it may be of
@@ -31,12 +31,13 @@ def beside_float(
     known = {name for node in graph.node for name in node.output} | {value.name for value in graph.input}
     inputs = {value.name for value in quantised.graph.input}
     weights = {tensor.name for tensor in quantised.graph.initializer}
+    in_int8 = {node.output[0] for node in quantised.graph.node if node.op_type == DEQUANTISE}
     for tensor in quantised.graph.initializer:
         graph.initializer.add().CopyFrom(tensor)
         graph.initializer[-1].name = PREFIX + tensor.name
     compared, pieces, needed, halved = [], [], set(), set()
     for node in reversed(quantised.graph.node):
-        if node.op_type in PRODUCTS and node.output[0] in known:
+        if node.op_type in PRODUCTS and node.input[1] in in_int8 and node.output[0] in known:
             compared.append(node.output[0])
         elif not needed.intersection(node.output):
             continue
@@ -47,11 +48,12 @@ def beside_float(
         copy.CopyFrom(node)
         copy.name = PREFIX + node.name
         names = [name if name in inputs or not name else PREFIX + name for name in node.input]
-        first = node.input[0]
-        if from_float and node.input[1] in half:
-            first = f"{PREFIX}half/{node.input[0]}"
-            halved.add(node.input[0])
-        copy.input[:] = [first, *names[1:]] if from_float else names
+        if from_float:
+            names[0] = node.input[0]
+            if node.input[1] in half:
+                names[0] = f"{PREFIX}half/{node.input[0]}"
+                halved.add(node.input[0])
+        copy.input[:] = names
         copy.output[:] = [PREFIX + name for name in node.output]
         pieces.append(copy)
     for name in sorted(halved):

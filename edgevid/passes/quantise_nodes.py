@@ -84,6 +84,11 @@ class _GroupWriter:
                     continue
                 integers = self._integers.get(id(value)) or self._quantised_constant(value)
                 node.replace_input_with(index, integers)
+            unfilled = node.op_type == "Pad" and (len(node.inputs) < 3 or node.inputs[2] is None)
+            if unfilled and self._zero != 0:
+                # It fills with the integer 0, which stands for another number than zero.
+                node.resize_inputs(max(len(node.inputs), 3))
+                node.replace_input_with(2, self._parameters[1])
 
     def hand_out(self) -> None:
         """Give the readers that are no moves the floats that the integers stand for."""

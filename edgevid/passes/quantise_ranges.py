@@ -7,7 +7,7 @@ the states of a stream back, and widen a histogram by ever more bins after a cli
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,14 +122,31 @@ def _session(model: onnx.ModelProto) -> Any:
 
 
 def _runs(session: Any, clip: np.ndarray, states: Sequence[StateSpec]) -> Iterator[dict[str, np.ndarray]]:
-    """Inputs and outputs by name: of the clip, or of each of its frames with the states before it."""
     first = session.get_inputs()[0]
-    name, names = first.name, [output.name for output in session.get_outputs()]
-    if len(first.shape) == clip.ndim:
-        yield {name: clip, **dict(zip(names, session.run(names, {name: clip})))}
+    names = [output.name for output in session.get_outputs()]
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(names, session.run(names, dict(inputs))))
+
+    return runs_of(run, first.name, len(first.shape), clip, states)
+
+
+def runs_of(
+    run: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]],
+    name: str,
+    rank: int,
+    clip: np.ndarray,
+    states: Sequence[StateSpec],
+) -> Iterator[dict[str, np.ndarray]]:
+    """Inputs and outputs by name: of the clip, or of each of its frames with the states before it.
+
+    ``name`` and ``rank`` are of the first input, which takes the clip if it has as many axes.
+    """
+    if rank == clip.ndim:
+        yield {name: clip, **run({name: clip})}
         return
     fed = {state.input: np.full(state.shape, state.initial, state.dtype) for state in states}
     for frame in np.moveaxis(clip, 1, 0):
-        arrays = dict(zip(names, session.run(names, {name: frame, **fed})))
+        arrays = run({name: frame, **fed})
         yield {name: frame, **fed, **arrays}
         fed = {state.input: arrays[state.output] for state in states}
