@@ -84,6 +84,8 @@ class _Unrolled:
         self.node, self.build, self.kind = node, build, node.op_type
         self.steps, self.batch, self.width = (int(extent) for extent in node.inputs[0].shape.numpy())
         self.hidden = node.attributes["hidden_size"].as_int()
+        named = node.attributes["activations"].as_strings() if "activations" in node.attributes else ()
+        self.activation = (*named, "Tanh")[0]  # of a plain RNN
         self.type = node.inputs[0].type
         self._made: dict[tuple, tuple[np.ndarray, ir.Value]] = {}
         given = [*node.inputs, *[None] * (8 - len(node.inputs))]
@@ -108,7 +110,8 @@ class _Unrolled:
             return "peepholes, coupled gates and clipping are not known here"
         if "activations" in attributes:
             named = tuple(attributes["activations"].as_strings())
-            if named != DEFAULTS[self.kind] * directions:
+            simple = self.kind == "RNN" and set(named) <= {"Tanh", "Relu"} and len(set(named)) == 1
+            if named != DEFAULTS[self.kind] * directions and not simple:
                 return f"its activations are {', '.join(named)}"
         if lengths is not None:
             return "its sequences have lengths of their own"
@@ -155,7 +158,7 @@ class _Unrolled:
             elif self.kind == "GRU":
                 h = self._gru(x, h, recurrence, of_hidden)
             else:
-                h = self._do("Tanh", self._do("Add", x, self._affine(h, recurrence)))
+                h = self._do(self.activation, self._do("Add", x, self._affine(h, recurrence)))
             states[step] = h
         return [states[step] for step in range(self.steps)], c
 

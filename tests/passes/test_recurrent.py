@@ -74,6 +74,7 @@ X = np.random.default_rng(1).standard_normal((STEPS, BATCH, CHANNELS), dtype=np.
         ("GRU", {"linear_before_reset": 1, "direction": "bidirectional"}),
         ("GRU", {"linear_before_reset": 0}),
         ("RNN", {"direction": "reverse"}),
+        ("RNN", {"direction": "bidirectional", "activations": ["Relu", "Relu"]}),
     ],
 )
 def test_the_steps_compute_what_the_operator_does(kind, options):
