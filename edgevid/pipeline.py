@@ -23,7 +23,6 @@ from edgevid.beside import compile_all
 from edgevid.bundle import LABELS, Bundle, write_manifest, writing
 from edgevid.calibration import CalibratedJob, Calibration, CalibrationClips, load_clips
 from edgevid.costs import count_macs, weight_bytes
-from edgevid.digest import sha256_of
 from edgevid.dynamic import write_dynamic
 from edgevid.errors import EdgevidError, ParityError
 from edgevid.example import (
@@ -43,8 +42,8 @@ from edgevid.request import SEED, Request, make_request
 from edgevid.specs import LOCAL_TOLERANCE, Manifest, Parity, PassReport, StateSpec, Weights
 from edgevid.trace import trace
 from edgevid.video.labels import default_label_set, read_labels
-from edgevid.weights import checkpoint_classes, load_weights
-from edgevid.weights.read import read_state_dict
+from edgevid.weights import checkpoint_classes, load_checkpoint
+from edgevid.weights.read import digest_of, read_checkpoint
 from edgevid.zoo.create import create_model
 
 if TYPE_CHECKING:
@@ -92,6 +91,7 @@ def export(
     precision: str | None = None,
     calibration: str | os.PathLike | None = None,
     labels: str | None = None,
+    ema: bool = False,
     force: bool = False,
     dynamic_batch: bool = False,
     dynamic_frames: bool = False,
@@ -99,9 +99,10 @@ def export(
 ) -> Bundle:
     """Export a network (a name, ``package.module:callable``, or a module) to a bundle, proven equal to it.
 
-    ``weights`` is a checkpoint file (random weights without one), ``frames`` and ``size`` (pixels) give the
-    clip, ``stream`` makes a network that takes one frame at a time, ``labels`` names a label set or file.
-    ``calibration`` is a folder of videos, on which ``precision="int8"`` measures its ranges.
+    ``weights`` is a checkpoint (random weights without one), of which ``ema`` takes the averaged weights if
+    it has both; ``frames`` and ``size`` (pixels) give the clip, ``stream`` makes a network that takes one
+    frame at a time, ``labels`` names a label set or file. ``calibration`` is a folder of videos, on which
+    ``precision="int8"`` measures its ranges.
     ``output`` is the bundle's folder, written as a whole or not at all; ``force`` replaces one that exists.
     ``dynamic_batch`` and ``dynamic_frames`` add a file in standard operators that takes any number of those.
     ``progress`` is called with a sentence at each step. Raises ``EdgevidError`` with what to do, its kind
@@ -109,7 +110,7 @@ def export(
     """
     request = make_request(
         model, target, output, backend=backend, weights=weights, classes=classes, frames=frames, size=size,
-        stream=stream, precision=precision, labels=labels, force=force,
+        stream=stream, precision=precision, labels=labels, ema=ema, force=force,
         dynamic=("batch",) * dynamic_batch + ("frames",) * dynamic_frames, calibration=calibration,
     )  # fmt: skip
     progress(f"building {request.spec.name}")
@@ -182,12 +183,12 @@ def build(request: Request) -> tuple[torch.nn.Module, dict[str, str]]:
             return network, {"source": "as the network was given"}
         log.warning("no --weights: %s gets random weights (seed %d)", request.spec.name, SEED)
         return _create(request, request.classes), {"source": f"random (seed {SEED})"}
-    state = read_state_dict(request.weights)
+    checkpoint = read_checkpoint(request.weights)
     network = request.network
     if network is None:
-        network = _create(request, request.classes or checkpoint_classes(state))
-    load_weights(network, state)
-    return network, {"source": request.weights.name, "sha256": sha256_of(request.weights)}
+        network = _create(request, request.classes or checkpoint_classes(checkpoint.state().tensors))
+    load_checkpoint(network, checkpoint, request.ema)
+    return network, {"source": request.weights.name, "sha256": digest_of(request.weights)}
 
 
 def _create(request: Request, classes: int | None) -> torch.nn.Module:

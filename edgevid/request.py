@@ -36,6 +36,7 @@ class Request:
     size: int
     classes: int | None
     weights: Path | None
+    ema: bool
     labels: str | None
     output: Path
     dynamic: tuple[str, ...] = ()
@@ -56,6 +57,7 @@ def make_request(
     precision: str | None,
     labels: str | None,
     force: bool,
+    ema: bool = False,
     dynamic: tuple[str, ...] = (),
     calibration: str | os.PathLike | None = None,
 ) -> Request:
@@ -83,6 +85,8 @@ def make_request(
         raise EdgevidError(f"{spec.name} has no classifier: leave out --classes")
     if frames is not None and spec.input == "image":
         raise EdgevidError(f"{spec.name} takes single images: leave out --frames")
+    if ema and weights is None:
+        raise EdgevidError("--ema chooses among the weights of a checkpoint: give --weights too")
     _check_dynamic(dynamic, spec, chosen, stream)
     videos = Path(calibration) if calibration is not None else None
     check_calibration(videos, precision or precisions[0], spec)
@@ -100,6 +104,7 @@ def make_request(
         size=size,
         classes=classes,
         weights=Path(weights) if weights is not None else None,
+        ema=ema,
         labels=labels,
         output=folder,
         dynamic=dynamic,

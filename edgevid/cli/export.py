@@ -16,7 +16,10 @@ import click
     "--target", default="cpu", show_default=True, help="Device to export for (edgevid list targets)."
 )
 @click.option("--backend", help="Backend, if not the target's first (edgevid list backends).")
-@click.option("--weights", metavar="FILE", help="Checkpoint to load; random weights without it.")
+@click.option(
+    "--weights", metavar="FILE", help="Checkpoint (or folder of shards) to load; random weights without it."
+)
+@click.option("--ema", is_flag=True, help="Take the averaged weights (EMA) of a checkpoint that has both.")
 @click.option("--classes", type=int, help="Number of classes; taken from the weights if not given.")
 @click.option("--frames", type=int, help="Frames of a clip, T.")
 @click.option("--size", type=int, help="Height and width of the network's input in pixels.")
@@ -45,6 +48,7 @@ def command(model: str, as_json: bool, **options) -> None:
     """
     start = time.perf_counter()
     logging.basicConfig(format="edgevid: %(message)s", level=logging.WARNING)
+    logging.getLogger("edgevid").setLevel(logging.INFO)
 
     def progress(step: str) -> None:
         click.echo(f"[{time.perf_counter() - start:5.1f} s] {step}", err=True)

@@ -4,7 +4,7 @@ One file per project whose checkpoints are read, holding its ``Format``s: what t
 A checkpoint's format is recognised by itself. To add one, write its rules in a file here and name it in
 ``FORMATS``:
 
-    STM = Format("STM", (PARALLEL, (r"^fc\\.", "classifier."), (r"^layer", "backbone.layer")))
+    STM = Format("STM", ((r"^fc\\.", "classifier."), (r"^layer", "backbone.layer")))
 
 The rules (``re.sub``, in order, each once) end at the names of ``model.state_dict()``; the last layer of a
 zoo network is called ``classifier``. Shapes that differ by axes of length 1 alone fit: ``(O, I, 1, 1, 1)``
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,17 +33,18 @@ from edgevid.weights import (
     torchvision,
     tsm,
 )
-from edgevid.weights.fit import backbone_of, layers_of, problems_of, without_axes_of_one
-from edgevid.weights.formats import PARALLEL, Format, recognise
-from edgevid.weights.read import read_state_dict
+from edgevid.weights.fit import backbone_of, layers_of, left_out_of, problems_of, without_axes_of_one
+from edgevid.weights.formats import Format, recognise
+from edgevid.weights.read import read_checkpoint
+from edgevid.weights.unwrap import Checkpoint
 from edgevid.zoo.action_net import Action
 from edgevid.zoo.shift import TemporalShift
 from edgevid.zoo.temporal_pool import TemporalPool
 
-__all__ = ["checkpoint_classes", "load_weights"]
+__all__ = ["checkpoint_classes", "load_checkpoint", "load_weights"]
 
 FORMATS = (
-    Format("edgevid", (PARALLEL,)),
+    Format("edgevid"),
     tsm.RELEASE,
     tsm.ONLINE_DEMO,
     stm.STM,
@@ -68,18 +70,41 @@ CLASSIFIER = ("classifier.bias", "classifier.weight")
 log = logging.getLogger("edgevid")
 
 
-def load_weights(model: nn.Module, path_or_state_dict: str | os.PathLike | Mapping[str, Any]) -> nn.Module:
-    """Fill ``model`` from a checkpoint file or a state dict, in any of ``FORMATS``, and return it.
+def load_weights(
+    model: nn.Module,
+    path_or_state_dict: str | os.PathLike | Mapping[str, Any],
+    ema: bool = False,
+) -> nn.Module:
+    """Fill ``model`` from a checkpoint file, a folder of shards or a state dict, in any of ``FORMATS``.
 
+    Returns ``model``. What it was wrapped in when it was trained is taken off (``module.``, ``_orig_mod.``, a
+    LightningModule's attribute), weights of losses and counters are left out, and one line in the log says
+    so. ``ema`` takes the averaged weights of a checkpoint that has both.
     A checkpoint of images (torchvision's) fills the backbone: the classifier stays as it is unless it has as
     many classes, so do layers over time, and a first convolution of other channels than RGB takes the mean
     over RGB. Any checkpoint fills the backbone alone of a network without a classifier. A warning in the log
     says what is untrained then. Raises ``WeightsError`` if the file cannot be
     read, or with the first names that do not fit; the model is then unchanged.
     """
+    load_checkpoint(model, read_checkpoint(path_or_state_dict), ema)
+    return model
+
+
+def load_checkpoint(model: nn.Module, checkpoint: Checkpoint, ema: bool = False) -> Format:
+    """As ``load_weights``; returns the format that the checkpoint is in."""
     wanted = model.state_dict()
-    state = read_state_dict(path_or_state_dict)
-    form, names = recognise(FORMATS, state, wanted, _is_wrapped_in(model))
+    state, notes = checkpoint.state(ema, wanted)
+    found = recognise(FORMATS, state, wanted, _is_wrapped_in(model))
+    if found.rival:
+        one, other = found.rival
+        raise WeightsError(
+            f"{checkpoint.what} holds two networks of these names, {one!r} and {other!r}: "
+            "save the state_dict() of one"
+        )
+    form, names = found.format, found.names
+    left_out = left_out_of(state, {name for ours, name in names.items() if ours in wanted})
+    names = {ours: theirs for ours, theirs in names.items() if theirs not in left_out}
+    names |= {theirs: theirs for theirs in found.outside if theirs not in left_out}
     given = {name: _turned(form, name, state[theirs], wanted) for name, theirs in names.items()}
     backbone_only = form.initialises or not any(name in wanted for name in CLASSIFIER)
     if backbone_only:
@@ -95,9 +120,20 @@ def load_weights(model: nn.Module, path_or_state_dict: str | os.PathLike | Mappi
     if misfit := form.misfit(model):
         raise WeightsError(f"these are not the weights of this network, though their names fit: {misfit}")
     model.load_state_dict(given, strict=False)
+    _report(found.taken_off, left_out, notes)
     if untrained := layers_of(wanted.keys() - given.keys()):
         log.warning("%s fills the backbone; untrained are %s", form.name, _first(untrained))
-    return model
+    return form
+
+
+def _report(taken_off: list[str], left_out: Mapping[str, str], notes: tuple[str, ...]) -> None:
+    """One line of what was done to a checkpoint before it fitted; none if nothing was."""
+    parts = ["took off " + ", ".join(taken_off)] if taken_off else []
+    if left_out:
+        counts = Counter(left_out.values())
+        parts.append("left out " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))
+    if parts or notes:
+        log.info("weights: %s", "; ".join((*parts, *notes)))
 
 
 def _first(things: list[str]) -> str:
@@ -107,7 +143,7 @@ def _first(things: list[str]) -> str:
 
 def checkpoint_classes(state: Mapping[str, Tensor]) -> int | None:
     """The number of classes of a checkpoint's classifier; None if it is of images, or not one we know."""
-    form, names = recognise(FORMATS, state, CLASSIFIER)
+    form, names, *_ = recognise(FORMATS, state, CLASSIFIER)
     known = [state[names[name]] for name in CLASSIFIER if name in names]
     return int(known[0].shape[0]) if known and not form.initialises else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from edgevid.weights.formats import PARALLEL, Format, Rule
+from edgevid.weights.formats import Format, Rule
 
 MODULE: tuple[Rule, ...] = (
     (r"\.action_shift\.", ".over_time."),
@@ -17,7 +17,7 @@ MODULE: tuple[Rule, ...] = (
     (r"\.action_p3_conv1\.", ".excitation.motion.conv."),
     (r"\.action_p3_expand\.", ".excitation.motion_expand."),
 )
-_NETWORK: tuple[Rule, ...] = (PARALLEL, (r"^base_model\.", "backbone."), (r"^new_fc\.", "classifier."))
+_NETWORK: tuple[Rule, ...] = ((r"^base_model\.", "backbone."), (r"^new_fc\.", "classifier."))
 
 ACTION = Format(
     "ACTION-Net",

@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from torch import Tensor
 
 REBUILT = "num_batches_tracked"
 """A counter of training that inference never reads; older checkpoints lack it."""
+
+
+COUNTERS = frozenset({"total_ops", "total_params", "n_averaged", "num_averaged"})
+"""What counters of multiply-adds leave in every module, and averages in theirs."""
+
+OF_TRAINING = re.compile(
+    r"(.*_)?(loss(es)?\d*|criteri(on|a)|metrics?|ema_decay)(_.*)?|(train|val|valid|test)_(acc|top|f1|auroc|conf).*"
+)
+"""A part of a tensor's name that tells that it belongs to a loss or a metric, not to the network."""
+
+
+def left_out_of(names: Iterable[str], used: Container[str]) -> dict[str, str]:
+    """Of the names that the network has not ``used``, those of a training's other tensors, and their kind."""
+    found = {}
+    for name in names:
+        parts = name.split(".")
+        if name in used:
+            continue
+        if parts[-1] in COUNTERS:
+            found[name] = "counters"
+        elif any(OF_TRAINING.fullmatch(part) for part in parts):
+            found[name] = "loss weights"
+    return found
 
 
 def without_axes_of_one(tensor: Tensor, wanted: Tensor) -> Tensor:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from edgevid.weights import prefixes
+
 Rule = tuple[str, "str | Callable[[re.Match], str]"]
 """A pattern, and its replacement as ``re.sub`` takes it; a function can compute a number in a name."""
-
-PARALLEL: Rule = (r"^module\.", "")
-"""What ``DataParallel`` puts before every name."""
 
 
 def as_it_is(name: str, tensor: Tensor, wanted: Tensor) -> Tensor:
@@ -75,17 +75,47 @@ class Format:
         return name
 
 
+class Recognised(NamedTuple):
+    """``names`` maps the zoo's names to the checkpoint's; ``outside`` are those without the ``prefix``.
+
+    ``rival`` is another prefix whose names fit as well, and ``taken_off`` what is left away from the names.
+    """
+
+    format: Format
+    names: dict[str, str]
+    outside: list[str]
+    taken_off: list[str]
+    rival: tuple[str, str] | None = None
+
+
 def recognise(
     formats: Iterable[Format],
     names: Iterable[str],
     wanted: Collection[str],
     is_wrapped: Callable[[str], bool] = lambda layer: True,
-) -> tuple[Format, dict[str, str]]:
-    """The format whose names meet most of the ``wanted`` ones, the first of equals, and its names."""
+) -> Recognised:
+    """The format and the prefix whose names meet most of the ``wanted`` ones, the first of equals."""
     names, wanted = list(names), set(wanted)
-    candidates = [
-        (candidate, candidate.canonical_names(names, is_wrapped))
-        for candidate in formats
-        if candidate.mark is None or any(re.search(candidate.mark, name) for name in names)
-    ]
-    return max(candidates, key=lambda found: len(found[1].keys() & wanted))
+    best: tuple[int, Recognised | None, str] = (-1, None, "")
+    fits: dict[str, int] = {}
+    for spelling in prefixes.spellings(names):
+        for prefix in prefixes.candidates(spelling):
+            inside = {
+                short[len(prefix) :]: name for short, name in spelling.items() if short.startswith(prefix)
+            }
+            for candidate in formats:
+                if candidate.mark is not None and not any(re.search(candidate.mark, name) for name in inside):
+                    continue
+                found = candidate.canonical_names(inside, is_wrapped)
+                met = len(found.keys() & wanted)
+                fits[prefix] = max(met, fits.get(prefix, 0))
+                if met > best[0]:
+                    outside = [name for short, name in spelling.items() if not short.startswith(prefix)]
+                    whole = {ours: inside[theirs] for ours, theirs in found.items()}
+                    best = met, Recognised(candidate, whole, outside, prefixes.taken_off(inside)), prefix
+    met, result, prefix = best
+    apart = (other for other, count in fits.items() if count == met and met and other and prefix)
+    for other in apart:
+        if not other.startswith(prefix) and not prefix.startswith(other):
+            return result._replace(rival=(prefix, other))
+    return result

@@ -10,7 +10,7 @@ import re
 
 from torch import nn
 
-from edgevid.weights.formats import PARALLEL, Format
+from edgevid.weights.formats import Format
 from edgevid.zoo.mobilenet_v2 import FIRST_BLOCKS
 from edgevid.zoo.resnet3d import ResNet3d
 
@@ -36,7 +36,6 @@ CLASSIFIER = (r"^cls_head\.fc_cls\.", "classifier.")
 RESNET = Format(
     "MMAction2",
     (
-        PARALLEL,
         CLASSIFIER,
         (r"(\.layer\d\.\d+)\.block\.", r"\1."),
         (r"\.non_local_block\.", ".non_local."),
@@ -62,7 +61,6 @@ def _block(match: re.Match) -> str:
 MOBILENET_V2 = Format(
     "MMAction2's MobileNetV2",
     (
-        PARALLEL,
         CLASSIFIER,
         (r"^backbone\.layer(\d)\.(\d+)\.conv\.(\d)\.(net\.)?(conv|bn)\.", _block),
         (r"^backbone\.conv1\.conv\.", "backbone.features.0.0."),

@@ -11,7 +11,7 @@ import re
 
 from torch import nn
 
-from edgevid.weights.formats import PARALLEL, Format, Rule
+from edgevid.weights.formats import Format, Rule
 from edgevid.zoo.resnet3d import ResNet3d
 
 IN_BLOCK: tuple[Rule, ...] = (
@@ -55,7 +55,6 @@ def _keeps_frames(network: nn.Module) -> str | None:
 RESNET = Format(
     "pytorchvideo",
     (
-        PARALLEL,
         CLASSIFIER,
         (r"^blocks\.0\.", "backbone."),
         (r"^blocks\.(\d)\.", r"backbone.layer\1."),
@@ -66,7 +65,6 @@ RESNET = Format(
 POOLED_RESNET = Format(
     "pytorchvideo, with a pool behind the first stage",
     (
-        PARALLEL,
         CLASSIFIER,
         (r"^blocks\.0\.", "backbone."),
         (r"^blocks\.1\.", "backbone.layer1."),
@@ -79,7 +77,6 @@ POOLED_RESNET = Format(
 SLOWFAST = Format(
     "pytorchvideo's SlowFast",
     (
-        PARALLEL,
         CLASSIFIER,
         (r"^blocks\.(\d)\.multipathway_fusion\.conv_fast_to_slow\.", r"backbone.laterals.\1.conv."),
         (r"^blocks\.(\d)\.multipathway_fusion\.norm\.", r"backbone.laterals.\1.bn."),

@@ -1,19 +1,37 @@
-"""Reading a checkpoint file, or unwrapping what it holds, into a flat dictionary of tensors."""
+"""Reading checkpoint files: PyTorch's, Paddle's, safetensors, and folders and indices of several."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from edgevid.digest import sha256_of
 from edgevid.errors import WeightsError
 from edgevid.weights.pickled import NotArraysError, read_arrays
+from edgevid.weights.safe_types import allowing_inert_types
+from edgevid.weights.unwrap import Checkpoint
 
 PADDLE = ".pdparams"
+SAFETENSORS = ".safetensors"
+INDEX = ".index.json"
+"""The end of a file that says which of several files each tensor is in."""
+
+IN_A_FOLDER = (
+    "model.safetensors.index.json",
+    "model.safetensors",
+    "pytorch_model.bin.index.json",
+    "pytorch_model.bin",
+)
+"""What is looked for in a folder, in this order: the names that Hugging Face's libraries write."""
+
 DAMAGE = (
     RuntimeError,
     EOFError,
@@ -26,40 +44,80 @@ DAMAGE = (
 )
 """What readers raise at bytes that are no checkpoint."""
 
-WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model")
 
-
-def read_state_dict(source: str | os.PathLike | Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint file or of a mapping, which may wrap them as ``{"state_dict": ...}``.
+def read_checkpoint(source: str | os.PathLike | Mapping[str, Any]) -> Checkpoint:
+    """What a checkpoint file, the files of a folder or of an index, or a mapping holds.
 
     PyTorch's files are read with ``weights_only``, Paddle's (``.pdparams``) by a reader of arrays alone: a
     checkpoint cannot run code. Raises ``WeightsError``.
     """
-    content = source if isinstance(source, Mapping) else _read_file(Path(source))
-    what = "the checkpoint" if isinstance(source, Mapping) else f"'{source}'"
-    for key in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-            break
-    if not isinstance(content, Mapping):
+    if isinstance(source, Mapping):
+        return Checkpoint(source)
+    files = files_of(Path(source))
+    if len(files) == 1:
+        return Checkpoint(_read_file(files[0]), f"'{source}'")
+    tensors: dict[str, torch.Tensor] = {}
+    for file in files:
+        tensors |= Checkpoint(_read_file(file), f"'{file}'").state().tensors
+    return Checkpoint(tensors, f"'{source}'")
+
+
+def read_state_dict(source: str | os.PathLike | Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint, under the names that stand in it."""
+    return read_checkpoint(source).state().tensors
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that hold the tensors: the one given, or those that a folder or an index names."""
+    if path.is_dir():
+        within = next((path / name for name in IN_A_FOLDER if (path / name).is_file()), None)
+        if within is None:
+            raise WeightsError(
+                f"weights '{path}' is a folder without {', '.join(IN_A_FOLDER[:-1])} or {IN_A_FOLDER[-1]}: "
+                "give the checkpoint file in it"
+            )
+        path = within
+    if not path.name.endswith(INDEX):
+        return [path]
+    _check_exists(path)
+    try:
+        names = sorted(set(json.loads(path.read_text("utf-8"))["weight_map"].values()))
+        inside = bool(names) and all(Path(name).name == name and name not in ("", "..") for name in names)
+    except (ValueError, LookupError, AttributeError, TypeError):
         raise WeightsError(
-            f"{what} holds a {type(content).__name__}, not a state dict: save model.state_dict()"
-        )
-    tensors = {name: value for name, value in content.items() if isinstance(value, torch.Tensor)}
-    if not tensors:
-        raise WeightsError(f"{what} holds no tensors: save model.state_dict()")
-    return tensors
+            f"'{path}' is no index of tensors ('weight_map'): download or save it again"
+        ) from None
+    if not inside:
+        raise WeightsError(f"the index '{path}' names files outside its folder, or none: save it again")
+    for name in names:
+        if not (path.parent / name).is_file():
+            raise WeightsError(f"'{path.parent / name}' is missing, which the index '{path.name}' names")
+    return [path.parent / name for name in names]
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a checkpoint's file; of several, of what ``sha256sum`` prints for them."""
+    files = files_of(path)
+    if len(files) == 1:
+        return sha256_of(files[0])
+    lines = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _check_exists(path: Path) -> None:
+    if not path.exists():
+        raise WeightsError(f"weights file '{path}' does not exist: check the path")
 
 
 def _read_file(path: Path) -> Any:
-    if path.is_dir():
-        raise WeightsError(f"weights '{path}' is a folder: give the checkpoint file in it")
-    if not path.exists():
-        raise WeightsError(f"weights file '{path}' does not exist: check the path")
+    _check_exists(path)
     try:
         if path.suffix == PADDLE:
             return read_arrays(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        if path.suffix == SAFETENSORS:
+            return _read_safetensors(path)
+        with allowing_inert_types():
+            return torch.load(path, map_location="cpu", weights_only=True)
     except PermissionError:
         raise WeightsError(f"weights file '{path}' may not be read: check its permissions") from None
     except NotArraysError as error:
@@ -68,16 +126,46 @@ def _read_file(path: Path) -> Any:
             "save its state_dict() alone with paddle.save"
         ) from None
     except pickle.UnpicklingError as error:
-        if "weights_only" in str(error) or "Unsupported global" in str(error):
+        raise _unsafe(path, str(error)) from None
+    except DAMAGE as error:
+        if "torchscript" in str(error).lower():
             raise WeightsError(
-                f"'{path}' holds Python objects besides tensors, which are not loaded for safety, "
-                "or is not a PyTorch checkpoint: save its state_dict() alone with torch.save"
+                f"'{path}' is a TorchScript archive, a program: save the network's state_dict() alone"
             ) from None
         raise _corrupt(path) from None
-    except DAMAGE:
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError:
+        raise WeightsError(
+            f"reading '{path}' needs the package safetensors: pip install safetensors"
+        ) from None
+    try:
+        return load_file(path)
+    except SafetensorError:
         raise _corrupt(path) from None
+
+
+def _unsafe(path: Path, error: str) -> WeightsError:
+    """What stands in the way, by name: a type that is not allowed, or no checkpoint at all."""
+    if found := re.search(r"GLOBAL ([\w.]+)", error):
+        kind = found[1] if "." in found[1] else f"builtins.{found[1]}"
+        whole = "whole networks, " if kind.startswith(("torch.nn.", "__main__.")) else ""
+        return WeightsError(
+            f"'{path}' holds Python objects besides tensors ({kind}), which are not loaded for safety "
+            f"({whole}their code would run): save its state_dict() alone with torch.save"
+        )
+    if "weights_only" in error.lower() or "Weights only" in error:
+        return WeightsError(
+            f"'{path}' holds Python objects besides tensors, which are not loaded for safety, "
+            "or is not a PyTorch checkpoint: save its state_dict() alone with torch.save"
+        )
+    return _corrupt(path)
 
 
 def _corrupt(path: Path) -> WeightsError:
-    kind = "Paddle" if path.suffix == PADDLE else "PyTorch"
+    kind = {PADDLE: "Paddle", SAFETENSORS: "safetensors"}.get(path.suffix, "PyTorch")
     return WeightsError(f"'{path}' is not a {kind} checkpoint, or is damaged: download or save it again")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from edgevid.weights.formats import PARALLEL, Format
+from edgevid.weights.formats import Format
 
 STM = Format(
     "STM",
     (
-        PARALLEL,
         (r"^fc\.", "classifier."),
         (r"^(?=conv1\.|bn1\.|layer\d)", "backbone."),
         (r"\.mb\.stage_conv\.", ".motion.features.squeeze."),

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 
-from edgevid.weights.formats import PARALLEL, Format
+from edgevid.weights.formats import Format
 from edgevid.weights.inflate import inflate
 
 RESNET = Format(
     "torchvision's ResNet",
-    (PARALLEL, (r"^fc\.", "classifier."), (r"^(conv1|bn1|layer\d)\.", r"backbone.\1.")),
+    ((r"^fc\.", "classifier."), (r"^(conv1|bn1|layer\d)\.", r"backbone.\1.")),
     turn=inflate,
     initialises=True,
 )
@@ -34,7 +34,6 @@ def _flat(match: re.Match) -> str:
 MOBILENET_V2 = Format(
     "torchvision's MobileNetV2",
     (
-        PARALLEL,
         (r"^classifier\.1\.", "classifier."),
         (r"^features\.(\d+)\.conv\.(\d)\.(?:(\d)\.)?", _flat),
         (r"^features\.", "backbone.features."),

@@ -7,12 +7,11 @@ Source: github.com/mit-han-lab/temporal-shift-module, ``ops/models.py`` (``base_
 
 from __future__ import annotations
 
-from edgevid.weights.formats import PARALLEL, Format
+from edgevid.weights.formats import Format
 
 RELEASE = Format(
     "TSM",
     (
-        PARALLEL,
         (r"^base_model\.", "backbone."),
         (r"^new_fc\.", "classifier."),
         (r"(\.layer\d\.\d+)\.block\.", r"\1."),
@@ -23,4 +22,4 @@ RELEASE = Format(
     ),
 )
 
-ONLINE_DEMO = Format("the online TSM demo", (PARALLEL, (r"^features\.", "backbone.features.")))
+ONLINE_DEMO = Format("the online TSM demo", ((r"^features\.", "backbone.features."),))
