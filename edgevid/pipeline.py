@@ -20,6 +20,7 @@ import torch
 from edgevid import __version__, check, parity
 from edgevid.backends import Compiled, Job
 from edgevid.beside import compile_all
+from edgevid.build import build
 from edgevid.bundle import LABELS, Bundle, write_manifest, writing
 from edgevid.calibration import CalibratedJob, Calibration, CalibrationClips, load_clips
 from edgevid.costs import count_macs, weight_bytes
@@ -34,6 +35,7 @@ from edgevid.example import (
     evaluating,
 )
 from edgevid.lint import lint
+from edgevid.normalization import Numbers
 from edgevid.passes import STANDARD, run_passes
 from edgevid.passes.remove_no_ops import remove_no_ops
 from edgevid.passes.to_streaming import FRAME, to_streaming
@@ -42,9 +44,6 @@ from edgevid.request import SEED, Request, make_request
 from edgevid.specs import LOCAL_TOLERANCE, Manifest, Parity, PassReport, StateSpec, Weights
 from edgevid.trace import trace
 from edgevid.video.labels import default_label_set, read_labels
-from edgevid.weights import checkpoint_classes, load_checkpoint
-from edgevid.weights.read import digest_of, read_checkpoint
-from edgevid.zoo.create import create_model
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -92,6 +91,9 @@ def export(
     calibration: str | os.PathLike | None = None,
     labels: str | None = None,
     ema: bool = False,
+    mean: Numbers | None = None,
+    std: Numbers | None = None,
+    color: str | None = None,
     force: bool = False,
     dynamic_batch: bool = False,
     dynamic_frames: bool = False,
@@ -103,6 +105,8 @@ def export(
     it has both; ``frames`` and ``size`` (pixels) give the clip, ``stream`` makes a network that takes one
     frame at a time, ``labels`` names a label set or file. ``calibration`` is a folder of videos, on which
     ``precision="int8"`` measures its ranges.
+    ``mean``, ``std`` (three numbers of pixels from 0 to 1, or from 0 to 255 if one is above 1) and ``color``
+    ("RGB" or "BGR", the order of the numbers too) replace what the checkpoint was trained on.
     ``output`` is the bundle's folder, written as a whole or not at all; ``force`` replaces one that exists.
     ``dynamic_batch`` and ``dynamic_frames`` add a file in standard operators that takes any number of those.
     ``progress`` is called with a sentence at each step. Raises ``EdgevidError`` with what to do, its kind
@@ -111,10 +115,12 @@ def export(
     request = make_request(
         model, target, output, backend=backend, weights=weights, classes=classes, frames=frames, size=size,
         stream=stream, precision=precision, labels=labels, ema=ema, force=force,
+        mean=mean, std=std, color=color,
         dynamic=("batch",) * dynamic_batch + ("frames",) * dynamic_frames, calibration=calibration,
     )  # fmt: skip
     progress(f"building {request.spec.name}")
-    network, source = build(request)
+    network, source, preprocessing = build(request)
+    request = replace(request, spec=replace(request.spec, preprocessing=preprocessing))
     example = eager_example(network, request)
     warnings = lint(network, example, request)
     for sentence in warnings:
@@ -173,27 +179,6 @@ def export(
         progress("comparing with PyTorch")
         write_manifest(folder, _checked(manifest, compiled, folder, calibrated))
     return Bundle.open(request.output)
-
-
-def build(request: Request) -> tuple[torch.nn.Module, dict[str, str]]:
-    """The network with its weights, and where they came from."""
-    if request.weights is None:
-        network = request.network
-        if network is not None:
-            return network, {"source": "as the network was given"}
-        log.warning("no --weights: %s gets random weights (seed %d)", request.spec.name, SEED)
-        return _create(request, request.classes), {"source": f"random (seed {SEED})"}
-    checkpoint = read_checkpoint(request.weights)
-    network = request.network
-    if network is None:
-        network = _create(request, request.classes or checkpoint_classes(checkpoint.state().tensors))
-    load_checkpoint(network, checkpoint, request.ema)
-    return network, {"source": request.weights.name, "sha256": digest_of(request.weights)}
-
-
-def _create(request: Request, classes: int | None) -> torch.nn.Module:
-    torch.manual_seed(SEED)
-    return create_model(request.spec.name, num_classes=classes, frames=request.frames)
 
 
 def _trace(network: torch.nn.Module, request: Request, example: Example) -> ir.Model:

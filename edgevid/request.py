@@ -14,6 +14,7 @@ from edgevid.backends import BACKENDS, Backend
 from edgevid.bundle import check_destination
 from edgevid.calibration import check_calibration
 from edgevid.errors import EdgevidError, ExportError
+from edgevid.normalization import NO_OVERRIDE, Numbers, Override, parse_override
 from edgevid.specs import ModelSpec, Target
 from edgevid.targets import TARGETS
 from edgevid.zoo import MODELS
@@ -41,6 +42,7 @@ class Request:
     output: Path
     dynamic: tuple[str, ...] = ()
     calibration: Path | None = None
+    normalization: Override = NO_OVERRIDE
 
 
 def make_request(
@@ -60,6 +62,9 @@ def make_request(
     ema: bool = False,
     dynamic: tuple[str, ...] = (),
     calibration: str | os.PathLike | None = None,
+    mean: Numbers | None = None,
+    std: Numbers | None = None,
+    color: str | None = None,
 ) -> Request:
     """Raises ``EdgevidError``, with what to do, for anything that cannot be exported as asked."""
     for name, number in (("classes", classes), ("frames", frames), ("size", size)):
@@ -87,6 +92,9 @@ def make_request(
         raise EdgevidError(f"{spec.name} takes single images: leave out --frames")
     if ema and weights is None:
         raise EdgevidError("--ema chooses among the weights of a checkpoint: give --weights too")
+    normalization = parse_override(mean, std, color)
+    if normalization != NO_OVERRIDE and spec.channels != 3:
+        raise EdgevidError(f"{spec.name} takes no RGB frames: leave out --mean, --std and --color")
     _check_dynamic(dynamic, spec, chosen, stream)
     videos = Path(calibration) if calibration is not None else None
     check_calibration(videos, precision or precisions[0], spec)
@@ -109,6 +117,7 @@ def make_request(
         output=folder,
         dynamic=dynamic,
         calibration=videos,
+        normalization=normalization,
     )
 
 

@@ -60,7 +60,10 @@ class StateSpec:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From a decoded RGB frame to network input: short side, centre crop, scale to [0, 1], normalise."""
+    """From a decoded RGB frame to network input: short side, centre crop, scale to [0, 1], normalise.
+
+    ``mean`` and ``std`` are in the order of ``color``; ``source`` says in words whose they are, and why.
+    """
 
     short_side: int = 256
     crop: int = 224
@@ -68,6 +71,12 @@ class Preprocessing:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     color: str = "RGB"
     sampling: str = "segments"
+    source: str = ""
+
+    def describe(self) -> str:
+        """How colors become numbers, and why, in words."""
+        mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std))
+        return f"{self.color}, mean {mean}, std {std}" + (f" ({self.source})" if self.source else "")
 
     def at_size(self, crop: int) -> Preprocessing:
         """The same recipe for another crop in pixels; the short side keeps its ratio to the crop."""

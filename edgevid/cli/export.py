@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import threading
@@ -20,6 +21,14 @@ import click
     "--weights", metavar="FILE", help="Checkpoint (or folder of shards) to load; random weights without it."
 )
 @click.option("--ema", is_flag=True, help="Take the averaged weights (EMA) of a checkpoint that has both.")
+@click.option(
+    "--mean",
+    metavar="A,B,C",
+    help="Mean that the weights were trained with, of pixels from 0 to 1, or from 0 to 255 if a number of "
+    "--mean or --std is above 1. [default: that of who trained the checkpoint, by its names]",
+)
+@click.option("--std", metavar="A,B,C", help="Standard deviation, as --mean.")
+@click.option("--color", metavar="RGB|BGR", help="Order of the colors, of --mean and --std too.")
 @click.option("--classes", type=int, help="Number of classes; taken from the weights if not given.")
 @click.option("--frames", type=int, help="Frames of a clip, T.")
 @click.option("--size", type=int, help="Height and width of the network's input in pixels.")
@@ -78,6 +87,7 @@ def command(model: str, as_json: bool, **options) -> None:
                     "target": manifest.target,
                     "backend": manifest.backend,
                     "precision": manifest.precision,
+                    "preprocessing": dataclasses.asdict(manifest.preprocessing),
                     "parity": manifest.parity.as_dict(),
                     "parameters": manifest.weights.parameters,
                     "macs": manifest.macs,
@@ -92,6 +102,7 @@ def command(model: str, as_json: bool, **options) -> None:
         return
     click.echo(f"wrote {bundle.path} in {seconds:.1f} s")
     click.echo(f"  {_verdict(manifest)}")
+    click.echo(f"  input: {manifest.preprocessing.describe()}")
     click.echo(f"  temporal ops: {', '.join(kernels) or 'none'}")
     for layer, reason in manifest.calibration.get("float_layers", {}).items():
         click.echo(f"  not in int8: {layer} ({reason})")

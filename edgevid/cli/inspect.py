@@ -208,7 +208,7 @@ def _show(manifest) -> None:
         ("labels", manifest.labels or "none"),
         (
             "preprocessing",
-            f"short side {prep.short_side}, crop {prep.crop}, {prep.color}, mean {prep.mean}, std {prep.std}",
+            f"short side {prep.short_side}, crop {prep.crop}, {prep.describe()}",
         ),
         (
             "weights",

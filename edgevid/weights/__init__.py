@@ -18,11 +18,14 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
+from edgevid import normalization
 from edgevid.errors import WeightsError
+from edgevid.specs import ModelSpec, Preprocessing
 from edgevid.weights import (
     action_net,
     channelnet,
@@ -41,7 +44,7 @@ from edgevid.zoo.action_net import Action
 from edgevid.zoo.shift import TemporalShift
 from edgevid.zoo.temporal_pool import TemporalPool
 
-__all__ = ["checkpoint_classes", "load_checkpoint", "load_weights"]
+__all__ = ["checkpoint_classes", "load_checkpoint", "load_weights", "preprocessing_of"]
 
 FORMATS = (
     Format("edgevid"),
@@ -63,6 +66,27 @@ FORMATS = (
     torchvision.MOBILENET_V2,
 )
 """Every format that is read; of two that fit equally well, the earlier one is taken."""
+
+TRAINED_BY = (
+    ("TSM", normalization.imagenet, (tsm.RELEASE, tsm.ONLINE_DEMO)),
+    ("STM", normalization.imagenet, (stm.STM,)),
+    ("ChannelNets", normalization.imagenet_bgr, (channelnet.FORMAT,)),
+    ("ACTION-Net", normalization.imagenet, (action_net.ACTION,)),
+    ("ACTION-Net", normalization.as_the_model, (action_net.BN_INCEPTION,)),
+    ("MMAction2", normalization.mmaction2, (mmaction2.RESNET, mmaction2.MOBILENET_V2)),
+    (
+        "pytorchvideo",
+        normalization.half,
+        (pytorchvideo.RESNET, pytorchvideo.POOLED_RESNET, pytorchvideo.SLOWFAST),
+    ),
+    (
+        "PaddleVideo",
+        normalization.imagenet,
+        (paddlevideo.RESNET_VD, paddlevideo.MOBILENET_V2, paddlevideo.LCNET_V2),
+    ),
+    ("torchvision", normalization.imagenet, (torchvision.RESNET, torchvision.MOBILENET_V2)),
+)
+"""The projects, what they normalise a network's input with, and the formats that give them away."""
 
 SHOWN = 3
 CLASSIFIER = ("classifier.bias", "classifier.weight")
@@ -124,6 +148,23 @@ def load_checkpoint(model: nn.Module, checkpoint: Checkpoint, ema: bool = False)
     if untrained := layers_of(wanted.keys() - given.keys()):
         log.warning("%s fills the backbone; untrained are %s", form.name, _first(untrained))
     return form
+
+
+def preprocessing_of(form: Format, spec: ModelSpec) -> Preprocessing:
+    """What the network's input is made with, by who trained a checkpoint of this format."""
+    for project, normalization_of, formats in TRAINED_BY:
+        if form in formats:
+            chosen = normalization_of(spec)
+            return replace(
+                spec.preprocessing,
+                mean=chosen.mean,
+                std=chosen.std,
+                color=chosen.color,
+                source=f"{project}'s, by the names in the checkpoint",
+            )
+    return replace(
+        spec.preprocessing, source="the model's default, as the names in the checkpoint are its own"
+    )
 
 
 def _report(taken_off: list[str], left_out: Mapping[str, str], notes: tuple[str, ...]) -> None:

@@ -55,9 +55,9 @@ def java(*command) -> subprocess.CompletedProcess:
     return result
 
 
-def drive(classes, tmp_path, shape, frames, turn=0, every_ms=33, states=()):
+def drive(classes, tmp_path, shape, frames, turn=0, every_ms=33, states=(), color="RGB"):
     """What the sample gives for each frame, and what it printed of the states."""
-    recipe = {"short_side": SHORT_SIDE, "mean": list(MEAN), "std": list(STD)}
+    recipe = {"short_side": SHORT_SIDE, "mean": list(MEAN), "std": list(STD), "color": color}
     manifest = {"inputs": [{"name": "x", "shape": shape}], "states": list(states), "preprocessing": recipe}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     (tmp_path / "frames").write_bytes(b"".join(plane.tobytes() for frame in frames for plane in frame))
@@ -86,6 +86,14 @@ def prepared(frame, turn):
     y, u, v = centre.reshape(3, SIZE, STEP, SIZE, STEP).mean((2, 4)) - np.array([0, 128, 128])[:, None, None]
     rgb = np.stack([y + 1.402 * v, y - 0.344136 * u - 0.714136 * v, y + 1.772 * u]).clip(0, 255) / 255
     return (rgb - MEAN[:, None, None]) / STD[:, None, None]
+
+
+def test_bgr_puts_blue_first_and_normalises_in_that_order(classes, tmp_path):
+    (frame,) = frames = noise(1)
+    (got,), _ = drive(classes, tmp_path, [1, 3, SIZE, SIZE], frames, color="BGR")
+    rgb = prepared(frame, 0) * STD[:, None, None] + MEAN[:, None, None]
+    expected = (rgb[::-1] - MEAN[:, None, None]) / STD[:, None, None]
+    np.testing.assert_allclose(got.reshape(3, SIZE, SIZE), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])

@@ -91,6 +91,41 @@ def test_json_has_what_the_contract_says(run_edgevid, tmp_path):
     assert printed["kernels"] == ["ShiftConv x10" if library() else "TemporalShift (portable function) x10"]
 
 
+def test_export_and_inspect_say_how_pixels_are_normalised_and_why(run_edgevid, own_networks):
+    small = ("mynets:Mean", "--frames", 2, "--size", 32, "-o", own_networks / "b", "--force")
+    result = run_edgevid("export", *small)
+    assert (
+        "input: RGB, mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225 (the default, as nobody" in result.out
+    )
+    result = run_edgevid(
+        "export", *small, "--mean", "104,117,128", "--std", "1,1,1", "--color", "BGR", "--json"
+    )
+    chosen = json.loads(result.out)["preprocessing"]
+    assert chosen["color"] == "BGR"
+    assert chosen["mean"] == pytest.approx([104 / 255, 117 / 255, 128 / 255])
+    assert chosen["source"] == "given with --mean and --std and --color"
+    shown = run_edgevid("inspect", own_networks / "b").out
+    assert "BGR, mean 0.4078, 0.4588, 0.502, std 0.003922" in shown
+    assert "given with --mean" in shown
+    assert edgevid.open(own_networks / "b").manifest.preprocessing.color == "BGR"
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--mean", "1,2"), "--mean takes three numbers"),
+        (("--std", "0,0,0"), "--std divides, so it must be above 0"),
+        (("--color", "CMYK"), "--color is RGB or BGR, not CMYK"),
+        (("--ema",), "--ema chooses among the weights of a checkpoint: give --weights too"),
+    ],
+)
+def test_a_normalisation_that_cannot_be_is_refused(run_edgevid, tmp_path, options, why):
+    result = run_edgevid("export", "tsm_mbv2", *SMALL, *options, "-o", tmp_path / "b")
+    assert result.status == 2
+    assert why in result.err
+    assert not (tmp_path / "b").exists()
+
+
 def test_multiply_adds_at_the_standard_input_are_the_published_ones(tmp_path):
     bundle = edgevid.export("tsm_r50", output=tmp_path / "b")
     # torchvision's ResNet-50: 4.09 G for an image, with 1000 classes

@@ -11,8 +11,8 @@ import torch
 from official import reference
 
 import edgevid
+from edgevid.build import build
 from edgevid.errors import WeightsError
-from edgevid.pipeline import build
 from edgevid.request import make_request
 from edgevid.weights import FORMATS, checkpoint_classes, recognise
 from edgevid.weights.read import read_state_dict
@@ -288,7 +288,7 @@ def test_an_export_takes_an_image_checkpoint_and_the_networks_own_classes(tmp_pa
     request = make_request(
         "tsm_mbv2", "cpu", tmp_path / "bundle", weights=weights, stream=False, force=False, **unset
     )
-    network, source = build(request)
+    network, source, _ = build(request)
     assert network.classifier.out_features == 400
     assert torch.equal(network.backbone.features[18][0].weight, given["backbone.features.18.0.weight"])
     assert source["source"] == "mobilenet_v2.pth"

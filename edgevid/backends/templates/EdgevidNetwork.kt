@@ -95,13 +95,14 @@ class EdgevidNetwork(manifest: String, model: ByteArray, withKernels: Boolean = 
     private fun tensor(result: OrtSession.Result, name: String) = result.get(name).get() as OnnxTensor
 }
 
-/** From a camera's YUV frame to the network's input: upright, scaled, the centre cut out, RGB, normalised. */
+/** From a camera's YUV frame to the network's input: upright, scaled, the centre cut out, normalised. */
 private class FramePreparation(recipe: JSONObject, private val size: Int) {
     private val shortSide = recipe.getInt("short_side")
     private val mean = floats(recipe.getJSONArray("mean"))
     private val deviation = floats(recipe.getJSONArray("std"))
+    private val order = if (recipe.getString("color") == "BGR") intArrayOf(2, 1, 0) else intArrayOf(0, 1, 2)
 
-    /** Writes 3 x size x size floats, red first, to `target` from `offset` on. */
+    /** Writes 3 x size x size floats, red first (blue for BGR), to `target` from `offset` on. */
     fun write(image: ImageProxy, target: FloatArray, offset: Int) {
         val source = YuvImage(image)
         val step = minOf(source.width, source.height).toFloat() / shortSide // pixels of the camera for one of ours
@@ -128,9 +129,8 @@ private class FramePreparation(recipe: JSONObject, private val size: Int) {
             val red = v.toFloat() / count - 128
             // JFIF's conversion (ITU-R BT.601, full range), which Android's YUV_420_888 follows.
             val at = offset + row * size + column
-            target[at] = normalised(luma + 1.402f * red, 0)
-            target[at + channel] = normalised(luma - 0.344136f * blue - 0.714136f * red, 1)
-            target[at + 2 * channel] = normalised(luma + 1.772f * blue, 2)
+            val colours = floatArrayOf(luma + 1.402f * red, luma - 0.344136f * blue - 0.714136f * red, luma + 1.772f * blue)
+            for (place in 0..2) target[at + place * channel] = normalised(colours[order[place]], place)
         }
     }
 

@@ -1,0 +1,142 @@
+"""How pixels become the numbers that a network was trained on: mean, deviation, order of colors.
+
+Whoever trained a checkpoint decides it; here is what each project's code and configurations say, and how a
+user says something else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from edgevid.errors import EdgevidError
+from edgevid.specs import ModelSpec, Preprocessing
+
+COLORS = ("RGB", "BGR")
+BRIGHTEST = 255
+
+Numbers = Sequence[float] | str
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Of values from 0 to 1, in the order of ``color``."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    color: str = "RGB"
+
+
+IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""torchvision's, and so TSM's (ops/models.py), ACTION-Net's (train.py), PaddleVideo's (configs/recognition),
+and MMAction2's, which writes 123.675, 116.28, 103.53 and 58.395, 57.12, 57.375 (configs/_base_/models)."""
+
+HALF = Normalization((0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
+"""pytorchvideo's (its model zoo and tutorials)."""
+
+IMAGENET_BGR = Normalization(IMAGENET.mean[::-1], IMAGENET.std[::-1], "BGR")
+"""ChannelNets' (utils/imgnet_util.py: images as OpenCV reads them, the numbers turned round)."""
+
+FLOW_OF_MMACTION2 = Normalization((128 / 255,) * 3, (128 / 255,) * 3)
+"""Its configuration of TSN for optical flow: mean and deviation of 128."""
+
+
+def imagenet(spec: ModelSpec) -> Normalization:
+    return IMAGENET if spec.channels == 3 else as_the_model(spec)
+
+
+def half(spec: ModelSpec) -> Normalization:
+    return HALF
+
+
+def imagenet_bgr(spec: ModelSpec) -> Normalization:
+    return IMAGENET_BGR
+
+
+def as_the_model(spec: ModelSpec) -> Normalization:
+    """For a project with one network of its own, whose entry in the list says it."""
+    given = spec.preprocessing
+    return Normalization(given.mean, given.std, given.color)
+
+
+def mmaction2(spec: ModelSpec) -> Normalization:
+    """C3D's numbers are those of Sports-1M, as the entry in the list says; all others are ImageNet's."""
+    if spec.name == "c3d":
+        return as_the_model(spec)
+    return FLOW_OF_MMACTION2 if spec.channels == 10 else imagenet(spec)
+
+
+@dataclass(frozen=True)
+class Override:
+    """What the user says of it; None leaves what the checkpoint or the model has."""
+
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    color: str | None = None
+
+    def apply(self, preprocessing: Preprocessing) -> Preprocessing:
+        names = [name for name in ("mean", "std", "color") if getattr(self, name) is not None]
+        if not names:
+            return preprocessing
+        options = " and ".join(f"--{name}" for name in names)
+        rest = "" if len(names) == 3 else f"; the rest is {preprocessing.source}"
+        return replace(
+            preprocessing,
+            mean=self.mean or preprocessing.mean,
+            std=self.std or preprocessing.std,
+            color=self.color or preprocessing.color,
+            source=f"given with {options}{rest}",
+        )
+
+
+NO_OVERRIDE = Override()
+
+
+def parse_override(mean: Numbers | None, std: Numbers | None, color: str | None) -> Override:
+    """``mean`` and ``std`` are three numbers each, as a sequence or as ``"A,B,C"``.
+
+    A number above 1 says that both are of pixels from 0 to 255, as in ``104,117,128`` and ``1,1,1``; else
+    they are of 0 to 1. Raises ``EdgevidError``.
+    """
+    means = None if mean is None else _three("mean", mean)
+    stds = None if std is None else _three("std", std)
+    if stds is not None and min(stds) <= 0:
+        raise EdgevidError(f"--std divides, so it must be above 0, not {_text(stds)}")
+    if means is not None and min(means) < 0:
+        raise EdgevidError(f"--mean is that of pixels, at least 0, not {_text(means)}")
+    scale = 1.0
+    if max((*(means or ()), *(stds or ())), default=0.0) > 1:
+        scale = float(BRIGHTEST)
+        mixed = means is not None and stds is not None and (0 < max(means) <= 1 or min(stds) < 1)
+        if mixed:
+            raise EdgevidError(
+                f"of --mean {_text(means)} and --std {_text(stds)} one is of pixels from 0 to 1, "
+                "the other of 0 to 255: give both in one scale"
+            )
+    if color is not None and str(color).upper() not in COLORS:
+        raise EdgevidError(f"--color is {' or '.join(COLORS)}, not {color}")
+    return Override(
+        means and tuple(value / scale for value in means),
+        stds and tuple(value / scale for value in stds),
+        color and str(color).upper(),
+    )
+
+
+def _three(option: str, value: Numbers) -> tuple[float, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    text = value if isinstance(value, str) else repr(value)
+    try:
+        numbers = tuple(float(part) for part in parts)
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != 3 or not all(math.isfinite(number) and number <= BRIGHTEST for number in numbers):
+        raise EdgevidError(
+            f"--{option} takes three numbers of at most {BRIGHTEST}, one for each color, such as "
+            f"0.485,0.456,0.406, not '{text}'"
+        )
+    return numbers
+
+
+def _text(numbers: Sequence[float]) -> str:
+    return ",".join(f"{number:g}" for number in numbers)
