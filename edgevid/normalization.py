@@ -81,10 +81,12 @@ class Override:
             return preprocessing
         options = " and ".join(f"--{name}" for name in names)
         rest = "" if len(names) == 3 else f"; the rest is {preprocessing.source}"
+        # In another order, each color keeps its own numbers.
+        order = -1 if self.color not in (None, preprocessing.color) else 1
         return replace(
             preprocessing,
-            mean=self.mean or preprocessing.mean,
-            std=self.std or preprocessing.std,
+            mean=self.mean or preprocessing.mean[::order],
+            std=self.std or preprocessing.std[::order],
             color=self.color or preprocessing.color,
             source=f"given with {options}{rest}",
         )

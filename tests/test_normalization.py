@@ -138,7 +138,9 @@ def test_an_override_replaces_what_it_names_and_says_so():
     trained = Preprocessing(source="pytorchvideo's, by the names in the checkpoint")
     assert NO_OVERRIDE.apply(trained) is trained
     chosen = parse_override("0.1,0.2,0.3", None, "bgr").apply(trained)
-    assert values(chosen) == ((0.1, 0.2, 0.3), trained.std, "BGR")
+    assert values(chosen) == ((0.1, 0.2, 0.3), trained.std[::-1], "BGR")
+    assert values(parse_override(None, None, "BGR").apply(trained)) == IMAGENET_BGR
+    assert values(parse_override(None, None, "RGB").apply(trained)) == IMAGENET
     assert chosen.source == (
         "given with --mean and --color; the rest is pytorchvideo's, by the names in the checkpoint"
     )
