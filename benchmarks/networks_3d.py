@@ -125,7 +125,7 @@ class VolumeSlowFast(nn.Module):
 
     def forward(self, clip: torch.Tensor) -> torch.Tensor:
         volume = clip.transpose(1, 2)
-        chosen = torch.tensor(slow_frames(volume.shape[2], self.alpha), device=clip.device)
+        chosen = slow_frames(volume.shape[2], self.alpha, clip.device)
         slow, fast = self.slow_stem(volume.index_select(2, chosen)), self.fast_stem(volume)
         for fuse, of_slow, of_fast in zip(self.fusions, self.slow_stages, self.fast_stages):
             slow, fast = of_slow(fuse(slow, fast)), of_fast(fast)

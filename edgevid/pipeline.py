@@ -97,6 +97,7 @@ def export(
     force: bool = False,
     dynamic_batch: bool = False,
     dynamic_frames: bool = False,
+    dynamic_size: bool = False,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Bundle:
     """Export a network (a name, ``package.module:callable``, or a module) to a bundle, proven equal to it.
@@ -108,7 +109,8 @@ def export(
     ``mean``, ``std`` (three numbers of pixels from 0 to 1, or from 0 to 255 if one is above 1) and ``color``
     ("RGB" or "BGR", the order of the numbers too) replace what the checkpoint was trained on.
     ``output`` is the bundle's folder, written as a whole or not at all; ``force`` replaces one that exists.
-    ``dynamic_batch`` and ``dynamic_frames`` add a file in standard operators that takes any number of those.
+    ``dynamic_batch``, ``dynamic_frames`` and ``dynamic_size`` (height and width) add a file in standard
+    operators that takes any number of those; ``ExportError`` names the layer that holds a fixed number.
     ``progress`` is called with a sentence at each step. Raises ``EdgevidError`` with what to do, its kind
     ``ParityError`` if the export does not compute what PyTorch does.
     """
@@ -116,7 +118,8 @@ def export(
         model, target, output, backend=backend, weights=weights, classes=classes, frames=frames, size=size,
         stream=stream, precision=precision, labels=labels, ema=ema, force=force,
         mean=mean, std=std, color=color,
-        dynamic=("batch",) * dynamic_batch + ("frames",) * dynamic_frames, calibration=calibration,
+        dynamic=("batch",) * dynamic_batch + ("frames",) * dynamic_frames + ("size",) * dynamic_size,
+        calibration=calibration,
     )  # fmt: skip
     progress(f"building {request.spec.name}")
     network, source, preprocessing = build(request)

@@ -11,17 +11,21 @@ import contextlib
 import functools
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
 import onnx
 import onnx_ir as ir
 import torch
+from onnx_ir.passes.common import NameFixPass
 from onnxscript.values import Op, Opset
 
 from edgevid import ops, recurrent
+from edgevid.decompositions import decompose, untranslated
 from edgevid.errors import ExportError
-from edgevid.ops.functions import attach_functions, function_protos
+from edgevid.free_shapes import LayerWatch
+from edgevid.ops.functions import FRAMES, FRAMES_INPUT, attach_functions, function_protos, of_free_frames
 from edgevid.passes.complete_shapes import complete_shapes
 from edgevid.passes.layer_names import keep_layer_names, layer_of
 
@@ -31,21 +35,28 @@ def trace(
     example: torch.Tensor,
     input_name: str = "clip",
     output_names: Sequence[str] = ("logits",),
-    free: Mapping[int, torch.export.Dim] | None = None,
+    free: Mapping[int, str] | None = None,
 ) -> ir.Model:
     """The graph of ``model(example)``, whose shapes are static but for the ``free`` axes of the example.
+
+    ``free`` names those axes. One that the network takes in a single size alone stays static.
 
     ``model`` must be in evaluation mode; ``output_names`` are, in order, of what it returns, be that one
     tensor or several in a dict. Raises ``ExportError`` with torch's first sentence if it cannot be traced.
     """
     recurrent.refuse_projections(model)
-    with _quiet():
+    with _quiet(), LayerWatch(model) as watch:
         try:
-            exported = torch.export.export(
-                model, (example,), strict=False, dynamic_shapes=(dict(free),) if free else None
-            )
+            axes = (dict.fromkeys(free, torch.export.Dim.AUTO),) if free else None
+            exported = torch.export.export(model, (example,), strict=False, dynamic_shapes=axes)
+        except Exception as error:  # torch raises many kinds here; all mean that the module cannot be traced
+            raise ExportError(
+                f"torch could not trace the network, at {watch.failed_layer(error)}: {_innermost(error)}. "
+                "Its forward must not branch on values; try torch.export.export on it alone"
+            ) from error
+        try:
             program = torch.onnx.export(
-                exported,
+                decompose(exported),
                 dynamo=True,
                 verbose=False,
                 optimize=False,
@@ -54,18 +65,37 @@ def trace(
                 output_names=list(output_names),
                 custom_translation_table=_translations(),
             )
-        except Exception as error:  # torch raises many kinds here; all mean that the module cannot be traced
+        except Exception as error:  # the exporter, too, raises many kinds
             raise ExportError(
-                f"torch could not trace the network: {_innermost(error)}. "
-                "Its forward must not branch on values; try torch.export.export on it alone"
+                untranslated(exported, error)
+                or f"ONNX cannot hold the network: {_innermost(error)}. "
+                "Try torch.onnx.export(..., dynamo=True) on it alone"
             ) from error
     graph = program.model
+    NameFixPass()(graph)  # the exporter calls the result of an indexing as a buffer that is called index
     keep_layer_names(graph)
     _name_temporal_ops(graph)
     _drop_debug_information(graph)
     complete_shapes(graph)
+    _name_free_axes(graph, free or {})
     attach_functions(graph)
     return graph
+
+
+def _name_free_axes(graph: ir.Model, free: Mapping[int, str]) -> None:
+    """Call each free axis of the input by its name, here and in every shape, not by torch's symbol."""
+    shape = graph.graph.inputs[0].shape
+    names = {str(shape[axis]): name for axis, name in free.items() if not isinstance(shape[axis], int)}
+    if not names:
+        return
+    symbol = re.compile(r"\b(" + "|".join(names) + r")\b")
+    values = [*graph.graph.inputs, *(value for node in graph.graph for value in node.outputs)]
+    for value in values:
+        if value.shape is not None:
+            value.shape = ir.Shape(
+                size if isinstance(size, int) else symbol.sub(lambda match: names[match[1]], str(size))
+                for size in value.shape
+            )
 
 
 def _name_temporal_ops(graph: ir.Model) -> None:
@@ -83,21 +113,32 @@ def _translations() -> dict:
     """The exporter's table: torch op to a function that emits our node."""
     opset, table = Opset(ops.DOMAIN, 1), recurrent.translations()
     for name in ops.MODULES:
-        for function in function_protos(name):
+        protos = function_protos(name)
+        free = of_free_frames(protos[0])
+        for function in [*protos, free] if free else protos:
             _register_schema(function)
         torch_op = ops.module_of(name).torch_op().default
-        table[torch_op] = functools.partial(_emit, getattr(opset, name), torch_op._schema.arguments)
+        free_op = getattr(opset, free.name) if free else None
+        table[torch_op] = functools.partial(_emit, getattr(opset, name), free_op, torch_op._schema.arguments)
     return table
 
 
-def _emit(op: Op, parameters: list[torch.Argument], *values: object, **named: object) -> ir.Value:
-    """A node: of the torch op's arguments the tensors are its inputs, and the numbers its attributes."""
-    given = dict(zip([parameter.name for parameter in parameters], values)) | named
+def _emit(
+    op: Op, free_op: Op | None, parameters: list[torch.Argument], *values: object, **named: object
+) -> ir.Value:
+    """A node: of the torch op's arguments the tensors are its inputs, and the numbers its attributes.
+
+    A number of frames that is computed, as of clips of any length, is an input of ``free_op``.
+    """
+    arguments = dict(zip([parameter.name for parameter in parameters], values)) | named
     tensors = [parameter.name for parameter in parameters if "Tensor" in str(parameter.type)]
-    inputs = [given.pop(name) for name in tensors]
+    inputs = [arguments.pop(name) for name in tensors]
+    if isinstance(arguments.get(FRAMES), ir.Value):
+        inputs.append(arguments.pop(FRAMES))
+        op = free_op
     while inputs[-1] is None:
         inputs.pop()
-    return op(*inputs, **{name: int(number) for name, number in given.items()})
+    return op(*inputs, **{name: int(number) for name, number in arguments.items()})
 
 
 def _register_schema(function: onnx.FunctionProto) -> None:
@@ -110,7 +151,9 @@ def _register_schema(function: onnx.FunctionProto) -> None:
             1,
             inputs=[
                 parameter(
-                    name, "T", param_option=option.Optional if name in ops.OPTIONAL_INPUTS else option.Single
+                    name,
+                    "tensor(int64)" if name == FRAMES_INPUT else "T",
+                    param_option=option.Optional if name in ops.OPTIONAL_INPUTS else option.Single,
                 )
                 for name in function.input
             ],

@@ -36,9 +36,13 @@ import click
     "--stream", is_flag=True, help="Make a network that takes one frame at a time and keeps its state."
 )
 @click.option(
-    "--dynamic-batch", is_flag=True, help="Add a model file that takes any number of clips at once."
+    "--dynamic-batch",
+    is_flag=True,
+    help="Add model.dynamic.onnx, in standard operators, that takes any number of clips at once. "
+    "It is compared with PyTorch at other numbers; which networks take which: edgevid list models --verbose.",
 )
-@click.option("--dynamic-frames", is_flag=True, help="Add a model file for clips of any length.")
+@click.option("--dynamic-frames", is_flag=True, help="The same file takes clips of any length.")
+@click.option("--dynamic-size", is_flag=True, help="The same file takes any height and width.")
 @click.option(
     "--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Precision, if not the target's first."
 )

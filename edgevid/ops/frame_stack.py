@@ -141,8 +141,8 @@ class Stack:
 
 
 def frames_out(frames: int, stride: int) -> int:
-    """``ceil(frames / stride)``."""
-    return -(-frames // stride)
+    """``ceil(frames / stride)``, by a quotient of positive numbers: ONNX rounds that of others to zero."""
+    return (frames + stride - 1) // stride
 
 
 def from_node(node: ir.Node) -> Stack:
@@ -186,7 +186,7 @@ def torch_op() -> Any:
     @torch.library.custom_op(
         f"{DOMAIN}::frame_stack",
         mutates_args=(),
-        schema="(Tensor x, int frames, int taps, int first, int dilation, int stride) -> Tensor",
+        schema="(Tensor x, SymInt frames, int taps, int first, int dilation, int stride) -> Tensor",
     )
     def frame_stack(
         x: torch.Tensor, frames: int, taps: int, first: int, dilation: int, stride: int

@@ -8,10 +8,36 @@ import onnx_ir as ir
 
 from edgevid import ops
 
+FRAMES = "frames"
+"""The attribute of an op that says how many frames a clip has."""
+
+FRAMES_INPUT = "frames_scalar"
+"""What the body of an op calls that number, and its input where the number is free."""
+
+FREE_FRAMES = "OfFreeFrames"
+"""What is added to the name of an op that reads its number of frames from an input."""
+
 
 def function_protos(op_type: str) -> list[onnx.FunctionProto]:
     """The function of ``op_type`` first, then the one of its streaming step if it has one."""
     return [onnx.parser.parse_function(text) for text in ops.module_of(op_type).ONNX_FUNCTIONS.values()]
+
+
+def of_free_frames(function: onnx.FunctionProto) -> onnx.FunctionProto | None:
+    """``function`` with its number of frames as an input, the last, in place of an attribute.
+
+    So a graph whose clips have any length computes it. None for a function that holds no number of frames.
+    """
+    if FRAMES not in function.attribute:
+        return None
+    free = onnx.FunctionProto()
+    free.CopyFrom(function)
+    free.name += FREE_FRAMES
+    free.attribute.remove(FRAMES)
+    (constant,) = (node for node in free.node if node.output[0] == FRAMES_INPUT)
+    free.node.remove(constant)
+    free.input.append(FRAMES_INPUT)
+    return free
 
 
 def attach_functions(graph: ir.Model) -> None:
@@ -20,8 +46,9 @@ def attach_functions(graph: ir.Model) -> None:
     graph.functions.clear()
     graph.opset_imports.pop(ops.DOMAIN, None)
     for op_type in ops.MODULES:
-        for proto in function_protos(op_type):
-            if proto.name in used:
+        protos = function_protos(op_type)
+        for proto in (*protos, of_free_frames(protos[0])):
+            if proto is not None and proto.name in used:
                 function = ir.serde.deserialize_function(proto)
                 graph.functions[function.identifier()] = function
                 graph.opset_imports[ops.DOMAIN] = 1

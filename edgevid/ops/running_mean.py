@@ -110,7 +110,7 @@ def torch_op() -> Any:
         return count.view(-1, *[1] * (like.ndim - 1))
 
     @torch.library.custom_op(
-        f"{DOMAIN}::running_mean", mutates_args=(), schema="(Tensor x, int frames) -> Tensor"
+        f"{DOMAIN}::running_mean", mutates_args=(), schema="(Tensor x, SymInt frames) -> Tensor"
     )
     def running_mean(x: torch.Tensor, frames: int) -> torch.Tensor:
         Mean(frames).check(tuple(x.shape))

@@ -187,7 +187,7 @@ def torch_op() -> Any:
     @torch.library.custom_op(
         f"{DOMAIN}::temporal_conv",
         mutates_args=(),
-        schema="(Tensor x, Tensor weight, Tensor? bias, int frames, bool causal) -> Tensor",
+        schema="(Tensor x, Tensor weight, Tensor? bias, SymInt frames, bool causal) -> Tensor",
     )
     def temporal_conv(
         x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, frames: int, causal: bool

@@ -132,7 +132,7 @@ def torch_op() -> Any:
     @torch.library.custom_op(
         f"{DOMAIN}::temporal_difference",
         mutates_args=(),
-        schema="(Tensor later, Tensor earlier, int frames, bool causal) -> Tensor",
+        schema="(Tensor later, Tensor earlier, SymInt frames, bool causal) -> Tensor",
     )
     def temporal_difference(
         later: torch.Tensor, earlier: torch.Tensor, frames: int, causal: bool

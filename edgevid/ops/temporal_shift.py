@@ -153,7 +153,7 @@ def torch_op() -> Any:
     @torch.library.custom_op(
         f"{DOMAIN}::temporal_shift",
         mutates_args=(),
-        schema="(Tensor x, int frames, int fold, int first, int second) -> Tensor",
+        schema="(Tensor x, SymInt frames, int fold, int first, int second) -> Tensor",
     )
     def temporal_shift(x: torch.Tensor, frames: int, fold: int, first: int, second: int) -> torch.Tensor:
         Shift(frames, fold, first, second).check(tuple(x.shape))

@@ -52,11 +52,16 @@ LOWERING: tuple[Pass, ...] = tuple(LOWERING_OF.values())
 """To standard operators alone, for runtimes that read no model-local functions."""
 
 
-def run_passes(graph: ir.Model, passes: tuple[Pass, ...]) -> tuple[PassReport, ...]:
-    """Apply ``passes`` in order, verifying the graph after each; returns their reports."""
-    verify(graph)
+def run_passes(
+    graph: ir.Model, passes: tuple[Pass, ...], fixed_shapes: bool = True
+) -> tuple[PassReport, ...]:
+    """Apply ``passes`` in order, verifying the graph after each; returns their reports.
+
+    Inputs and outputs have free dimensions only if not ``fixed_shapes``.
+    """
+    verify(graph, fixed_shapes)
     reports = []
     for rewrite in passes:
         reports.append(rewrite(graph))
-        verify(graph)
+        verify(graph, fixed_shapes)
     return tuple(reports)

@@ -13,15 +13,16 @@ from edgevid import ops
 from edgevid.errors import ExportError
 
 
-def verify(graph: ir.Model) -> None:
+def verify(graph: ir.Model, fixed_shapes: bool = True) -> None:
     """Raise ``ExportError``, naming the node, unless the graph is one that every backend can take.
 
     Checked: what ONNX asks for (each value defined once and before its use, known operators, their
-    attributes); static shapes and types of inputs and outputs; a function and valid attributes for each
-    temporal op; finite weights.
+    attributes); shapes and types of inputs and outputs, static if ``fixed_shapes``; a function and valid
+    attributes for each temporal op; finite weights.
     """
     for value in (*graph.graph.inputs, *graph.graph.outputs):
-        if value.dtype is None or value.shape is None or not value.shape.is_static():
+        fixed = value.shape is not None and (value.shape.is_static() or not fixed_shapes)
+        if value.dtype is None or not fixed:
             raise _malformed(f"'{value.name}' has no fixed shape and type")
     _check_definitions(graph.graph)
     for node in graph.graph:

@@ -24,6 +24,4 @@ class PairMax(nn.Module):
                 "the maximum of every two frames needs at least two where the network pools over time"
             )
         clips = x.unflatten(0, (-1, frames))
-        if frames % 2:
-            clips = clips[:, : 2 * pairs]
-        return clips.unflatten(1, (pairs, 2)).amax(2).flatten(0, 1)
+        return clips[:, : 2 * pairs].unflatten(1, (pairs, 2)).amax(2).flatten(0, 1)

@@ -120,9 +120,21 @@ class WindowMean(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         height, width = x.shape[-2:]
+        if isinstance(height, torch.SymInt) or isinstance(width, torch.SymInt):
+            return self._mean_of_any_size(x)
         if max(height, width) > self.size:
             x = functional.avg_pool2d(x, (min(height, self.size), min(width, self.size)), 1)
         return x.mean((2, 3))
+
+    def _mean_of_any_size(self, x: torch.Tensor) -> torch.Tensor:
+        """The same without a branch, for an export whose height and width are free.
+
+        A side that is shorter than the window is filled up with zeros, which the window then counts too.
+        """
+        short = [torch.sym_max(self.size - side, 0) for side in x.shape[-2:]]
+        filled = functional.pad(x, (0, short[1], 0, short[0]))
+        means = functional.avg_pool2d(filled, self.size, 1).mean((2, 3))
+        return means * (self.size**2 / ((self.size - short[0]) * (self.size - short[1])))
 
 
 class ResNet3d(Pathway):

@@ -9,7 +9,9 @@ from torch.nn import functional
 
 def same_pads(length: int, kernel: int, stride: int = 1) -> tuple[int, int]:
     """Zeros before and after ``length`` elements for ``ceil(length / stride)`` results; the odd one after."""
-    total = max((-(-length // stride) - 1) * stride + kernel - length, 0)
+    total = ((length + stride - 1) // stride - 1) * stride + kernel - length
+    if kernel < stride:  # else it is never negative
+        total = max(total, 0)
     return total // 2, total - total // 2
 
 
@@ -25,7 +27,8 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         rows, columns = map(same_pads, x.shape[2:], self.kernel_size, self.stride)
-        if rows[0] == rows[1] and columns[0] == columns[1]:
+        # With a stride it depends on the size of the image, which may be free in an export.
+        if self.stride == (1, 1) and rows[0] == rows[1] and columns[0] == columns[1]:
             pads = rows[0], columns[0]
             return functional.conv2d(x, self.weight, None, self.stride, pads, groups=self.groups)
         padded = functional.pad(x, (*columns, *rows))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from edgevid.ops.frame_stack import frames_out
 from edgevid.zoo.frame_stack import SpatiotemporalConv
 from edgevid.zoo.init import keep_variance
 from edgevid.zoo.resnet import EXPANSION
@@ -62,27 +63,26 @@ class SlowFast(nn.Module):
         self.mean = WindowMean()
 
     def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
-        chosen = slow_frames(frames, self.alpha)
-        indices = torch.tensor(chosen, device=x.device)
-        slow = x.unflatten(0, (-1, frames)).index_select(1, indices).flatten(0, 1)
-        slow, fast = self.slow.stem(slow, len(chosen)), self.fast.stem(x, frames)
+        chosen, count = slow_frames(frames, self.alpha, x.device), frames_out(frames, self.alpha)
+        slow = x.unflatten(0, (-1, frames)).index_select(1, chosen).flatten(0, 1)
+        slow, fast = self.slow.stem(slow, count), self.fast.stem(x, frames)
         for lateral, of_slow, of_fast in zip(self.laterals, self.slow.stages, self.fast.stages):
-            slow = of_slow(lateral(slow, fast, frames), len(chosen))
+            slow = of_slow(lateral(slow, fast, frames), count)
             fast = of_fast(fast, frames)
         clips = [
-            self.mean(pathway).unflatten(0, (-1, count)).mean(1)
-            for pathway, count in ((slow, len(chosen)), (fast, frames))
+            self.mean(pathway).unflatten(0, (-1, length)).mean(1)
+            for pathway, length in ((slow, count), (fast, frames))
         ]
         return torch.cat(clips, 1)
 
 
-def slow_frames(frames: int, alpha: int) -> list[int]:
-    """Of a clip of ``frames``, the ``ceil(frames / alpha)`` that the slow pathway sees.
+def slow_frames(frames: int, alpha: int, device: torch.device | str = "cpu") -> torch.Tensor:
+    """Of a clip of ``frames``, the ``ceil(frames / alpha)`` that the slow pathway sees, int64.
 
     Evenly from the first to the last, rounded down, as ``PackPathway`` of pytorchvideo's tutorial has it.
     """
-    count = -(-frames // alpha)
-    return [index * (frames - 1) // max(count - 1, 1) for index in range(count)]
+    places = torch.arange(frames_out(frames, alpha), device=device)
+    return places * (frames - 1) // places[-1:].clamp(min=1)
 
 
 def build(

@@ -21,7 +21,10 @@ class TemporalPool(nn.Module):
         if frames == 1:
             return x
         clips = x.unflatten(0, (-1, frames))
-        even, odd = clips[:, ::2], clips[:, 1::2]
-        before = torch.cat([even[:, :1], odd[:, : even.shape[1] - 1]], 1)
-        after = torch.cat([odd, even[:, -1:]], 1) if frames % 2 else odd
-        return torch.maximum(torch.maximum(before, even), after).flatten(0, 1)
+        # The first and the last frame once more, which change no maximum, stand for nothing beyond the clip.
+        before, after = (
+            torch.cat([clips[:, :1], clips[:, :-1]], 1),
+            torch.cat([clips[:, 1:], clips[:, -1:]], 1),
+        )
+        neighbours = torch.maximum(before[:, ::2], after[:, ::2])
+        return torch.maximum(neighbours, clips[:, ::2]).flatten(0, 1)
