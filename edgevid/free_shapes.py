@@ -18,8 +18,8 @@ import torch
 STEPS = (1, 2, 4, 8, 16, 32)
 """Distances between two values of a dimension that are tried: a network may take every fourth number."""
 
-TRIED = 3
-"""For so many steps further, each guard must hold."""
+TRIED = (1, 2, 3, 7, 16)
+"""So many steps further, each guard must hold."""
 
 HARMLESS = ("conv", "check_contiguous_sizes_strides")
 """Functions of torch that choose a kernel, or ask how a tensor lies in memory; no value depends on them."""
@@ -91,6 +91,12 @@ class LayerWatch:
         line = frame if isinstance(frame, traceback.FrameSummary) else None
         return self._describe(module, line)
 
+    @property
+    def layer(self) -> str:
+        """The layer that runs, or that ran when an error ended the run: ``backbone.conv1 (Conv2d)``."""
+        module = self._running[-1] if self._running else self._network
+        return f"{self._names[module] or 'forward'} ({type(module).__name__})"
+
     def failed_layer(self, error: BaseException) -> str:
         """The layer in which the run ended with ``error``."""
         while error.__cause__ is not None:
@@ -104,7 +110,7 @@ class LayerWatch:
         if axis not in self._traced:
             return None
         _, traced = self._traced[axis]
-        broken = [self._first_broken({axis: traced + count * step}) for count in range(1, TRIED + 1)]
+        broken = [self._first_broken({axis: traced + count * step}) for count in TRIED]
         return min((number for number in broken if number is not None), default=None)
 
     def _first_broken(self, sizes: Mapping[int, int]) -> int | None:

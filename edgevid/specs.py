@@ -129,11 +129,15 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a network is made of: parameters, multiply-adds of one standard input, temporal ops by kind."""
+    """What a network is made of: parameters, multiply-adds of one standard input, temporal ops by kind.
+
+    ``fixed`` names the layer that holds a number, of those of batch, frames and size that are not free.
+    """
 
     parameters: int
     macs: int
     temporal_ops: dict[str, int] = field(default_factory=dict)
+    fixed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -209,13 +209,13 @@ def test_a_fixed_number_is_refused_with_its_layer(tmp_path, network, option, lay
 
 def test_a_network_of_the_list_takes_all_three(tmp_path, run_edgevid):
     options = ["--dynamic-batch", "--dynamic-frames", "--dynamic-size"]
-    arguments = ["--frames", 3, "--size", 32, "--classes", 5, "-o", tmp_path / "bundle"]
+    arguments = ["--frames", 2, "--size", 64, "--classes", 5, "-o", tmp_path / "bundle"]
     assert run_edgevid("export", "tsm_mbv2", *arguments, *options).status == 0
     assert (tmp_path / "bundle" / MODEL).exists()
 
 
 def test_images_of_any_size(tmp_path):
-    bundle = exported("shufflenet_v1", tmp_path / "bundle", frames=None, size=32, dynamic_size=True)
+    bundle = exported("mobilenet_v1", tmp_path / "bundle", frames=None, size=64, dynamic_size=True)
     assert open_file(bundle).get_inputs()[0].shape == [1, 3, "height", "width"]
 
 

@@ -12,7 +12,11 @@ SHORT = ("name", "title", "input", "streams", "source")
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(["models", "backends", "targets"]))
-@click.option("--verbose", is_flag=True, help="Of models, also size, temporal ops and published accuracy.")
+@click.option(
+    "--verbose",
+    is_flag=True,
+    help="Of models, also their cost, temporal ops, what an export can leave free, published accuracy.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def command(kind: str, verbose: bool, as_json: bool) -> None:
     """List models, backends or targets."""
@@ -45,13 +49,14 @@ def _show_models() -> None:
             f"{row['macs'] / 1e9:.2f} G" if row["macs"] else "-",
             "\n".join(f"{kind} x{count}" for kind, count in (row["temporal_ops"] or {}).items()) or "none",
             "-" if row["takes"] == "image" else "the past" if row["causal"] else "the whole clip",
+            "\n".join([*row["dynamic"], *(f"no {kind}: {layer}" for kind, layer in row["fixed"].items())]),
             row["published"] or "-",
             row["source"],
         )
         for row in _models()
     ]
-    headers = ["name", "input", "parameters", "MACs", "temporal ops", "sees", "published", "source"]
-    click.echo(tabulate(rows, headers, tablefmt="simple_grid", maxcolwidths=[None] * 6 + [34, 30]))
+    headers = ["name", "input", "parameters", "MACs", "temporal ops", "sees", "any", "published", "source"]
+    click.echo(tabulate(rows, headers, tablefmt="simple_grid", maxcolwidths=[None] * 7 + [34, 30]))
 
 
 def _models() -> list[dict]:
@@ -61,6 +66,8 @@ def _models() -> list[dict]:
     rows = []
     for spec in MODELS.values():
         facts = FACTS.get(spec.name)
+        fixed = facts.fixed if facts else {}
+        kinds = ("batch", "size") if spec.input == "image" else ("batch", "frames", "size")
         rows.append(
             {
                 "name": spec.name,
@@ -74,6 +81,8 @@ def _models() -> list[dict]:
                 "parameters": facts and facts.parameters,
                 "macs": facts and facts.macs,
                 "temporal_ops": facts and facts.temporal_ops,
+                "dynamic": [kind for kind in kinds if facts and kind not in fixed],
+                "fixed": fixed,
                 "published": spec.published or None,
             }
         )

@@ -50,7 +50,7 @@ FACTS: dict[str, Facts] = {
     "tea_r50_online": Facts(24_919_354, 34_541_198_592, {"TemporalConv": 64, "TemporalDifference": 16}),
     "channelnet_v1": Facts(3_703_432, 468_488_704, {"ChannelConv": 2}),
     "channelnet_v2": Facts(2_652_872, 420_319_744, {"ChannelConv": 3}),
-    "channelnet_v3": Facts(1_638_313, 420_972_328, {"ChannelConv": 4}),
+    "channelnet_v3": Facts(1_638_313, 420_972_328, {"ChannelConv": 4}, {"size": "classifier (VolumeConv)"}),
     "mobilenet_v1": Facts(4_231_976, 568_740_352, {}),
     "shufflenet_v1": Facts(1_865_728, 137_460_672, {}),
     "slowfast_r50_8x8": Facts(34_566_488, 50_308_583_424, {"FrameStack": 30}),
@@ -62,6 +62,11 @@ FACTS: dict[str, Facts] = {
     "i3d_r50_nl": Facts(35_397_840, 37_913_001_984, {"FrameStack": 10}),
     "i3d_r50_nl_embedded": Facts(35_397_840, 39_618_183_168, {"FrameStack": 10}),
     "i3d_r50_nl_gaussian": Facts(31_723_728, 37_002_608_640, {"FrameStack": 10}),
-    "c3d": Facts(78_409_573, 38_547_378_176, {"FrameStack": 8}),
+    "c3d": Facts(
+        78_409_573,
+        38_547_378_176,
+        {"FrameStack": 8},
+        {"frames": "backbone (C3D)", "size": "backbone (C3D)"},
+    ),
     "r2plus1d_r34": Facts(63_759_281, 10_295_232_000, {"FrameStack": 36}),
 }

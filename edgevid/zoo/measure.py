@@ -14,6 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from edgevid import ops
+from edgevid.free_shapes import LayerWatch
 from edgevid.specs import Facts
 from edgevid.zoo import MODELS
 from edgevid.zoo.create import create_model
@@ -39,6 +40,27 @@ def measure(name: str, frames: int | None = None, size: int | None = None, **opt
     )
 
 
+def fixed_numbers(name: str) -> dict[str, str]:
+    """The layer that refuses another number, of those of batch, frames and size that ``name`` has fixed.
+
+    Another size is 32 or 64 pixels more, as most networks halve theirs five times.
+    """
+    spec, fixed = MODELS[name], {}
+    with torch.device("meta"):
+        network = create_model(name).eval()
+    batch, *clip, height, width = spec.input_shape(spec.frames, spec.size)
+    inputs = {"batch": (batch + 2, *clip, height, width), "size": (batch, *clip, height + 32, width + 64)}
+    if spec.input == "clip":
+        inputs["frames"] = (batch, clip[0] + 3, *clip[1:], height, width)
+    for kind, shape in sorted(inputs.items()):
+        with LayerWatch(network) as watch, torch.no_grad():
+            try:
+                network(torch.empty(shape, device="meta"))
+            except Exception:  # a network may raise anything on an input that it does not take
+                fixed[kind] = watch.layer
+    return fixed
+
+
 def _flops(kind: str, seen: Counter[str], *arguments: object, out_shape: object = None) -> int:
     """Twice the multiply-adds of a call of the op ``kind``, whose tensors are given as their shapes."""
     seen[kind] += 1
@@ -58,4 +80,6 @@ def _flops(kind: str, seen: Counter[str], *arguments: object, out_shape: object 
 if __name__ == "__main__":
     for asked in sys.argv[1:] or MODELS:
         found = measure(asked)
-        print(f'    "{asked}": Facts({found.parameters:_}, {found.macs:_}, {found.temporal_ops}),')
+        numbers = f"{found.parameters:_}, {found.macs:_}, {found.temporal_ops}"
+        fixed = fixed_numbers(asked)
+        print(f'    "{asked}": Facts({numbers}{f", {fixed}" if fixed else ""}),')

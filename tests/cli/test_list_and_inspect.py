@@ -43,6 +43,15 @@ def test_verbose_tells_what_each_model_is_made_of(run_edgevid):
     assert rows["tsm_r50_online"]["causal"] is True
 
 
+def test_what_an_export_can_leave_free_is_listed_with_the_layer_that_holds_a_number(run_edgevid):
+    rows = {row["name"]: row for row in json.loads(run_edgevid("list", "models", "--json").out)["models"]}
+    assert rows["tsm_mbv2"]["dynamic"] == ["batch", "frames", "size"]
+    assert rows["c3d"]["dynamic"] == ["batch"]
+    assert rows["channelnet_v3"]["dynamic"] == ["batch"]
+    assert rows["channelnet_v3"]["fixed"] == {"size": "classifier (VolumeConv)"}
+    assert "no frames: backbone (C3D)" in run_edgevid("list", "models", "--verbose").out
+
+
 def test_verbose_is_for_models(refuses):
     refuses(["list", "targets", "--verbose"], "--verbose is for models")
 

@@ -17,7 +17,7 @@ from edgevid import parity
 from edgevid.errors import EdgevidError, UnknownNameError
 from edgevid.zoo import MODELS
 from edgevid.zoo.facts import FACTS
-from edgevid.zoo.measure import measure
+from edgevid.zoo.measure import fixed_numbers, measure
 from edgevid.zoo.shift import TemporalShift
 
 CLASSES = 5
@@ -54,7 +54,12 @@ def frames_seen(network: torch.nn.Module, clip: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_list_is_right_about_every_model(name):
     """Parameters, multiply-adds and temporal ops; python -m edgevid.zoo.measure NAME prints the line."""
-    assert measure(name) == FACTS.get(name)
+    assert measure(name) == dataclasses.replace(FACTS[name], fixed={})
+
+
+@pytest.mark.parametrize("name", ["c3d", "channelnet_v3", "i3d_r50", "stm_r50", "tsm_mbv2"])
+def test_the_layer_that_holds_a_number_is_the_one_in_the_list(name):
+    assert fixed_numbers(name) == FACTS[name].fixed
 
 
 @pytest.mark.parametrize("name", MODELS)
