@@ -24,4 +24,7 @@ class PairMax(nn.Module):
                 "the maximum of every two frames needs at least two where the network pools over time"
             )
         clips = x.unflatten(0, (-1, frames))
-        return clips[:, : 2 * pairs].unflatten(1, (pairs, 2)).amax(2).flatten(0, 1)
+        if isinstance(frames, torch.SymInt) or frames % 2:
+            # Not a slice: whether one is contiguous depends on whether it is all of the clip.
+            clips = clips.index_select(1, torch.arange(2 * pairs, device=x.device))
+        return clips.unflatten(1, (pairs, 2)).amax(2).flatten(0, 1)
