@@ -319,7 +319,9 @@ def test_an_operator_of_tvm_is_scheduled_and_right(op_type):
 def test_a_library_for_another_processor_is_checked_here_and_refused(export, tmp_path, monkeypatch):
     """The processor is only said to be another one, whose linker may not be here."""
     monkeypatch.setattr(tvm_device, "ARM64_LINUX", replace(HOST, architecture="another"))
-    network = torch.nn.Sequential(torch.nn.Flatten(0, 1), torch.nn.Conv2d(3, 16, 3), torch.nn.Flatten())
+    flatten = torch.nn.Flatten
+    layers = flatten(0, 1), torch.nn.Conv2d(3, 16, 3), torch.nn.Unflatten(0, (1, 2)), flatten()
+    network = torch.nn.Sequential(*layers)
     bundle = export(network.eval(), tmp_path / "board", target="raspberry-pi-5", classes=None, **OPTIONS)
     assert bundle.manifest.parity.max_rel <= 1e-5
     (not_run,) = bundle.manifest.not_run
