@@ -272,6 +272,9 @@ def _activated(node: ir.Node) -> ir.Value:
 def _find_range(group: Group, ranges: Mapping[str, Range]) -> None:
     sources = [value for value in group.members if not _is_moved(value)]
     unknown = [value.name for value in sources if value.name not in ranges]
+    if not sources:
+        group.refusal = "it holds constants alone"
+        return
     if unknown:
         group.refusal = f"no range of '{unknown[0]}' was measured"
         return

@@ -36,7 +36,13 @@ def measure_ranges(graph: ir.Model, clips: Sequence[np.ndarray], states: Sequenc
     import onnx_ir as ir
 
     proto, ranges = ir.to_proto(graph), {}
-    values = [value for node in graph.graph for value in node.outputs if value.dtype == ir.DataType.FLOAT]
+    # What an operator need not give, as all but the last state of an LSTM, has no name.
+    values = [
+        value
+        for node in graph.graph
+        for value in node.outputs
+        if value.name and value.dtype == ir.DataType.FLOAT
+    ]
     for chunk in _chunks(values):
         session = _with_outputs(proto, chunk, states)
         for clip in clips:

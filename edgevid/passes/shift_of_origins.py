@@ -16,7 +16,8 @@ ZERO = -1
 def shift_of(origins: Origins) -> Shift | str | None:
     """The shift; or a sentence that says why this is none; or None for what does not resemble one.
 
-    A movement resembles a shift if it takes values from other frames or leaves zeros behind. Where clips have
+    A movement resembles a shift if it takes values from other frames or leaves zeros behind; one that leaves
+    nothing else, such as a gate times an empty memory, does not. Where clips have
     one frame, a shift only leaves zeros: its direction cannot be seen, and it is read as a two-way shift, or
     for an odd number of channels as one from the next frame, so that nobody takes it for a causal one.
     """
@@ -27,7 +28,7 @@ def shift_of(origins: Origins) -> Shift | str | None:
     table, channels = inside, origins.shape[1]
     came_from = np.where(table == 0, ZERO, (table - 1) // channels)
     frames = np.arange(len(table))[:, None]
-    if (came_from == frames).all():
+    if (came_from == frames).all() or (came_from == ZERO).all():
         return None
     wrong = np.argwhere((table != 0) & ((table - 1) % channels != np.arange(channels)))
     if len(wrong):

@@ -213,6 +213,46 @@ def test_a_product_without_a_range_stays_float_and_the_report_says_why(traced, r
     assert "QuantizeLinear" not in {node.op_type for node in graph.graph}
 
 
+def test_ranges_are_measured_beside_results_that_an_operator_leaves_out():
+    """Of a memory only the last hidden state is read, so that its sequence has no name."""
+    source = """
+    <ir_version: 8, opset_import: ["" : 18]>
+    memory (float[4, 1, 3] clip) => (float[1, 1, 2] hidden)
+    <float[1, 8, 3] w = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.1, 0.2, 0.3, 0.4,
+                         0.5, 0.6, 0.7, 0.8, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8},
+     float[1, 8, 2] r = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8}>
+    {
+        twice = Add(clip, clip)
+        "", hidden, cell = LSTM<hidden_size: int = 2>(twice, w, r)
+    }
+    """
+    model = onnx.shape_inference.infer_shapes(onnx.parser.parse_model(source))
+    clip = np.full((4, 1, 3), 0.5, np.float32)
+    ranges = measure_ranges(ir.from_proto(model), [clip])
+    assert ranges["twice"] == (1, 1)
+    assert set(ranges) == {"clip", "twice", "hidden", "cell"}
+    (hidden,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"clip": clip})
+    assert ranges["hidden"] == (hidden.min(), hidden.max())
+
+
+def test_a_sum_with_what_is_moved_from_constants_alone_stays_in_float():
+    source = """
+    <ir_version: 8, opset_import: ["" : 18]>
+    memory (float[1, 2] clip) => (float[1, 2] y)
+    <float[1, 4] empty = {0.0, 0.0, 0.0, 0.0}, int64[1] from = {0}, int64[1] to = {2}, int64[1] axis = {1}>
+    {
+        state = Slice(empty, from, to, axis)
+        y = Add(clip, state)
+    }
+    """
+    graph = ir.from_proto(onnx.shape_inference.infer_shapes(onnx.parser.parse_model(source)))
+    groups = group_values(graph.graph, {"clip": (-1, 1), "y": (-1, 1)}, ONNXRUNTIME)
+    state = groups[id(graph.graph[0].outputs[0])]
+    assert (state.range, state.refusal) == (None, "it holds constants alone")
+    quantise(graph, {"clip": (-1, 1), "y": (-1, 1)}, ONNXRUNTIME)
+    verify(graph)
+
+
 def test_a_convolution_too_small_to_matter_stays_in_float(traced, ranges, monkeypatch):
     from edgevid.passes import quantise as module
 
