@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
@@ -11,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgevid.errors import EdgevidError
+from edgevid.processor import usable_threads
 from edgevid.specs import Manifest
 from edgevid.video.clips import Clip, load_clip
 from edgevid.video.decode import Frame
@@ -137,9 +137,7 @@ def decoder_threads(session: Session) -> int:
     ONNX Runtime's threads keep their cores busy between two frames. On two cores, a decoder that also took
     both made each frame of ``tsm_mbv2_online`` twice as slow as a decoder with one thread.
     """
-    has_affinity = hasattr(os, "sched_getaffinity")  # Linux: the cores that this process may use
-    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return max(1, cores - session.threads)
+    return max(1, usable_threads() - session.threads)
 
 
 def first_logits(outputs: dict[str, np.ndarray]) -> np.ndarray:
