@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import itertools
 import logging
@@ -67,7 +68,7 @@ def expand(name: str) -> list[Path] | None:
         if not videos:
             raise VideoError(f"'{name}' holds no videos: put some in, or name another folder")
         return videos
-    matches = [Path(match) for match in glob.glob(name, recursive=True)]
+    matches = _matches(Path(name))
     if not matches:
         raise VideoError(f"no file matches '{name}': check the pattern")
     videos = {path for path in matches if not path.is_dir() and holds_video(path)}
@@ -108,6 +109,29 @@ def _is_text(path: Path) -> bool:
     except OSError:
         return False
     return b"\0" not in data
+
+
+def _matches(pattern: Path) -> list[Path]:
+    """What a pattern matches; with ``**`` files alone, each once: ``glob`` would follow loops of links."""
+    if "**" not in pattern.parts:
+        return [Path(match) for match in glob.glob(str(pattern))]
+    start = pattern.parts.index("**")
+    roots = filter(os.path.isdir, glob.glob(str(Path(*pattern.parts[:start]))))
+    return [
+        file
+        for root in map(Path, roots)
+        for file in _files(root)
+        if _is_below(file.relative_to(root).parts, pattern.parts[start:])
+    ]
+
+
+def _is_below(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Whether a path, or a folder that it is in, fits a pattern."""
+    if not pattern:
+        return True
+    if pattern[0] == "**":
+        return any(_is_below(parts[i:], pattern[1:]) for i in range(len(parts)))
+    return bool(parts) and fnmatch.fnmatch(parts[0], pattern[0]) and _is_below(parts[1:], pattern[1:])
 
 
 def _files(root: Path) -> list[Path]:

@@ -155,6 +155,20 @@ def test_a_pattern_gives_what_it_matches_in_order(store, monkeypatch):
     assert len(expand("j*")) == 2
 
 
+def test_a_pattern_follows_links_without_loops(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(store)
+    plain = expand("**/*.mp4")
+    for folder in ("run", "jump"):  # two loops: 2**40 ways for one who follows each
+        (store / folder / "all").symlink_to(store, target_is_directory=True)
+    assert expand("**/*.mp4") == plain
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "3.mp4").write_bytes(b"video")
+    (store / "linked").symlink_to(elsewhere, target_is_directory=True)
+    assert [str(path) for path in expand("**/linked")] == ["linked/3.mp4"]
+    assert [str(path) for path in expand("**/l*/**/*.mp4")] == ["linked/3.mp4"]
+
+
 def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path, store):
     path = tmp_path / "take [1].mp4"
     path.write_bytes(b"video")
