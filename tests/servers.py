@@ -131,6 +131,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if self.server.stopped.wait(seconds / slices):
                 return
 
+    def serve_unsized(self, data: bytes) -> None:
+        """As a simple server of HTTP/1.0 does: no length, and no word that the connection will end."""
+        self.protocol_version = "HTTP/1.0"
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def serve_half(self, data: bytes) -> None:
+        """Everything, but it declares twice as much, then the connection is lost."""
+        self._head(200, 2 * len(data))
+        self.wfile.write(data)
+
     def serve_stalls(self, data: bytes) -> None:
         """Half of what it declares, then nothing."""
         self._head(200, len(data))

@@ -7,6 +7,7 @@ so a variable frame rate is kept. Pictures have the geometry that FFmpeg shows a
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 from collections.abc import Iterator
@@ -19,9 +20,10 @@ import numpy as np
 from edgevid.errors import VideoError
 from edgevid.video.address import silence
 from edgevid.video.color import ToRGB
+from edgevid.video.damage import Damage
 from edgevid.video.declared import declared_duration_s, declared_frame_rate, shortfall
 from edgevid.video.geometry import Geometry, Orientation, orient, square_width
-from edgevid.video.source import Source, open_container
+from edgevid.video.source import INDEX_FIRST, Source, open_container
 from edgevid.video.stream_choice import choose_stream
 from edgevid.video.timestamps import Clock, Timeline
 
@@ -116,33 +118,39 @@ def decoded_frames(
     """
     as_shown = AsShown(stream, name, warn)
     clock = Clock(declared_frame_rate(stream))
-    packets = damaged = frames = 0
+    packets = frames = 0
+    damage = Damage()
     first_stamp_s: float | None = None
     for packet in _packets(container, stream, name):
         if packet is None:
-            damaged += 1
+            damage.add()
             continue
         packets += packet.size > 0
+        damage.look_at(packet)
         decoded = []
         try:
             decoded = packet.decode()
-            damaged += packet.is_corrupt
         except av.error.FFmpegError:
-            damaged += 1
+            if not packet.is_corrupt:
+                damage.add()
         for frame in decoded:
             if not frames:
                 first_stamp_s = frame.time
             frames += 1
             yield as_shown(frame), clock(frame.time)
     if not frames:
-        raise VideoError(f"no frame of '{name}' can be decoded: it is damaged or cut, copy it again")
+        what_to_do = "it is damaged or cut, copy it again"
+        if container.format.name.startswith("mov") and not os.path.isfile(container.name):
+            # Behind its frames came its index, and a pipe or a server without ranges does not lead back.
+            what_to_do = f"{INDEX_FIRST}, or be saved to a file here"
+        raise VideoError(f"no frame of '{name}' can be decoded: {what_to_do}")
     if warn:
         why = shortfall(container, stream, packets, clock.next_s, first_stamp_s)
-        if why or damaged:
+        if why or damage.packets:
             logger.warning(
                 "'%s' is incomplete: %s, %d could be decoded; copy or record it again",
                 name,
-                why or f"damaged packets: {damaged}",
+                why or f"damaged packets: {damage.packets}",
                 frames,
             )
 
@@ -213,8 +221,10 @@ def _packets(container: Container, stream: Stream, name: str) -> Iterator[av.Pac
             return
         except av.error.ExitError:  # the time-out of an address
             raise VideoError(f"'{name}' broke off: {silence(container.read_timeout)}") from None
-        except av.error.FFmpegError:
-            yield None
+        except av.error.FFmpegError as error:
+            # Where HTTP gives no length, FFmpeg calls the proper end of a connection an error of this kind.
+            if error.errno != errno.EIO or container.size > 0:
+                yield None
             end = av.Packet()  # an empty packet makes the decoder give out the frames that it still holds
             end.stream, end.time_base = stream, stream.time_base
             yield end

@@ -20,6 +20,9 @@ from edgevid.video.address import TIMEOUT_S, Address, is_address, mask, silence
 
 STANDARD_INPUT = "-"
 
+INDEX_FIRST = "an MP4 file must have its index first (FFmpeg's -movflags faststart)"
+"""What a source needs that can be read only in its order."""
+
 
 @dataclass(frozen=True)
 class Pipe:
@@ -44,8 +47,8 @@ class Pipe:
                 if not file.bytes_read:
                     raise VideoError(f"{self} is empty: send a video file into it") from None
                 raise VideoError(
-                    f"{self} cannot be read as a video ({error.strerror}): an MP4 file must have its index "
-                    "first (FFmpeg's -movflags faststart), or name the file instead"
+                    f"{self} cannot be read as a video ({error.strerror}): {INDEX_FIRST}, "
+                    "or name the file instead"
                 ) from None
             with container:
                 yield container
