@@ -161,3 +161,28 @@ def test_no_hook_is_left_on_the_network(tmp_path):
     with pytest.raises(ExportError):
         export(network, tmp_path)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+class LayerDrop(nn.Module):
+    """Leaves its layer out now and then, as ``draw`` says."""
+
+    def __init__(self, draw) -> None:
+        super().__init__()
+        self.layer, self.draw = nn.Conv2d(16, 16, 1), draw
+
+    def forward(self, x):
+        return x if self.draw() else self.layer(x)
+
+
+@pytest.mark.parametrize(
+    ("draw", "named"),
+    [(lambda: random.random() < 0.3, "Python's random"), (lambda: torch.rand([]) < 0.3, "'rand' in layer")],
+    ids=["Python", "PyTorch"],
+)
+def test_a_layer_that_is_left_out_now_and_then_is_told_even_if_two_runs_agree(draw, named, tmp_path):
+    for seed in range(3):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        with pytest.raises(ExportError, match="another output each time") as error:
+            export(Network(layer=LayerDrop(draw)), tmp_path / str(seed))
+        assert named in str(error.value)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, nn, strided
 
 from edgevid import normalization
 from edgevid.errors import WeightsError
@@ -118,6 +118,12 @@ def load_checkpoint(model: nn.Module, checkpoint: Checkpoint, ema: bool = False)
     """As ``load_weights``; returns the format that the checkpoint is in."""
     wanted = model.state_dict()
     state, notes = checkpoint.state(ema, wanted)
+    for name, tensor in state.items():
+        if tensor.is_meta or tensor.is_quantized or tensor.is_complex() or tensor.layout != strided:
+            kind = "no values (meta)" if tensor.is_meta else "quantised, sparse or complex values"
+            raise WeightsError(
+                f"{checkpoint.what} has {kind} in '{name}': save its plain floating-point state_dict()"
+            )
     found = recognise(FORMATS, state, wanted, _is_wrapped_in(model))
     if found.rival:
         one, other = found.rival

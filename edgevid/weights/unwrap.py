@@ -31,7 +31,7 @@ EMA_WORDS = frozenset(EMA_KEYS) | {"ema_net", "ema_network"}
 EMA_MARK = "ema_"
 """What MMCV's hook puts before the flattened name of a buffer: ``ema_backbone_conv1_weight``."""
 
-EMA_COUNTERS = frozenset({"decay", "num_updates", "n_averaged", "initted", "step", "updates"})
+EMA_COUNTERS = frozenset({"decay", "num_updates", "n_averaged", "initted", "step", "steps", "updates"})
 NOT_WEIGHTS = ("optim", "sched", "scaler", "amp", "callback", "loop", "rng", "param", "loss", "metric")
 DEEPEST = 3
 
@@ -67,7 +67,7 @@ def unwrap(content: Any, what: str, ema: bool = False, own: Collection[str] = ()
         )
     notes: list[str] = []
     plain = _under(content, STATE_KEYS)
-    averaged = _under(content, EMA_KEYS)
+    averaged = _under(content, EMA_KEYS) or _of_callbacks(content)
     if plain is None and averaged is None:
         plain = _tensors_of(content) or _only_state_dict(content, what, notes)
     if averaged is not None and plain is None and (beside := _tensors_of(content)):
@@ -110,6 +110,15 @@ def _under(content: Mapping[str, Any], keys: Iterable[str], depth: int = 0) -> d
     return None
 
 
+def _of_callbacks(content: Mapping[str, Any]) -> dict[str, torch.Tensor] | None:
+    """The averages that one of Lightning's callbacks keeps."""
+    callbacks = content.get("callbacks")
+    states = callbacks.values() if isinstance(callbacks, Mapping) else ()
+    return next(
+        (found for state in states if isinstance(state, Mapping) and (found := _under(state, EMA_KEYS))), None
+    )
+
+
 def _only_state_dict(content: Mapping[str, Any], what: str, notes: list[str]) -> dict[str, torch.Tensor]:
     """The one state dict under a key that is not usual."""
     found = {
@@ -117,7 +126,7 @@ def _only_state_dict(content: Mapping[str, Any], what: str, notes: list[str]) ->
         for key, value in content.items()
         if isinstance(value, Mapping)
         and not any(word in str(key).lower() for word in NOT_WEIGHTS)
-        and (tensors := _tensors_of(value))
+        and (tensors := _under(value, (*STATE_KEYS, *EMA_KEYS), 1) or _tensors_of(value))
     }
     if len(found) > 1:
         raise WeightsError(

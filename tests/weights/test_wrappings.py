@@ -349,3 +349,38 @@ def test_one_file_of_safetensors_loads_and_a_damaged_one_is_refused(trained, tmp
 def test_a_folder_without_a_checkpoint_says_what_it_looked_for(tmp_path):
     with pytest.raises(WeightsError, match=r"is a folder without model\.safetensors\.index\.json"):
         edgevid.load_weights(Tiny(), tmp_path)
+
+
+def test_mmengines_average_counts_its_steps(trained, tmp_path):
+    average = averages(trained)
+    path = tmp_path / "mmengine.pth"
+    ema = {"steps": torch.tensor(3), **before("module.", average)}
+    torch.save({"state_dict": trained, "ema_state_dict": ema, "meta": {"epoch": 1}}, path)
+    assert_holds(edgevid.load_weights(Tiny(), path, ema=True), average)
+    assert_holds(edgevid.load_weights(Tiny(), path), trained)
+
+
+def test_an_average_that_a_callback_of_lightning_keeps_is_taken(trained):
+    average = averages(trained)
+    content = {
+        "state_dict": before("model.", trained),
+        "callbacks": {"EMA": {"ema_state_dict": before("model.", average)}, "Stop": {"wait": 3}},
+    }
+    assert_holds(edgevid.load_weights(Tiny(), content, ema=True), average)
+    assert_holds(edgevid.load_weights(Tiny(), content), trained)
+
+
+def test_usual_keys_are_found_under_an_unusual_one(trained):
+    content = {"checkpoint": {"model": {"state_dict": trained}}, "epoch": 3}
+    assert_holds(edgevid.load_weights(Tiny(), content), trained)
+
+
+@pytest.mark.parametrize("kind", ["meta", "sparse"])
+def test_tensors_without_plain_values_are_refused_by_name(trained, kind):
+    change = {"meta": lambda t: t.to("meta"), "sparse": lambda t: t.to_sparse()}[kind]
+    content = trained | {"classifier.bias": change(trained["classifier.bias"])}
+    network = Tiny()
+    kept = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with pytest.raises(WeightsError, match=r"'classifier\.bias'"):
+        edgevid.load_weights(network, content)
+    assert_holds(network, kept)
