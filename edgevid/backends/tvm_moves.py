@@ -112,6 +112,21 @@ def _gather(importer: Importer, node: ir.Node) -> None:
     )
 
 
+def _gather_nd(importer: Importer, node: ir.Node) -> None:
+    """Rows by known places, as of a table of relative positions: their axes become one."""
+    from tvm import relax
+
+    x, y = node.inputs[0], node.outputs[0]
+    if attribute(node.attributes, "batch_dims", 0):
+        raise NotTaken("it gathers within batches")
+    places = constant(node.inputs[1])
+    indexed, rest = shape_of(x)[: places.shape[-1]], shape_of(x)[places.shape[-1] :]
+    places = np.where(places < 0, places + np.array(indexed), places)
+    rows = np.ravel_multi_index(tuple(np.moveaxis(places, -1, 0)), indexed)
+    table = relax.op.reshape(importer.first(x), (int(np.prod(indexed)), *rest))
+    importer.set(y, relax.op.take(table, relax.const(rows.astype(np.int64)), 0, mode="clip"))
+
+
 def _pad(importer: Importer, node: ir.Node) -> None:
     from tvm import relax
 
@@ -173,6 +188,7 @@ MOVES: dict[str, Callable[[Importer, ir.Node], None]] = {
     "Slice": _slice,
     "Split": _split,
     "Gather": _gather,
+    "GatherND": _gather_nd,
     "Pad": _pad,
     "Expand": _expand,
     "Resize": _resize,

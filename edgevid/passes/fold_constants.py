@@ -14,13 +14,25 @@ from edgevid.specs import PassReport
 REORDERING = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Concat")
 """What gives no more elements than it takes, also where its shape is not known yet."""
 
+MOST_PAINTED = 1 << 16
+"""Elements of a constant canvas."""
+
 
 def fold_constants(graph: ir.Model) -> PassReport:
     """Evaluate what depends on constants alone; constants become initializers, dead nodes go.
 
     Function bodies are left as they are: their constants depend on the attributes of each call.
     """
-    before = len(graph.graph)
+    before = size = len(graph.graph)
+    while True:
+        _fold_once(graph)
+        complete_shapes(graph)  # folding told where reshapes lead
+        if len(graph.graph) >= size:
+            return PassReport("fold_constants", before - len(graph.graph))
+        size = len(graph.graph)  # what is known now may tell more, as where the next axis of a roll is cut
+
+
+def _fold_once(graph: ir.Model) -> None:
     optimizer.fold_constants(graph, should_fold=lambda node: _does_not_grow(node) or None)
     for tidy in (
         common.IdentityEliminationPass(),
@@ -29,15 +41,14 @@ def fold_constants(graph: ir.Model) -> PassReport:
         common.RemoveUnusedFunctionsPass(),
     ):
         tidy(graph)
-    complete_shapes(graph)  # folding told where reshapes lead
-    return PassReport("fold_constants", before - len(graph.graph))
 
 
 def _does_not_grow(node: ir.Node) -> bool:
     """Whether a node gives no more elements than it takes: it is evaluated whatever their number.
 
     A network may keep weights in another order, or compute them from others as weight norm does. What makes
-    much of little, such as a tensor of zeros, stays a node.
+    much of little, such as a tensor of zeros, stays a node, but for a small one that numbers are written
+    into: it may be a mask, as that of Swin's windows, which would be painted anew for each clip.
     """
     if node.op_type in REORDERING:
         return True
@@ -48,4 +59,5 @@ def _does_not_grow(node: ir.Node) -> bool:
         sum(prod(value.shape.numpy()) for value in side if value is not None)
         for side in (node.inputs, node.outputs)
     )
-    return given <= taken
+    painted = any(reader.op_type == "ScatterND" for value in node.outputs for reader, _ in value.uses())
+    return given <= (MOST_PAINTED if painted and node.op_type == "ConstantOfShape" else taken)

@@ -36,13 +36,7 @@ def measure_ranges(graph: ir.Model, clips: Sequence[np.ndarray], states: Sequenc
     import onnx_ir as ir
 
     proto, ranges = ir.to_proto(graph), {}
-    # What an operator need not give, as all but the last state of an LSTM, has no name.
-    values = [
-        value
-        for node in graph.graph
-        for value in node.outputs
-        if value.name and value.dtype == ir.DataType.FLOAT
-    ]
+    values = [value for node in graph.graph for value in node.outputs if _has_a_range(value)]
     for chunk in _chunks(values):
         session = _with_outputs(proto, chunk, states)
         for clip in clips:
@@ -52,6 +46,15 @@ def measure_ranges(graph: ir.Model, clips: Sequence[np.ndarray], states: Sequenc
                     known = ranges.get(name, (low, high))
                     ranges[name] = min(known[0], low), max(known[1], high)
     return ranges
+
+
+def _has_a_range(value: ir.Value) -> bool:
+    """Whether it holds floats: what an operator need not give, as most results of an LSTM, has no name."""
+    import onnx_ir as ir
+
+    if not value.name or value.dtype != ir.DataType.FLOAT or value.shape is None:
+        return False
+    return value.shape.is_static() and 0 not in value.shape.numpy()
 
 
 def without_outliers(array: np.ndarray) -> tuple[float, float]:

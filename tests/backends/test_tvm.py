@@ -270,6 +270,11 @@ MOVES = {
     ),
     "sizes": ("a, b = Split <axis = 1> (x, sizes)  y = Concat <axis = 1> (b, a)", [2, 3, 4, 5, 6, 7, 0, 1]),
     "gather": ("y = Gather <axis = 1> (x, places)", [7, 1]),
+    "gather_nd": (
+        "f = Transpose <perm = [1, 0, 2, 3]> (x)  g = GatherND (f, column)"
+        "  y = Transpose <perm = [1, 0, 2, 3]> (g)",
+        [7, 1],
+    ),
     "slice": ("y = Slice (x, one, end, one, two)", [1, 3, 5, 7]),
 }
 
@@ -287,6 +292,7 @@ def test_what_moves_channels_does_so_in_either_order(name, after_convolution):
         <ir_version: 9, opset_import: ["" : 18]>
         network (float[2, 8, 3, 5] given) => (float[2, {len(channels)}, 3, 5] y)
         <float[8, 8, 1, 1] w = {{{identity}}}, int64[2] sizes = {{2, 6}}, int64[2] places = {{-1, 1}},
+         int64[2, 1] column = {{-1, 1}},
          int64[1] one = {{1}}, int64[1] end = {{99}}, int64[1] two = {{2}}> {{ {given} {move} }}
     """
     graph = ir.from_proto(onnx.parser.parse_model(text))

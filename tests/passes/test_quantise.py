@@ -213,15 +213,17 @@ def test_a_product_without_a_range_stays_float_and_the_report_says_why(traced, r
     assert "QuantizeLinear" not in {node.op_type for node in graph.graph}
 
 
-def test_ranges_are_measured_beside_results_that_an_operator_leaves_out():
+def test_ranges_are_measured_beside_results_without_a_name_or_without_numbers():
     """Of a memory only the last hidden state is read, so that its sequence has no name."""
     source = """
     <ir_version: 8, opset_import: ["" : 18]>
     memory (float[4, 1, 3] clip) => (float[1, 1, 2] hidden)
     <float[1, 8, 3] w = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.1, 0.2, 0.3, 0.4,
                          0.5, 0.6, 0.7, 0.8, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8},
-     float[1, 8, 2] r = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8}>
+     float[1, 8, 2] r = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8},
+     int64[1] zero = {0}>
     {
+        nothing = Slice(clip, zero, zero)
         twice = Add(clip, clip)
         "", hidden, cell = LSTM<hidden_size: int = 2>(twice, w, r)
     }

@@ -76,6 +76,46 @@ def test_no_constant_is_left_to_compute(graph):
     assert not {"Constant", "Cast", "CastLike", "Shape", "Expand", "Identity"} & set(op_types(graph))
 
 
+class Rolled(nn.Module):
+    """As Swin's shifted windows: where an axis is cut is told by the shape of what was cut before."""
+
+    def forward(self, clip):
+        return clip.roll((1, -2, 3), (1, 3, 4))[:, 0].mean((2, 3))
+
+
+def test_a_roll_over_several_axes_becomes_slices_of_known_shapes():
+    graph = trace(Rolled().eval(), torch.zeros(1, 4, 3, 8, 8))
+    run_passes(graph, STANDARD)
+    assert not {"Shape", "Mod"} & set(op_types(graph))
+    assert all(value.shape is not None for node in graph.graph for value in node.outputs)
+    clip = np.random.default_rng(0).standard_normal((1, 4, 3, 8, 8), dtype=np.float32)
+    with torch.no_grad():
+        expected = Rolled()(torch.from_numpy(clip)).numpy()
+    np.testing.assert_allclose(run(graph, clip), expected, rtol=1e-5, atol=1e-6)
+
+
+class Masked(nn.Module):
+    """As Swin: a mask of regions is painted in forward, one of them empty."""
+
+    def forward(self, clip):
+        mask = clip.new_zeros(clip.shape[-2:])
+        for number, rows in enumerate((slice(0, -4), slice(-4, -2), slice(-2, None), slice(8, None))):
+            for columns in (slice(0, -3), slice(-3, None)):
+                mask[rows, columns] = number + (columns.stop is None)
+        return (clip * mask).mean((1, 3, 4))
+
+
+def test_a_mask_that_is_painted_in_forward_becomes_a_constant():
+    graph = trace(Masked().eval(), torch.zeros(1, 4, 3, 8, 8))
+    assert "ScatterND" in op_types(graph)
+    run_passes(graph, STANDARD)
+    assert op_types(graph) == ["Mul", "ReduceMean"]
+    clip = np.random.default_rng(0).standard_normal((1, 4, 3, 8, 8), dtype=np.float32)
+    with torch.no_grad():
+        expected = Masked()(torch.from_numpy(clip)).numpy()
+    np.testing.assert_allclose(run(graph, clip), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_a_graph_holds_no_trace_of_the_machine(graph):
     text = str(ir.to_proto(graph))
     assert ".py" not in text
