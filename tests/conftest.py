@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
 import os
 import shlex
@@ -28,9 +30,15 @@ SIZE, FRAMES = 64, 4
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "edgevid-hypothesis")
 
 
+SLOW_FIXTURES = {"export", "exported", "library", "wheel"}
+
+
 def pytest_collection_modifyitems(items):
-    """Tests that export a network are slow; let a run of several workers begin with them."""
-    items.sort(key=lambda item: "bundle" not in "".join(item.fixturenames))
+    """Mark what exports or compiles by its fixtures, and let a run of several workers begin with it."""
+    for item in items:
+        if SLOW_FIXTURES & set(item.fixturenames):
+            item.add_marker("slow")
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 EXPORT = "import json, sys; from edgevid import export; export(sys.argv[1], **json.loads(sys.argv[2]))"
@@ -50,43 +58,63 @@ def export_small(model: str, output: Path, **options):
 
 
 @pytest.fixture(scope="session")
-def clip_bundle(tmp_path_factory):
+def exported(tmp_path_factory):
+    """``export_small``, once for each model and options: every worker shares it and none changes it."""
+    import edgevid
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # whose folder lies in that of the run
+        folder = folder.parent
+
+    def export_once(model: str, target: str = "cpu", **options):
+        options = {"target": target, **options}
+        digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:12]
+        bundle = folder / f"{model}-{digest}"
+        with bundle.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not bundle.exists():
+                export_small(model, bundle, **options)
+        return edgevid.Bundle.open(bundle)
+
+    return export_once
+
+
+@pytest.fixture(scope="session")
+def clip_bundle(exported):
     """``tsm_mbv2`` for 4 frames of 64x64 and 5 classes, for the CPU."""
-    return export_small("tsm_mbv2", tmp_path_factory.mktemp("clip") / "tsm_mbv2")
+    return exported("tsm_mbv2")
 
 
 @pytest.fixture(scope="session")
-def stream_bundle(tmp_path_factory):
+def stream_bundle(exported):
     """``tsm_mbv2_online`` of the same sizes, one frame at a time."""
-    return export_small("tsm_mbv2_online", tmp_path_factory.mktemp("stream") / "online", stream=True)
+    return exported("tsm_mbv2_online", stream=True)
 
 
 @pytest.fixture(scope="session")
-def resnet_bundle(tmp_path_factory):
+def resnet_bundle(exported):
     """``tsm_r50`` for 3 frames."""
-    return export_small("tsm_r50", tmp_path_factory.mktemp("resnet") / "tsm_r50", frames=3)
+    return exported("tsm_r50", frames=3)
 
 
 @pytest.fixture(scope="session")
-def jetson_bundle(tmp_path_factory):
-    return export_small("tsm_mbv2", tmp_path_factory.mktemp("jetson") / "jetson", target="jetson")
+def jetson_bundle(exported):
+    return exported("tsm_mbv2", target="jetson")
 
 
 @pytest.fixture(scope="session")
-def jetson_stream_bundle(tmp_path_factory):
-    output = tmp_path_factory.mktemp("jetson") / "stream"
-    return export_small("tsm_mbv2_online", output, target="jetson-nano", stream=True)
+def jetson_stream_bundle(exported):
+    return exported("tsm_mbv2_online", target="jetson-nano", stream=True)
 
 
 @pytest.fixture(scope="session")
-def mobile_bundle(tmp_path_factory):
-    return export_small("tsm_mbv2", tmp_path_factory.mktemp("mobile") / "mobile", target="mobile")
+def mobile_bundle(exported):
+    return exported("tsm_mbv2", target="mobile")
 
 
 @pytest.fixture(scope="session")
-def mobile_stream_bundle(tmp_path_factory):
-    output = tmp_path_factory.mktemp("mobile") / "stream"
-    return export_small("tsm_mbv2_online", output, target="mobile", stream=True)
+def mobile_stream_bundle(exported):
+    return exported("tsm_mbv2_online", target="mobile", stream=True)
 
 
 @pytest.fixture(scope="session")

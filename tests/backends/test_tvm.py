@@ -35,14 +35,13 @@ OPTIONS = {"backend": "tvm", "frames": 2, "size": 64}
 
 
 @pytest.fixture(scope="module")
-def tvm_bundle(export, tmp_path_factory):
-    return export("tsm_mbv2", tmp_path_factory.mktemp("tvm") / "clip", **OPTIONS)
+def tvm_bundle(exported):
+    return exported("tsm_mbv2", **OPTIONS)
 
 
 @pytest.fixture(scope="module")
-def tvm_stream_bundle(export, tmp_path_factory):
-    output = tmp_path_factory.mktemp("tvm") / "stream"
-    return export("tsm_mbv2_online", output, **{**OPTIONS, "frames": 4}, stream=True)
+def tvm_stream_bundle(exported):
+    return exported("tsm_mbv2_online", **{**OPTIONS, "frames": 4}, stream=True)
 
 
 def test_a_clip_gives_the_logits_of_pytorch(tvm_bundle):

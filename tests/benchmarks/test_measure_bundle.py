@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import edgevid
 from edgevid.benchmarks.harness import measure
 from edgevid.benchmarks.scenarios import SCENARIOS
 from edgevid.errors import BundleError
@@ -26,17 +25,13 @@ WITHOUT_TORCH = (
 
 
 @pytest.fixture(scope="module")
-def clip_bundle(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("real") / "clip"
-    edgevid.export("tsm_mbv2", output=folder, frames=2, size=32, classes=5)
-    return folder
+def clip_bundle(exported) -> Path:
+    return exported("tsm_mbv2", frames=2, size=32).path
 
 
 @pytest.fixture(scope="module")
-def stream_bundle(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("real") / "stream"
-    edgevid.export("tsm_mbv2_online", output=folder, frames=2, size=32, classes=5, stream=True)
-    return folder
+def stream_bundle(exported) -> Path:
+    return exported("tsm_mbv2_online", frames=2, size=32, stream=True).path
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

@@ -149,8 +149,8 @@ def test_the_default_folder_names_model_target_and_backend(run_edgevid, tmp_path
 
 
 @pytest.mark.parametrize("target", list(TARGETS))
-def test_every_target_takes_a_bundle(target, tmp_path):
-    bundle = edgevid.export("tsm_mbv2", target, tmp_path / "b", classes=5, frames=2, size=32)
+def test_every_target_takes_a_bundle(target, exported):
+    bundle = exported("tsm_mbv2", target=target)
     assert bundle.manifest.target == target
     assert bundle.manifest.backend == TARGETS[target].backend
     assert all(artefact.parity.ok for artefact in bundle.manifest.artefacts)
