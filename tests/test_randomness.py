@@ -89,7 +89,7 @@ RANDOM = {
     "randperm": (Network(lambda x: x[:, torch.randperm(16)]), ["'randperm'"]),
     "rand": (Network(lambda x: x + torch.rand(16)), ["'rand'"]),
     "normal": (Network(lambda x: x + torch.empty_like(x).normal_()), ["'normal'"]),
-    "randint": (Network(lambda x: x.roll(int(torch.randint(1, 15, (1,))), 1)), ["'randint'"]),
+    "randint": (Network(lambda x: x + torch.randint(1, 15, x.shape)), ["'randint'"]),
     "gumbel": (Network(lambda x: F.gumbel_softmax(x)), ["'gumbel_softmax'"]),
     "multinomial": (Network(lambda x: x[:, torch.multinomial(torch.ones(16), 16)]), ["'multinomial'"]),
     "python": (Network(layer=Jitter(random.random)), ["Python's random", "layer 'middle.1'"]),
