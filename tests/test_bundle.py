@@ -22,6 +22,8 @@ from edgevid.bundle import Bundle
 from edgevid.errors import BundleError, ParityError
 from edgevid.specs import SCHEMA_VERSION
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def copy(clip_bundle, tmp_path):

@@ -18,6 +18,8 @@ from edgevid.errors import EdgevidError, ParityError, VideoError
 from edgevid.specs import LOCAL_TOLERANCE, TOLERANCE, Parity
 from edgevid.zoo import MODELS
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"classes": 5, "frames": 2, "size": 32}
 
 

@@ -24,6 +24,8 @@ from edgevid.zoo.slowfast import slow_frames
 from edgevid.zoo.temporal_conv import TemporalConv
 from edgevid.zoo.temporal_pool import TemporalPool
 
+pytestmark = pytest.mark.slow
+
 
 class TemporalOps(nn.Module):
     """Each op that knows how many frames a clip has, and each layer that changes their number."""

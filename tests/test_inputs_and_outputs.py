@@ -14,6 +14,8 @@ from edgevid.specs import ModelSpec
 from edgevid.zoo import MODELS
 from edgevid.zoo.shift import TemporalShift
 
+pytestmark = pytest.mark.slow
+
 SIZE = 32
 
 

@@ -9,6 +9,8 @@ from torch import nn
 import edgevid
 from edgevid.errors import ExportError
 
+pytestmark = pytest.mark.slow
+
 FRAMES, SIZE = 4, 8
 
 

@@ -11,6 +11,8 @@ from torch import nn
 import edgevid
 from edgevid.lint import unseen_frames
 
+pytestmark = pytest.mark.slow
+
 
 class Mean(nn.Module):
     """The mean of the frames ``seen``, through one layer; ``how`` changes what it gives."""

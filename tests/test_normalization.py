@@ -14,6 +14,8 @@ from edgevid.weights import FORMATS, TRAINED_BY, preprocessing_of
 from edgevid.weights.formats import recognise
 from edgevid.zoo import MODELS
 
+pytestmark = pytest.mark.slow
+
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "RGB")
 HALF = ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225), "RGB")
 IMAGENET_BGR = ((0.406, 0.456, 0.485), (0.225, 0.224, 0.229), "BGR")

@@ -14,6 +14,8 @@ import pytest
 
 from edgevid.benchmarks import moving_shapes
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 VENV = Path(sys.prefix)

@@ -18,6 +18,8 @@ import pytest
 from edgevid import telemetry
 from edgevid.kernels.build import cache_folder
 
+pytestmark = pytest.mark.slow
+
 LIVES_S = 13
 """ONNX Runtime 1.32 makes its first upload after 9 s."""
 

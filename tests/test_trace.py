@@ -21,6 +21,8 @@ from edgevid.errors import ExportError
 from edgevid.passes import LOWERING, STANDARD, run_passes
 from edgevid.trace import trace
 
+pytestmark = pytest.mark.slow
+
 CLIP = (1, 5, 4, 7, 9)
 """A clip of 5 frames, 4 channels and 7x9 pixels: no number divides another."""
 

@@ -12,6 +12,8 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch")
 
 from foreign_networks import NETWORKS, foreign_network  # noqa: E402

@@ -24,6 +24,8 @@ from edgevid.backends.trt_bundle import SCRIPTS, TEMPLATES
 from edgevid.errors import ExportError
 from edgevid.passes import LOWERING_OF
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def board(jetson_bundle, tmp_path):

@@ -18,6 +18,8 @@ from edgevid.backends import BACKENDS, ort_mobile
 from edgevid.errors import BackendError
 from edgevid.kernels import build, build_android
 
+pytestmark = pytest.mark.slow
+
 LIBRARY = "android/jniLibs/arm64-v8a/libedgevid_kernels.so"
 
 

@@ -20,6 +20,8 @@ from edgevid.backends.tvm_rpc import Address
 from edgevid.errors import BackendError, EdgevidError
 from edgevid.zoo.shift import TemporalShift
 
+pytestmark = pytest.mark.slow
+
 for package in ("tvm", "tornado", "cloudpickle"):
     pytest.importorskip(
         package, reason="TVM's RPC is not installed: pip install 'edgevid[tvm]' tornado cloudpickle"

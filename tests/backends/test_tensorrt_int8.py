@@ -19,6 +19,8 @@ from edgevid.backends.trt_int8 import is_typed
 from edgevid.errors import EdgevidError
 from edgevid.specs import LOCAL_TOLERANCE
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("torch")
 
 OPTIONS = {"classes": 5, "frames": 2, "size": 32, "precision": "int8"}

@@ -26,6 +26,8 @@ from edgevid.errors import BackendError, ExportError
 from edgevid.ops import MODULES, module_of
 from edgevid.processor import usable_cores
 
+pytestmark = pytest.mark.slow
+
 tvm = pytest.importorskip("tvm", reason="TVM is not installed: pip install 'edgevid[tvm]'")
 HOST = tvm_device.here()
 if not any(map(shutil.which, HOST.compilers)):

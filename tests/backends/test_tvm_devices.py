@@ -15,6 +15,8 @@ from edgevid.errors import BackendError, ExportError
 from edgevid.specs import Target
 from edgevid.targets import TARGETS
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("tvm", reason="TVM is not installed: pip install 'edgevid[tvm]'")
 
 NETWORK = """

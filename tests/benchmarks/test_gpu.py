@@ -10,6 +10,8 @@ import pytest
 
 from edgevid.kernels.temporal_shift.reference import temporal_shift
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'edgevid[export]'")
 
 

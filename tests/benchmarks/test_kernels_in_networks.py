@@ -10,6 +10,8 @@ import pytest
 from edgevid.benchmarks import kernels
 from edgevid.benchmarks.kernels import Layer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("op", "inputs", "output", "macs"),

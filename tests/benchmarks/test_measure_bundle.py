@@ -14,6 +14,8 @@ from edgevid.benchmarks.harness import measure
 from edgevid.benchmarks.scenarios import SCENARIOS
 from edgevid.errors import BundleError
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("torch", reason="making a bundle needs the export extra")
 
 WITHOUT_TORCH = (

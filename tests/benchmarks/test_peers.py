@@ -20,6 +20,8 @@ from edgevid.benchmarks.peers.children import TASKS, Child, PeerError
 from edgevid.benchmarks.peers.ratios import Ratio, of_rounds, paired_ratio
 from edgevid.benchmarks.peers.rounds import measure
 
+pytestmark = pytest.mark.slow
+
 ANSWER = [[1.0, 2.0]]
 CASE = Case("mobilenet_v2", "clip", frames=1, size=8, classes=2)
 

@@ -14,6 +14,8 @@ from edgevid.benchmarks import commands, smoke
 from edgevid.cli import main
 from edgevid.doctor import Check
 
+pytestmark = pytest.mark.slow
+
 
 def broken(folder: Path, name: str, script: str) -> None:
     file = folder / name

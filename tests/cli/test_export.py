@@ -13,6 +13,8 @@ from edgevid.errors import ExportError
 from edgevid.kernels.build import library
 from edgevid.targets import TARGETS
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["--classes", 5, "--frames", 2, "--size", 32]
 
 NETWORKS = """

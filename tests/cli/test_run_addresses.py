@@ -25,6 +25,8 @@ from servers import (
 
 from edgevid.video import reader
 
+pytestmark = pytest.mark.slow
+
 EDGEVID = [sys.executable, str(Path(__file__).parent.parent / "fake_session.py")]
 
 

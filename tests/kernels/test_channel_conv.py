@@ -22,6 +22,8 @@ from edgevid.kernels.channel_conv.call import conv_of
 from edgevid.kernels.channel_conv.reference import channel_conv
 from edgevid.kernels.standalone.compile import run
 
+pytestmark = pytest.mark.slow
+
 RELU = {"low": 0.0}
 RELU6 = {"low": 0.0, "high": 6.0}
 

@@ -9,6 +9,8 @@ import pytest
 from edgevid.errors import BackendError
 from edgevid.kernels.cuda import compile as cuda
 
+pytestmark = pytest.mark.slow
+
 KERNELS = ("shift_frames", "shift_step", "filter_frames", "filter_frames_long", "filter_channels")
 
 

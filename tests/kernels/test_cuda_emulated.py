@@ -15,6 +15,8 @@ from edgevid.kernels.cuda.compile import emulated_library
 from edgevid.kernels.temporal_conv.reference import temporal_conv
 from edgevid.kernels.temporal_shift.reference import temporal_shift, temporal_shift_step
 
+pytestmark = pytest.mark.slow
+
 FLOATS = {"float32": 1e-5, "float16": 2e-3}
 """Types, and how far from float64 a result may be: half is rounded once, to 11 bits."""
 SIZES = ((1, 1), (1, 3), (2, 4), (3, 5), (4, 4), (7, 7), (2, 8))

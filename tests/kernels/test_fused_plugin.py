@@ -25,6 +25,8 @@ from edgevid.kernels.temporal_shift.reference import temporal_shift
 from edgevid.passes.fuse_shift_convs import FusedLayer, fuse_shift_convs, unfused
 from edgevid.targets import TARGETS
 
+pytestmark = pytest.mark.slow
+
 ORIN = trt_fused.compile_target_of(gpu_of(TARGETS["jetson"]))
 LAYERS = [
     FusedLayer(16, 24, 3, 4, 1, -1, 0.0, 6.0, rows=90),

@@ -21,6 +21,8 @@ from edgevid.kernels.cuda import compile as cuda
 from edgevid.kernels.temporal_conv.reference import temporal_conv
 from edgevid.kernels.temporal_shift.reference import temporal_shift, temporal_shift_step
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 SIMULATED = HERE / "simulated_nvinfer"
 SIMULATED_VERSIONS = ("simulated TensorRT 8", "simulated TensorRT 10")

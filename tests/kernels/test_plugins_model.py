@@ -15,6 +15,8 @@ from edgevid.errors import ParityError
 from edgevid.kernels.cuda.compile import FOLDER
 from edgevid.specs import PassReport
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch")
 
 import edgevid  # noqa: E402

@@ -12,6 +12,8 @@ import sanitized
 
 from edgevid.kernels import build
 
+pytestmark = pytest.mark.slow
+
 SOUND = "std::memcpy(target, source, static_cast<size_t>(count) * sizeof(float));"
 PLANTED = "for (int64_t i = 0; i <= count; ++i) target[i] = source[i];"
 RUN = """

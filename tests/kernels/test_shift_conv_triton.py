@@ -20,6 +20,8 @@ from edgevid.kernels.shift_conv.triton_call import Blocks, Gpu, choose_blocks, s
 from edgevid.kernels.shift_conv.triton_compile import SHARED_KIB
 from edgevid.kernels.temporal_shift.reference import temporal_shift, temporal_shift_step
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'edgevid[export]'")
 pytest.importorskip("triton", reason="Triton is not installed: pip install triton")
 

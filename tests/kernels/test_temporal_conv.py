@@ -24,6 +24,8 @@ from edgevid.kernels.standalone.compile import run
 from edgevid.kernels.temporal_conv.call import conv_of
 from edgevid.kernels.temporal_conv.reference import temporal_conv
 
+pytestmark = pytest.mark.slow
+
 RELU = {"low": 0.0, "high": np.inf}
 
 

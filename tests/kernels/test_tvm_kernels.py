@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+pytestmark = pytest.mark.slow
+
 tvm = pytest.importorskip("tvm", reason="TVM is not installed: pip install 'edgevid[tvm]'")
 from tvm import te, tirx  # noqa: E402
 from tvm.s_tir.pipeline import default_s_tir_pipeline  # noqa: E402

@@ -18,6 +18,8 @@ from edgevid.kernels.winograd.reference import (
     points_to_blocks,
 )
 
+pytestmark = pytest.mark.slow
+
 # Inputs, outputs, images, height, width, bias, residual, activation.
 CASES = {
     "resnet layer1": (64, 64, 2, 56, 56, True, False, RELU),

@@ -14,6 +14,8 @@ from torch import nn
 from edgevid.ops.channel_conv import Filters, cost, streaming_step, torch_op
 from edgevid.passes.lower_channel_conv import lower_channel_conv
 
+pytestmark = pytest.mark.slow
+
 channel_conv = torch_op()
 
 

@@ -20,6 +20,8 @@ from edgevid.passes.verify import verify
 from edgevid.trace import trace
 from edgevid.zoo.frame_stack import SpatiotemporalConv
 
+pytestmark = pytest.mark.slow
+
 frame_stack = torch_op()
 NAMES = ("frames", "taps", "first", "dilation", "stride")
 

@@ -16,6 +16,8 @@ from edgevid.ops.running_mean import Mean, cost, streaming_step, torch_op
 from edgevid.passes.lower_running_mean import lower_running_mean
 from edgevid.zoo.running_mean import RunningMean
 
+pytestmark = pytest.mark.slow
+
 running_mean = torch_op()
 
 

@@ -22,6 +22,8 @@ from edgevid.trace import trace
 from edgevid.zoo.shift import temporal_shift
 from edgevid.zoo.temporal_conv import TemporalConv
 
+pytestmark = pytest.mark.slow
+
 temporal_conv = torch_op()
 
 

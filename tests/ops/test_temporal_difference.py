@@ -19,6 +19,8 @@ from edgevid.passes.lower_temporal_difference import lower_temporal_difference
 from edgevid.passes.verify import verify
 from edgevid.trace import trace
 
+pytestmark = pytest.mark.slow
+
 temporal_difference = torch_op()
 
 

@@ -12,6 +12,8 @@ from one_op import one_node_model, run
 
 from edgevid.ops.temporal_shift import DIRECTIONS, Shift, cost, streaming_step, torch_op
 
+pytestmark = pytest.mark.slow
+
 temporal_shift = torch_op()
 
 

@@ -14,6 +14,8 @@ from edgevid.ops.channel_conv import torch_op as shared_op
 from edgevid.ops.unshared_channel_conv import Filters, cost, streaming_step, torch_op
 from edgevid.passes.lower_channel_conv import lower_channel_conv
 
+pytestmark = pytest.mark.slow
+
 unshared = torch_op()
 NAMES = "stride", "pad_begin", "pad_end"
 

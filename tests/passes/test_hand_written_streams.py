@@ -12,6 +12,8 @@ import edgevid
 from edgevid.errors import ExportError
 from edgevid.zoo.shift import TemporalShift
 
+pytestmark = pytest.mark.slow
+
 FRAMES, SIZE = 5, 16
 
 

@@ -12,6 +12,8 @@ from edgevid.errors import ExportError
 from edgevid.passes.older_operators import OLDER
 from edgevid.passes.to_opset_13 import to_opset_13
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (2, 8, 3, 5)
 CONSTANTS = """
     float[5] scale = {1, 2, -1, 0.5, 3}, float[5] bias = {0, 1, 2, 3, 4},

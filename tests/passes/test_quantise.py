@@ -18,6 +18,8 @@ from edgevid.passes.to_opset_13 import to_opset_13
 from edgevid.passes.verify import verify
 from edgevid.specs import LOCAL_TOLERANCE
 
+pytestmark = pytest.mark.slow
+
 SCHEMES = {"tensorrt": TENSORRT, "onnxruntime": ONNXRUNTIME}
 
 

@@ -21,6 +21,8 @@ from torch.nn import functional
 from edgevid.ops.temporal_shift import Shift
 from edgevid.passes.recognise_temporal_conv import recognise_temporal_conv
 
+pytestmark = pytest.mark.slow
+
 NEAR_MISSES = {
     "are not the first ones": lambda x, f: channels(
         later(x[:, :, :f]), x[:, :, f : f + 1], earlier(x[:, :, f + 1 : 2 * f + 1]), x[:, :, 2 * f + 1 :]

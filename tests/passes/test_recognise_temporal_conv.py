@@ -21,6 +21,8 @@ from edgevid.passes.fold_constants import fold_constants
 from edgevid.passes.recognise_temporal_conv import recognise_temporal_conv
 from edgevid.trace import trace
 
+pytestmark = pytest.mark.slow
+
 CHANNELS, CLIPS, FRAMES, HEIGHT, WIDTH = 8, 2, 4, 6, 5
 SHAPE = (CLIPS, FRAMES, CHANNELS, HEIGHT, WIDTH)
 

@@ -22,6 +22,8 @@ from edgevid.passes.remove_no_ops import remove_no_ops
 from edgevid.trace import trace
 from edgevid.zoo.create import create_model
 
+pytestmark = pytest.mark.slow
+
 PASSES = (fold_constants, recognise_temporal_shift, fold_batch_norm, remove_no_ops)
 COMPUTE = {"Conv", "Relu", "Add", "ReduceMean", "Reshape", "TemporalShift"}
 """What a recognised network consists of; the other operators would be left over from a shift."""

@@ -13,6 +13,8 @@ from edgevid.errors import ExportError
 from edgevid.passes import run_passes
 from edgevid.passes.recurrent import layout_to_transposes, unroll_recurrent
 
+pytestmark = pytest.mark.slow
+
 STEPS, BATCH, CHANNELS, HIDDEN = 3, 2, 5, 4
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 

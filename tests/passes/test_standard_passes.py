@@ -17,6 +17,8 @@ from edgevid.passes.fold_constants import fold_constants
 from edgevid.passes.verify import verify
 from edgevid.trace import trace
 
+pytestmark = pytest.mark.slow
+
 
 class Small(nn.Module):
     """A convolution with a batch norm, and a batch norm whose input is read twice."""

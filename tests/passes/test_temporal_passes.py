@@ -22,6 +22,8 @@ from edgevid.passes.verify import verify
 from edgevid.trace import trace
 from edgevid.zoo.shift import temporal_shift
 
+pytestmark = pytest.mark.slow
+
 
 class Shifting(nn.Module):
     """Two shifts with a convolution between them; the first of fold 2, the second of a given fold."""

@@ -18,6 +18,8 @@ from edgevid.passes.remove_no_ops import remove_no_ops
 from edgevid.passes.to_streaming import to_streaming
 from edgevid.trace import trace
 
+pytestmark = pytest.mark.slow
+
 FRAMES, LONGER, CHANNELS = 6, 11, 4
 
 

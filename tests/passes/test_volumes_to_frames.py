@@ -17,6 +17,8 @@ from edgevid.benchmarks.networks_3d import official_slowfast
 from edgevid.passes import STANDARD, run_passes
 from edgevid.trace import trace
 
+pytestmark = pytest.mark.slow
+
 FRAMES, SIZE = 6, 16
 
 

@@ -9,6 +9,8 @@ from edgevid.errors import VideoError
 from edgevid.video.address import PROTOCOLS, Address, is_address, is_live, mask
 from edgevid.video.decode import open_video, probe
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "text,yes",

@@ -17,6 +17,8 @@ from edgevid.video.address import Address
 from edgevid.video.reader import FrameReader, Way, interruptible, open_reader
 from edgevid.video.source import parse_source
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory):

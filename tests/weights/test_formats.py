@@ -18,6 +18,8 @@ from edgevid.weights import FORMATS, checkpoint_classes, recognise
 from edgevid.weights.read import read_state_dict
 from edgevid.zoo.mobilenet_v2 import STAGES
 
+pytestmark = pytest.mark.slow
+
 
 def distance(got: np.ndarray, wanted: np.ndarray) -> float:
     """In standard deviations of the wanted logits."""

@@ -9,6 +9,8 @@ from torch import nn
 import edgevid
 from edgevid.weights.inflate import inflate
 
+pytestmark = pytest.mark.slow
+
 CLASSES, SIZE = 6, 32
 REACH = 17
 """Frames to each side that I3D sees for one of its last stage: 2 + 3, then 6 of every second."""

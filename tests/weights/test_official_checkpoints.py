@@ -10,6 +10,8 @@ from official import reference
 import edgevid
 from edgevid.errors import WeightsError
 
+pytestmark = pytest.mark.slow
+
 
 def relative_error(got: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.abs(got - wanted).max() / np.abs(wanted).max())

@@ -15,6 +15,8 @@ from edgevid.zoo.action_net import Action
 from edgevid.zoo.measure import measure
 from edgevid.zoo.temporal_conv import TemporalConv
 
+pytestmark = pytest.mark.slow
+
 
 def test_action_net_gives_the_logits_of_its_authors():
     case = reference("action_mbv2_8f_jester")

@@ -9,6 +9,8 @@ import edgevid
 from edgevid.errors import ExportError
 from edgevid.zoo.bn_inception import BNInception
 
+pytestmark = pytest.mark.slow
+
 # The authors' name of a convolution, and ours.
 STEM = {"conv1_7x7_s2": "conv1", "conv2_3x3_reduce": "conv2.0", "conv2_3x3": "conv2.1"}
 IN_BLOCK = {

@@ -16,6 +16,8 @@ from edgevid.zoo.channelnet import DepthwiseSeparablePixelwise, GroupModule
 from edgevid.zoo.measure import measure
 from edgevid.zoo.same_padding import SameConv2d, same_pads
 
+pytestmark = pytest.mark.slow
+
 GROUPED = (2, 8)
 """The filters and taps of a group channel-wise convolution."""
 

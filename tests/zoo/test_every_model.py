@@ -20,6 +20,8 @@ from edgevid.zoo.facts import FACTS
 from edgevid.zoo.measure import fixed_numbers, measure
 from edgevid.zoo.shift import TemporalShift
 
+pytestmark = pytest.mark.slow
+
 CLASSES = 5
 TOLERANCE = 1e-4
 CAUSAL = [spec.name for spec in MODELS.values() if spec.causal]

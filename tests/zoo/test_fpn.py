@@ -12,6 +12,8 @@ from edgevid.errors import WeightsError
 from edgevid.zoo.fpn import FeaturePyramid
 from edgevid.zoo.shift import TemporalShift
 
+pytestmark = pytest.mark.slow
+
 
 def stages(size: int = 32) -> list[torch.Tensor]:
     return [torch.randn(2, 256 << stage, size >> stage, size >> stage) for stage in range(4)]

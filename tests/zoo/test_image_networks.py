@@ -12,6 +12,8 @@ from edgevid.zoo.flattened import FlattenedConv2d
 from edgevid.zoo.measure import measure
 from edgevid.zoo.shufflenet_v1 import shuffle
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("model", "options", "parameters", "macs"),

@@ -9,6 +9,8 @@ from torch import nn
 import edgevid
 from edgevid.zoo import MODELS
 
+pytestmark = pytest.mark.slow
+
 TORCH = (1e-5, 0.1)
 """PyTorch's epsilon and momentum; the defaults of Paddle and tensorpack come to the same."""
 

@@ -21,6 +21,8 @@ from edgevid.zoo.r2plus1d import Conv2Plus1d
 from edgevid.zoo.resnet3d import WindowMean
 from edgevid.zoo.slowfast import slow_frames
 
+pytestmark = pytest.mark.slow
+
 CHECKPOINTS = {
     "slowfast_8x8_r50_kinetics": "slowfast_r50_8x8",
     "slow_8x8_r50_kinetics": "slow_r50",

@@ -10,6 +10,8 @@ import edgevid
 from edgevid.errors import EdgevidError
 from edgevid.zoo.non_local import PAIRWISE, NonLocal
 
+pytestmark = pytest.mark.slow
+
 
 def trained(block: NonLocal) -> NonLocal:
     """The block with values as after training: a batch norm at zero would hide everything."""

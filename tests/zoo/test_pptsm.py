@@ -12,6 +12,8 @@ import edgevid
 from edgevid.zoo.lcnet_v2 import SummedDepthwise, UnscaledDropout
 from edgevid.zoo.shift import TemporalShift
 
+pytestmark = pytest.mark.slow
+
 
 class Paddle:
     """A checkpoint's layers, by Paddle's names, and Paddle's ``temporal_shift``."""

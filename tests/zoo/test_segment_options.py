@@ -16,6 +16,8 @@ from edgevid.zoo.resnet import BlockShiftBottleneck, Bottleneck
 from edgevid.zoo.shift import TemporalShift
 from edgevid.zoo.temporal_pool import TemporalPool
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 8])
 def test_temporal_pooling_is_a_max_pool_of_three_frames_with_stride_two(frames):

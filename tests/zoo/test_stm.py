@@ -15,6 +15,8 @@ from edgevid.zoo.measure import measure
 from edgevid.zoo.motion import MotionFeatures
 from edgevid.zoo.stm import STMBlock
 
+pytestmark = pytest.mark.slow
+
 
 def test_stm_gives_the_logits_of_its_authors():
     case = reference("stm_r50_8f_174")

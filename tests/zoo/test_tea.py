@@ -10,6 +10,8 @@ from torch.nn import functional
 from edgevid.zoo.excitation import MotionExcitation, SqueezeExcitation
 from edgevid.zoo.tea import TEABlock
 
+pytestmark = pytest.mark.slow
+
 
 def test_motion_excitation_adds_the_features_times_half_a_gate_less():
     layer = MotionExcitation(32).eval()
