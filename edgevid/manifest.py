@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +137,10 @@ def read(folder: Path) -> Manifest:
         )
     try:
         manifest = records.decode(Manifest, content, RULES)
+        for field in fields(Preprocessing):
+            # A default in its place would change the answer silently.
+            if field.name not in content["preprocessing"] and field.name != "source":
+                raise ValueError(f"preprocessing.{field.name} is missing")
         for complaint in _relations(manifest):
             raise ValueError(complaint)
     except ValueError as error:
@@ -244,3 +248,5 @@ def _tensor_relations(manifest: Manifest) -> Iterator[str]:
         if output.name == "logits" and isinstance(last, int) and last != manifest.classes:
             axis = len(output.shape) - 1
             yield f"outputs[{index}].shape[{axis}] is {last}, and classes is {manifest.classes}"
+        elif output.name == "logits" and output.shape[:-1] != shape[:1]:
+            yield f"outputs[{index}].shape is {list(output.shape)}, which is not a row for each clip"

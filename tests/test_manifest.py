@@ -102,6 +102,8 @@ def test_a_device_without_edgevid_can_check_the_manifest(folder):
         ("inputs.0.shape", [1, 4], "inputs[0].shape has 2 axes"),
         ("inputs.0.dtype", "complex", "inputs[0].dtype must be one of float32"),
         ("outputs.0.name", "clip", 'the name "clip" twice'),
+        ("outputs.0.shape", [7, 5], "outputs[0].shape is [7, 5], which is not a row for each clip"),
+        ("outputs.0.shape", [5], "outputs[0].shape is [5], which is not a row for each clip"),
         ("passes.0.matched", -1, "passes[0].matched must be at least 0"),
         ("parity.tolerance", 0, "parity.tolerance must be above 0"),
         ("parity.max_rel", 0.5, "parity is not that of model_file"),
@@ -128,6 +130,14 @@ def test_what_cannot_be_right_is_refused_with_its_key(folder, path, value, says)
 def test_a_missing_key_is_named(folder, key):
     rewrite(folder, {name: value for name, value in content(folder).items() if name != key})
     assert f"{key} is missing" in refusal(folder)
+
+
+@pytest.mark.parametrize("key", ["short_side", "crop", "mean", "std", "color", "sampling"])
+def test_no_default_takes_the_place_of_a_missing_preprocessing(folder, key):
+    edited = content(folder)
+    del edited["preprocessing"][key]
+    rewrite(folder, edited)
+    assert f"preprocessing.{key} is missing" in refusal(folder)
 
 
 @pytest.mark.parametrize("name", ["state_0", "logits"])

@@ -197,7 +197,7 @@ class OnnxRuntimeRunner:
         self._ort, self.threads, self.receipt = onnxruntime, threads, receipt
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # an error is raised as well, which we tell in one line
         options.add_session_config_entry("session.x64quantprecision", str(int(needs_wider_products())))
         configure(options)
         try:

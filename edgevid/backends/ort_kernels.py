@@ -82,7 +82,7 @@ def specialise(
         try:
             found = cache.store(lambda folder: _make(path, folder, library, threads))
         except Exception as error:  # ONNX Runtime raises kinds of its own, without a common base
-            reason = f"the kernels could not be put in ({str(error).splitlines()[0]}): please report it"
+            reason = f"the kernels could not be put in: {str(error).splitlines()[0]}"
             log.warning(reason)
             return _as_it_is(path, model, reason)
     folder, receipt = found
