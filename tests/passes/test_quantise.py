@@ -10,7 +10,7 @@ import pytest
 
 from edgevid.errors import ExportError
 from edgevid.passes import LOWERING, STANDARD, run_passes
-from edgevid.passes.quantise import ONNXRUNTIME, TENSORRT, group_values, quantise, spread_ranges
+from edgevid.passes.quantise import ONNXRUNTIME, TENSORRT, group_values, is_product, quantise, spread_ranges
 from edgevid.passes.quantise_nodes import activation_scale, weight_scales
 from edgevid.passes.quantise_ranges import local_errors, measure_ranges, without_outliers
 from edgevid.passes.to_fp16 import to_fp16
@@ -255,6 +255,18 @@ def test_a_sum_with_what_is_moved_from_constants_alone_stays_in_float():
     assert (state.range, state.refusal) == (None, "it holds constants alone")
     quantise(graph, {"clip": (-1, 1), "y": (-1, 1)}, ONNXRUNTIME)
     verify(graph)
+
+
+@pytest.mark.parametrize(("weights", "expected"), [("4, 2", True), ("3, 4, 2", False), ("4", False)])
+def test_a_stack_of_matrices_is_not_a_product_for_int8(weights, expected):
+    source = f"""
+    <ir_version: 8, opset_import: ["" : 18]>
+    network (float[3, 1, 4] clip, float[{weights}] weights) => (y) {{ y = MatMul(clip, weights) }}
+    """
+    graph = ir.from_proto(onnx.parser.parse_model(source)).graph
+    shape = tuple(map(int, weights.split(", ")))
+    graph.inputs[1].const_value = ir.tensor(np.ones(shape, np.float32))
+    assert is_product(graph[0]) is expected
 
 
 def test_a_convolution_too_small_to_matter_stays_in_float(traced, ranges, monkeypatch):
