@@ -162,6 +162,7 @@ def test_the_check_of_plugins_finds_it(name):
         check(ir.from_proto(model(**{**factors, name: np.nan})), job, "fp32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["features", "next_state_0"])
 def test_a_model_with_our_kernels_is_not_used(tmp_path, name):
     from edgevid.kernels import build

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import edgevid
 from edgevid.errors import ExportError
 from edgevid.kernels.build import library
 from edgevid.targets import TARGETS
+from edgevid.zoo.measure import measure
 
 pytestmark = pytest.mark.slow
 
@@ -128,11 +130,12 @@ def test_a_normalisation_that_cannot_be_is_refused(run_edgevid, tmp_path, option
     assert not (tmp_path / "b").exists()
 
 
-def test_multiply_adds_at_the_standard_input_are_the_published_ones(tmp_path):
-    bundle = edgevid.export("tsm_r50", output=tmp_path / "b")
+def test_multiply_adds_are_the_published_ones(exported):
     # torchvision's ResNet-50: 4.09 G for an image, with 1000 classes
     image = 4_089_184_256 - 1000 * 2048 + 400 * 2048
-    assert bundle.manifest.macs == 8 * image
+    assert measure("tsm_r50").macs == 8 * image
+    bundle = exported("tsm_r50", frames=3)
+    assert bundle.manifest.macs == measure("tsm_r50", num_classes=5, frames=3, size=64).macs
 
 
 def test_progress_goes_to_stderr_and_the_summary_to_stdout(run_edgevid, tmp_path, caplog):
@@ -150,7 +153,17 @@ def test_the_default_folder_names_model_target_and_backend(run_edgevid, tmp_path
     assert sorted(os.listdir()) == ["tsm_mbv2.cpu.onnxruntime", "tsm_mbv2_online.cpu.onnxruntime.stream"]
 
 
-@pytest.mark.parametrize("target", list(TARGETS))
+ALIASES = {TARGETS[name].same_as: name for name in TARGETS if TARGETS[name].same_as}
+
+
+@pytest.mark.parametrize("board", ALIASES)
+def test_an_alias_differs_from_its_board_in_names_alone(board):
+    alias, target = TARGETS[ALIASES[board]], TARGETS[board]
+    assert replace(alias, name=board, title=target.title, same_as=None) == target
+
+
+# A board is exported for under its alias.
+@pytest.mark.parametrize("target", [name for name in TARGETS if name not in ALIASES])
 def test_every_target_takes_a_bundle(target, exported):
     bundle = exported("tsm_mbv2", target=target)
     assert bundle.manifest.target == target
