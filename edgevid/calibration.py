@@ -17,7 +17,7 @@ from edgevid.bundle import Bundle
 from edgevid.check import run_clip
 from edgevid.errors import EdgevidError, VideoError
 from edgevid.float_layers import FloatLayers, choose_float_layers
-from edgevid.parity import compare
+from edgevid.parity import compare, joined
 from edgevid.passes.quantise_ranges import OUTLIERS, local_errors, measure_ranges
 from edgevid.session import Session
 from edgevid.specs import TOLERANCE, Artefact, ModelSpec, Parity, Preprocessing, StateSpec
@@ -99,10 +99,7 @@ class Calibration:
 
         session = Session(bundle, artefact=artefact, with_kernels=False)
         got = [run_clip(session, clip) for clip in self.clips.held_out]
-        results = [
-            {name: np.concatenate([outputs[name] for outputs in several]) for name in self.wanted[0]}
-            for several in (got, self.wanted)
-        ]
+        results = [joined(clips, self.wanted[0]) for clips in (got, self.wanted)]
         parity = compare(*results, TOLERANCE[artefact.precision])
         quantised, states = onnx.load(bundle.path / artefact.file), bundle.manifest.states
         errors = local_errors(self.float_model, quantised, self.clips.held_out, states)

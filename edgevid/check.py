@@ -26,4 +26,4 @@ def run_clip(session: Session, clip: np.ndarray) -> dict[str, np.ndarray]:
         return session.run(clip)
     stream = session.stream()
     pushed = [stream.push(frame[None]) for frame in clip[0]]
-    return {name: np.concatenate([outputs[name] for outputs in pushed]) for name in pushed[0]}
+    return parity.joined(pushed, pushed[0])

@@ -18,7 +18,7 @@ from onnx_ir.passes.common import InlinePass
 
 from edgevid import parity
 from edgevid.backends import BACKENDS
-from edgevid.errors import ExportError
+from edgevid.errors import ExportError, first_line
 from edgevid.example import Example, evaluating
 from edgevid.free_shapes import LayerWatch
 from edgevid.passes import STANDARD, run_passes
@@ -59,7 +59,7 @@ def write_dynamic(network: torch.nn.Module, request: Request, example: Example, 
             try:
                 result = session.run({request.spec.input: clips})
             except Exception as error:  # ONNX Runtime's own kinds, where an operator does not fit
-                difference, result = _first_line(error), {}
+                difference, result = _sentence(error), {}
             distance = parity.compare(result, expected, TOLERANCE["fp32"])
             if not distance.ok:
                 if result:
@@ -156,7 +156,7 @@ def _eager(
         except Exception as error:  # a network may raise anything on an input that it does not take
             raise ExportError(
                 f"{_refusal(request)}: {watch.failed_layer(error)} does not take an input {clips.shape} "
-                f"({_first_line(error)}). {_remedy(request)}"
+                f"({_sentence(error)}). {_remedy(request)}"
             ) from error
     if isinstance(result, torch.Tensor) and len(result) != len(clips):
         raise ExportError(
@@ -167,8 +167,8 @@ def _eager(
     return {name: tensor.float().numpy() for name, tensor in named.items()}
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+def _sentence(error: Exception) -> str:
+    return first_line(error).rstrip(".")
 
 
 def _clips(shape: tuple[int, ...]) -> np.ndarray:

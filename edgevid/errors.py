@@ -40,3 +40,8 @@ class BackendError(EdgevidError):
 
 class BenchmarkError(EdgevidError):
     """A measurement that could not be made."""
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in one line; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

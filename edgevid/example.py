@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgevid.errors import ExportError
+from edgevid.errors import ExportError, first_line
 from edgevid.kept_state import KeptState, check_forgets
 from edgevid.passes.to_streaming import FRAME
 from edgevid.randomness import refuse_if_random
@@ -57,7 +57,7 @@ def eager_example(network: torch.nn.Module, request: Request) -> Example:
         answer = run()
     except Exception as error:  # the user's network may raise anything on an input it does not take
         raise ExportError(
-            f"{spec.name} does not take {_article(spec.input)} {shape}: {_first_line(error)}. "
+            f"{spec.name} does not take {_article(spec.input)} {shape}: {first_line(error)}. "
             f"Set {'--size' if spec.input == 'image' else '--frames and --size'} to what it takes"
         ) from error
     check_forgets(kept, spec.name, answer, run)
@@ -183,7 +183,3 @@ def _kind(answer: Any) -> str:
 
 def _article(kind: str) -> str:
     return f"an {kind}" if kind == "image" else f"a {kind}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

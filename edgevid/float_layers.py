@@ -13,11 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edgevid.backends import BACKENDS
 from edgevid.errors import ParityError
-from edgevid.parity import compare
+from edgevid.parity import compare, joined
 from edgevid.passes.quantise_ranges import local_errors, runs_of
 from edgevid.specs import LOCAL_TOLERANCE, TOLERANCE
 
@@ -102,14 +100,10 @@ def _compare(model: onnx.ModelProto, calibration: Calibration, states: tuple[Sta
         run = BACKENDS[RUNNER].open_model(path, None, with_kernels=False).run
         entry = model.graph.input[0]
         rank = len(entry.type.tensor_type.shape.dim)
-        made = []
-        for clip in calibration.clips.held_out:
-            steps = list(runs_of(run, entry.name, rank, clip, states))
-            made.append(
-                {name: np.concatenate([step[name] for step in steps]) for name in calibration.wanted[0]}
-            )
-    both = (
-        {name: np.concatenate([outputs[name] for outputs in several]) for name in calibration.wanted[0]}
-        for several in (made, calibration.wanted)
-    )
-    return compare(*both, TOLERANCE["int8"])
+        steps = [
+            step
+            for clip in calibration.clips.held_out
+            for step in runs_of(run, entry.name, rank, clip, states)
+        ]
+    names = calibration.wanted[0]
+    return compare(joined(steps, names), joined(calibration.wanted, names), TOLERANCE["int8"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,11 @@ def compare(result: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]
         return Parity(math.inf, math.inf, tolerance)
     max_abs, max_rel = (max(column) for column in zip(*distances))
     return Parity(max_abs, max_rel, tolerance)
+
+
+def joined(parts: Sequence[Mapping[str, np.ndarray]], names: Iterable[str]) -> dict[str, np.ndarray]:
+    """The outputs called ``names`` of several runs, frames or clips, one after the other along axis 0."""
+    return {name: np.concatenate([outputs[name] for outputs in parts]) for name in names}
 
 
 def _distance(result: np.ndarray | None, expected: np.ndarray) -> tuple[float, float]:

@@ -14,7 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from edgevid.errors import ExportError
+from edgevid.errors import ExportError, first_line
 from edgevid.parity import compare
 
 if TYPE_CHECKING:
@@ -65,10 +65,9 @@ def _run_again(name: str, run: Run) -> Mapping[str, np.ndarray]:
     except ExportError:
         raise
     except Exception as error:  # the user's network may raise anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ExportError(
-            f"{name} takes an input once, and fails when it is called with the same one again: {reason}. Let "
-            "it keep nothing from one call to the next"
+            f"{name} takes an input once, and fails when it is called with the same one again: "
+            f"{first_line(error)}. Let it keep nothing from one call to the next"
         ) from error
 
 

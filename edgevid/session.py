@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgevid.backends import BACKENDS, opener
 from edgevid.bundle import LABELS, Bundle
-from edgevid.errors import BackendError, BundleError, EdgevidError
+from edgevid.errors import BackendError, BundleError, EdgevidError, first_line
 from edgevid.onnx_files import check_models
 from edgevid.records import UNPRINTABLE
 from edgevid.specs import Artefact
@@ -179,8 +179,9 @@ class Session:
         except EdgevidError:
             raise
         except Exception as error:
-            said = (str(error).splitlines() or [type(error).__name__])[0]
-            raise BackendError(f"bundle '{self.path}' fails when it runs: {said}. Export again") from error
+            raise BackendError(
+                f"bundle '{self.path}' fails when it runs: {first_line(error)}. Export again"
+            ) from error
 
     def _checked(self, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         import numpy as np

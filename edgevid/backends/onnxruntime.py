@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgevid.backends.ort_mobile import KERNELS_MODEL, save_ort_format, write_android
-from edgevid.errors import BackendError
+from edgevid.errors import BackendError, first_line
 from edgevid.ops import DOMAIN
 from edgevid.processor import usable_cores
 from edgevid.specs import Artefact, Availability, StateSpec
@@ -203,9 +203,8 @@ class OnnxRuntimeRunner:
         try:
             self._session = onnxruntime.InferenceSession(path, options, [*providers, "CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises kinds of its own, without a common base
-            first_line = str(error).splitlines()[0]
             raise BackendError(
-                f"ONNX Runtime {onnxruntime.__version__} cannot open '{path}': {first_line}. "
+                f"ONNX Runtime {onnxruntime.__version__} cannot open '{path}': {first_line(error)}. "
                 "Update it (pip install -U onnxruntime) or export again"
             ) from error
         self.inputs = {value.name: tuple(value.shape) for value in self._session.get_inputs()}

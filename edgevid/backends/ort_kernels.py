@@ -29,7 +29,7 @@ from edgevid.backends.ort_stack import Stacked, bypass_stacks, swap_stacks
 from edgevid.backends.ort_stand_in import NoStandIn, StandIn, put_stand_ins, swap_stand_ins
 from edgevid.backends.ort_swap import FIRST_MARK, Bypassed, Refusal, bypass, shifts_of, swap
 from edgevid.backends.ort_winograd import swap_winograd
-from edgevid.errors import BackendError
+from edgevid.errors import BackendError, first_line
 from edgevid.onnx_files import external_files
 from edgevid.parity import compare
 
@@ -82,7 +82,7 @@ def specialise(
         try:
             found = cache.store(lambda folder: _make(path, folder, library, threads))
         except Exception as error:  # ONNX Runtime raises kinds of its own, without a common base
-            reason = f"the kernels could not be put in: {str(error).splitlines()[0]}"
+            reason = f"the kernels could not be put in: {first_line(error)}"
             log.warning(reason)
             return _as_it_is(path, model, reason)
     folder, receipt = found

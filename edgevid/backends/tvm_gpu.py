@@ -15,7 +15,7 @@ import numpy as np
 
 from edgevid.backends.tvm_groups import attribute
 from edgevid.backends.tvm_import import Importer, NotTaken, constant, shape_of
-from edgevid.errors import BackendError
+from edgevid.errors import BackendError, first_line
 from edgevid.gpu import gpu_of
 
 if TYPE_CHECKING:
@@ -129,8 +129,9 @@ def compile_sources(executable, architecture: str, device: Device) -> int | None
             try:
                 total += len(compile_cuda(source, "cubin", architecture, compiler="nvcc"))
             except RuntimeError as error:
-                first_line = str(error).strip().splitlines()[0]
-                raise BackendError(f"nvcc refuses what TVM wrote for {architecture}: {first_line}") from error
+                raise BackendError(
+                    f"nvcc refuses what TVM wrote for {architecture}: {first_line(error)}"
+                ) from error
     return total
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgevid.backends.tvm_import import ENTRY
-from edgevid.errors import BackendError
+from edgevid.errors import BackendError, first_line
 
 if TYPE_CHECKING:
     from edgevid.specs import StateSpec
@@ -36,9 +36,9 @@ class TvmRunner:
         try:
             self._machine = VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
         except Exception as error:  # TVM raises many kinds
-            first_line = str(error).splitlines()[0]
             raise BackendError(
-                f"TVM {tvm.__version__} cannot open '{path}': {first_line}. Export it again with this TVM"
+                f"TVM {tvm.__version__} cannot open '{path}': {first_line(error)}. "
+                "Export it again with this TVM"
             ) from error
         self._main = self._machine[ENTRY]
 

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import CheckerPass
 
 from edgevid import ops
-from edgevid.errors import ExportError
+from edgevid.errors import ExportError, first_line
 
 
 def verify(graph: ir.Model, fixed_shapes: bool = True) -> None:
@@ -35,7 +35,7 @@ def verify(graph: ir.Model, fixed_shapes: bool = True) -> None:
     try:
         CheckerPass()(graph)
     except onnx.checker.ValidationError as error:
-        raise _malformed(str(error).splitlines()[0]) from error
+        raise _malformed(first_line(error)) from error
 
 
 def _check_definitions(graph: ir.Graph) -> None:
