@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import av
 import numpy as np
+
+
+def write_videos(folder: Path, count: int) -> Path:
+    """``count`` videos in ``folder``, which is made; each has stripes of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        write_video(folder / f"{index}.mp4", index)
+    return folder
 
 
 def write_video(path, seed: int, frames: int = 12) -> None:

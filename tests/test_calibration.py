@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from one_bundle import changed_bytes_are_noticed
-from one_video import write_video
+from one_video import write_video, write_videos
 
 import edgevid
 from edgevid import parity
@@ -26,9 +26,7 @@ SMALL = {"classes": 5, "frames": 2, "size": 32}
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("videos")
-    (folder / "class").mkdir()
-    for index in range(6):
-        write_video(folder / "class" / f"{index}.mp4", index)
+    write_videos(folder / "class", 6)
     return folder
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch")
 
 from foreign_networks import NETWORKS, foreign_network  # noqa: E402
-from one_video import write_video  # noqa: E402
+from one_video import write_videos  # noqa: E402
 
 import edgevid  # noqa: E402
 from edgevid import parity  # noqa: E402
@@ -121,10 +121,7 @@ def test_a_memory_is_exported_for_the_oldest_jetson_without_its_layout(tmp_path)
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("videos")
-    for index in range(2):
-        write_video(folder / f"{index}.mp4", index)
-    return folder
+    return write_videos(tmp_path_factory.mktemp("videos"), 2)
 
 
 @pytest.mark.parametrize("name", ["lstm", "causal_volumes"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import onnx
 import pytest
 from one_board import VERSIONS, install_trtexec, recorded, script, write_answer
-from one_video import write_video
+from one_video import write_videos
 
 import edgevid
 from edgevid.backends import trt_plan
@@ -28,10 +28,7 @@ OPTIONS = {"classes": 5, "frames": 2, "size": 32, "precision": "int8"}
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("videos")
-    for index in range(3):
-        write_video(folder / f"{index}.mp4", index)
-    return folder
+    return write_videos(tmp_path_factory.mktemp("videos"), 3)
 
 
 @pytest.fixture(scope="module")

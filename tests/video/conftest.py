@@ -11,6 +11,8 @@ import av
 import numpy as np
 import pytest
 
+from edgevid.video import pick
+
 MILLISECOND = Fraction(1, 1000)
 
 
@@ -142,3 +144,17 @@ def level(image: np.ndarray) -> int:
 @pytest.fixture
 def which() -> Callable[[np.ndarray], int]:
     return level
+
+
+@pytest.fixture
+def decoded(monkeypatch) -> list:
+    """The stamp of each frame that picking decodes after a seek, as it is decoded."""
+    seen, from_here = [], pick._frames_from_here
+
+    def counted(container, stream):
+        for frame in from_here(container, stream):
+            seen.append(frame.pts)
+            yield frame
+
+    monkeypatch.setattr(pick, "_frames_from_here", counted)
+    return seen

@@ -43,20 +43,10 @@ def test_picking_survives_reordered_frames_and_open_groups(write_video, which):
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_groups_without_a_wanted_frame_are_not_decoded(write_video, monkeypatch, name):
+def test_groups_without_a_wanted_frame_are_not_decoded(write_video, decoded, name):
     path = write_video(name=name, frames=31, keyframe_every=5)
-    decoded = 0
-    from_here = pick._frames_from_here
-
-    def counted(container, stream):
-        nonlocal decoded
-        for frame in from_here(container, stream):
-            decoded += 1
-            yield frame
-
-    monkeypatch.setattr(pick, "_frames_from_here", counted)
     collect(path, [2, 27])
-    assert 0 < decoded <= 6
+    assert 0 < len(decoded) <= 6
 
 
 def test_a_variable_frame_rate_is_sampled_by_frame(write_video, which):

@@ -36,32 +36,20 @@ def hide(source, target, hidden) -> None:
 
 
 @pytest.mark.parametrize("name", ["v.webm", "v.mkv"])
-def test_hidden_frames_of_vp8_are_neither_counted_nor_sampled(
-    write_video, tmp_path, which, monkeypatch, name
-):
+def test_hidden_frames_of_vp8_are_neither_counted_nor_sampled(write_video, tmp_path, which, decoded, name):
     hidden = {4, 13, 22}
     path = tmp_path / f"hidden-{name}"
     hide(write_video(name=name, codec="libvpx", frames=30, keyframe_every=10), path, hidden)
     shown = [i for i in range(30) if i not in hidden]
     assert [which(frame.image) for frame in read_frames(path)] == shown
 
-    decoded = 0
-    from_here = pick._frames_from_here
-
-    def counted(container, stream):
-        nonlocal decoded
-        for frame in from_here(container, stream):
-            decoded += 1
-            yield frame
-
-    monkeypatch.setattr(pick, "_frames_from_here", counted)
     kept: dict[int, int] = {}
     timeline = pick_frames(
         path, lambda total: [3, total - 1], lambda i, image: kept.update({i: which(image)})
     )
     assert timeline.frames == 27
     assert kept == {3: 3, 26: 29}
-    assert 0 < decoded < 20  # by seeking, not by decoding all
+    assert 0 < len(decoded) < 20  # by seeking, not by decoding all
     clip = load_clip(path, SMALL, frames=9)
     assert clip.total_frames == 27
     assert clip.indices.tolist() == [[1, 4, 7, 10, 13, 16, 19, 22, 25]]
