@@ -25,7 +25,7 @@ ARM64_STAGES = test-arm64-kernels test-arm64-mobile test-arm64-jetson test-arm64
 demo: $(VENV)/.export-installed
 	$(VENV)/bin/edgevid export tsm_mbv2 --target cpu --output demo/tsm_mbv2 --force
 	@if [ "$(VIDEO)" = demo/moving_shapes.mp4 ]; then \
-	    $(VENV)/bin/python -m edgevid.benchmarks.moving_shapes demo/moving_shapes.mp4; fi
+	    $(VENV)/bin/python -m edgevid.video.moving_shapes demo/moving_shapes.mp4; fi
 	$(VENV)/bin/edgevid run demo/tsm_mbv2 --video "$(VIDEO)"
 	$(VENV)/bin/edgevid bench demo/tsm_mbv2 --duration 5 --json demo/bench.json
 
@@ -69,10 +69,10 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.export-installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.export-installed: pyproject.toml setup.py constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[export]'
 	touch $@
 
-$(VENV)/.test-installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.test-installed: pyproject.toml setup.py constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[test]'
 	touch $@ $(VENV)/.export-installed

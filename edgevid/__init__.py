@@ -10,7 +10,7 @@ import importlib
 from typing import Any
 
 from edgevid.errors import BackendError
-from edgevid.telemetry import disable_telemetry
+from edgevid.host.telemetry import disable_telemetry
 
 __version__ = "0.1.0"
 
@@ -19,11 +19,11 @@ disable_telemetry()  # before anything imports ONNX Runtime, in every process th
 _PUBLIC = {
     "create_model": "edgevid.zoo.create",
     "load_weights": "edgevid.weights",
-    "export": "edgevid.pipeline",
+    "export": "edgevid.exporter.pipeline",
     "open": "edgevid.session",
     "Session": "edgevid.session",
     "Stream": "edgevid.session",
-    "Bundle": "edgevid.bundle",
+    "Bundle": "edgevid.bundle.bundle",
 }
 
 _EXPORT_PACKAGES = ("torch", "onnx", "onnx_ir", "onnxscript")

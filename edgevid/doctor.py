@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgevid.benchmarks import power, thermal
-from edgevid.benchmarks.commands import ask
-from edgevid.benchmarks.cpu import board, describe_cpu
-from edgevid.processor import architecture
+from edgevid.host import power, thermal
+from edgevid.host.commands import ask
+from edgevid.host.cpu import board, describe_cpu
+from edgevid.host.processor import architecture
 
 LIMIT_S = 4.0
 CORE = (("provider", "CPUExecutionProvider"), ("video", "encode and decode"))

@@ -1,6 +1,6 @@
 """Is a result equal to the expected one? The comparison that everything uses, and a bundle's data for it.
 
-Needs NumPy alone. ``backends/templates/check.py`` has the same rules for a board without NumPy.
+Needs NumPy alone. ``backends/tensorrt/templates/check.py`` has the same rules for a board without NumPy.
 """
 
 from __future__ import annotations

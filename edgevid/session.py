@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from edgevid.backends import BACKENDS, opener
-from edgevid.bundle import LABELS, Bundle
+from edgevid.bundle.bundle import LABELS, Bundle
+from edgevid.bundle.records import UNPRINTABLE
 from edgevid.errors import BackendError, BundleError, EdgevidError, first_line
-from edgevid.onnx_files import check_models
-from edgevid.records import UNPRINTABLE
+from edgevid.onnxfile.external_files import check_models
 from edgevid.specs import Artefact
 from edgevid.targets import TARGETS
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgevid.backends.tvm_rpc import Board, RemoteRunner
+    from edgevid.backends.tvm.rpc import Board, RemoteRunner
 
 LOCAL = "local"
 MOST_LABEL_BYTES = 16 << 20
@@ -231,7 +231,7 @@ def _default_artefact(bundle: Bundle) -> Artefact:
 
 
 def _open_on_board(bundle: Bundle, artefact: Artefact, device: str, threads: int | None) -> RemoteRunner:
-    from edgevid.backends.tvm_rpc import Address, open_remote
+    from edgevid.backends.tvm.rpc import Address, open_remote
 
     Address.parse(device)
     if artefact.opened_by != "tvm":

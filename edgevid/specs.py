@@ -262,8 +262,8 @@ class Manifest:
     sentences what could not be tried where the bundle was made, and ``warnings`` what is odd about the
     network. ``labels`` names the label set, whose text is the bundle's ``labels.txt``. ``calibration`` is
     empty but for int8, ``plan`` but for TensorRT, whose file ``plan.json`` has the kernels one by one.
-    ``files`` maps each other file to its SHA-256. ``edgevid.manifest`` reads and checks it, and says how to
-    add a field.
+    ``files`` maps each other file to its SHA-256. ``edgevid.bundle.manifest`` reads and checks it, and says
+    how to add a field.
     """
 
     model: str

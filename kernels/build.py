@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from edgevid.digest import sha256
-from edgevid.processor import architecture
+from edgevid.host.digest import sha256
+from edgevid.host.processor import architecture
 
 SOURCES = Path(__file__).parent
 CXXFLAGS = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra")

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgevid.digest import sha256_of
+from edgevid.host.digest import sha256_of
 from edgevid.kernels import build
 
 LIBRARY = "libedgevid_kernels.so"

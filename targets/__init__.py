@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from edgevid.gpu import gpu_of
 from edgevid.registry import Registry
 from edgevid.specs import Target
+from edgevid.targets.gpu import gpu_of
 
 if sys.version_info >= (3, 11):
     import tomllib

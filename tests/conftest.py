@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from edgevid.telemetry import disable_openvino_telemetry
+from edgevid.host.telemetry import disable_openvino_telemetry
 
 # Read when Triton is imported, by whatever test comes first: without a GPU its kernels are interpreted.
 if not Path("/dev/nvidia0").exists():

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import edgevid
-from edgevid.bundle import Bundle, write_manifest
+from edgevid.bundle.bundle import Bundle, write_manifest
 from edgevid.errors import BundleError
 from edgevid.specs import (
     Artefact,

@@ -36,10 +36,10 @@ def test_the_wheel_holds_data_and_top_level_folders(wheel):
         "edgevid/targets/jetson-orin-nano.toml",
         "edgevid/video/labels/kinetics400.txt",
         "edgevid/video/labels/jester.txt",
-        "edgevid/backends/templates/build.sh",
-        "edgevid/backends/templates/README.tensorrt.md",
-        "edgevid/benchmarks/worker.py",
-        "edgevid/backends/templates/README.onnxruntime.md",
+        "edgevid/backends/tensorrt/templates/build.sh",
+        "edgevid/backends/tensorrt/templates/README.tensorrt.md",
+        "edgevid/benchmarks/harness/worker.py",
+        "edgevid/backends/onnxruntime/templates/README.onnxruntime.md",
         "edgevid/kernels/build.py",
         "edgevid/kernels/ort/library.cpp",
         "edgevid/kernels/ort/ort_abi.h",
@@ -48,6 +48,14 @@ def test_the_wheel_holds_data_and_top_level_folders(wheel):
         "edgevid/cli/export.py",
     }
     assert expected <= names
+    assert not any("/experiments/" in name for name in names)
+    modules = {
+        "/".join(["edgevid", *path.relative_to(ROOT).parts]).replace("edgevid/edgevid/", "edgevid/")
+        for folder in ("edgevid", "kernels", "benchmarks", "targets")
+        for path in (ROOT / folder).rglob("*.py")
+        if "experiments" not in path.parts
+    }
+    assert modules <= names
     assert not any(name.startswith(("tests", "benchmarks", "kernels", "targets")) for name in names)
 
 

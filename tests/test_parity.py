@@ -17,16 +17,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevid.backends import Job, ort_kernels
-from edgevid.backends.trt_bundle import write_check_data
-from edgevid.benchmarks.peers import arena
-from edgevid.benchmarks.peers.children import PeerError
+from edgevid.backends import Job
+from edgevid.backends.onnxruntime.specialize import pipeline
+from edgevid.backends.tensorrt.scripts import write_check_data
+from edgevid.benchmarks.experiments.peers import arena
+from edgevid.benchmarks.experiments.peers.children import PeerError
 from edgevid.errors import ParityError
 from edgevid.parity import compare
 from edgevid.specs import StateSpec
 from edgevid.targets import TARGETS
 
-SCRIPT = Path(str(files("edgevid.backends") / "templates" / "check.py"))
+SCRIPT = Path(str(files("edgevid.backends.tensorrt") / "templates" / "check.py"))
 NOT_FINITE = [np.nan, np.inf, -np.inf]
 
 
@@ -151,7 +152,7 @@ def model(**factors: float) -> onnx.ModelProto:
 def test_the_check_of_plugins_finds_it(name):
     import onnx_ir as ir
 
-    from edgevid.backends.trt_plugins import check
+    from edgevid.backends.tensorrt.plugins import check
 
     x = np.ones((1, 4), np.float32)
     state = StateSpec("state_0", "next_state_0", (1, 4))
@@ -175,8 +176,8 @@ def test_a_model_with_our_kernels_is_not_used(tmp_path, name):
     for path, changed in zip(paths, ({}, {}, {name: np.nan})):
         onnx.save(model(**{**factors, **changed}), path)
     original, same, wrong = paths
-    assert ort_kernels._difference(original, same, library, 1) == 0.0
-    assert ort_kernels._difference(original, wrong, library, 1) == np.inf
+    assert pipeline._difference(original, same, library, 1) == 0.0
+    assert pipeline._difference(original, wrong, library, 1) == np.inf
 
 
 class Answers:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edgevid.benchmarks import moving_shapes
+from edgevid.video import moving_shapes
 
 pytestmark = pytest.mark.slow
 
@@ -120,7 +120,7 @@ def test_measured_figures_carry_machine_date_and_command():
     sections = re.findall(table_and_text, README, flags=re.MULTILINE)
     assert sections
     for section in sections:
-        for words in ("Measured on", "2026-", "cores", "edgevid.benchmarks.peers --pairs 10"):
+        for words in ("Measured on", "2026-", "cores", "edgevid.benchmarks.experiments.peers --pairs 10"):
             assert words in section
 
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 import edgevid
-from edgevid import bundle, parity
-from edgevid.backends import ort_cache
-from edgevid.digest import sha256_of
+from edgevid import parity
+from edgevid.backends.onnxruntime.specialize import cache as ort_cache
+from edgevid.bundle import bundle
 from edgevid.errors import BackendError, BundleError, EdgevidError
+from edgevid.host.digest import sha256_of
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx_ir as ir
 
-    from edgevid.backends.ort_kernels import OpReceipt
+    from edgevid.backends.onnxruntime.specialize.pipeline import OpReceipt
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ BACKENDS: Registry[Backend] = Registry("backend", "backends")
 
 
 def _register(name: str, title: str, precisions: tuple[str, ...]) -> None:
-    BACKENDS.register(name, Backend(name, title, f"edgevid.backends.{name}", precisions))
+    BACKENDS.register(name, Backend(name, title, f"edgevid.backends.{name}.backend", precisions))
 
 
 _register("onnxruntime", "ONNX Runtime on the CPU, or by its CUDA provider", ("fp32", "int8"))

@@ -59,8 +59,8 @@ def command(
     json_to: str | None,
 ) -> int:
     """Measure latency, throughput and memory of each BUNDLE or MODEL, each in a fresh process."""
-    from edgevid.benchmarks.scenarios import scenario_named
-    from edgevid.benchmarks.store import ResultFile
+    from edgevid.benchmarks.harness.scenarios import scenario_named
+    from edgevid.benchmarks.harness.store import ResultFile
 
     # Everything that can be wrong with the request is said before the first second is spent.
     _refuse_swallowed_subject(subjects, json_to)
@@ -97,7 +97,7 @@ def command(
 
 def _scenarios_on(device: str, asked: tuple[str, ...]) -> tuple[str, ...]:
     """Those that can be measured there; ``BenchmarkError`` for a device or scenario that cannot be used."""
-    from edgevid.benchmarks import remote, scenarios
+    from edgevid.benchmarks.harness import remote, scenarios
 
     if device == "local":
         return tuple(scenarios.SCENARIOS)
@@ -106,7 +106,7 @@ def _scenarios_on(device: str, asked: tuple[str, ...]) -> tuple[str, ...]:
             f"cannot measure on device '{device}': use --device local (and run on the device itself), or "
             "--device rpc://HOST:PORT/KEY for a board over TVM's RPC"
         )
-    from edgevid.backends.tvm_rpc import Address
+    from edgevid.backends.tvm.rpc import Address
 
     Address.parse(device)
     remote.refuse_other_scenarios(*asked)
@@ -139,7 +139,7 @@ def _is_model(name: str) -> bool:
 
 def _find(name: str) -> Subject:
     """Bundle or network? A folder wins; ``EdgevidError`` if it is neither, or a bundle that is damaged."""
-    from edgevid.bundle import MANIFEST, Bundle
+    from edgevid.bundle.bundle import MANIFEST, Bundle
     from edgevid.zoo import MODELS
 
     path = Path(name)
@@ -177,7 +177,7 @@ def _check_target(subjects: list[Subject], target: str | None) -> None:
 
 
 def _made_for(bundle: str) -> str:
-    from edgevid.bundle import Bundle
+    from edgevid.bundle.bundle import Bundle
 
     return Bundle.open(bundle).manifest.target
 
@@ -207,7 +207,7 @@ def _bundle_of(subject: Subject, target: str | None, device: str, folder: Path) 
 def _measure(
     subject: Subject, bundle: str, scenario: str, duration: float, threads: int | None, device: str
 ) -> dict[str, Any]:
-    from edgevid.benchmarks.harness import measure
+    from edgevid.benchmarks.harness.harness import measure
 
     with _progress_of(f"{Path(subject.name).name} {scenario}") as show:
         result = measure(bundle, scenario, duration, threads, show, device=device)
@@ -267,7 +267,7 @@ def _kept(store: Any, results: list[dict[str, Any]]) -> str:
 
 def _print(results: list[dict[str, Any]], json_to: str | None) -> None:
     """JSON alone, or the table; what was measured before an error or Ctrl-C is printed too."""
-    from edgevid.benchmarks import report, store
+    from edgevid.benchmarks.harness import report, store
 
     if json_to == "-":
         if results:

@@ -23,9 +23,9 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
     Needs no PyTorch. Exit status 1: the bundle is intact but does not compute here what PyTorch did; 2: it is
     damaged.
     """
-    from edgevid.bundle import Bundle
-    from edgevid.native_code import native_code
-    from edgevid.onnx_files import check_models
+    from edgevid.bundle.bundle import Bundle
+    from edgevid.bundle.native_code import native_code
+    from edgevid.onnxfile.external_files import check_models
 
     opened = Bundle.open(bundle)
     opened.check_files()
@@ -69,8 +69,8 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
 def _verify(bundle) -> tuple[list[dict], dict[str, str]]:
     """What each file gave; and by name why those for other processors were not run."""
     from edgevid.backends import opener
-    from edgevid.check import check_artefact
     from edgevid.errors import BackendError
+    from edgevid.exporter.check import check_artefact
 
     checks, not_run = [], {}
     for artefact in bundle.manifest.artefacts:
@@ -113,7 +113,7 @@ def _receipt(bundle) -> tuple:
 
     Empty for a bundle whose own code that would run: nobody who only looks at it asked for that.
     """
-    from edgevid.native_code import opening_runs_code
+    from edgevid.bundle.native_code import opening_runs_code
     from edgevid.session import Session
 
     manifest = bundle.manifest
@@ -152,7 +152,7 @@ def _one_input(manifest) -> str:
 
 def _plan(bundle) -> dict | None:
     """What ``plan.json`` of a TensorRT bundle says, without its layers; None for other bundles."""
-    from edgevid import records
+    from edgevid.bundle import records
     from edgevid.errors import BundleError
 
     if PLAN not in bundle.manifest.files:

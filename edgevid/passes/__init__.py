@@ -13,17 +13,17 @@ import onnx_ir as ir
 from edgevid.passes.drop_zero_bias import drop_zero_bias
 from edgevid.passes.fold_batch_norm import fold_batch_norm
 from edgevid.passes.fold_constants import fold_constants
+from edgevid.passes.frames.volumes_to_frames import volumes_to_frames
 from edgevid.passes.lower_channel_conv import lower_channel_conv
 from edgevid.passes.lower_frame_stack import lower_frame_stack
 from edgevid.passes.lower_running_mean import lower_running_mean
 from edgevid.passes.lower_temporal_conv import lower_temporal_conv
 from edgevid.passes.lower_temporal_difference import lower_temporal_difference
 from edgevid.passes.lower_temporal_shift import lower_temporal_shift
-from edgevid.passes.recognise_temporal_conv import recognise_temporal_conv
-from edgevid.passes.recognise_temporal_shift import recognise_temporal_shift
+from edgevid.passes.recognize.temporal_conv import recognise_temporal_conv
+from edgevid.passes.recognize.temporal_shift import recognise_temporal_shift
 from edgevid.passes.remove_no_ops import remove_no_ops
 from edgevid.passes.verify import verify
-from edgevid.passes.volumes_to_frames import volumes_to_frames
 from edgevid.specs import PassReport
 
 Pass = Callable[[ir.Model], PassReport]

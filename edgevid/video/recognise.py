@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgevid.errors import EdgevidError
-from edgevid.processor import usable_threads
+from edgevid.host.processor import usable_threads
 from edgevid.specs import Manifest
 from edgevid.video.clips import Clip, load_clip
 from edgevid.video.decode import Frame

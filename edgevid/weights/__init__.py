@@ -23,13 +23,13 @@ from typing import Any
 
 from torch import Tensor, nn, strided
 
-from edgevid import normalization
 from edgevid.errors import WeightsError
 from edgevid.specs import ModelSpec, Preprocessing
 from edgevid.weights import (
     action_net,
     channelnet,
     mmaction2,
+    normalization,
     paddlevideo,
     pytorchvideo,
     stm,

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from edgevid.digest import sha256_of
 from edgevid.errors import WeightsError
+from edgevid.host.digest import sha256_of
 from edgevid.weights.pickled import NotArraysError, read_arrays
 from edgevid.weights.safe_types import allowing_inert_types
 from edgevid.weights.unwrap import Checkpoint

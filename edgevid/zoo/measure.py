@@ -14,7 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from edgevid import ops
-from edgevid.free_shapes import LayerWatch
+from edgevid.exporter.free_shapes import LayerWatch
 from edgevid.specs import Facts
 from edgevid.zoo import MODELS
 from edgevid.zoo.create import create_model

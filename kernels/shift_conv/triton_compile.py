@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgevid.gpu import gpu_of
 from edgevid.kernels.shift_conv.triton_call import Blocks, Gpu, choose_blocks
 from edgevid.targets import TARGETS
+from edgevid.targets.gpu import gpu_of
 
 POINTERS = ("x", "weights", "bias", "residual", "y", "state", "next_state")
 SHARED_KIB = {75: 64, 80: 163, 86: 99, 87: 163, 89: 99, 90: 227, 100: 227, 103: 227, 110: 227, 120: 99}

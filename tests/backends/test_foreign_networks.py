@@ -21,14 +21,14 @@ from one_video import write_videos  # noqa: E402
 
 import edgevid  # noqa: E402
 from edgevid import parity  # noqa: E402
-from edgevid.backends import tvm_device  # noqa: E402
-from edgevid.backends.trt_versions import NEW_OPSETS, Version, check_target, requirement_of  # noqa: E402
+from edgevid.backends.tensorrt.versions import NEW_OPSETS, Version, check_target, requirement_of  # noqa: E402
+from edgevid.backends.tvm import toolchain  # noqa: E402
+from edgevid.exporter.trace import trace  # noqa: E402
 from edgevid.passes import LOWERING, STANDARD, run_passes  # noqa: E402
-from edgevid.passes.quantise import moved_inputs  # noqa: E402
+from edgevid.passes.quantize.quantize import moved_inputs  # noqa: E402
 from edgevid.passes.to_fp16 import to_fp16  # noqa: E402
 from edgevid.passes.to_opset_13 import to_opset_13  # noqa: E402
 from edgevid.specs import LOCAL_TOLERANCE, TOLERANCE  # noqa: E402
-from edgevid.trace import trace  # noqa: E402
 
 FRAMES, SIZE = 4, 32
 CLIP = np.random.default_rng(0).standard_normal((1, FRAMES, 3, SIZE, SIZE), dtype=np.float32)
@@ -57,15 +57,15 @@ def run(graph: ir.Model) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.skipif(
-    not any(map(shutil.which, tvm_device.here().compilers)), reason="no C++ compiler to link with"
+    not any(map(shutil.which, toolchain.here().compilers)), reason="no C++ compiler to link with"
 )
 @pytest.mark.parametrize("name", NETWORKS)
 def test_tvm_computes_it(name):
     tvm = pytest.importorskip("tvm", reason="TVM is not installed: pip install 'edgevid[tvm]'")
-    from edgevid.backends.tvm_build import compile_module, import_graph
+    from edgevid.backends.tvm.build import compile_module, import_graph
 
     graph, expected = traced(name)
-    here = tvm_device.here()
+    here = toolchain.here()
     module, _, _ = import_graph(graph, here.machine)
     machine = tvm.relax.VirtualMachine(compile_module(module, here), tvm.cpu())
     result = {"logits": machine["main"](tvm.runtime.tensor(CLIP))[0].numpy()}
@@ -75,13 +75,11 @@ def test_tvm_computes_it(name):
 
 def test_the_gpu_code_of_tvm_is_written_for_attention_and_memory():
     pytest.importorskip("tvm", reason="TVM is not installed: pip install 'edgevid[tvm]'")
-    from edgevid.backends import tvm_gpu
+    from edgevid.backends.tvm import cuda
 
     for name in ("attention", "gru"):
-        executable = tvm_gpu.compile_for_gpu(
-            tvm_gpu.import_for_gpu(traced(name)[0]), "sm_87", tvm_device.here()
-        )
-        assert "__global__" in "".join(tvm_gpu.cuda_sources(executable))
+        executable = cuda.compile_for_gpu(cuda.import_for_gpu(traced(name)[0]), "sm_87", toolchain.here())
+        assert "__global__" in "".join(cuda.cuda_sources(executable))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -143,7 +141,7 @@ def test_a_layer_that_int8_cannot_hold_stays_in_float_and_is_named(
     run_edgevid, tmp_path, videos, monkeypatch
 ):
     """One range is fifty times too wide, so that what reads it loses its digits."""
-    from edgevid import calibration
+    from edgevid.exporter import calibration
 
     def too_wide(graph, *arguments):
         ranges = measure(graph, *arguments)

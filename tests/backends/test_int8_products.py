@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevid.backends.onnxruntime import open_model
-from edgevid.backends.ort_int8 import needs_wider_products
+from edgevid.backends.onnxruntime.backend import open_model
+from edgevid.backends.onnxruntime.int8 import needs_wider_products
 
 
 @pytest.mark.parametrize(

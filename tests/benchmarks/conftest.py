@@ -9,7 +9,9 @@ import pytest
 
 WORKER = """
 import os, pathlib, signal, sys, time
-from edgevid.benchmarks import environment, warmup, worker
+from edgevid.host import environment
+from edgevid.benchmarks.harness import warmup
+from edgevid.benchmarks.harness import worker
 from edgevid.errors import BundleError
 from edgevid.specs import Manifest, Parity, Preprocessing, Weights
 

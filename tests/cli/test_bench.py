@@ -11,8 +11,8 @@ import pytest
 from one_bundle import write_bundle
 
 import edgevid
-from edgevid.benchmarks import harness
-from edgevid.benchmarks.protocol import Progress
+from edgevid.benchmarks.harness import harness
+from edgevid.benchmarks.harness.protocol import Progress
 from edgevid.cli import main
 from edgevid.errors import BenchmarkError, ExportError
 
@@ -143,7 +143,7 @@ def test_ctrl_c_says_what_was_kept(run, bundle, measurements, tmp_path):
 
 
 def test_a_crash_while_saving_leaves_the_old_file(tmp_path, monkeypatch):
-    from edgevid.benchmarks import store
+    from edgevid.benchmarks.harness import store
 
     file = tmp_path / "results.json"
     results = store.ResultFile(file)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from edgevid import doctor
-from edgevid.benchmarks import commands, smoke
 from edgevid.cli import main
 from edgevid.doctor import Check
+from edgevid.host import commands, smoke
 
 pytestmark = pytest.mark.slow
 

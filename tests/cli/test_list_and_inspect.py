@@ -104,7 +104,8 @@ def test_verify_notices_a_changed_byte(refuses, clip_bundle, tmp_path):
 
 def test_verify_answers_no_when_an_intact_bundle_computes_something_else(run_edgevid, clip_bundle, tmp_path):
     """As on a device whose runtime is wrong: the expected output is changed, and the hash with it."""
-    from edgevid import bundle, parity
+    from edgevid import parity
+    from edgevid.bundle import bundle
 
     copy = shutil.copytree(clip_bundle.path, tmp_path / "copy")
     clip, wanted = parity.load(copy)

@@ -59,7 +59,7 @@ def run_op(library):
 @pytest.fixture
 def use_isa(library, monkeypatch):
     """Force an instruction set; skips the test where the processor lacks it."""
-    from edgevid.backends.ort_kernels import isa_of
+    from edgevid.backends.onnxruntime.specialize.pipeline import isa_of
     from edgevid.errors import BackendError
 
     def use(isa: str) -> None:

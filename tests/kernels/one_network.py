@@ -47,7 +47,7 @@ def assert_same(path, specialised):
 
 
 def session_without_blocks(path, options):
-    """In the place of ``ort_kernels._session``: a runtime that has no blocked layout."""
+    """In the place of ``pipeline._session``: a runtime that has no blocked layout."""
     import onnxruntime
 
     return onnxruntime.InferenceSession(

@@ -10,10 +10,10 @@ from one_kernel import random
 from one_network import assert_same, save
 from onnx import helper
 
-from edgevid.backends.ort_block import block_size
-from edgevid.backends.ort_graph import Model
-from edgevid.backends.ort_kernels import specialise
+from edgevid.backends.onnxruntime.specialize.nchwc import block_size
+from edgevid.backends.onnxruntime.specialize.pipeline import specialise
 from edgevid.kernels.temporal_difference.reference import temporal_difference, temporal_difference_step
+from edgevid.onnxfile.graph import Model
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

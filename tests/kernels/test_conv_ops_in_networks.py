@@ -8,10 +8,10 @@ from one_kernel import random
 from one_network import assert_same, save, session_without_blocks
 from onnx import helper
 
-from edgevid.backends import ort_kernels
-from edgevid.backends.ort_block import block_size
-from edgevid.backends.ort_graph import Model
-from edgevid.backends.ort_kernels import specialise
+from edgevid.backends.onnxruntime.specialize import pipeline
+from edgevid.backends.onnxruntime.specialize.nchwc import block_size
+from edgevid.backends.onnxruntime.specialize.pipeline import specialise
+from edgevid.onnxfile.graph import Model
 
 pytestmark = pytest.mark.usefixtures("library")
 SIZE = [6, 7]
@@ -144,7 +144,7 @@ def test_between_plain_tensors_it_stays_plain(tmp_path, in_blocks):
 
 @pytest.mark.parametrize("over_time", (CLIP, STEP), ids=str)
 def test_a_runtime_without_blocked_layout_gets_the_plain_one(tmp_path, monkeypatch, over_time):
-    monkeypatch.setattr(ort_kernels, "_session", session_without_blocks)
+    monkeypatch.setattr(pipeline, "_session", session_without_blocks)
     op, _ = specialised(network(tmp_path, over_time, norm=True, activation="Relu"), tmp_path)
     assert op.kernel == f"{over_time[0]} (plain)"
 
@@ -203,7 +203,7 @@ def test_a_channel_conv_runs_on_its_kernel(tmp_path, op_type):
 
 
 def test_an_op_without_a_kernel_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(ort_kernels, "kernels_of", lambda model: {})
+    monkeypatch.setattr(pipeline, "kernels_of", lambda model: {})
     op, _ = specialised(network(tmp_path, CLIP), tmp_path)
     assert op.kernel is None
     assert "no kernel for it" in op.reason

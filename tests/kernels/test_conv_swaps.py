@@ -7,10 +7,10 @@ import pytest
 from one_network import assert_same, save
 from onnx import helper
 
-from edgevid.backends import ort_winograd
-from edgevid.backends.ort_block import block_size
-from edgevid.backends.ort_graph import Model
-from edgevid.backends.ort_kernels import MODEL, specialise
+from edgevid.backends.onnxruntime.specialize import winograd
+from edgevid.backends.onnxruntime.specialize.nchwc import block_size
+from edgevid.backends.onnxruntime.specialize.pipeline import MODEL, specialise
+from edgevid.onnxfile.graph import Model
 
 pytestmark = pytest.mark.usefixtures("library")
 
@@ -100,13 +100,13 @@ def test_a_convolution_of_another_kind_is_left_alone(tmp_path, layer):
 
 
 def test_one_that_would_be_slower_is_left_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(ort_winograd, "pays", lambda *shapes: False)
+    monkeypatch.setattr(winograd, "pays", lambda *shapes: False)
     assert Chain().conv(32, 32, 3).kinds(tmp_path) == ["Conv"]
 
 
 def test_where_fewer_products_round_too_much_the_direct_ones_stay(tmp_path, monkeypatch):
-    transformed = ort_winograd._transformed
-    monkeypatch.setattr(ort_winograd, "_transformed", lambda *given: transformed(*given) * np.float32(1.001))
+    transformed = winograd._transformed
+    monkeypatch.setattr(winograd, "_transformed", lambda *given: transformed(*given) * np.float32(1.001))
     assert Chain().conv(32, 32, 3).kinds(tmp_path) == ["Conv"]
 
 

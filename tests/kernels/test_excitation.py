@@ -8,10 +8,10 @@ from one_kernel import random
 from one_network import assert_same, save
 from onnx import helper
 
-from edgevid.backends.ort_block import block_size
-from edgevid.backends.ort_graph import Model
-from edgevid.backends.ort_kernels import specialise
+from edgevid.backends.onnxruntime.specialize.nchwc import block_size
+from edgevid.backends.onnxruntime.specialize.pipeline import specialise
 from edgevid.kernels.excitation.reference import channel_mean, gate, image_mean, in_blocks
+from edgevid.onnxfile.graph import Model
 
 SHAPES = ((1, 16, 1, 1), (2, 32, 7, 5), (3, 48, 1, 9), (2, 64, 33, 31))
 

@@ -96,7 +96,7 @@ def make_network():
 
 def test_a_network_of_ones_own_comes_to_use_it(library, tmp_path):
     import edgevid
-    from edgevid.backends.ort_block import block_size
+    from edgevid.backends.onnxruntime.specialize.nchwc import block_size
 
     torch = pytest.importorskip("torch")
     if block_size() is None:

@@ -16,18 +16,18 @@ import pytest
 from test_plugins import HWC8, KERNELS, LINEAR, REAL, SIMULATED, assert_close, random
 from test_plugins import run as run_plugin
 
-from edgevid.backends import trt_fused
-from edgevid.gpu import Gpu, gpu_of
+from edgevid.backends.tensorrt import fused_plugins
 from edgevid.kernels import build
 from edgevid.kernels.cuda import compile as cuda
 from edgevid.kernels.shift_conv.reference import pointwise
 from edgevid.kernels.temporal_shift.reference import temporal_shift
 from edgevid.passes.fuse_shift_convs import FusedLayer, fuse_shift_convs, unfused
 from edgevid.targets import TARGETS
+from edgevid.targets.gpu import Gpu, gpu_of
 
 pytestmark = pytest.mark.slow
 
-ORIN = trt_fused.compile_target_of(gpu_of(TARGETS["jetson"]))
+ORIN = fused_plugins.compile_target_of(gpu_of(TARGETS["jetson"]))
 LAYERS = [
     FusedLayer(16, 24, 3, 4, 1, -1, 0.0, 6.0, rows=90),
     FusedLayer(24, 8, 4, 3, -1, 0, 0.0, None, rows=36),
@@ -116,8 +116,8 @@ def plugins(request, tmp_path_factory):
     if build.find_compiler() is None:
         pytest.skip("this machine has no C++ compiler")
     folder = tmp_path_factory.mktemp("fused")
-    header = trt_fused._header(LAYERS, [STAND_IN] * len(LAYERS), ORIN)
-    (folder / trt_fused.HEADER).write_text(header)
+    header = fused_plugins._header(LAYERS, [STAND_IN] * len(LAYERS), ORIN)
+    (folder / fused_plugins.HEADER).write_text(header)
     flags = ("-isystem", REAL, "-Wno-deprecated-declarations")
     if request.param != "real headers":
         flags = (f"-DSIMULATED_TENSORRT={request.param}", "-I", str(SIMULATED))
@@ -164,12 +164,12 @@ def test_what_the_plugin_refuses(plugins):
 
 def compiled(layers, gpu):
     pytest.importorskip("triton", reason="Triton is not installed: pip install 'edgevid[triton]'")
-    return trt_fused.compile_layers(layers, gpu)
+    return fused_plugins.compile_layers(layers, gpu)
 
 
 @pytest.mark.parametrize("target", ["jetson", "jetson-thor", "gpu"])
 def test_the_kernels_take_the_arguments_that_the_plugin_gives(target):
-    gpu = trt_fused.compile_target_of(gpu_of(TARGETS[target]))
+    gpu = fused_plugins.compile_target_of(gpu_of(TARGETS[target]))
     for made in compiled(LAYERS[:2], gpu):
         assert f".version {gpu.ptx_version / 10}" in made["ptx"]
         assert f".target sm_{gpu.sm}" in made["ptx"]
@@ -187,7 +187,9 @@ def test_nvcc_builds_the_plugin_with_its_kernels(tmp_path):
     if nvcc is None:
         pytest.skip("nvcc is not on this machine")
     gpu = ORIN
-    (tmp_path / trt_fused.HEADER).write_text(trt_fused._header(LAYERS[:1], compiled(LAYERS[:1], gpu), gpu))
+    (tmp_path / fused_plugins.HEADER).write_text(
+        fused_plugins._header(LAYERS[:1], compiled(LAYERS[:1], gpu), gpu)
+    )
     command = [
         nvcc, "-std=c++14", "-DSIMULATED_TENSORRT=10", f"-I{SIMULATED}", f"-I{tmp_path}", "-arch=sm_87",
         "-Xcompiler", "-fPIC", "-c", KERNELS / "shift_conv" / "tensorrt_plugin.cu",
@@ -210,9 +212,9 @@ def test_a_bundle_holds_the_fused_model_or_the_reason(jetson_bundle):
 
 
 def test_without_triton_the_reason_is_told(monkeypatch):
-    monkeypatch.setattr(trt_fused.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(trt_fused.CannotFuse, match=r"pip install 'edgevid\[triton\]'"):
-        trt_fused.compile_layers(LAYERS, ORIN)
+    monkeypatch.setattr(fused_plugins.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(fused_plugins.CannotFuse, match=r"pip install 'edgevid\[triton\]'"):
+        fused_plugins.compile_layers(LAYERS, ORIN)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +236,7 @@ def test_without_triton_the_reason_is_told(monkeypatch):
     ],
 )
 def test_every_gpu_from_ampere_on_has_code_and_its_own_shared_memory(gpu, sm, shared_kib):
-    target = trt_fused.compile_target_of(gpu)
+    target = fused_plugins.compile_target_of(gpu)
     assert (target.sm, target.shared_kib) == (sm, shared_kib)
 
 
@@ -248,11 +250,11 @@ def test_every_gpu_from_ampere_on_has_code_and_its_own_shared_memory(gpu, sm, sh
     ],
 )
 def test_an_older_gpu_or_driver_is_refused_for_what_it_lacks(gpu, reason):
-    with pytest.raises(trt_fused.CannotFuse, match=reason):
-        trt_fused.compile_target_of(gpu)
+    with pytest.raises(fused_plugins.CannotFuse, match=reason):
+        fused_plugins.compile_target_of(gpu)
 
 
 def test_blocks_are_chosen_for_the_multiprocessors_of_the_board():
     boards = ("jetson", "jetson-orin-nano", "jetson-agx-orin", "jetson-thor")
-    counts = [trt_fused.compile_target_of(gpu_of(TARGETS[board])).multiprocessors for board in boards]
+    counts = [fused_plugins.compile_target_of(gpu_of(TARGETS[board])).multiprocessors for board in boards]
     assert counts == [8, 8, 16, 20]

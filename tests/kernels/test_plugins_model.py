@@ -10,7 +10,8 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from edgevid.backends import tensorrt, trt_plugins
+from edgevid.backends.tensorrt import backend as tensorrt
+from edgevid.backends.tensorrt import plugins as trt_plugins
 from edgevid.errors import ParityError
 from edgevid.kernels.cuda.compile import FOLDER
 from edgevid.specs import PassReport

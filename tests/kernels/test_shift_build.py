@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from edgevid.backends.ort_kernels import isa_of, specialise
+from edgevid.backends.onnxruntime.specialize.pipeline import isa_of, specialise
 from edgevid.errors import BackendError
 from edgevid.kernels import build
 

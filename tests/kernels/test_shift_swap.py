@@ -11,11 +11,11 @@ import pytest
 from one_network import assert_same, run, save, session_without_blocks
 from onnx import helper
 
-from edgevid.backends import ort_kernels
-from edgevid.backends.ort_block import block_size
-from edgevid.backends.ort_graph import Model
-from edgevid.backends.ort_kernels import isa_of, specialise
+from edgevid.backends.onnxruntime.specialize import pipeline
+from edgevid.backends.onnxruntime.specialize.nchwc import block_size
+from edgevid.backends.onnxruntime.specialize.pipeline import isa_of, specialise
 from edgevid.kernels.build import isa_flags
+from edgevid.onnxfile.graph import Model
 
 pytestmark = pytest.mark.usefixtures("library")
 
@@ -54,7 +54,7 @@ def test_no_fusion_is_lost_by_the_swap(resnet_bundle, tmp_path):
 
 @pytest.mark.parametrize("bundle", ["clip_bundle", "stream_bundle", "resnet_bundle"])
 def test_a_runtime_without_blocked_layout_gets_the_plain_one(request, tmp_path, monkeypatch, bundle):
-    monkeypatch.setattr(ort_kernels, "_session", session_without_blocks)
+    monkeypatch.setattr(pipeline, "_session", session_without_blocks)
     path = model_of(request.getfixturevalue(bundle))
     result = specialise(path, tmp_path, 2)
     assert_same(path, result)
@@ -108,7 +108,7 @@ def test_what_cannot_be_fused_says_why_and_still_computes(tmp_path, change, reas
 
 def test_a_result_that_differs_is_not_used(tmp_path, monkeypatch, caplog):
     path = network(tmp_path)
-    monkeypatch.setattr(ort_kernels, "_difference", lambda *_: 0.5)
+    monkeypatch.setattr(pipeline, "_difference", lambda *_: 0.5)
     result = specialise(path, tmp_path / "cache", 1)
     assert result.path == path
     assert "differs by 5.0e-01" in result.receipt[0].reason
@@ -133,7 +133,7 @@ def test_a_network_the_runtime_cannot_take_is_opened_as_it_is(tmp_path, monkeypa
     def fail(*_):
         raise RuntimeError("no memory\nmore")
 
-    monkeypatch.setattr(ort_kernels, "_optimise", fail)
+    monkeypatch.setattr(pipeline, "_optimise", fail)
     result = specialise(path, tmp_path / "cache", 1)
     assert result.path == path
     assert "no memory" in result.receipt[0].reason
@@ -145,13 +145,13 @@ class TestCache:
     def made(self, monkeypatch):
         """How often a model was specialised."""
         made = []
-        make = ort_kernels._make
+        make = pipeline._make
 
         def count(*arguments):
             made.append(arguments)
             return make(*arguments)
 
-        monkeypatch.setattr(ort_kernels, "_make", count)
+        monkeypatch.setattr(pipeline, "_make", count)
         return made
 
     def test_it_is_made_once(self, tmp_path, made):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
-from edgevid.backends.ort_graph import Model, Node
-from edgevid.backends.ort_wire import Message
+from edgevid.onnxfile.graph import Model, Node
+from edgevid.onnxfile.wire import Message
 
 
 def small_model() -> onnx.ModelProto:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from one_kernel import ISAS, NONE, RELU, RELU6, blocks_of, draw_block, relative_error
 
-from edgevid.backends.ort_winograd import pays
+from edgevid.backends.onnxruntime.specialize.winograd import pays
 from edgevid.kernels.shift_conv.reference import from_blocks, to_blocks
 from edgevid.kernels.winograd.reference import (
     conv3x3,

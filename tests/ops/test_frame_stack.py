@@ -14,10 +14,10 @@ from one_op import close, exported, lowered, one_node_model, openvino_loads, run
 from torch import nn
 
 from edgevid.errors import EdgevidError, ExportError
+from edgevid.exporter.trace import trace
 from edgevid.ops.frame_stack import Stack, cost, streaming_step, torch_op
 from edgevid.passes.lower_frame_stack import lower_frame_stack
 from edgevid.passes.verify import verify
-from edgevid.trace import trace
 from edgevid.zoo.frame_stack import SpatiotemporalConv
 
 pytestmark = pytest.mark.slow

@@ -15,10 +15,10 @@ from torch import nn
 from torch.nn import functional
 
 from edgevid.errors import ExportError
+from edgevid.exporter.trace import trace
 from edgevid.ops.temporal_conv import Filters, cost, streaming_step, torch_op
 from edgevid.passes.lower_temporal_conv import lower_temporal_conv
 from edgevid.passes.verify import verify
-from edgevid.trace import trace
 from edgevid.zoo.shift import temporal_shift
 from edgevid.zoo.temporal_conv import TemporalConv
 

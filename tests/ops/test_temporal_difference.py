@@ -14,10 +14,10 @@ from one_op import close, exported, lowered, one_node_model, openvino_loads, run
 from torch import nn
 
 from edgevid.errors import ExportError
+from edgevid.exporter.trace import trace
 from edgevid.ops.temporal_difference import Difference, cost, streaming_step, torch_op
 from edgevid.passes.lower_temporal_difference import lower_temporal_difference
 from edgevid.passes.verify import verify
-from edgevid.trace import trace
 
 pytestmark = pytest.mark.slow
 

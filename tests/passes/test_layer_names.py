@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from edgevid.exporter.trace import trace
 from edgevid.passes import STANDARD, run_passes
 from edgevid.passes.layer_names import describe, layer_of, layer_of_exported
-from edgevid.trace import trace
 
 
 class Network(nn.Module):

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from edgevid.errors import ExportError
+from edgevid.exporter.trace import trace
 from edgevid.passes import STANDARD, run_passes
 from edgevid.passes.drop_zero_bias import drop_zero_bias
 from edgevid.passes.fold_batch_norm import fold_batch_norm
 from edgevid.passes.fold_constants import fold_constants
 from edgevid.passes.verify import verify
-from edgevid.trace import trace
 
 pytestmark = pytest.mark.slow
 

@@ -12,14 +12,14 @@ from torch import nn
 
 from edgevid import ops
 from edgevid.errors import ExportError
+from edgevid.exporter.trace import trace
 from edgevid.passes import STANDARD, run_passes
 from edgevid.passes.lower_temporal_shift import lower_temporal_shift
 from edgevid.passes.remove_no_ops import remove_no_ops
+from edgevid.passes.streaming.to_streaming import to_streaming
 from edgevid.passes.to_fp16 import to_fp16
 from edgevid.passes.to_opset_13 import to_opset_13
-from edgevid.passes.to_streaming import to_streaming
 from edgevid.passes.verify import verify
-from edgevid.trace import trace
 from edgevid.zoo.shift import temporal_shift
 
 pytestmark = pytest.mark.slow

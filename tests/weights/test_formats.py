@@ -11,9 +11,9 @@ import torch
 from official import reference
 
 import edgevid
-from edgevid.build import build
 from edgevid.errors import WeightsError
-from edgevid.request import make_request
+from edgevid.exporter.build import build
+from edgevid.exporter.request import make_request
 from edgevid.weights import FORMATS, checkpoint_classes, recognise
 from edgevid.weights.read import read_state_dict
 from edgevid.zoo.mobilenet_v2 import STAGES

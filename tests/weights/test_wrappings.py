@@ -276,7 +276,7 @@ def test_configurations_of_training_frameworks_are_left_out(trained, tmp_path, m
 
 @pytest.mark.parametrize(
     ("value", "name"),
-    [(Config(), "test_wrappings.Config"), (nn.Linear(1, 1), "torch.nn.modules.linear.Linear")],
+    [(Config(), f"{Config.__module__}.Config"), (nn.Linear(1, 1), "torch.nn.modules.linear.Linear")],
 )
 def test_any_other_type_is_refused_by_name(trained, value, name, tmp_path):
     torch.save({"state_dict": trained, "beside": value}, tmp_path / "saved.pth")

@@ -9,7 +9,7 @@ from official import reference
 from torch import nn
 
 import edgevid
-from edgevid.benchmarks.networks_official import official_action_r50, official_stm_r50
+from edgevid.benchmarks.experiments.networks_official import official_action_r50, official_stm_r50
 from edgevid.errors import WeightsError
 from edgevid.zoo.action_net import Action
 from edgevid.zoo.measure import measure

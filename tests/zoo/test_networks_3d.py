@@ -11,7 +11,7 @@ from official import reference
 from torch import nn
 
 import edgevid
-from edgevid.benchmarks.networks_3d import official_resnet3d, official_slowfast
+from edgevid.benchmarks.experiments.networks_3d import official_resnet3d, official_slowfast
 from edgevid.errors import EdgevidError, WeightsError
 from edgevid.zoo.frame_stack import SpatiotemporalConv
 from edgevid.zoo.measure import measure

@@ -1,0 +1,303 @@
+"""What a temporal shift costs on an NVIDIA GPU: fused, unfused and not there, in half precision.
+
+``python -m edgevid.benchmarks.experiments.gpu [--clips 1 8] [--networks tsm_r50 tsm_mbv2] [--json FILE]``
+
+Layers: every 1x1 convolution of ResNet-50 and MobileNetV2 that a shift stands before, bias and activation
+included, channels-last. ``fused`` is our kernel with the shift, ``no shift`` the same kernel without,
+``unfused`` our shift and then that kernel; ``cuDNN`` and ``cuBLAS`` are convolutions without shift as PyTorch
+calls them, ``slices + cuDNN`` has the shift as TSM's code writes it. Networks: see ``gpu_networks``. All
+candidates of a row take turns as CUDA graphs; a ratio is that of two samples that followed each other.
+Results are compared with float64 first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgevid.benchmarks.experiments.turns import require_equal, rotated
+from edgevid.errors import BenchmarkError, EdgevidError
+
+if TYPE_CHECKING:
+    import torch
+
+FRAMES = 8
+TOLERANCE = 2e-3
+"""Of a result in half precision, which rounds to 11 bits, relative to the largest."""
+
+BEYOND_CACHE_BYTES = 128 << 20
+"""Repeats go round buffers of so many bytes, or at least two, so that the cache does not hold them all."""
+
+MOST_BUFFERS = 24
+LEAST_SAMPLE_MS = 0.4
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A shifted 1x1 convolution on ``side`` x ``side`` pixels, ``count`` times in ``network``."""
+
+    network: str
+    channels: int
+    outputs: int
+    side: int
+    count: int
+    high: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.channels} to {self.outputs}, {self.side}x{self.side}"
+
+
+LAYERS = (
+    *(Layer("tsm_r50", *shape) for shape in (
+        (64, 64, 56, 1), (256, 64, 56, 2), (256, 128, 56, 1), (512, 128, 28, 3),
+        (512, 256, 28, 1), (1024, 256, 14, 5), (1024, 512, 14, 1), (2048, 512, 7, 2),
+    )),
+    *(Layer("tsm_mbv2", *shape, high=6.0) for shape in (
+        (24, 144, 56, 1), (32, 192, 28, 2), (64, 384, 14, 3), (96, 576, 14, 2), (160, 960, 7, 2),
+    )),
+)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--clips", type=int, nargs="*", default=[1, 8], help="clips of 8 frames at once (1 8)"
+    )
+    parser.add_argument("--networks", nargs="*", default=["tsm_r50", "tsm_mbv2"], help="whole networks")
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--json", type=Path, help="write every sample there")
+    asked = parser.parse_args()
+    try:
+        result = measure(asked)
+    except EdgevidError as error:
+        parser.exit(2, f"error: {error}\n")
+    if asked.json:
+        asked.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def measure(asked: argparse.Namespace) -> dict[str, Any]:
+    """Print each row when it is there; all samples as they go to the file."""
+    import torch
+
+    from edgevid.host.environment import observe
+    from edgevid.kernels.cuda.compile import find_nvcc, shared_library
+
+    if not torch.cuda.is_available():
+        raise BenchmarkError("there is no NVIDIA GPU that PyTorch can use: run this on a machine with one")
+    nvcc = find_nvcc()
+    if nvcc is None:
+        raise BenchmarkError("nvcc is not on this machine: install CUDA's compiler")
+    result: dict[str, Any] = {
+        "environment": observe(),
+        "torch": torch.__version__,
+        "layers": [],
+        "networks": [],
+    }
+    result["gpu"] = torch.cuda.get_device_name()
+    print(f"{result['gpu']}, PyTorch {torch.__version__}, {result['environment']['date_utc']}; ms, medians")
+    with tempfile.TemporaryDirectory() as folder:
+        library = shared_library(nvcc, Path(folder) / "cuda_kernels.so")
+        for clips in asked.clips:
+            rows = [layer_row(layer, clips, library, asked.rounds) for layer in LAYERS]
+            result["layers"] += rows
+            _print_totals(rows, clips)
+    if asked.networks:
+        from edgevid.benchmarks.experiments.gpu_networks import network_row
+
+        for clips in asked.clips:
+            for name in asked.networks:
+                result["networks"].append(network_row(name, clips, asked.rounds))
+    return result
+
+
+def layer_row(layer: Layer, clips: int, library: Any, rounds: int) -> dict[str, Any]:
+    """Samples in ms of every candidate for one layer, printed as a line."""
+    import torch
+
+    images, moved = clips * FRAMES, layer.channels // 8
+    elements = images * layer.side**2 * (layer.channels + layer.outputs)
+    buffers = max(2, min(MOST_BUFFERS, math.ceil(BEYOND_CACHE_BYTES / (2 * elements))))
+    make = torch.Generator("cuda").manual_seed(0)
+    x = [_random(make, images, layer.channels, layer.side) for _ in range(buffers)]
+    y = [torch.full_like(_random(make, images, layer.outputs, layer.side), math.nan) for _ in range(buffers)]
+    weights = torch.randn(layer.outputs, layer.channels, device="cuda", generator=make) / layer.channels**0.5
+    bias = torch.randn(layer.outputs, device="cuda", generator=make)
+    runs = _candidates(layer, x, y, weights.half(), bias, library)
+    shifted = shift_by_slices(x[0].double(), moved)
+    for name, run in runs.items():
+        expected = _pointwise(x[0].double() if name in NO_SHIFT else shifted, weights, bias, layer.high)
+        result = run(0).double().cpu().numpy()
+        require_equal(f"{layer}: {name}", [result], "float64", [expected.cpu().numpy()], TOLERANCE)
+    samples = interleaved(runs, buffers, rounds)
+    row = {**asdict(layer), "clips": clips, "samples_ms": samples}
+    print(f"{clips} clips, {layer}: {describe(samples)}", flush=True)
+    return row
+
+
+NO_SHIFT = ("no shift", "cuDNN", "cuBLAS")
+
+
+def _candidates(
+    layer: Layer,
+    x: list[torch.Tensor],
+    y: list[torch.Tensor],
+    weights: torch.Tensor,
+    bias: torch.Tensor,
+    library: Any,
+) -> dict[str, Callable[[int], torch.Tensor]]:
+    import torch
+
+    from edgevid.kernels.cuda import call
+    from edgevid.kernels.shift_conv.triton_call import shift_conv
+
+    fold, half_bias = layer.channels // 8, bias.half()
+    kernel = weights[:, :, None, None].to(memory_format=torch.channels_last)
+    flat = weights.t()
+    shifted = torch.empty_like(x[0])
+    bounds = {"low": 0.0, "high": layer.high}
+
+    def ours(source: torch.Tensor, i: int, fold: int) -> torch.Tensor:
+        return shift_conv(source, weights, bias, frames=FRAMES, fold=fold, **bounds, y=y[i])
+
+    def unfused(i: int) -> torch.Tensor:
+        stream = torch.cuda.current_stream().cuda_stream
+        call.temporal_shift(
+            library, x[i], shifted, frames=FRAMES, fold=fold, first=1, second=-1, stream=stream
+        )
+        return ours(shifted, i, 0)
+
+    def cudnn(source: torch.Tensor) -> torch.Tensor:
+        if layer.high is None:
+            return torch.cudnn_convolution_relu(source, kernel, half_bias, (1, 1), (0, 0), (1, 1), 1)
+        return torch.nn.functional.conv2d(source, kernel, half_bias).clamp_(0, layer.high)
+
+    def cublas(i: int) -> torch.Tensor:
+        rows = x[i].permute(0, 2, 3, 1).reshape(-1, layer.channels)
+        made = torch._addmm_activation(half_bias, rows, flat)
+        if layer.high is not None:
+            made = made.clamp_(max=layer.high)
+        images, _, height, width = x[i].shape
+        return made.view(images, height, width, -1).permute(0, 3, 1, 2)
+
+    return {
+        "fused": lambda i: ours(x[i], i, fold),
+        "no shift": lambda i: ours(x[i], i, 0),
+        "unfused": unfused,
+        "cuDNN": lambda i: cudnn(x[i]),
+        "cuBLAS": cublas,
+        "slices + cuDNN": lambda i: cudnn(shift_by_slices(x[i], fold)),
+    }
+
+
+def interleaved(runs: dict[str, Callable[[int], Any]], buffers: int, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of one run of each as a CUDA graph, in rounds that begin with another one each time."""
+    import torch
+
+    graphs = {name: capture(run, buffers) for name, run in runs.items()}
+    replays = {name: _replays(graph) for name, graph in graphs.items()}
+    samples: dict[str, list[float]] = {name: [] for name in runs}
+    names = list(runs)
+    for turn in range(-2, rounds):
+        for name in rotated(names, turn):
+            took_ms = _time_ms(graphs[name], replays[name])
+            if turn >= 0:
+                samples[name].append(took_ms / replays[name] / buffers)
+    torch.cuda.synchronize()
+    return samples
+
+
+def capture(run: Callable[[int], Any], buffers: int) -> torch.cuda.CUDAGraph:
+    """``run`` on each of the buffers in turn, as a graph."""
+    import torch
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            run(0)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for i in range(buffers):
+            run(i)
+    return graph
+
+
+def _replays(graph: torch.cuda.CUDAGraph) -> int:
+    _time_ms(graph, 3)
+    return max(1, math.ceil(LEAST_SAMPLE_MS / max(_time_ms(graph, 3) / 3, 1e-3)))
+
+
+def _time_ms(graph: torch.cuda.CUDAGraph, replays: int) -> float:
+    import torch
+
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    for _ in range(replays):
+        graph.replay()
+    end.record()
+    end.synchronize()
+    return start.elapsed_time(end)
+
+
+def describe(samples: dict[str, list[float]]) -> str:
+    """Medians; the first one's paired ratio to each other."""
+    import numpy as np
+
+    first, *others = samples
+    parts = [f"{name} {np.median(values):.4f}" for name, values in samples.items()]
+    parts += [
+        f"{first}/{other} {np.median(np.divide(samples[first], samples[other])):.3f}" for other in others
+    ]
+    return ", ".join(parts)
+
+
+def _print_totals(rows: list[dict[str, Any]], clips: int) -> None:
+    """The layers of a network as often as it has them."""
+    import numpy as np
+
+    for network in dict.fromkeys(row["network"] for row in rows):
+        own = [row for row in rows if row["network"] == network]
+        totals = {
+            name: list(np.sum([row["count"] * np.array(row["samples_ms"][name]) for row in own], axis=0))
+            for name in own[0]["samples_ms"]
+        }
+        print(f"{clips} clips, all such layers of {network}: {describe(totals)}", flush=True)
+
+
+def _random(make: torch.Generator, images: int, channels: int, side: int) -> torch.Tensor:
+    import torch
+
+    x = torch.randn(images, channels, side, side, device="cuda", dtype=torch.half, generator=make)
+    return x.to(memory_format=torch.channels_last)
+
+
+def shift_by_slices(x: torch.Tensor, fold: int) -> torch.Tensor:
+    """The two-way shift as TSM's code writes it, by assignments to slices of zeros."""
+    import torch
+
+    clips = x.unflatten(0, (-1, FRAMES))
+    shifted = torch.zeros_like(clips)
+    shifted[:, :-1, :fold] = clips[:, 1:, :fold]
+    shifted[:, 1:, fold : 2 * fold] = clips[:, :-1, fold : 2 * fold]
+    shifted[:, :, 2 * fold :] = clips[:, :, 2 * fold :]
+    return shifted.flatten(0, 1)
+
+
+def _pointwise(
+    x: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor, high: float | None
+) -> torch.Tensor:
+    import torch
+
+    sums = torch.einsum("nchw,oc->nohw", x, weights.half().double()) + bias.double()[:, None, None]
+    return sums.clamp(0, high)
+
+
+if __name__ == "__main__":
+    main()

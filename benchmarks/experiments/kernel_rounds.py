@@ -1,0 +1,165 @@
+"""Time kernels against what cannot be beaten and against ONNX Runtime, interleaved in one run."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tabulate import tabulate
+
+from edgevid.benchmarks.experiments.turns import require_equal, rotated
+from edgevid.errors import BenchmarkError
+from edgevid.host.cpu import describe_cpu
+from edgevid.host.environment import environment_warnings, observe
+from edgevid.host.processor import usable_cores
+from edgevid.kernels.standalone import compile
+
+TOLERANCE = 1e-5
+LEAST_SAMPLE_MS = 20.0
+"""Shorter work is repeated within a sample, so that starting and waiting are not what is timed."""
+
+
+def arguments(description: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--threads", type=int, default=min(2, usable_cores()))
+    parser.add_argument("--rounds", type=int, default=30, help="samples of each candidate (30)")
+    parser.add_argument("--isa", choices=compile.CPU_FLAGS, help="instruction set; the best one if not given")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write all samples to a file")
+    return parser.parse_args()
+
+
+class Floors:
+    """What no kernel can beat, measured with one instruction set (the best one if None) on some threads."""
+
+    def __init__(self, isa: str | None, threads: int) -> None:
+        instruction_sets = describe_cpu()[0]["instruction_sets"]
+        reasons = {
+            name: compile.why_not(name, instruction_sets) for name in ([isa] if isa else compile.CPU_FLAGS)
+        }
+        usable = [name for name, reason in reasons.items() if reason is None]
+        if not usable:
+            raise BenchmarkError(f"no kernel can be measured: {'; '.join(filter(None, reasons.values()))}")
+        self.isa, self.threads = usable[0], threads
+        with tempfile.TemporaryDirectory() as folder:
+            self.floors = compile.library([compile.FLOORS], self.isa, Path(folder) / "floors.so")
+        self.floors.multiply_on_threads.restype = ctypes.c_int64
+
+    def copy(self, to: np.ndarray, source: np.ndarray) -> Callable[[int], None]:
+        """Repeats of a copy; the caller keeps both arrays as long."""
+        pointers = ctypes.c_void_p(to.ctypes.data), ctypes.c_void_p(source.ctypes.data)
+        counts = ctypes.c_int64(source.size), ctypes.c_int64(self.threads)
+        return lambda repeats: self.floors.copy_on_threads(*pointers, *counts, ctypes.c_int64(repeats))
+
+    def peak_gmacs(self) -> float:
+        """Multiply-adds per nanosecond of all threads, the best of five."""
+        best, result = 0.0, np.full(1 + self.threads, 0.5, np.float32)
+        for _ in range(5):
+            start = time.perf_counter_ns()
+            done = self.floors.multiply_on_threads(
+                ctypes.c_int64(2_000_000), ctypes.c_int64(self.threads), ctypes.c_void_p(result.ctypes.data)
+            )
+            best = max(best, done * self.threads / (time.perf_counter_ns() - start))
+        return best
+
+
+class Kernel(Floors):
+    """The library of an op, compiled for one instruction set, beside its floors."""
+
+    def __init__(self, op: str, isa: str | None, threads: int) -> None:
+        super().__init__(isa, threads)
+        with tempfile.TemporaryDirectory() as folder:
+            self.op = compile.kernel(op, self.isa, Path(folder))
+
+    def run(self, conv: ctypes.Structure) -> Callable[[int], None]:
+        threads = ctypes.c_int64(self.threads)
+        return lambda repeats: self.op.run_on_threads(ctypes.byref(conv), threads, ctypes.c_int64(repeats))
+
+
+def aligned(shape: Sequence[int]) -> np.ndarray:
+    """Random floats at a multiple of 64 bytes, as a runtime's allocator hands them out."""
+    count = int(np.prod(shape))
+    raw = np.random.default_rng(0).standard_normal(count + 16, dtype=np.float32)
+    start = -raw.ctypes.data % 64 // 4
+    return raw[start : start + count].reshape(shape)
+
+
+class OnnxRuntime:
+    """Runs of an ONNX model with input ``x``, with every output in memory that it keeps.
+
+    ``copies`` of the op in the model share what a session costs besides them: repeats are counted by them.
+    """
+
+    def __init__(self, model: Any, x: np.ndarray, threads: int, copies: int = 1) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        # Threads that wait for work would take a core from the candidate that is measured next.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self.session = ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        self.binding = self.session.io_binding()
+        self.binding.bind_ortvalue_input("x", ort.OrtValue.ortvalue_from_numpy(x))
+        for output in self.session.get_outputs():
+            memory = ort.OrtValue.ortvalue_from_numpy(aligned(output.shape))
+            self.binding.bind_ortvalue_output(output.name, memory)
+        self.copies = copies
+
+    def __call__(self, repeats: int) -> None:
+        for _ in range(-(-repeats // self.copies)):
+            self.session.run_with_iobinding(self.binding)
+
+    def check(self, y: np.ndarray) -> None:
+        """Raise ``BenchmarkError`` unless the first output is ``y``: another result is no candidate."""
+        self(1)
+        expected = self.binding.copy_outputs_to_cpu()[:1]
+        require_equal("the kernel", [y], "ONNX Runtime", expected, TOLERANCE)
+
+
+def interleaved(candidates: dict[str, Callable[[int], None]], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of one run of each, ``rounds`` samples, each candidate beginning a round in its turn."""
+    repeats = {name: repeats_of(run) for name, run in candidates.items()}
+    samples: dict[str, list[float]] = {name: [] for name in candidates}
+    names = list(candidates)
+    for turn in range(rounds):
+        for name in rotated(names, turn):
+            start = time.perf_counter_ns()
+            candidates[name](repeats[name])
+            samples[name].append((time.perf_counter_ns() - start) / 1e6 / repeats[name])
+    return samples
+
+
+def repeats_of(run: Callable[[int], None]) -> int:
+    """How many runs, a multiple of its copies, make the shortest sample that counts."""
+    repeats = copies = getattr(run, "copies", 1)
+    while True:
+        run(repeats)  # warm
+        start = time.perf_counter_ns()
+        run(repeats)
+        took_ms = (time.perf_counter_ns() - start) / 1e6
+        if took_ms >= LEAST_SAMPLE_MS:
+            return repeats
+        repeats = copies * max(
+            2 * repeats // copies, round(repeats / copies * LEAST_SAMPLE_MS / max(took_ms, 1e-3))
+        )
+
+
+def report(
+    kernel: Kernel, rows: list[dict[str, Any]], layers: list[dict[str, Any]], target: Path | None
+) -> None:
+    """The table on stdout, with the device that was observed; all samples to ``target``."""
+    environment = observe()
+    print(tabulate(rows, headers="keys", floatfmt=".3f"))
+    print(f"\nmedians in ms; {environment['device']}, {kernel.isa}, {kernel.threads} threads,", end=" ")
+    print(f"{environment['date_utc']}; spread is (p90 - p10) / p50 of the kernel's samples")
+    for warning in environment_warnings(environment):
+        print(f"warning: {warning}")
+    if target:
+        result = {"environment": environment, "isa": kernel.isa, "threads": kernel.threads, "layers": layers}
+        target.write_text(json.dumps(result, indent=1) + "\n")

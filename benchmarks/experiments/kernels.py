@@ -1,0 +1,193 @@
+"""Each kernel against its floor, layer by layer, in the networks that use it.
+
+``python -m edgevid.benchmarks.experiments.kernels [MODEL|BUNDLE ...] [--rounds 20] [--threads 2]
+[--json FILE]``
+
+Without names every network of the zoo is exported (seconds to a minute each) and run, causal ones frame by
+frame. Times are those of ONNX Runtime's profiler, so a layer finds the caches as its network leaves them. The
+floor is the larger of two times: a copy of as many bytes, and the multiply-adds that the kernel does at the
+measured peak. A layer that several networks have is timed in the first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import ceil, prod
+from pathlib import Path
+
+import numpy as np
+from tabulate import tabulate
+
+from edgevid.backends.onnxruntime.specialize import pipeline
+from edgevid.backends.onnxruntime.specialize.winograd import TILE
+from edgevid.benchmarks.experiments.kernel_rounds import Floors, aligned, repeats_of
+from edgevid.benchmarks.experiments.turns import bound, open_session
+from edgevid.benchmarks.harness.statistics import relative_spread
+from edgevid.bundle.bundle import Bundle
+from edgevid.host.environment import environment_warnings, observe
+from edgevid.onnxfile.graph import Model
+from edgevid.zoo import MODELS
+
+WARM_UPS = 3
+COPIES = 5
+"""Samples of a copy, of which the median counts."""
+
+
+@dataclass
+class Layer:
+    """A kernel on tensors of some shapes, the networks that have it, and how often each does."""
+
+    op: str
+    inputs: tuple[tuple[int, ...], ...]
+    outputs: tuple[tuple[int, ...], ...]
+    samples_ms: list[float]
+    networks: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def key(self) -> tuple:
+        return self.op, self.inputs, self.outputs
+
+    @property
+    def bytes_moved(self) -> int:
+        """Every tensor, weights too, read or written once."""
+        return 4 * sum(prod(shape) for shape in (*self.inputs, *self.outputs))
+
+    @property
+    def macs(self) -> int:
+        """What the kernel multiplies; Winograd's transforms and excitations' few products do not count."""
+        x, y = self.inputs[0], self.outputs[0]
+        weights = self.inputs[2 if self.op.endswith("Step") and len(self.inputs) > 2 else 1 :]
+        if self.op == "WinogradConv":
+            points, outputs, inputs = weights[0]
+            return points * outputs * inputs * x[0] * ceil(x[2] / TILE) * ceil(x[3] / TILE)
+        if self.op.startswith("ShiftConvDepthwise"):
+            outputs, inputs = weights[0][:2]
+            return x[0] * outputs * inputs * prod(x[2:]) + 9 * prod(y)
+        if self.op.startswith(("ShiftConv", "FrameStackConv")):
+            return prod(y) * weights[0][1]
+        if self.op.startswith(("TemporalConv", "ChannelConv", "UnsharedChannelConv")):
+            return prod(y) * weights[0][1]
+        return 0
+
+
+def layers_of(network: str, path: Path, cache: Path, threads: int, rounds: int) -> Iterator[Layer]:
+    """Those of the model file ``path``, timed by the profiler of the session that runs it."""
+    made = pipeline.specialise(path, cache, threads)
+    nodes = [node for node in Model(made.path.read_bytes()).nodes if node.domain == "edgevid"]
+
+    def configure(options) -> None:
+        made.configure(options)
+        options.enable_profiling = True
+        options.profile_file_prefix = str(cache / "profile")
+
+    opened = open_session(made.path, threads, configure)
+    run = bound(opened)
+    for _ in range(WARM_UPS + rounds):
+        run()
+    events: dict[str, list[dict]] = {}
+    for event in json.loads(Path(opened.end_profiling()).read_text()):
+        events.setdefault(event["name"], []).append(event)
+    for node in nodes:
+        runs = events[f"{node.name}_kernel_time"]
+        inputs, outputs = (
+            tuple(tuple(shape) for tensor in runs[0]["args"][key] for shape in tensor.values())
+            for key in ("input_type_shape", "output_type_shape")
+        )
+        samples = [event["dur"] / 1000 for event in runs[WARM_UPS:]]
+        yield Layer(node.op_type, inputs, outputs, samples, Counter())
+
+
+def models(asked: list[str]) -> Iterator[tuple[str, Path]]:
+    """The name and the model file of each bundle, or of a network that is exported for it."""
+    import edgevid
+
+    for name in asked or MODELS:
+        if Path(name).is_dir():
+            bundle = Bundle.open(name)
+            bundle.check_files()
+            yield bundle.manifest.model, bundle.path / bundle.manifest.model_file
+            continue
+        with tempfile.TemporaryDirectory() as work:
+            bundle = edgevid.export(name, output=Path(work) / name, stream=MODELS[name].causal)
+            yield name, bundle.path / bundle.manifest.model_file
+
+
+def describe(layer: Layer, floors: Floors, peak_gmacs: float) -> dict[str, object]:
+    """A line of the table; the copy is timed now."""
+    copied_ms = _copy_ms(floors, layer.bytes_moved // 2)
+    multiplied_ms = layer.macs / peak_gmacs / 1e6
+    took_ms, floor_ms = float(np.median(layer.samples_ms)), max(copied_ms, multiplied_ms)
+    most, *others = layer.networks.most_common()
+    return {
+        "kernel": layer.op,
+        "x": "x".join(map(str, layer.inputs[0])),
+        "y": "x".join(map(str, layer.outputs[0])),
+        "ms": took_ms,
+        "copy ms": copied_ms,
+        "products ms": multiplied_ms,
+        "kernel/floor": took_ms / floor_ms,
+        "spread": relative_spread(layer.samples_ms),
+        "in": most[0] + (f" and {len(others)} more" if others else ""),
+    }
+
+
+def _copy_ms(floors: Floors, size_bytes: int) -> float:
+    target, source = (aligned((max(size_bytes // 4, 1),)) for _ in range(2))
+    copy, samples = floors.copy(target, source), []
+    repeats = repeats_of(copy)
+    for _ in range(COPIES):
+        start = time.perf_counter()
+        copy(repeats)
+        samples.append((time.perf_counter() - start) * 1000 / repeats)
+    return float(np.median(samples))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("networks", nargs="*", metavar="MODEL|BUNDLE", help="all of the zoo if none is given")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
+    asked = parser.parse_args()
+    environment = observe()
+    found: dict[tuple, Layer] = {}
+    for network, path in models(asked.networks):
+        print(f"running {network}", file=sys.stderr, flush=True)
+        with tempfile.TemporaryDirectory() as cache:
+            for layer in layers_of(network, path, Path(cache), asked.threads, asked.rounds):
+                found.setdefault(layer.key, layer).networks[network] += 1
+    floors = Floors(None, asked.threads)
+    peak_gmacs = floors.peak_gmacs()
+    ordered = sorted(found.values(), key=lambda layer: (layer.op, -layer.bytes_moved))
+    rows = [describe(layer, floors, peak_gmacs) for layer in ordered]
+    print(tabulate(rows, headers="keys", floatfmt=".3f"))
+    print(
+        f"\nmedians of {asked.rounds} runs; {environment['device']}, {floors.isa}, {asked.threads} threads,",
+        end=" ",
+    )
+    print(f"{environment['date_utc']}; the peak is {2 * peak_gmacs:.0f} GFLOP/s; spread is (p90 - p10) / p50")
+    for warning in environment_warnings(environment):
+        print(f"warning: {warning}")
+    if asked.json:
+        result = {
+            "environment": environment,
+            "isa": floors.isa,
+            "threads": asked.threads,
+            "peak_gmacs": peak_gmacs,
+        }
+        result["layers"] = [
+            row | {"samples_ms": layer.samples_ms, "networks": layer.networks}
+            for row, layer in zip(rows, ordered)
+        ]
+        asked.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

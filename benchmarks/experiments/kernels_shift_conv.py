@@ -1,0 +1,121 @@
+"""What a temporal shift costs: whole networks with the kernels, against ONNX Runtime without shift and with.
+
+``python -m edgevid.benchmarks.experiments.kernels_shift_conv [--models tsm_r50 tsm_mbv2] [--layers]
+[--json FILE]``
+
+Sessions take turns in one process, and a ratio is that of two runs that followed each other: what else the
+machine does hits both. ``TSN`` is the same network with its shifts taken out; ``TSM`` the file of standard
+operators that every runtime reads. ``--layers``: each convolution that takes a shift, against the runtime's
+own blocked convolution without shift. The floor is the multiply-adds at the measured peak.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from edgevid.backends.onnxruntime.specialize import pipeline
+from edgevid.backends.onnxruntime.specialize.nchwc import block_size
+from edgevid.benchmarks.experiments.kernel_rounds import Floors
+from edgevid.benchmarks.experiments.turns import convolution, describe, interleaved, session
+
+LAYERS = (
+    (64, 64, 56, 8),
+    (256, 64, 56, 8),
+    (256, 128, 56, 8),
+    (512, 128, 28, 8),
+    (512, 256, 28, 8),
+    (1024, 256, 14, 8),
+    (1024, 512, 14, 8),
+    (2048, 512, 7, 8),
+    (256, 128, 56, 4),
+    (512, 256, 28, 4),
+    (1024, 512, 14, 4),
+    (32, 144, 56, 8),
+    (32, 192, 28, 8),
+    (64, 384, 14, 8),
+    (96, 576, 14, 8),
+    (160, 960, 7, 8),
+    (32, 144, 56, 1),
+    (96, 576, 14, 1),
+    (160, 960, 7, 1),
+)
+"""Inputs, outputs, height and width, frames: the layers of ResNet-50, also after temporal pooling, and of
+MobileNetV2, also for a streamed frame; 24 channels are 32 in blocks."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="*", default=["tsm_r50", "tsm_mbv2", "tsm_mbv2_online"])
+    parser.add_argument("--layers", action="store_true", help="single layers instead of networks")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="write every sample there")
+    asked = parser.parse_args()
+    results = {}
+    peak_gmacs = Floors(None, asked.threads).peak_gmacs()
+    for name, runs, macs in layers(asked.threads) if asked.layers else networks(asked.models, asked.threads):
+        results[name] = interleaved(runs, asked.rounds)
+        floor = f"; multiply-adds at the peak {macs / peak_gmacs / 1e6:.2f} ms"
+        print(f"{name}: {describe(results[name])}{floor}", flush=True)
+    if asked.json:
+        asked.json.write_text(json.dumps({"threads": asked.threads, "samples_ms": results}, indent=2) + "\n")
+
+
+def networks(models: list[str], threads: int):
+    import edgevid
+
+    for model in models:
+        with tempfile.TemporaryDirectory() as work:
+            stream = model.endswith("_online")
+            bundle = edgevid.export(model, output=Path(work) / model, stream=stream)
+            path = bundle.path / bundle.manifest.model_file
+            made = pipeline.specialise(path, Path(work) / "cache", threads)
+            without = bundle.path / "without-shifts.onnx"
+            without.write_bytes(_without_shifts(path))
+            yield (
+                model,
+                {
+                    "edgevid": session(made.path, threads, made.configure),
+                    "TSN": session(without, threads),
+                    "TSM": session(bundle.path / "model.onnx", threads),
+                },
+                bundle.manifest.macs,
+            )
+
+
+def _without_shifts(path: Path) -> bytes:
+    model, bypassed, _, _ = pipeline.without_temporal_ops(path, {}, {})
+    marks = {mark for item in bypassed for mark in item.marks}
+    for node in model.nodes:
+        if marks & set(node.attributes.get("dilations") or ()):
+            node.set_ints("dilations", [1, 1])
+    return bytes(model)
+
+
+def layers(threads: int):
+    random = np.random.default_rng(0)
+    for inputs, outputs, side, frames in LAYERS:
+        x_shape = (frames, inputs, side, side)
+        weights = random.standard_normal((outputs, inputs, 1, 1), dtype=np.float32)
+        shift = {"block": block_size(), "frames": frames, "fold": inputs // 8, "first": 1, "second": -1}
+        shift |= {"low": 0.0, "high": float("inf")}
+        pointwise = {"kernel_shape": [1, 1], "activation": "Relu"}
+        yield (
+            f"{inputs} to {outputs} channels, {side}x{side}, {frames} frames",
+            {
+                "edgevid": convolution(x_shape, weights, threads, "edgevid", "ShiftConv", **shift),
+                "onnxruntime": convolution(
+                    x_shape, weights, threads, "com.microsoft.nchwc", "Conv", **pointwise
+                ),
+            },
+            inputs * outputs * side * side * frames,
+        )
+
+
+if __name__ == "__main__":
+    main()

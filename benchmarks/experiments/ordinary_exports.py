@@ -1,0 +1,95 @@
+"""What an export of edgevid gains over an ordinary one of the same network and weights.
+
+``python -m edgevid.benchmarks.experiments.ordinary_exports [--models stm_r50 action_r50 slowfast_r50_8x8]
+[--json FILE]``
+
+The ordinary one is the network as others write it, in layers of PyTorch alone (``networks_official``,
+``networks_3d``), exported by ``torch.onnx.export`` and opened by plain ONNX Runtime. Both give the same
+logits, which is checked, and take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgevid.backends.onnxruntime.specialize import pipeline
+from edgevid.benchmarks.experiments.networks_3d import official_resnet3d, official_slowfast
+from edgevid.benchmarks.experiments.networks_official import official_action_r50, official_stm_r50
+from edgevid.benchmarks.experiments.turns import describe, interleaved, require_equal, session
+from edgevid.host.environment import observe
+
+ORDINARY: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "stm_r50": official_stm_r50,
+    "action_r50": official_action_r50,
+    "slowfast_r50_8x8": official_slowfast,
+    "slow_r50": official_resnet3d,
+    "i3d_r50": official_resnet3d,
+}
+BOUNDS = {"stm_r50": 0.80, "action_r50": 0.80, "slowfast_r50_8x8": 0.95}
+"""What the ratio of the times may be at most."""
+TOLERANCE = 1e-4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="*", choices=ORDINARY, default=list(BOUNDS))
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--size", type=int, help="height and width in pixels (the network's own)")
+    parser.add_argument("--json", type=Path, help="write every sample there")
+    asked = parser.parse_args()
+    results = {}
+    for name in asked.models:
+        results[name] = measure(name, asked.rounds, asked.threads, asked.size)
+        bound = f", at most {BOUNDS[name]} wanted" if name in BOUNDS else ""
+        print(f"{name}: {describe(results[name])}{bound}", flush=True)
+    if asked.json:
+        content = {"environment": observe(), "threads": asked.threads, "samples_ms": results}
+        asked.json.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def measure(name: str, rounds: int, threads: int, size: int | None = None) -> dict[str, list[float]]:
+    """Milliseconds of each run of both; ``BenchmarkError`` if they do not compute the same."""
+    import edgevid
+
+    torch.manual_seed(0)
+    network = edgevid.create_model(name).eval()
+    spec = network.edgevid_spec
+    side = size or spec.size
+    clip = torch.randn(1, spec.frames, 3, side, side)
+    with tempfile.TemporaryDirectory() as work:
+        bundle = edgevid.export(network, output=Path(work) / name, frames=spec.frames, size=side)
+        made = pipeline.specialise(bundle.path / bundle.manifest.model_file, Path(work) / "cache", threads)
+        ordinary = Path(work) / "ordinary.onnx"
+        with torch.no_grad():
+            torch.onnx.export(ORDINARY[name](network).eval(), (clip,), ordinary, verbose=False)
+        _check(name, clip.numpy(), made, ordinary)
+        runs = {
+            "edgevid": session(made.path, threads, made.configure),
+            "ordinary": session(ordinary, threads),
+        }
+        return interleaved(runs, rounds)
+
+
+def _check(name: str, clip: np.ndarray, made: pipeline.Specialised, ordinary: Path) -> None:
+    import onnxruntime
+
+    answers = []
+    for path, configure in ((made.path, made.configure), (ordinary, lambda options: None)):
+        options = onnxruntime.SessionOptions()
+        configure(options)
+        opened = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+        answers.append(opened.run(None, {opened.get_inputs()[0].name: clip}))
+    require_equal(f"{name} by edgevid", answers[0], "the ordinary export", answers[1], TOLERANCE)
+
+
+if __name__ == "__main__":
+    main()

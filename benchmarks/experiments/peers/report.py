@@ -1,0 +1,135 @@
+"""What the command prints: the promised ratios, then every contestant; and the document that it writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tabulate import tabulate
+
+from edgevid.benchmarks.experiments.peers.bounds import ratio_of, rows_of, verdicts
+from edgevid.benchmarks.experiments.peers.ratios import Ratio, of_rounds
+from edgevid.benchmarks.harness.statistics import SPREAD_LIMIT, relative_spread
+from edgevid.host.environment import environment_warnings
+
+SCHEMA = 1
+
+
+def document(environment: dict, options: dict, cases: list[dict]) -> dict[str, Any]:
+    """Everything that is known: raw samples by round, and what was computed from them."""
+    return {
+        "schema": SCHEMA,
+        "environment": environment,
+        "options": options,
+        "versions": {
+            row["peer"]: row["version"]
+            for case in cases
+            for row in case["contestants"]
+            if row.get("version") is not None
+        },
+        "cases": cases,
+        "bounds": [asdict(verdict) for verdict in verdicts(cases, options["threads"])],
+        "ratios": [ratio for case in cases for ratio in edgevid_ratios(case)],
+    }
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Replace ``path`` as a whole, so that a run that is cut short leaves what it had."""
+    written = path.with_name(f".{path.name}.part")
+    written.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")
+    written.replace(path)
+
+
+def edgevid_ratios(case: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """edgevid's networks over every other contestant's."""
+    rows = rows_of(case)
+    for network in ("tsn", "tsm"):
+        for (peer, other), row in rows.items():
+            ratio = ratio_of(rows.get(("edgevid", network)), row)
+            if ratio is not None and (peer, other) != ("edgevid", network):
+                yield {
+                    "model": case["case"]["model"],
+                    "mode": case["case"]["mode"],
+                    "over": f"edgevid {network}",
+                    "under": f"{peer} {other}",
+                    **asdict(ratio),
+                }
+
+
+def text(content: dict[str, Any]) -> str:
+    """The tables, and sentences about what makes them doubtful."""
+    environment, options = content["environment"], content["options"]
+    parts = [
+        tabulate([_bound_row(one) for one in content["bounds"]], headers="keys", floatfmt=".2f"),
+        *(_case_table(case) for case in content["cases"]),
+        f"medians of {options['pairs']} paired ratios with 95 % intervals; {options['threads']} threads, "
+        f"fp32; {environment['device']}, {environment['date_utc']}",
+        *_kernel_lines(content),
+        *(f"warning: {line}" for line in (*environment_warnings(environment), *_spread_warnings(content))),
+    ]
+    return "\n\n".join(parts)
+
+
+def _bound_row(one: dict[str, Any]) -> dict[str, Any]:
+    value = Ratio(**one["value"]) if isinstance(one["value"], dict) else one["value"]
+    return {
+        "measure": one["measure"],
+        "ratio": "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value),
+        "bound": one["bound"],
+        "aim": one["aim"],
+        "verdict": one["verdict"],
+    }
+
+
+def _case_table(case: dict[str, Any]) -> str:
+    rows = rows_of(case)
+    table = []
+    for (peer, network), row in rows.items():
+        line = {"contestant": f"{peer} {network}"}
+        if row["error"]:
+            line["median ms"] = f"error: {row['error']}"
+        else:
+            times = of_rounds(row["samples_ms"])
+            line |= {
+                "median ms": f"{np.median(times):.2f}",
+                "spread": f"{relative_spread(times):.0%}",
+                "edgevid tsm / it": _text(ratio_of(rows.get(("edgevid", "tsm")), row)),
+                "edgevid tsn / it": _text(ratio_of(rows.get(("edgevid", "tsn")), row)),
+                "it / its own tsn": _text(ratio_of(row, rows.get((peer, "tsn")))),
+                "peak MiB": "" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}",
+                "error": f"{row['max_rel']:.0e}",
+            }
+        table.append(line)
+    sizes = case["case"]
+    title = f"{sizes['model']}, {sizes['mode']}, {sizes['frames']} x {sizes['size']} x {sizes['size']}"
+    return f"{title}\n{tabulate(table, headers='keys', disable_numparse=True)}"
+
+
+def _text(ratio: Ratio | None) -> str:
+    return "" if ratio is None or ratio.low == ratio.high == 1 else str(ratio)
+
+
+def _kernel_lines(content: dict[str, Any]) -> Iterator[str]:
+    """Which kernels edgevid's own shifts ran on: without them its times are not what they could be."""
+    for case in content["cases"]:
+        for row in case["contestants"]:
+            if row.get("kernels"):
+                taken = ", ".join(f"{kernel} x{count}" for kernel, count in row["kernels"].items())
+                name = f"{case['case']['model']} {case['case']['mode']}"
+                yield f"{name}, {row['peer']} {row['network']}: {taken}"
+
+
+def _spread_warnings(content: dict[str, Any]) -> Iterator[str]:
+    for case in content["cases"]:
+        wide = [
+            f"{row['peer']} {row['network']}"
+            for row in case["contestants"]
+            if row.get("samples_ms") and relative_spread(of_rounds(row["samples_ms"])) > SPREAD_LIMIT
+        ]
+        if wide:
+            name = f"{case['case']['model']} {case['case']['mode']}"
+            yield f"{name}: the times of {', '.join(wide)} spread by more than {SPREAD_LIMIT:.0%}"

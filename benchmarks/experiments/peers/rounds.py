@@ -1,0 +1,52 @@
+"""Round robin: every contestant has one turn in a round, in an order that is shuffled for each round."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from edgevid.benchmarks.experiments.peers.children import PeerError
+
+Turn = Callable[[], list[float]]
+
+
+@dataclass
+class Rounds:
+    """``samples_ms[name][round]`` are the times of one turn; ``orders[round]`` is who came when.
+
+    A contestant that fails is out: it has no samples, and ``failed`` says why.
+    """
+
+    samples_ms: dict[str, list[list[float]]] = field(default_factory=dict)
+    orders: list[list[str]] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def measure(
+    turns: Mapping[str, Turn],
+    pairs: int,
+    warm_ups: int,
+    seed: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Rounds:
+    """``pairs`` rounds after ``warm_ups`` rounds that are not kept; ``seed`` decides the orders."""
+    shuffler, result = random.Random(seed), Rounds()
+    names = list(turns)
+    for round_ in range(-warm_ups, pairs):
+        progress(round_ + warm_ups, pairs + warm_ups)
+        order = shuffler.sample(names, len(names))
+        taken = {}
+        for name in order:
+            if name in result.failed:
+                continue
+            try:
+                taken[name] = turns[name]()
+            except PeerError as error:
+                result.failed[name] = f"in round {round_ + warm_ups + 1}: {error}"
+                result.samples_ms.pop(name, None)
+        if round_ >= 0:
+            result.orders.append([name for name in order if name in taken])
+            for name, samples in taken.items():
+                result.samples_ms.setdefault(name, []).append(samples)
+    return result

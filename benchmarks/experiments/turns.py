@@ -1,0 +1,116 @@
+"""Sessions of ONNX Runtime that take turns in one process.
+
+A ratio is that of two runs that followed each other: what else the machine does hits both.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgevid.errors import BenchmarkError
+from edgevid.parity import compare
+
+Run = Callable[[], None]
+Outputs = Sequence[np.ndarray]
+REST_S = 0.01
+"""Between two runs: the threads of a session go on spinning for a while, and would take the other's cores."""
+
+
+def interleaved(runs: dict[str, Run], rounds: int, rest_s: float = REST_S) -> dict[str, list[float]]:
+    """Milliseconds of each run, in rounds that begin with another one each time."""
+    samples: dict[str, list[float]] = {name: [] for name in runs}
+    names = list(runs)
+    for turn in range(-2, rounds):
+        for name in rotated(names, turn):
+            time.sleep(rest_s)
+            start = time.perf_counter()
+            runs[name]()
+            if turn >= 0:
+                samples[name].append((time.perf_counter() - start) * 1000)
+    return samples
+
+
+def require_equal(what: str, result: Outputs, other: str, expected: Outputs, tolerance: float) -> None:
+    """Raise ``BenchmarkError`` if ``what`` does not compute what ``other`` does, output by output."""
+    measured = compare(dict(enumerate(result)), dict(enumerate(expected)), tolerance)
+    if not measured.ok:
+        raise BenchmarkError(
+            f"{what} differs from {other} by {measured.max_rel:.1e} (tolerance {tolerance:g}), so its times "
+            "say nothing"
+        )
+
+
+def rotated(names: list[str], turn: int) -> list[str]:
+    """All names, another one first each turn."""
+    first = turn % len(names)
+    return names[first:] + names[:first]
+
+
+def describe(samples: dict[str, list[float]]) -> str:
+    """Medians; the first one's paired ratio to each other, with its quartiles; that of the fastest runs."""
+    first, *others = samples
+    parts = [f"{name} {np.median(values):.2f} ms" for name, values in samples.items()]
+    for other in others:
+        low, middle, high = np.percentile(np.divide(samples[first], samples[other]), (25, 50, 75))
+        fastest = min(samples[first]) / min(samples[other])
+        parts.append(f"{first}/{other} {middle:.3f} ({low:.3f} to {high:.3f}; fastest {fastest:.3f})")
+    return ", ".join(parts)
+
+
+def session(model: Path | bytes, threads: int, configure: Callable = lambda options: None) -> Run:
+    return bound(open_session(model, threads, configure))
+
+
+def open_session(model: Path | bytes, threads: int, configure: Callable = lambda options: None):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    configure(options)
+    return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+
+
+def convolution(
+    x_shape: tuple[int, ...], weights: np.ndarray, threads: int, domain: str, op_type: str, **attributes
+) -> Run:
+    """A node with weights and a bias, run by the kernels of this machine; images stay as large as ``x``.
+
+    ``weights`` are ``(outputs, inputs, kh, kw)``, or Winograd's ``(points, outputs, inputs)``.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    from edgevid.backends.onnxruntime.specialize.pipeline import load_as_optimised
+    from edgevid.kernels import build
+
+    channels = weights.shape[-4 if weights.ndim == 4 else -2]
+    shapes = {"x": x_shape, "y": (x_shape[0], channels, *x_shape[2:])}
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items())
+    arrays = {"w": weights, "b": np.zeros(channels, np.float32)}
+    constants = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    node = helper.make_node(op_type, ["x", "w", "b"], ["y"], domain=domain, **attributes)
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid(domain, 1)]
+    graph = helper.make_graph([node], op_type, [x], [y], constants)
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    configure = functools.partial(load_as_optimised, library=build.library())
+    return session(model.SerializeToString(), threads, configure)
+
+
+def bound(session) -> Run:
+    """A run of an ONNX Runtime session on the same noise each time, in memory that it keeps."""
+    import onnxruntime
+
+    binding = session.io_binding()
+    random = np.random.default_rng(0)
+    for value in session.get_inputs():
+        array = random.standard_normal(value.shape, dtype=np.float32)
+        binding.bind_ortvalue_input(value.name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
+    for value in session.get_outputs():
+        array = np.zeros(value.shape, np.float32)
+        binding.bind_ortvalue_output(value.name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
+    return lambda: session.run_with_iobinding(binding)

@@ -1,0 +1,109 @@
+"""How long a TVM bundle takes beside ONNX Runtime, on the same weights and clip.
+
+``python -m edgevid.benchmarks.experiments.tvm [--model tsm_mbv2] [--rounds 15] [--json FILE]``
+
+Three take turns: the TVM library, an ordinary export (shifts as concatenations) in plain ONNX Runtime, and
+edgevid's own ONNX Runtime bundle with its kernels. That all give the same logits is checked first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edgevid.benchmarks.experiments.peers.networks import ConcatenatedShift
+from edgevid.benchmarks.experiments.peers.ratios import paired_ratio
+from edgevid.benchmarks.experiments.turns import interleaved, open_session, require_equal
+from edgevid.host.environment import observe
+from edgevid.zoo.shift import TemporalShift
+
+TVM, ORDINARY, OWN = "tvm", "plain ONNX Runtime", "edgevid onnxruntime"
+BOUNDS = {"tsm_mbv2": 4.0}
+"""What the ratio of TVM's time to plain ONNX Runtime's may be at most."""
+TOLERANCE = 1e-4
+REST_S = 0.1
+"""Between two runs: after one, TVM's threads wait for the next by asking over and over, for tens of ms."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="tsm_mbv2", help="a network whose only temporal op is the shift")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--size", type=int, help="height and width in pixels (the network's own)")
+    parser.add_argument("--json", type=Path, help="write every sample there")
+    asked = parser.parse_args()
+    samples = measure(asked.model, asked.rounds, asked.threads, asked.size)
+    ratios = {name: paired_ratio(samples[TVM], samples[name]) for name in (ORDINARY, OWN)}
+    for name, values in samples.items():
+        print(f"{asked.model}, {name}: {np.median(values):.1f} ms, fastest {min(values):.1f}")
+    for name, ratio in ratios.items():
+        bound = (
+            f", at most {BOUNDS[asked.model]:g} wanted" if name == ORDINARY and asked.model in BOUNDS else ""
+        )
+        print(f"{TVM} / {name}: {ratio}{bound}")
+    if asked.json:
+        content = {
+            "environment": observe(),
+            "model": asked.model,
+            "threads": asked.threads,
+            "ratios": {f"{TVM} / {name}": asdict(ratio) for name, ratio in ratios.items()},
+            "samples_ms": samples,
+        }
+        asked.json.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def measure(name: str, rounds: int, threads: int, size: int | None = None) -> dict[str, list[float]]:
+    """Milliseconds of each run of all three; ``BenchmarkError`` if they do not compute the same."""
+    import edgevid
+
+    torch.manual_seed(0)
+    network = edgevid.create_model(name).eval()
+    spec = network.edgevid_spec
+    side = size or spec.size
+    clip = torch.randn(1, spec.frames, spec.channels, side, side)
+    with tempfile.TemporaryDirectory() as work:
+        ordinary = Path(work) / "ordinary.onnx"
+        sessions = {
+            TVM: _session(network, "tvm", Path(work), spec.frames, side, threads),
+            OWN: _session(network, "onnxruntime", Path(work), spec.frames, side, threads),
+        }
+        _write_ordinary(network, clip, ordinary)
+        plain = open_session(ordinary, threads)
+        given = {plain.get_inputs()[0].name: clip.numpy()}
+        expected = plain.run(None, given)
+        for backend, session in sessions.items():
+            result = list(session.run(clip.numpy()).values())
+            require_equal(f"{name} with {backend}", result, ORDINARY, expected, TOLERANCE)
+        runs = {
+            TVM: sessions[TVM].prepare(clip.numpy()),
+            ORDINARY: lambda: plain.run(None, given),
+            OWN: sessions[OWN].prepare(clip.numpy()),
+        }
+        return interleaved(runs, rounds, REST_S)
+
+
+def _session(network, backend: str, work: Path, frames: int, size: int, threads: int):
+    import edgevid
+
+    bundle = edgevid.export(network, backend=backend, output=work / backend, frames=frames, size=size)
+    return edgevid.open(bundle.path, threads=threads)
+
+
+def _write_ordinary(network: torch.nn.Module, clip: torch.Tensor, path: Path) -> None:
+    """``network`` as others write and export it; its shifts are replaced for good."""
+    for name, module in list(network.named_modules()):
+        if isinstance(module, TemporalShift):
+            network.set_submodule(name, ConcatenatedShift())
+    with torch.no_grad():
+        torch.onnx.export(network, (clip,), path, verbose=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Start a worker for one measurement, follow it, and bring back its result or a clear error."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from edgevid.benchmarks.harness.protocol import Progress, Request, error_from
+from edgevid.benchmarks.harness.scenarios import scenario_named
+from edgevid.errors import BenchmarkError
+
+WORKER = (sys.executable, "-m", "edgevid.benchmarks.harness.worker")
+SILENCE_LIMIT_S = 300.0
+
+
+def measure(
+    bundle: str | Path,
+    scenario: str = "single-stream",
+    duration_s: float = 10.0,
+    threads: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    worker: Sequence[str] | None = None,
+    silence_limit_s: float = SILENCE_LIMIT_S,
+    device: str = "local",
+) -> dict[str, Any]:
+    """Measure ``bundle`` for ``duration_s`` seconds in a fresh process; returns one result.
+
+    ``device`` is "local" or the address of a board over RPC, which then runs it.
+    ``progress`` is called with each ``Progress`` of the worker. ``worker`` is the command that speaks
+    ``protocol``. A worker that says nothing for ``silence_limit_s`` seconds, that dies, or that ends
+    without a result raises ``BenchmarkError``; what the worker itself could not do is raised as the
+    ``EdgevidError`` it met. However this function ends, the worker has ended too.
+    """
+    scenario_named(scenario)
+    request = Request(str(bundle), scenario, duration_s, threads, device)
+    with tempfile.TemporaryFile() as stderr, _running(worker or WORKER, request, stderr) as process:
+        last = Progress("starting")
+        try:
+            for event in _events(process, silence_limit_s):
+                if event["event"] == "result":
+                    return event["result"]
+                if event["event"] == "error":
+                    raise error_from(event)
+                last = Progress(**{key: value for key, value in event.items() if key != "event"})
+                if progress is not None:
+                    progress(last)
+        except queue.Empty:
+            raise BenchmarkError(
+                f"no sign of life from the measuring process for {silence_limit_s:g} s while {last.phase}, "
+                "so it was ended: try fewer --threads, or 'edgevid run' to see whether the bundle runs at all"
+            ) from None
+        raise BenchmarkError(_why_it_died(process.wait(), last.phase, stderr))
+
+
+@contextlib.contextmanager
+def _running(
+    command: Sequence[str], request: Request, stderr: IO[bytes]
+) -> Iterator[subprocess.Popen[bytes]]:
+    # A module of the current folder must not take the place of numpy: PYTHONSAFEPATH (Python 3.11).
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=environment
+        )
+    except OSError as error:
+        raise BenchmarkError(f"the measuring process does not start ({error}): reinstall edgevid") from error
+    try:
+        with contextlib.suppress(BrokenPipeError):  # died at once; the reader of its events says so
+            process.stdin.write(json.dumps(asdict(request)).encode() + b"\n")
+            process.stdin.close()
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def _events(process: subprocess.Popen[bytes], silence_limit_s: float) -> Iterator[dict[str, Any]]:
+    """The worker's events until it closes its output; ``queue.Empty`` after too long a silence."""
+    lines: queue.Queue[bytes | None] = queue.Queue()
+
+    def read() -> None:  # in a thread, because a blocking read cannot notice silence
+        for line in process.stdout:
+            lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while (line := lines.get(timeout=silence_limit_s)) is not None:
+        with contextlib.suppress(ValueError):  # a line cut short by the worker's death
+            yield json.loads(line)
+
+
+def _why_it_died(status: int, phase: str, stderr: IO[bytes]) -> str:
+    """One line about a worker that ended without a result; ``status`` as ``subprocess`` gives it."""
+    stderr.seek(0)
+    said = stderr.read().decode(errors="replace").strip().splitlines()
+    last_words = f" Its last words: {said[-1].strip()}." if said else ""
+    if status == -signal.SIGKILL:
+        return (
+            f"the measuring process was killed while {phase} (SIGKILL), most often because memory ran out: "
+            f"close other programs or measure a smaller model.{last_words}"
+        )
+    if status < 0:
+        how = f"crashed while {phase} ({_signal_name(-status)})"
+    else:
+        how = f"ended without a result while {phase} (exit status {status})"
+    return f"the measuring process {how}: see whether 'edgevid run' works on this bundle.{last_words}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,176 @@
+"""Measure on a board over TVM's RPC: times by the board's own clock, the environment that of the board.
+
+Nothing of the computer that asks goes into the result, since it did not run the network.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import edgevid
+from edgevid.benchmarks.harness.protocol import Progress, Request
+from edgevid.benchmarks.harness.result import Measured, result_of
+from edgevid.benchmarks.harness.scenarios import single_stream
+from edgevid.benchmarks.harness.warmup import warm_up
+from edgevid.bundle.bundle import MANIFEST
+from edgevid.errors import BenchmarkError
+from edgevid.host.digest import sha256_of
+
+if TYPE_CHECKING:
+    from edgevid.backends.tvm.rpc import Board
+
+SCENARIOS = ("single-stream",)
+"""Those that a board can time by itself."""
+CHUNK_NS = 250_000_000
+"""Inferences of about this much are asked for at once, so that the network between is idle meanwhile."""
+MOST_AT_ONCE = 1000
+CPUS, DEVICE_TREE = "/sys/devices/system/cpu", "/sys/firmware/devicetree/base/model"
+THERMAL_ZONES = 12
+NOT_TOLD = "a board over RPC tells only what is in files of /etc and /sys, and what its TVM knows"
+WHY_NO_POWER = "sensors of a board over RPC are not read: run 'edgevid bench' on the board itself"
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+def measure_remote(
+    request: Request, open_session: Callable[..., Any], emit: Emit, reporter: Callable[..., Any]
+) -> dict[str, Any]:
+    """Open the bundle on the board at ``request.device``, warm up, measure there; returns the result."""
+    refuse_other_scenarios(request.scenario)
+    emit({"event": "progress", **asdict(Progress("asking for the board"))})
+    session = open_session(request.bundle, threads=request.threads, device=request.device)
+    environment = observe_board(session.board)
+    clock = BoardClock(session.timer())
+    warm = warm_up(clock.step, reporter("warming up"), clock=clock.now)
+    timing = single_stream(clock.step, request.duration_s, reporter("measuring"), clock.now)
+    return result_of(
+        Measured(
+            request=request,
+            manifest=session.manifest,
+            backend=session.backend,
+            threads=session.threads,
+            warm_up=warm,
+            timing=timing,
+            baseline_mib=None,
+            peak_mib=None,
+            harness_overhead_us=0.0,  # nothing of the harness runs between two inferences of the board
+            manifest_sha256=sha256_of(session.path / MANIFEST),
+            environment=environment,
+            warnings=[],
+            why_no_power=WHY_NO_POWER,
+        )
+    )
+
+
+def refuse_other_scenarios(*names: str) -> None:
+    for name in names:
+        if name not in SCENARIOS:
+            raise BenchmarkError(
+                f"scenario '{name}' cannot be measured over RPC: use --scenario {' or '.join(SCENARIOS)}"
+            )
+
+
+class BoardClock:
+    """Time as the board's inferences fill it: ``step`` is one of them, ``now`` (ns) moves on by what it took.
+
+    ``time`` makes so many inferences on the board and gives the nanoseconds of each.
+    """
+
+    def __init__(self, time: Callable[[int], Sequence[int]]) -> None:
+        self._time, self._samples = time, []
+        self._now, self._last = 0, CHUNK_NS
+
+    def step(self) -> None:
+        if not self._samples:
+            count = max(1, min(MOST_AT_ONCE, CHUNK_NS // max(1, self._last)))
+            self._samples = list(self._time(count))[::-1]
+        self._last = self._samples.pop()
+        self._now += self._last
+
+    def now(self) -> int:
+        return self._now
+
+
+def observe_board(board: Board) -> dict[str, Any]:
+    """What the board tells of itself, by the keys of ``environment.observe``; the others are null."""
+    name, model = board.read(DEVICE_TREE), board.call("target.llvm_get_system_cpu")
+    cpu = {
+        "model": model,
+        "architecture": board.triple.partition("-")[0] or None,
+        "physical_cores": None,
+        "logical_cores": _count(board.read(f"{CPUS}/possible")),
+        "usable_cores": None,
+        "instruction_sets": None,
+        "governor": board.read(f"{CPUS}/cpu0/cpufreq/scaling_governor"),
+        "frequency_mhz": _scaled(board.read(f"{CPUS}/cpu0/cpufreq/scaling_cur_freq")),
+    }
+    environment = {
+        "device": _label(board, name, cpu),
+        "rpc": str(board.address),
+        "board": name,
+        "cpu": cpu,
+        "gpus": None,
+        "temperature_c": _temperatures_c(board) or None,
+        "busy_percent": None,
+        "load_average": None,
+        "memory_total_mib": None,
+        "memory_available_mib": None,
+        "os": _operating_system(board.read("/etc/os-release")),
+        "kernel": None,
+        "python": None,
+        "packages": {},
+        "edgevid": {"version": edgevid.__version__},
+        "thread_variables": {},
+        "date_utc": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    }
+    unread = [key for key, value in environment.items() if value is None]
+    unread += [f"cpu.{key}" for key, value in cpu.items() if value is None]
+    return {**environment, "not_read": dict.fromkeys(unread, NOT_TOLD)}
+
+
+def _label(board: Board, name: str | None, cpu: dict[str, Any]) -> str:
+    """One line that names the device, to tell results of different devices apart."""
+    facts = [str(cpu[key]) for key in ("model", "architecture") if cpu[key]]
+    if cpu["logical_cores"]:
+        facts.append(f"{cpu['logical_cores']} cores")
+    described = f"{name}; " if name else ""
+    told = ", ".join(facts) or "it tells nothing of itself"
+    return f"{described}board '{board.address.key}' over RPC ({told})"
+
+
+def _count(ranges: str | None) -> int | None:
+    """Of processors, as the kernel lists them: ``0-3,5`` are five."""
+    try:
+        ends = [part.split("-") for part in (ranges or "").split(",")]
+        return sum(int(end[-1]) - int(end[0]) + 1 for end in ends)
+    except ValueError:
+        return None
+
+
+def _scaled(thousands: str | None) -> float | None:
+    try:
+        return int(thousands or "") / 1000
+    except ValueError:
+        return None
+
+
+def _temperatures_c(board: Board) -> dict[str, float]:
+    found = {}
+    for number in range(THERMAL_ZONES):
+        zone = f"/sys/class/thermal/thermal_zone{number}"
+        degrees = _scaled(board.read(f"{zone}/temp"))
+        if degrees is None:
+            break
+        found[board.read(f"{zone}/type") or f"zone {number}"] = degrees
+    return found
+
+
+def _operating_system(release: str | None) -> str | None:
+    for line in (release or "").splitlines():
+        key, _, value = line.partition("=")
+        if key == "PRETTY_NAME":
+            return value.strip('"')
+    return None

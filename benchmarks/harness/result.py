@@ -1,0 +1,129 @@
+"""One result of ``edgevid bench --json``, made from what a worker measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from edgevid.benchmarks.harness.protocol import Request
+from edgevid.benchmarks.harness.scenarios import Timing
+from edgevid.benchmarks.harness.statistics import stability_warnings, summary
+from edgevid.benchmarks.harness.warmup import WarmUp
+from edgevid.host.memory import MIB
+from edgevid.host.processor import architecture
+from edgevid.specs import Manifest
+from edgevid.targets import TARGETS
+
+SCHEMA = 1
+OVERHEAD_LIMIT_US = 20.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was seen in the worker; sizes in MiB, the harness's cost in microseconds per inference."""
+
+    request: Request
+    manifest: Manifest
+    backend: str
+    threads: int
+    warm_up: WarmUp
+    timing: Timing
+    baseline_mib: float | None
+    peak_mib: float | None
+    harness_overhead_us: float
+    manifest_sha256: str
+    environment: dict[str, Any]
+    warnings: list[str]
+    why_no_power: str
+
+
+def document(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """What ``--json`` writes."""
+    return {"schema": SCHEMA, "results": results}
+
+
+def result_of(measured: Measured) -> dict[str, Any]:
+    """The record of one measurement: JSON values only, raw samples included.
+
+    ``target`` is the device the bundle was made for, ``environment`` the one that was observed;
+    ``backend`` is the one that ran, ``bundle_backend`` the one that was asked for.
+    ``bundle_sha256`` is that of manifest.json, which lists the hash of every other file.
+    """
+    manifest, timing = measured.manifest, measured.timing
+    return {
+        "model": manifest.model,
+        "target": manifest.target,
+        "backend": measured.backend,
+        "bundle_backend": manifest.backend,
+        "precision": manifest.precision,
+        "scenario": measured.request.scenario,
+        "threads": measured.threads,
+        "streaming": manifest.streaming,
+        "frames": manifest.frames,
+        "latency_ms": summary(timing.samples_ms),
+        "latency_includes": ["inference"],
+        "throughput": throughput(manifest, timing),
+        "memory_mib": {
+            "peak": measured.peak_mib,
+            "weights": manifest.weights.size_bytes / MIB,
+            "process_baseline_mib": measured.baseline_mib,
+        },
+        "power_w": None,
+        "energy_mj_per_clip": None,
+        "why_no_power": measured.why_no_power,
+        "harness_overhead_us": measured.harness_overhead_us,
+        "warnings": _warnings(measured),
+        "weights": {"source": manifest.weights.source, "random": not manifest.weights.sha256},
+        "bundle": measured.request.bundle,
+        "bundle_sha256": measured.manifest_sha256,
+        "duration_s": timing.elapsed_s,
+        "environment": measured.environment,
+        "samples_ms": timing.samples_ms,
+        "warmup_ms": measured.warm_up.samples_ms,
+    }
+
+
+def throughput(manifest: Manifest, timing: Timing) -> dict[str, float]:
+    """Clips and frames per second, over the wall time of the run.
+
+    One inference is a clip of ``manifest.frames`` frames, or, for a streaming bundle, one pushed frame.
+    """
+    per_s = timing.inferences_per_s
+    if manifest.streaming:
+        return {"clips_per_s": per_s / manifest.frames, "frames_per_s": per_s}
+    return {"clips_per_s": per_s, "frames_per_s": per_s * manifest.frames}
+
+
+def _warnings(measured: Measured) -> list[str]:
+    found = [
+        *measured.warnings,
+        *_other_device(measured),
+        *measured.warm_up.warnings(),
+        *stability_warnings(measured.timing.samples_ms),
+    ]
+    if measured.harness_overhead_us > OVERHEAD_LIMIT_US:
+        found.append(
+            f"the harness itself cost {measured.harness_overhead_us:.0f} us per inference, more than its "
+            f"{OVERHEAD_LIMIT_US:.0f} us: stop other programs, and measure again"
+        )
+    if measured.peak_mib is None:
+        where = "this system" if measured.request.device == "local" else "a board over RPC"
+        found.append(f"{where} does not tell the peak memory of a process: memory_mib.peak is null")
+    return found
+
+
+def _other_device(measured: Measured) -> list[str]:
+    """A sentence if the bundle is for another device than the one that it ran on."""
+    manifest, observed = measured.manifest, measured.environment["cpu"]["architecture"]
+    expected = TARGETS[manifest.target].architecture if manifest.target in TARGETS else "any"
+    differences = []
+    if measured.backend != manifest.backend:
+        differences.append(f"ran on {measured.backend} instead of {manifest.backend}")
+    if expected not in ("any", architecture(observed)):
+        differences.append(f"ran on {observed} instead of {expected}")
+    if not differences:
+        return []
+    return [
+        f"these are not the times of {manifest.target}: the bundle {' and '.join(differences)}; "
+        "run 'edgevid bench' on the device itself"
+    ]

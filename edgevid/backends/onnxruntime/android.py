@@ -1,0 +1,122 @@
+"""What an Android app needs beside the ONNX files: the network with kernels inside, their library, a sample.
+
+On a phone no Python puts the kernels into the network, so it is done here: in plain layout, in which ONNX
+Runtime computes on arm64. The app registers the library and opens ``model.kernels.ort``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from edgevid.specs import Artefact
+
+KERNELS_MODEL = "model.kernels.ort"
+ANDROID, SAMPLE, BUILD_SCRIPT, README = "android", "EdgevidNetwork.kt", "build.sh", "README.md"
+TEMPLATES = files("edgevid.backends.onnxruntime") / "templates"
+UNTRIED_SAMPLE = f"{ANDROID}/{SAMPLE} and {ANDROID}/{BUILD_SCRIPT} with Android's own tools"
+
+
+def write_android(
+    job, source: Path, folder: Path, untried: Sequence[str]
+) -> tuple[tuple[Artefact, ...], tuple[str, ...]]:
+    """Write the parts of an app into ``folder``; ``source`` is the ONNX model with temporal ops as nodes.
+
+    Returns the model file, if one could be made, and in sentences what else is missing or was not tried;
+    ``untried`` are the sentences that were known before.
+    """
+    artefacts, not_run = (), [UNTRIED_SAMPLE]
+    if reason := _write_kernels_model(source, folder):
+        not_run.append(f"{KERNELS_MODEL}, left out: {reason}")
+    else:
+        purpose = "ONNX Runtime for Android, with the library of kernels"
+        artefacts = (Artefact(KERNELS_MODEL, "fp32", purpose, opened_by="onnxruntime"),)
+    not_run.append(_write_library(folder / ANDROID))
+    _write_sources(folder / ANDROID)
+    _write_readme(job, folder, artefacts, [*untried, *not_run])
+    return artefacts, tuple(not_run)
+
+
+def save_ort_format(source: Path, destination: Path, configure=lambda options: None) -> None:
+    """The ONNX model at ``source`` in ONNX Runtime's own format; ``configure`` sets the session's options."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    configure(options)
+    options.optimized_model_filepath = str(destination)
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    # The blocked layout is made for the processor at hand; a file for a phone must not hold it.
+    onnxruntime.InferenceSession(
+        source, options, ["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
+    )
+
+
+def _write_kernels_model(source: Path, folder: Path) -> str:
+    """Empty, or why there is no such model."""
+    from edgevid.backends.onnxruntime.specialize.coverage import temporal_ops
+    from edgevid.backends.onnxruntime.specialize.pipeline import MODEL, load_as_optimised, write_plain
+    from edgevid.kernels import build
+    from edgevid.onnxfile.graph import Model
+
+    if not temporal_ops(Model(source.read_bytes())):
+        return "the network has no temporal op, so that model.ort loses nothing"
+    library = build.library_or_reason()
+    if isinstance(library, str):
+        return f"it cannot be made without running it once, and {library}"
+    with tempfile.TemporaryDirectory(prefix=".plain-", dir=folder) as work:
+        receipt = write_plain(source, Path(work), library, threads=1)
+        if receipt["reason"]:
+            return receipt["reason"]
+        save_ort_format(
+            Path(work) / MODEL, folder / KERNELS_MODEL, lambda options: load_as_optimised(options, library)
+        )
+    return ""
+
+
+def _write_library(folder: Path) -> str:
+    """What is to be said of it under ``not_run``."""
+    from edgevid.kernels.build_android import LIBRARY, CannotBuild, android_library
+
+    place = Path("jniLibs/arm64-v8a") / LIBRARY
+    (folder / place).parent.mkdir(parents=True)
+    try:
+        shutil.copyfile(android_library(), folder / place)
+    except CannotBuild as reason:
+        return f"{ANDROID}/{place}, left out: {reason}; {ANDROID}/{BUILD_SCRIPT} builds it with Android's NDK"
+    return f"{ANDROID}/{place} on Android"
+
+
+def _write_sources(folder: Path) -> None:
+    from edgevid.kernels import build
+
+    for source in build.sources("*.cpp", "*.h"):
+        copy = folder / "kernels" / source.relative_to(build.SOURCES)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, copy)
+    (folder / SAMPLE).write_text((TEMPLATES / SAMPLE).read_text("utf-8"), "utf-8")
+    (folder / BUILD_SCRIPT).write_text((TEMPLATES / "android.build.sh").read_text("utf-8"), "utf-8")
+    (folder / BUILD_SCRIPT).chmod(0o755)
+
+
+def _write_readme(job, folder: Path, artefacts: tuple[Artefact, ...], not_run: list[str]) -> None:
+    import onnxruntime
+
+    text = (TEMPLATES / "README.android.md").read_text("utf-8")
+    readme = Template(text).substitute(
+        model=job.model,
+        target=job.target.name,
+        title=job.target.title,
+        install=job.target.device["install"],
+        onnxruntime=onnxruntime.__version__,
+        file=KERNELS_MODEL if artefacts else "model.ort",
+        kernels="true" if artefacts else "false",
+        inputs="; ".join(job.describe_inputs()),
+        states=job.describe_states(),
+        not_run="; ".join(not_run),
+    )
+    (folder / README).write_text(readme, "utf-8")

@@ -1,0 +1,287 @@
+"""ONNX Runtime: writes ONNX (and ORT format for phones), and opens both.
+
+The network is written twice over the same weights: once with each temporal op as one node of the ``edgevid``
+domain, whose body travels along as a model-local function, and once in standard operators alone, since
+OpenVINO and TensorRT do not read model-local functions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgevid.backends.onnxruntime.android import KERNELS_MODEL, save_ort_format, write_android
+from edgevid.errors import BackendError, first_line
+from edgevid.host.processor import usable_cores
+from edgevid.ops import DOMAIN
+from edgevid.specs import Artefact, Availability, StateSpec
+
+if TYPE_CHECKING:
+    from edgevid.backends.onnxruntime.specialize.pipeline import OpReceipt
+
+NAME = "onnxruntime"
+MODEL, STANDARD_MODEL, ORT_MODEL, WEIGHTS = "model.edgevid.onnx", "model.onnx", "model.ort", "model.weights"
+INT8_MODEL = "model.int8.onnx"
+ORT_SUFFIX, ORT_MARK = ".ort", b"ORTM"
+"""The end of the name and the mark of a model in ONNX Runtime's own format, which has its weights inside."""
+INLINE_BYTES = 256
+"""Tensors up to this size stay in the model file: shapes and such must be readable without the weights."""
+
+
+def available() -> Availability:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        return Availability(False, "", str(error), "pip install onnxruntime")
+    providers = ", ".join(
+        name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()
+    )
+    return Availability(True, f"ONNX Runtime {onnxruntime.__version__} ({providers})")
+
+
+def compile(graph, job, folder: Path):
+    """``model.edgevid.onnx`` and ``model.onnx`` over the same weights; ``model.ort`` for who wants it."""
+    import onnx_ir as ir
+
+    from edgevid.backends import Compiled
+    from edgevid.passes import LOWERING, run_passes
+
+    if job.precision == "int8":
+        return _compile_int8(graph, job, folder)
+    kernels = _count_temporal_ops(graph, "portable function")
+    # Weights in a file of their own are mapped, not parsed: opening needs half the memory.
+    ir.save(graph, folder / MODEL, external_data=WEIGHTS, size_threshold_bytes=INLINE_BYTES)
+    passes = run_passes(graph, LOWERING)
+    in_weights_file = ir.load(folder / MODEL).graph.initializers
+    for name, value in graph.graph.initializers.items():
+        if name in in_weights_file:
+            value.const_value = in_weights_file[name].const_value
+    ir.save(graph, folder / STANDARD_MODEL)
+    artefacts = [
+        Artefact(MODEL, "fp32", "edgevid, ONNX Runtime: temporal ops as nodes", opened_by=NAME),
+        Artefact(STANDARD_MODEL, "fp32", "any runtime that reads ONNX, such as OpenVINO", opened_by=NAME),
+    ]
+    not_run = _not_run(job)
+    formats = job.target.device.get("formats", ())
+    if "ort" in formats:
+        save_ort_format(folder / STANDARD_MODEL, folder / ORT_MODEL)
+        artefacts.append(
+            Artefact(ORT_MODEL, "fp32", "ONNX Runtime, reduced builds for phones too", opened_by=NAME)
+        )
+    if "android" in formats:
+        for_app, untried = write_android(job, folder / MODEL, folder, not_run)
+        artefacts += for_app
+        not_run += untried
+    elif not_run:
+        _write_readme(job, folder, not_run[0])
+    return Compiled(MODEL, tuple(artefacts), kernels, passes, tuple(not_run))
+
+
+def _compile_int8(graph, job, folder: Path):
+    """``model.int8.onnx`` alone: standard operators, and no float weights."""
+    import onnx_ir as ir
+
+    from edgevid.backends import Compiled
+    from edgevid.passes import LOWERING, run_passes
+    from edgevid.passes.quantize.quantize import ONNXRUNTIME, Kept, quantise
+
+    kernels = _count_temporal_ops(graph, "standard operators")
+
+    def to_int8(copy: ir.Model, kept: Kept):
+        return run_passes(copy, (*LOWERING, lambda lowered: quantise(lowered, job.ranges, ONNXRUNTIME, kept)))
+
+    in_float = job.choose_float_layers(graph, to_int8)
+    passes = to_int8(graph, in_float.kept)
+    ir.save(graph, folder / INT8_MODEL)
+    artefact = Artefact(INT8_MODEL, "int8", "ONNX Runtime: quantised operators", opened_by=NAME)
+    return Compiled(
+        INT8_MODEL, (artefact,), kernels, passes, tuple(_not_run(job)), float_layers=in_float.reasons
+    )
+
+
+def _not_run(job) -> list[str]:
+    if job.target.architecture == "any":
+        return []
+    return [f"ONNX Runtime on a device of target {job.target.name} (what was checked ran here)"]
+
+
+def _write_readme(job, folder: Path, not_run: str) -> None:
+    text = (files("edgevid.backends.onnxruntime") / "templates" / "README.onnxruntime.md").read_text("utf-8")
+    readme = Template(text).substitute(
+        model=job.model,
+        target=job.target.name,
+        title=job.target.title,
+        install=job.target.device["install"],
+        folder=f"{job.model}.{job.target.name}.onnxruntime",
+        inputs="; ".join(job.describe_inputs()),
+        states=job.describe_states(),
+        not_run=not_run,
+    )
+    (folder / "README.md").write_text(readme)
+
+
+def _count_temporal_ops(graph, how: str) -> tuple[str, ...]:
+    counts = Counter(node.op_type for node in graph.graph if node.domain == DOMAIN)
+    return tuple(f"{name} ({how}) x{count}" for name, count in sorted(counts.items()))
+
+
+def open_model(
+    path: Path,
+    threads: int | None,
+    providers: Sequence[str] = (),
+    with_kernels: bool = True,
+    digests: Mapping[str, str] | None = None,
+) -> OnnxRuntimeRunner:
+    """Open ``path`` on ``threads`` threads (the cores that this process may use, if None).
+
+    ``with_kernels`` puts our kernels into a model whose temporal ops are nodes; without them, or on another
+    provider than the CPU, the nodes' portable bodies run. ``digests`` spares reading files once more.
+    """
+    import onnxruntime
+
+    _check_format(path)
+    usable = [name for name in providers if name in onnxruntime.get_available_providers()]
+    threads = threads or usable_cores()
+    if path.name == KERNELS_MODEL:
+        return OnnxRuntimeRunner(path, threads, (), _register_kernels)
+    if with_kernels and not usable and path.name == MODEL:
+        from edgevid.backends.onnxruntime.specialize.pipeline import specialise
+        from edgevid.host.local_cache import cache_of, secret_is_kept
+
+        made = specialise(path, cache_of(path.parent), threads, apart=secret_is_kept(), digests=digests)
+        return OnnxRuntimeRunner(made.path, threads, usable, made.configure, made.receipt)
+    return OnnxRuntimeRunner(path, threads, usable)
+
+
+def _check_format(path: Path) -> None:
+    """``BackendError`` for what is named otherwise than it is: only ``.onnx`` is searched for other files."""
+    with open(path, "rb") as file:
+        is_ort = file.read(8)[4:] == ORT_MARK
+    if path.suffix != (ORT_SUFFIX if is_ort else ".onnx"):
+        raise BackendError(f"'{path}' is not the kind of model that its name says: export again")
+
+
+def _register_kernels(options) -> None:
+    from edgevid.backends.onnxruntime.specialize.pipeline import load_as_optimised
+    from edgevid.kernels.build import library_or_reason
+
+    library = library_or_reason()
+    if isinstance(library, str):
+        raise BackendError(f"{KERNELS_MODEL} cannot be opened without the kernels, but {library}")
+    load_as_optimised(options, library)
+
+
+class OnnxRuntimeRunner:
+    """A session of ONNX Runtime; inputs and outputs by name."""
+
+    def __init__(
+        self,
+        path: Path,
+        threads: int,
+        providers: Sequence[str],
+        configure: Callable[[Any], None] = lambda options: None,
+        receipt: tuple[OpReceipt, ...] = (),
+    ) -> None:
+        import onnxruntime
+
+        from edgevid.backends.onnxruntime.int8 import needs_wider_products
+
+        self._ort, self.threads, self.receipt = onnxruntime, threads, receipt
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 4  # an error is raised as well, which we tell in one line
+        options.add_session_config_entry("session.x64quantprecision", str(int(needs_wider_products())))
+        configure(options)
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, [*providers, "CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises kinds of its own, without a common base
+            raise BackendError(
+                f"ONNX Runtime {onnxruntime.__version__} cannot open '{path}': {first_line(error)}. "
+                "Update it (pip install -U onnxruntime) or export again"
+            ) from error
+        self.inputs = {value.name: tuple(value.shape) for value in self._session.get_inputs()}
+        self.outputs = [output.name for output in self._session.get_outputs()]
+        _return_freed_memory()
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(self.outputs, self._session.run(self.outputs, dict(inputs))))
+
+    def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], None]:
+        """A function of no arguments that does one inference; results go to memory that is used again."""
+        binding = self._session.io_binding()
+        for name, array in inputs.items():
+            binding.bind_ortvalue_input(name, self._ort.OrtValue.ortvalue_from_numpy(array))
+        for output in self._session.get_outputs():
+            binding.bind_ortvalue_output(output.name, self._empty(output.shape, output.type))
+        run = self._session.run_with_iobinding
+        return lambda: run(binding)
+
+    def stepper(self, frame: str, states: Sequence[StateSpec]) -> OnnxRuntimeStepper:
+        return OnnxRuntimeStepper(self._session, self._ort, frame, states)
+
+    def _empty(self, shape: Sequence[int], type_: str):
+        return _zeros(self._ort, shape, _numpy_type(type_))
+
+
+class OnnxRuntimeStepper:
+    """Keeps a stream's states in two sets of buffers that take turns, so that no state is ever copied."""
+
+    def __init__(self, session, ort, frame: str, states: Sequence[StateSpec]) -> None:
+        self._session, self._states = session, states
+        kinds = {value.name: value for value in (*session.get_inputs(), *session.get_outputs())}
+        self._frame = np.zeros(kinds[frame].shape, _numpy_type(kinds[frame].type))
+        frame_value = ort.OrtValue.ortvalue_from_numpy(self._frame)
+        self._results = {
+            output.name: _zeros(ort, output.shape, _numpy_type(output.type))
+            for output in session.get_outputs()
+            if output.name not in {state.output for state in states}
+        }
+        self._sets = [[_zeros(ort, state.shape, state.dtype) for state in states] for _ in range(2)]
+        self._bindings = []
+        for source, target in ((0, 1), (1, 0)):
+            binding = session.io_binding()
+            binding.bind_ortvalue_input(frame, frame_value)
+            for state, before, after in zip(states, self._sets[source], self._sets[target]):
+                binding.bind_ortvalue_input(state.input, before)
+                binding.bind_ortvalue_output(state.output, after)
+            for name, value in self._results.items():
+                binding.bind_ortvalue_output(name, value)
+            self._bindings.append(binding)
+        self._turn = 0
+
+    def push(self, frame: np.ndarray) -> dict[str, np.ndarray]:
+        self._frame[...] = frame
+        self.step()
+        return {name: value.numpy().copy() for name, value in self._results.items()}
+
+    def step(self) -> None:
+        """One inference on the frame that was pushed last."""
+        self._session.run_with_iobinding(self._bindings[self._turn])
+        self._turn = 1 - self._turn
+
+    def reset(self) -> None:
+        for state, value in zip(self._states, self._sets[self._turn]):
+            value.update_inplace(np.full(state.shape, state.initial, dtype=state.dtype))
+
+
+def _zeros(ort, shape: Sequence[int], dtype: np.dtype | str):
+    return ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, dtype))
+
+
+def _numpy_type(type_: str) -> np.dtype:
+    name = type_.removeprefix("tensor(").removesuffix(")")
+    return np.dtype({"float": "float32", "double": "float64"}.get(name, name))
+
+
+def _return_freed_memory() -> None:
+    """Give back what the session freed while it re-ordered the weights; glibc would keep one more copy."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

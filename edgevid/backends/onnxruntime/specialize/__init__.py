@@ -1,0 +1,1 @@
+"""What makes a session on the CPU fast: ``pipeline.specialise`` is the column of steps."""

@@ -1,0 +1,130 @@
+"""Where specialised models are kept: a folder for each model, processor, instruction set and ONNX Runtime.
+
+An entry is whole or not there: it is made in a temporary folder that is then renamed. Its receipt holds the
+hash of each of its files and begins with a signature, so that an entry that is corrupt, or that a stranger
+made (``local_cache``), is made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from edgevid import onnxfile
+from edgevid.bundle.safe_paths import read_bounded
+from edgevid.host.digest import sha256, sha256_of
+from edgevid.host.local_cache import is_signed, sign
+from edgevid.kernels.build import temporary_folder
+
+RECEIPT = "receipt"
+MOST_BYTES = 16 << 20
+
+
+class Cache:
+    """The entry of a model's ``files`` in ``folder`` (None: nothing is kept when the process ends).
+
+    ``digests`` spares reading those files whose SHA-256 is known, by their names.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        files: list[Path],
+        identity: tuple[str, ...],
+        digests: Mapping[str, str] | None = None,
+    ) -> None:
+        known = digests or {}
+        hashes = [f"{file.name}{known.get(file.name) or sha256_of(file)}" for file in files]
+        self._parent = folder
+        self._name = f"{files[0].stem}-{_key(hashes, identity)}"
+
+    def load(self) -> tuple[Path, dict] | None:
+        """The entry's folder and receipt; None if there is none, or if it is not as it was written."""
+        for parent in (self._parent, temporary_folder()):
+            if parent is not None and (receipt := _read(parent / self._name)) is not None:
+                return parent / self._name, receipt
+        return None
+
+    def store(self, make: Callable[[Path], dict]) -> tuple[Path, dict]:
+        """Have ``make`` fill a folder and give the receipt; the entry's folder and receipt."""
+        parent = _writable(self._parent)
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=parent) as work:
+            folder = Path(work) / "entry"
+            folder.mkdir()
+            receipt = make(folder)
+            files = {file.name: sha256_of(file) for file in folder.iterdir()}
+            text = json.dumps({**receipt, "files": files}, indent=2) + "\n"
+            (folder / RECEIPT).write_text(f"{_signature(self._name, text)}\n{text}")
+            return self._put(parent, folder), receipt
+
+    def _put(self, parent: Path, folder: Path) -> Path:
+        entry = parent / self._name
+        try:
+            os.rename(folder, entry)
+        except OSError:
+            # Another process was faster, or the entry is corrupt.
+            if _read(entry) is None:
+                shutil.rmtree(entry, ignore_errors=True)
+                os.rename(folder, entry)
+        return entry
+
+
+def _key(hashes: list[str], identity: tuple[str, ...]) -> str:
+    import onnxruntime
+
+    digest = sha256(repr((identity, _processor(), onnxruntime.__version__, _code())).encode())
+    for known in hashes:
+        digest.update(known.encode())
+    # A name that a stranger cannot foresee, so that nothing can lie in wait under it.
+    return sign(digest.digest()).hex()[:16]
+
+
+def _signature(name: str, text: str) -> str:
+    return sign(f"{name}\n{text}".encode()).hex()
+
+
+@functools.cache
+def _code() -> str:
+    """A hash of the program that makes the entries: another version of it makes others."""
+    folders = (Path(__file__).parent, Path(onnxfile.__file__).parent)
+    return "".join(sha256_of(file) for folder in folders for file in sorted(folder.glob("*.py")))
+
+
+@functools.cache
+def _processor() -> str:
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(("model name", "CPU part")):
+                return f"{model} {line}"
+    return model
+
+
+def _read(entry: Path) -> dict | None:
+    try:
+        signature, _, text = read_bounded(entry, RECEIPT, MOST_BYTES).decode("utf-8").partition("\n")
+        if not is_signed(f"{entry.name}\n{text}".encode(), bytes.fromhex(signature)):
+            return None
+        receipt = json.loads(text)
+        for name, digest in receipt.pop("files").items():
+            if sha256_of(entry / name) != digest:
+                return None
+        return receipt if {"reason", "ops"} <= receipt.keys() else None
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+
+
+def _writable(folder: Path | None) -> Path:
+    if folder is not None:
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+    return temporary_folder()

@@ -1,0 +1,40 @@
+"""How many channels a block of ONNX Runtime's blocked layout holds on this processor."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from edgevid.onnxfile.graph import float_value
+from edgevid.onnxfile.wire import Message
+
+CHANNELS, PIXELS = 64, 2
+
+
+@functools.cache
+def block_size() -> int | None:
+    """Found by having the runtime re-order a small tensor; None where it has no such layout."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(_reordering_model(), options, ["CPUExecutionProvider"])
+        channels = np.arange(CHANNELS, dtype=np.float32)
+        (blocked,) = session.run(None, {"x": np.repeat(channels, PIXELS).reshape(1, CHANNELS, 1, PIXELS)})
+    except Exception:  # ONNX Runtime raises kinds of its own, without a common base
+        return None
+    # A block holds channels 0, 1, 2 ... of the first pixel, then those of the second.
+    block = int(np.argmax(blocked.ravel()[1:] == 0)) + 1
+    return block if block > 1 else None
+
+
+def _reordering_model() -> bytes:
+    node = Message().add(1, "x").add(2, "y").add(4, "ReorderInput").add(7, "com.microsoft.nchwc")
+    graph = Message().add(1, node).add(2, "reorder")
+    graph.add(11, float_value("x", (1, CHANNELS, 1, PIXELS))).add(12, float_value("y", None))
+    model = Message().add(1, 9).add(7, graph)
+    for domain, version in (("", 18), ("com.microsoft.nchwc", 1)):
+        model.add(8, Message().add(1, domain).add(2, version))
+    return bytes(model)

@@ -1,0 +1,1 @@
+"""TensorRT: its README says how."""

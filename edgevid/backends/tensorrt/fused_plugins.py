@@ -1,0 +1,135 @@
+"""TensorRT plugins that have the shift inside the 1x1 convolution after it: our Triton kernels, as PTX.
+
+A layer's kernel is compiled ahead of time for the target's GPU and goes into the bundle as a header of PTX,
+which the plugin hands to the driver. Only half precision, channels-last, from compute capability 8.0 on.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgevid.targets.gpu import Gpu
+
+if TYPE_CHECKING:
+    from edgevid.passes.fuse_shift_convs import FusedLayer
+
+FOLDER = "shift_conv"
+SOURCES = ("cuda.cuh", "tensorrt_plugin.cu")
+HEADER = "compiled.h"
+WORKER = "edgevid.kernels.shift_conv.triton_worker"
+LIMIT_S = 300
+UNBOUNDED = 3.4e38
+OLDEST_PTX, NEWEST_PTX = {80: 70, 86: 71, 87: 74, 88: 90, 89: 78}, 85
+"""Versions of PTX: the first that knows each SM, and the newest that the kernels were compiled to."""
+
+
+OLDEST = 80
+"""SM that the kernels need. Its PTX runs on every later GPU, while Triton's for SM 90 and later may hold
+instructions of that one alone."""
+
+
+@dataclass(frozen=True)
+class CompileTarget:
+    """What kernels are compiled for: SM and version of the PTX, and the size of the GPU."""
+
+    sm: int
+    ptx_version: int
+    multiprocessors: int
+    shared_kib: int
+
+
+class CannotFuse(Exception):
+    """There are no fused kernels; the message says why, for the manifest."""
+
+
+def write_kernels(layers: list[FusedLayer], gpu: Gpu, folder: Path) -> None:
+    """``shift_conv/`` in the folder of plugins: the sources, and the kernels that were compiled for them.
+
+    Raises ``CannotFuse`` with the reason if they cannot be compiled here, or for that GPU.
+    """
+    from importlib.resources import as_file, files
+
+    compile_target = compile_target_of(gpu)
+    header = _header(layers, compile_layers(layers, compile_target), compile_target)
+    target = folder / FOLDER
+    target.mkdir(parents=True)
+    with as_file(files("edgevid.kernels")) as kernels:
+        for source in SOURCES:
+            shutil.copyfile(kernels / FOLDER / source, target / source)
+    (target / HEADER).write_text(header, "utf-8")
+
+
+def compile_target_of(gpu: Gpu) -> CompileTarget:
+    """``CannotFuse`` if the GPU, or the PTX that its driver takes, is too old."""
+    from edgevid.kernels.shift_conv.triton_compile import shared_kib
+
+    if gpu.sm < OLDEST and not gpu.is_one_of_several:
+        raise CannotFuse(
+            "the fused kernels need a GPU of compute capability 8.0 or later, and it has "
+            f"{gpu.compute_capability}"
+        )
+    ptx_version = min(int(gpu.ptx.replace(".", "")), NEWEST_PTX)
+    own = not gpu.is_one_of_several and OLDEST_PTX.get(gpu.sm, math.inf) <= ptx_version
+    sm = gpu.sm if own else OLDEST
+    if ptx_version < OLDEST_PTX[sm]:
+        raise CannotFuse(f"the fused kernels need PTX {OLDEST_PTX[sm] / 10}, and the driver takes {gpu.ptx}")
+    shared = shared_kib(None if gpu.is_one_of_several else gpu.sm)
+    return CompileTarget(sm, ptx_version, gpu.multiprocessors, shared)
+
+
+def compile_layers(layers: list[FusedLayer], target: CompileTarget) -> list[dict[str, Any]]:
+    """What ``triton_worker`` answers for the layers; ``CannotFuse`` if it does not."""
+    if importlib.util.find_spec("triton") is None:
+        raise CannotFuse("Triton is not installed: pip install 'edgevid[triton]'")
+    request = {
+        "layers": [
+            {**{name: value for name, value in asdict(layer).items() if name != "rows"}, "half_bias": True}
+            for layer in layers
+        ],
+        "rows": [layer.rows for layer in layers],
+        "architecture": target.sm,
+        "ptx_version": target.ptx_version,
+        "gpu": {"processors": target.multiprocessors, "shared_bytes": target.shared_kib << 10},
+    }
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    environment["TRITON_DISABLE_LINE_INFO"] = "1"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", WORKER],
+            input=json.dumps(request), capture_output=True, text=True, timeout=LIMIT_S, env=environment,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise CannotFuse(f"Triton compiled no kernels in {LIMIT_S} s") from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [""])[-1]
+        raise CannotFuse(f"Triton ended with status {done.returncode}: {last}")
+    return json.loads(done.stdout)
+
+
+def _header(layers: list[FusedLayer], compiled: list[Mapping[str, Any]], target: CompileTarget) -> str:
+    """C++ that holds the kernels, as ``kernels/shift_conv/cuda.cuh`` includes it."""
+    entries = []
+    for layer, made in zip(layers, compiled, strict=True):
+        bounds = (-UNBOUNDED if layer.low is None else layer.low, layer.high or UNBOUNDED)
+        numbers = [
+            layer.channels, layer.outputs, layer.frames, layer.fold, layer.first, layer.second,
+            *(f"{bound:e}f" for bound in bounds),
+            made["rows"], made["outputs"], made["shared_bytes"], made["threads"], f'"{made["kernel"]}"',
+        ]  # fmt: skip
+        entries.append(f'    {{{", ".join(map(str, numbers))}, R"ptx(\n{made["ptx"]})ptx"}},\n')
+    return (
+        f"// Kernels for SM {target.sm} and later, compiled by Triton; fields as in cuda.cuh.\n"
+        "#pragma once\n\nnamespace edgevid {\nnamespace cuda {\n\n"
+        f"constexpr CompiledShiftConv kCompiled[] = {{\n{''.join(entries)}}};\n\n"
+        "}  // namespace cuda\n}  // namespace edgevid\n"
+    )

@@ -1,0 +1,1 @@
+"""On the device: engines are built and run. No ``onnx`` package."""

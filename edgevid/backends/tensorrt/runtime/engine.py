@@ -1,0 +1,138 @@
+"""A TensorRT engine of an ONNX file for the GPU at hand: built once, then kept beside the bundle.
+
+An entry of the cache is named by the model's hash, TensorRT's version, the GPU and the flags, since an engine
+is good for these alone. It begins with a signature of the rest, so that one that is corrupt, or that a
+stranger made (``local_cache``), is built again and never loaded: an engine holds code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+import platform
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgevid.backends.tensorrt.runtime.build import build, is_strongly_typed, logger_of
+from edgevid.backends.tensorrt.runtime.cuda import Cuda
+from edgevid.backends.tensorrt.scripts import ENVIRONMENT, read_environment
+from edgevid.backends.tensorrt.versions import Requirement, Version
+from edgevid.bundle.safe_paths import regular_file
+from edgevid.errors import BackendError
+from edgevid.host.digest import sha256, sha256_of
+from edgevid.host.local_cache import SIGNATURE_BYTES, is_signed, sign
+
+MODULE = "tensorrt"
+LEAST_PYTHON = Requirement(Version(8, 5), "tensors by name in its Python interface")
+MEND = "update it (JetPack), or use the bundle's build.sh and run.sh"
+
+log = logging.getLogger("edgevid")
+
+
+def import_tensorrt() -> Any:
+    """The module; ``BackendError`` if it is not installed, or older than what a session here needs."""
+    if importlib.util.find_spec(MODULE) is None:
+        raise BackendError(
+            "TensorRT's Python package is not installed (JetPack: sudo apt install python3-libnvinfer)"
+        )
+    try:
+        trt = importlib.import_module(MODULE)
+    except (ImportError, OSError) as error:
+        raise BackendError(f"TensorRT's Python package cannot be loaded: {error}") from error
+    _check(trt, LEAST_PYTHON)
+    return trt
+
+
+def check_bundle(trt: Any, folder: Path) -> None:
+    """``BackendError`` if the bundle in ``folder`` needs a newer TensorRT, before anything is built."""
+    try:
+        known = read_environment(folder)
+        version = Version.of(known["NEEDS"]) if "NEEDS" in known else None
+    except ValueError as error:
+        raise BackendError(f"'{folder / ENVIRONMENT}' cannot be read ({error}): export again") from None
+    if version is not None and Version.of(trt.__version__) < version:
+        raise BackendError(
+            f"this bundle needs TensorRT {version} or later, {known.get('NEEDS_REASON', '')}, and here "
+            f"is {trt.__version__}: export it for this device (edgevid list targets), or update TensorRT"
+        )
+
+
+def engine_of(trt: Any, cuda: Cuda, path: Path, folder: Path, digests: Mapping[str, str]) -> tuple[Any, Any]:
+    """The engine of ``path`` and its runtime, which must live as long; from the cache in ``folder``.
+
+    ``digests`` are known SHA-256 of files by their names. Raises ``BackendError`` if it cannot be built.
+    """
+    source, flags = source_of(trt, path)
+    known = digests.get(source.name) or sha256_of(source)
+    weights = sorted(digest for name, digest in digests.items() if name.endswith(".weights"))
+    machine = (trt.__version__, cuda.compute_capability(), cuda.name(), platform.machine())
+    identity = (known, *weights, *machine, flags)
+    entry = folder / f"{source.stem}-{sign(repr(identity).encode()).hex()[:16]}.engine"
+    logger = logger_of(trt)
+    runtime = trt.Runtime(logger)
+    if (content := _read(entry)) is not None:
+        engine = runtime.deserialize_cuda_engine(content)
+        if engine is not None:
+            return engine, runtime
+        log.warning("the engine '%s' cannot be loaded, so it is built again", entry)
+    log.warning("building an engine of %s with TensorRT %s: this takes minutes", source.name, trt.__version__)
+    serialised, _ = build(trt, source, logger, flags=flags)
+    content = bytes(serialised)
+    _write(entry, content)
+    engine = runtime.deserialize_cuda_engine(content)
+    if engine is None:
+        raise BackendError(
+            f"TensorRT {trt.__version__} built an engine of '{source.name}' that it cannot load"
+        )
+    return engine, runtime
+
+
+def source_of(trt: Any, path: Path) -> tuple[Path, tuple[str, ...]]:
+    """The file to build from instead of ``path``, and what the builder may compute in.
+
+    Before strong typing fp16 is for the builder to choose, who wants the float32 file for it.
+    """
+    if is_strongly_typed(trt) or Version.of(trt.__version__).major >= 11:
+        return path, ()
+    if path.name == "model_fp16.onnx" and path.with_name("model_fp32.onnx").is_file():
+        return path.with_name("model_fp32.onnx"), ("FP16",)
+    return path, {"model_fp16.onnx": ("FP16",), "model_int8.onnx": ("INT8", "FP16")}.get(path.name, ())
+
+
+def _check(trt: Any, needed: Requirement) -> None:
+    if Version.of(trt.__version__) < needed.version:
+        raise BackendError(
+            f"TensorRT {trt.__version__} is too old: a session here needs {needed.version} or later, "
+            f"{needed.reason}; {MEND}"
+        )
+
+
+def _read(entry: Path) -> bytes | None:
+    try:
+        content = regular_file(entry.parent, entry.name).read_bytes()
+    except (OSError, ValueError):
+        return None
+    signature, engine = content[:SIGNATURE_BYTES], content[SIGNATURE_BYTES:]
+    if is_signed(_signed_part(entry, engine), signature):
+        return engine
+    log.warning("the engine '%s' is not as it was written, so it is built again", entry)
+    return None
+
+
+def _write(entry: Path, engine: bytes) -> None:
+    """Write an entry as a whole; where nothing can be written, the next session builds again."""
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=entry.parent, prefix=".making-", delete=False) as file:
+            file.write(sign(_signed_part(entry, engine)) + engine)
+        os.replace(file.name, entry)
+    except OSError as error:
+        log.warning("the engine is not kept ('%s': %s)", entry.parent, error.strerror or error)
+
+
+def _signed_part(entry: Path, engine: bytes) -> bytes:
+    return entry.name.encode() + sha256(engine, len(engine)).digest()

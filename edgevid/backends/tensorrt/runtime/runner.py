@@ -1,0 +1,188 @@
+"""Runs a TensorRT engine: pinned host buffers, one CUDA stream, and each inference a CUDA graph.
+
+A graph holds the copies to the device, the engine and the copies back, so that one call does it all. The
+states of a stream stay on the device, in two sets of buffers that take turns.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgevid.backends.tensorrt.runtime.cuda import Cuda, free_with
+from edgevid.errors import BackendError
+
+if TYPE_CHECKING:
+    from edgevid.specs import StateSpec
+
+log = logging.getLogger("edgevid")
+
+
+class Loaded:
+    """An engine with the runtime it needs and a stream, which live as long as anything that uses them."""
+
+    def __init__(self, cuda: Cuda, engine: Any, runtime: Any) -> None:
+        self.cuda, self.engine, self.runtime, self.stream = cuda, engine, runtime, cuda.stream()
+        free_with(self, cuda.destroy_stream, self.stream)
+
+
+class TensorRTRunner:
+    """A ``Runner`` of an engine and its runtime. ``threads`` is 1: the GPU does the work."""
+
+    threads, receipt = 1, ()
+
+    def __init__(self, trt: Any, cuda: Cuda, engine: Any, runtime: Any) -> None:
+        self._loaded = Loaded(cuda, engine, runtime)
+        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        kinds = {name: (tuple(engine.get_tensor_shape(name)), _dtype(trt, engine, name)) for name in names}
+        modes = {name: engine.get_tensor_mode(name) for name in names}
+        self._inputs = {name: kinds[name] for name in names if modes[name] == trt.TensorIOMode.INPUT}
+        self._outputs = {name: kinds[name] for name in names if name not in self._inputs}
+        self.inputs = {name: shape for name, (shape, _) in self._inputs.items()}
+        self.outputs = tuple(self._outputs)
+        self._whole: Program | None = None
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs by name; ``BackendError`` for an input that the engine does not take."""
+        if self._whole is None:
+            self._whole = self._program()
+        self._fill(self._whole, inputs)
+        self._whole()
+        return {name: array.copy() for name, array in self._whole.results.items()}
+
+    def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], None]:
+        """A function of no arguments that does one inference, copies to and from the device included."""
+        program = self._program()
+        self._fill(program, inputs)
+        return program
+
+    def stepper(self, frame: str, states: Sequence[StateSpec]) -> TensorRTStepper:
+        return TensorRTStepper(self._loaded, self._program, frame, states)
+
+    def _program(self, on_device: Mapping[str, int] | None = None, **shared: np.ndarray) -> Program:
+        return Program(self._loaded, self._inputs, self._outputs, on_device or {}, shared)
+
+    def _fill(self, program: Program, inputs: Mapping[str, np.ndarray]) -> None:
+        for name, (shape, _) in self._inputs.items():
+            if name not in inputs or inputs[name].shape != shape:
+                given = inputs[name].shape if name in inputs else "nothing"
+                raise BackendError(f"the engine takes '{name}' of shape {shape}, not {given}: export again")
+            program.given[name][...] = inputs[name]
+
+
+class Program:
+    """One inference with fixed buffers: what is in ``given`` goes in, ``results`` holds what came out.
+
+    ``on_device`` are addresses of tensors that stay on the device; ``shared`` are pinned host arrays that
+    several programs use instead of their own.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        inputs: Mapping[str, tuple],
+        outputs: Mapping[str, tuple],
+        on_device: Mapping[str, int],
+        shared: Mapping[str, np.ndarray],
+    ) -> None:
+        self._loaded, cuda = loaded, loaded.cuda
+        self._cuda, self._stream = cuda, loaded.stream
+        self._context = loaded.engine.create_execution_context()
+        if self._context is None:
+            raise BackendError("TensorRT cannot make an execution context: free memory of the GPU")
+        self.given = self._host(inputs, on_device, shared)
+        self.results = self._host(outputs, on_device, shared)
+        self._addresses = dict(on_device)
+        for name, array in (*self.given.items(), *self.results.items()):
+            self._addresses[name] = cuda.allocate(max(array.nbytes, 1))
+            free_with(self, cuda.free, self._addresses[name])
+        for name, address in self._addresses.items():
+            self._context.set_tensor_address(name, address)
+        self._graph: int | None = None
+        self._captured = False
+
+    def __call__(self) -> None:
+        """Do one inference and wait for it."""
+        if self._graph is not None:
+            self._cuda.launch(self._graph, self._stream)
+        else:
+            self._enqueue()
+        self._cuda.synchronise(self._stream)
+        if not self._captured:
+            self._capture()
+
+    def _enqueue(self) -> None:
+        for name, array in self.given.items():
+            self._cuda.upload(self._addresses[name], array, self._stream)
+        if not self._context.execute_async_v3(self._stream):
+            raise BackendError("TensorRT could not run the engine: restart, or build it again")
+        for name, array in self.results.items():
+            self._cuda.download(array, self._addresses[name], self._stream)
+
+    def _capture(self) -> None:
+        """After the first inference, which TensorRT needs for what it prepares but once."""
+        self._captured = True
+        with self._cuda.capturing(self._stream) as graphs:
+            self._enqueue()
+        if graphs:
+            (self._graph,) = graphs
+            free_with(self, self._cuda.destroy_graph, self._graph)
+        else:
+            log.warning("CUDA cannot capture this network as a graph, so each layer is launched by itself")
+
+    def _host(self, tensors: Mapping[str, tuple], on_device, shared) -> dict[str, np.ndarray]:
+        arrays = {}
+        for name, (shape, dtype) in tensors.items():
+            if name in shared:
+                arrays[name] = shared[name]
+            elif name not in on_device:
+                arrays[name] = self._cuda.pinned(shape, dtype)
+                free_with(self, self._cuda.unpin, arrays[name])
+        return arrays
+
+
+class TensorRTStepper:
+    """A ``Stepper``: two programs, each of which reads the states that the other wrote."""
+
+    def __init__(
+        self, loaded: Loaded, program: Callable[..., Program], frame: str, states: Sequence[StateSpec]
+    ) -> None:
+        self._cuda, self._stream, self._states, self._frame = loaded.cuda, loaded.stream, states, frame
+        self._sets = [[self._buffer(state) for state in states] for _ in range(2)]
+        self._programs = []
+        for source, target in ((0, 1), (1, 0)):
+            addresses = {state.input: address for state, address in zip(states, self._sets[source])}
+            addresses |= {state.output: address for state, address in zip(states, self._sets[target])}
+            shared = {frame: self._programs[0].given[frame]} if self._programs else {}
+            self._programs.append(program(addresses, **shared))
+        self._turn = 0
+        self.reset()
+
+    def push(self, frame: np.ndarray) -> dict[str, np.ndarray]:
+        self._programs[0].given[self._frame][...] = frame
+        program = self._programs[self._turn]
+        self.step()
+        return {name: array.copy() for name, array in program.results.items()}
+
+    def step(self) -> None:
+        """One inference on the frame that was pushed last."""
+        self._programs[self._turn]()
+        self._turn = 1 - self._turn
+
+    def reset(self) -> None:
+        for state, address in zip(self._states, self._sets[self._turn]):
+            self._cuda.upload(address, np.full(state.shape, state.initial, state.dtype), self._stream)
+            self._cuda.synchronise(self._stream)  # before the array goes
+
+    def _buffer(self, state: StateSpec) -> int:
+        size = int(np.prod(state.shape, dtype=np.int64)) * np.dtype(state.dtype).itemsize
+        address = self._cuda.allocate(max(size, 1))
+        free_with(self, self._cuda.free, address)
+        return address
+
+
+def _dtype(trt: Any, engine: Any, name: str) -> np.dtype:
+    return np.dtype(trt.nptype(engine.get_tensor_dtype(name)))

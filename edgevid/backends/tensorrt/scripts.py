@@ -1,0 +1,103 @@
+"""What a TensorRT bundle holds beside its model files: scripts, an example with its answer, a README."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from edgevid.backends.tensorrt.int8 import is_typed
+from edgevid.backends.tensorrt.versions import Requirement
+from edgevid.specs import TOLERANCE
+
+TEMPLATES = files("edgevid.backends.tensorrt") / "templates"
+SCRIPTS = ("build.sh", "run.sh", "common.sh", "check.py")
+ENVIRONMENT = "bundle.env"
+INT8_README = """\
+- In int8 `build.sh` builds `model_int8.onnx` and, where TensorRT takes a calibration cache, a second engine
+  from the float model with `calibration.cache`; it says both medians and keeps the faster one that agrees
+  with PyTorch. `EDGEVID_CALIBRATION=0 ./build.sh` leaves the second out. A network is not always faster in
+  int8: compare with `./build.sh fp16 && ./run.sh fp16`.
+"""
+INT8_FILES = (
+    "| `model_int8.onnx` | the network with its int8 ranges, as QuantizeLinear and DequantizeLinear; "
+    "the temporal shift moves int8 |\n"
+    "| `calibration.cache` | the same for TensorRT's own quantisation of `model_fp32.onnx`; absent where "
+    "the device takes none |\n"
+)
+
+
+def precisions_of(job) -> tuple[str, ...]:
+    """What the scripts of a bundle take: fp16 and fp32 always, int8 where it was calibrated."""
+    return ("int8", "fp16", "fp32") if job.precision == "int8" else ("fp16", "fp32")
+
+
+def write_check_data(job, folder: Path) -> None:
+    """``check/``: the inputs as trtexec loads them, and PyTorch's outputs."""
+    check = folder / "check"
+    check.mkdir()
+    for name, array in job.example.items():
+        np.ascontiguousarray(array, dtype="<f4").tofile(check / f"{name}.bin")
+    expected = {
+        "outputs": {name: array.ravel().tolist() for name, array in job.expected.items()},
+        "shapes": {name: list(array.shape) for name, array in job.expected.items()},
+        "tolerance": {precision: TOLERANCE[precision] for precision in precisions_of(job)},
+    }
+    (check / "expected.json").write_text(json.dumps(expected))
+
+
+def write_scripts(job, folder: Path, needed: Requirement, not_run: str) -> None:
+    """The scripts, what they need to know of this network, and the README for the device."""
+    device = job.target.device
+    for name in SCRIPTS:
+        (folder / name).write_text((TEMPLATES / name).read_text("utf-8"))
+        (folder / name).chmod(0o755)
+    variables = {
+        "MODEL": job.model,
+        "PRECISION": job.precision,
+        "PRECISIONS": " ".join(precisions_of(job)),
+        "INT8_TYPED": str(int(is_typed(device["tensorrt"]))),
+        "INPUTS": ",".join(f"{name}:check/{name}.bin" for name in job.example),
+        "INSTALL": device["install"],
+        "NEEDS": str(needed.version),
+        "NEEDS_REASON": needed.reason,
+        "COMPUTE_CAPABILITY": device["compute_capability"],
+    }
+    lines = "".join(f"{key}={shlex.quote(value)}\n" for key, value in variables.items())
+    (folder / ENVIRONMENT).write_text(lines)
+    readme = Template((TEMPLATES / "README.tensorrt.md").read_text("utf-8")).substitute(
+        model=job.model,
+        target=job.target.name,
+        title=job.target.title,
+        tensorrt=device["tensorrt"],
+        install=device["install"],
+        needs=f"{needed.version} or later, {needed.reason}",
+        precision=job.precision,
+        precisions=" or ".join(f"`{name}`" for name in precisions_of(job)),
+        tolerances=", ".join(f"{TOLERANCE[name]:g} in {name}" for name in precisions_of(job)),
+        int8=INT8_README if job.precision == "int8" else "",
+        int8_files=INT8_FILES if job.precision == "int8" else "",
+        folder=f"{job.model}.{job.target.name}.tensorrt{'.stream' if job.states else ''}",
+        power_mode=_power_mode(device.get("power_mode")),
+        inputs="; ".join(job.describe_inputs()),
+        states=f" {job.describe_states()}".rstrip(),
+        not_run=not_run,
+    )
+    (folder / "README.md").write_text(readme)
+
+
+def read_environment(folder: Path) -> dict[str, str]:
+    """What ``bundle.env`` says, by name; empty where there is none."""
+    path = folder / ENVIRONMENT
+    if not path.is_file():
+        return {}
+    pairs = (item.partition("=") for item in shlex.split(path.read_text("utf-8")))
+    return {name: value for name, _, value in pairs}
+
+
+def _power_mode(command: str | None) -> str:
+    return f"\nFor steady figures pin the clocks first: `{command}`.\n" if command else ""

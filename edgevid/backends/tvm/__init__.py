@@ -1,0 +1,1 @@
+"""TVM: its README says how."""

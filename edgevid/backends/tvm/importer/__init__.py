@@ -1,0 +1,1 @@
+"""From a graph of ``onnx_ir`` to a module of Relax."""

@@ -1,0 +1,121 @@
+"""Runs a library of TVM: one inference, or a stream whose states stay in TVM's memory."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgevid.backends.tvm.importer.importer import ENTRY
+from edgevid.errors import BackendError, first_line
+
+if TYPE_CHECKING:
+    from edgevid.specs import StateSpec
+
+ONE_THREAD_PER_CORE = 1
+"""TVM's mode of binding threads to cores, the fastest first."""
+
+
+class TvmRunner:
+    """A library with its inputs and outputs by name, in the order of the function's parameters."""
+
+    receipt = ()
+
+    def __init__(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> None:
+        import tvm
+
+        # Not from tvm.relax: that needs the compiler, which a device can leave out.
+        from tvm.runtime.vm import VirtualMachine
+
+        self._tensor, self.threads = tvm.runtime.tensor, threads
+        self.inputs, self.outputs = tuple(inputs), tuple(outputs)
+        try:
+            self._machine = VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
+        except Exception as error:  # TVM raises many kinds
+            raise BackendError(
+                f"TVM {tvm.__version__} cannot open '{path}': {first_line(error)}. "
+                "Export it again with this TVM"
+            ) from error
+        self._main = self._machine[ENTRY]
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        results = self.call([self.to_tensor(inputs[name]) for name in self.inputs])
+        return {name: result.numpy() for name, result in zip(self.outputs, results)}
+
+    def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], None]:
+        """A function of no arguments that does one inference on ``inputs``, which are copied once."""
+        tensors = [self.to_tensor(inputs[name]) for name in self.inputs]
+        return lambda: self.call(tensors) and None
+
+    def stepper(self, frame: str, states: Sequence[StateSpec]) -> TvmStepper:
+        return TvmStepper(self, frame, states)
+
+    def call(self, tensors: Sequence) -> Sequence:
+        """The results, as TVM's tensors, of tensors in the order of the inputs."""
+        _use_threads(self.threads)
+        return self._main(*tensors)
+
+    def to_tensor(self, array: np.ndarray):
+        """``array`` in TVM's memory."""
+        return self._tensor(np.ascontiguousarray(array))
+
+
+class TvmStepper:
+    """Keeps a stream's states where the library put them: those of a step are the next one's inputs."""
+
+    def __init__(self, runner: TvmRunner, frame: str, states: Sequence[StateSpec]) -> None:
+        self._runner, self._states, self._frame = runner, states, None
+        self._frame_index = runner.inputs.index(frame)
+        self._result_names = [
+            name for name in runner.outputs if name not in {state.output for state in states}
+        ]
+        self._places = [
+            (runner.inputs.index(state.input), runner.outputs.index(state.output)) for state in states
+        ]
+        self._arguments: list = [None] * len(runner.inputs)
+        self._results: Sequence = ()
+        self.reset()
+
+    def push(self, frame: np.ndarray) -> dict[str, np.ndarray]:
+        self._arguments[self._frame_index] = self._runner.to_tensor(frame)
+        self.step()
+        outputs = self._runner.outputs
+        return {name: self._results[outputs.index(name)].numpy() for name in self._result_names}
+
+    def step(self) -> None:
+        """One inference on the frame that was pushed last."""
+        self._results = self._runner.call(self._arguments)
+        for source, result in self._places:
+            self._arguments[source] = self._results[result]
+
+    def reset(self) -> None:
+        for state, (index, _) in zip(self._states, self._places):
+            self._arguments[index] = self._runner.to_tensor(
+                np.full(state.shape, state.initial, dtype=state.dtype)
+            )
+
+
+_in_use = threading.local()
+
+
+def _use_threads(threads: int) -> None:
+    """TVM has a pool of threads for each thread that calls it: give ours the size that is wanted now."""
+    if getattr(_in_use, "threads", None) != threads:
+        import tvm_ffi
+
+        prepare_threads()
+        tvm_ffi.get_global_func("runtime.config_threadpool")(ONE_THREAD_PER_CORE, threads)
+        _in_use.threads = threads
+
+
+def prepare_threads() -> None:
+    """What TVM reads when it makes its first thread: let it have every core, and bind nothing to any.
+
+    Or it would take half of the processors, and bind the calling thread to the first core for good.
+    """
+    os.environ.setdefault("TVM_NUM_THREADS", str(os.cpu_count() or 1))
+    os.environ.setdefault("TVM_BIND_THREADS", "0")

@@ -1,0 +1,193 @@
+"""A bundle: a folder that holds a network for a device, and says everything about itself.
+
+``manifest.json`` is its description (``specs.Manifest``), ``parity.npz`` an input with the eager network's
+outputs, so that the bundle can check itself without torch. The rest is what the device needs. A bundle may
+come from a stranger: nothing of it is read before it is known to be a file of this folder and of its hash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgevid.bundle import manifest as manifests
+from edgevid.bundle.manifest import LABELS, MANIFEST, MANIFEST_HASH, PARITY
+from edgevid.bundle.safe_paths import read_bounded, regular_file
+from edgevid.errors import BundleError
+from edgevid.host.digest import sha256_of
+from edgevid.specs import Manifest
+
+__all__ = ["CACHE", "LABELS", "MANIFEST", "PARITY", "Bundle", "write_manifest", "writing"]
+
+CACHE = "cache"
+"""Folder of a bundle for what is made of it on a device; no part of what was exported, so it has no hash."""
+
+TEMPORARY = ".edgevid-"
+
+
+class Bundle:
+    """A bundle on disk: ``path`` and ``manifest``. Opening it checks the manifest and finds the files.
+
+    ``digests`` are the SHA-256 of its files by name, as far as they were read and compared.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path, self.manifest = path, manifest
+        self.digests: dict[str, str] = {}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike) -> Bundle:
+        """Read a bundle.
+
+        ``BundleError`` says what is missing, was changed, cannot be right (by its key), leads out of the
+        folder, or that its schema is another than we read.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise BundleError(
+                f"there is no bundle '{folder}': "
+                f"make one with 'edgevid export MODEL --target cpu -o {folder}'"
+            )
+        if not os.path.lexists(folder / MANIFEST):
+            raise BundleError(
+                f"'{folder}' has no {MANIFEST}, so it is not a bundle: give the folder that export wrote"
+            )
+        bundle = cls(folder, manifests.read(folder))
+        for name in bundle.manifest.files:
+            bundle.file(name)
+        return bundle
+
+    def file(self, name: str) -> Path:
+        """The path of a file of the bundle; ``BundleError`` if it is none, or is no regular file inside."""
+        with self._refusing(name):
+            if name not in self.manifest.files:
+                raise ValueError("is not in its manifest")
+            return regular_file(self.path, name)
+
+    def read(self, name: str, limit: int) -> bytes:
+        """The content of a file, at most ``limit`` bytes; ``BundleError`` if it is not as it was written."""
+        self.file(name)
+        self._check(name)
+        with self._refusing(name):
+            return read_bounded(self.path, name, limit)
+
+    def check_files(self) -> None:
+        """Raise ``BundleError`` for the first file that is not as it was written."""
+        for name in self.manifest.files:
+            self._check(name)
+
+    def _check(self, name: str) -> None:
+        if name in self.digests:
+            return
+        digest = self.manifest.files[name]
+        if sha256_of(self.file(name)) != digest:
+            raise BundleError(
+                f"bundle '{self.path}': '{name}' was changed after the export (its SHA-256 differs): "
+                "copy it again, or export again"
+            )
+        self.digests[name] = digest
+
+    @contextlib.contextmanager
+    def _refusing(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError):
+            raise BundleError(
+                f"bundle '{self.path}' lacks its file '{name}': copy it again, or export again"
+            ) from None
+        except ValueError as reason:
+            raise BundleError(f"bundle '{self.path}': its file '{name}' {reason}: do not use it") from None
+
+    def __repr__(self) -> str:
+        return f"Bundle({str(self.path)!r})"
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Hash every file of ``folder`` and write the manifest and its hash, which are a bundle's last files."""
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    others = [name for name in sorted(files) if name.parts[0] not in (CACHE, MANIFEST, MANIFEST_HASH)]
+    manifests.write(folder, manifest, {name.as_posix(): sha256_of(folder / name) for name in others})
+
+
+def check_destination(destination: Path, force: bool) -> None:
+    """Refuse, before any work is done, a destination that cannot be written or must not be replaced."""
+    if destination.exists() or destination.is_symlink():
+        if not destination.is_dir() or destination.is_symlink():
+            raise BundleError(f"'{destination}' exists and is not a folder: choose another with -o")
+        if any(destination.iterdir()):
+            if not (destination / MANIFEST).is_file():
+                raise BundleError(
+                    f"'{destination}' is not empty and not a bundle: choose another folder with -o"
+                )
+            if not force:
+                raise BundleError(
+                    f"'{destination}' exists: use --force to replace it, or -o for another folder"
+                )
+    with creating_in(destination.parent):
+        tempfile.TemporaryFile(dir=destination.parent).close()
+
+
+@contextlib.contextmanager
+def writing(destination: Path) -> Iterator[Path]:
+    """A temporary folder that takes the place of ``destination`` as a whole when the block ends well.
+
+    If it does not, the temporary folder goes and ``destination`` is as it was. Needs ``check_destination``.
+    """
+    parent = destination.parent
+    with creating_in(parent):
+        _remove_abandoned(parent)
+        folder = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{os.getpid()}-", dir=parent))
+    try:
+        with creating_in(parent):
+            yield folder
+            folder.chmod(0o755)
+            _replace(destination, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def creating_in(parent: Path) -> Iterator[None]:
+    """Turn the operating system's refusals to write into one clear line."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise BundleError(
+            f"cannot write in '{parent}': {error.strerror or error}. Free space, or choose another with -o"
+        ) from error
+
+
+def _replace(destination: Path, folder: Path) -> None:
+    old = folder.with_name(folder.name + "-old")
+    if destination.exists():
+        os.rename(destination, old)
+    try:
+        os.rename(folder, destination)
+    except BaseException:
+        if old.exists():
+            os.rename(old, destination)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Temporary folders whose export was killed outright; those of a running process are left alone."""
+    for path in parent.glob(f"{TEMPORARY}*-*"):
+        pid = path.name.removeprefix(TEMPORARY).split("-")[0]
+        if pid.isdigit() and not _is_running(int(pid)) and not path.name.endswith("-old"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

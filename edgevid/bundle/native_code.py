@@ -1,0 +1,52 @@
+"""Which files of a bundle are code, and what runs them; told without opening one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgevid.bundle.bundle import CACHE, Bundle
+
+LIBRARIES = (".so", ".dll", ".dylib")
+ENGINES = (".engine",)
+SCRIPTS = (".sh", ".py", ".bat", ".ps1")
+SOURCES = (".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".kt", ".java", ".mk", "makefile")
+OPENING = "opening this bundle runs it"
+
+
+def native_code(bundle: Bundle) -> dict[str, str]:
+    """By the name of each file that is code: what runs it. Files that no manifest lists are told too."""
+    found = {}
+    for name in sorted({*bundle.manifest.files, *_on_disk(bundle.path)}):
+        if what := _runs(bundle, name):
+            listed = name in bundle.manifest.files
+            found[name] = what if listed else f"{what}; it is not in the manifest, so nothing vouches for it"
+    return found
+
+
+def opening_runs_code(bundle: Bundle) -> bool:
+    """Whether a session of this bundle runs machine code that came with it."""
+    return OPENING in native_code(bundle).values()
+
+
+def _runs(bundle: Bundle, name: str) -> str | None:
+    lower = name.lower()
+    if lower.endswith(LIBRARIES):
+        return OPENING if name == bundle.manifest.model_file else "runs when a program loads it"
+    if lower.endswith(ENGINES):
+        return "TensorRT runs it when run.sh, or another program, loads it"
+    if lower.endswith(SCRIPTS):
+        return "runs when you start it"
+    if lower.endswith(SOURCES):
+        return "runs when a script of the bundle, or you, compile and load it"
+    return None
+
+
+def _on_disk(folder: Path) -> Iterator[str]:
+    """Every file in the folder but the cache's, whose entries are believed only where they were made."""
+    for parent, folders, files in os.walk(folder):
+        if Path(parent) == folder and CACHE in folders:
+            folders.remove(CACHE)
+        for name in files:
+            yield (Path(parent) / name).relative_to(folder).as_posix()

@@ -1,0 +1,221 @@
+"""Clips of one's own videos: on some, int8 is told the ranges of a network's tensors; others judge it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgevid.backends import Job
+from edgevid.bundle.bundle import Bundle
+from edgevid.errors import EdgevidError, VideoError
+from edgevid.exporter.check import run_clip
+from edgevid.exporter.float_layers import FloatLayers, choose_float_layers
+from edgevid.parity import compare, joined
+from edgevid.passes.quantize.ranges import OUTLIERS, local_errors, measure_ranges
+from edgevid.session import Session
+from edgevid.specs import TOLERANCE, Artefact, ModelSpec, Parity, Preprocessing, StateSpec
+from edgevid.video.files import videos_in
+from edgevid.video.pick import pick_frames
+from edgevid.video.sampling import DENSE_WINDOW
+from edgevid.video.transforms import Preprocess
+
+if TYPE_CHECKING:
+    import onnx
+    import onnx_ir as ir
+
+    from edgevid.passes.quantize.quantize import Kept
+
+MOST_VIDEOS, CLIPS, CLIPS_PER_VIDEO = 20, 16, 2
+HELD_OUT = 5
+"""Each fifth video is held out: nothing is measured on it, it tells how far int8 is from float32."""
+
+LOGITS = "logits"
+
+log = logging.getLogger("edgevid")
+
+
+@dataclass(frozen=True)
+class CalibrationClips:
+    """Preprocessed float32 arrays ``(1, T, 3, H, W)``, of networks of images ``(1, 3, H, W)``.
+
+    Their numbers are fp16's, so that a bundle holds them exactly. ``skipped`` says in sentences which videos
+    could not be read.
+    """
+
+    measured: tuple[np.ndarray, ...]
+    held_out: tuple[np.ndarray, ...]
+    videos: int
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What int8 is made from, and judged by: eager outputs ``wanted`` of each clip that was held out.
+
+    ``ranges`` are those of the float graph's tensors by name, and ``float_model`` is that graph.
+    """
+
+    clips: CalibrationClips
+    ranges: Mapping[str, tuple[float, float]]
+    float_model: onnx.ModelProto
+    wanted: tuple[Mapping[str, np.ndarray], ...]
+    seed: int
+
+    @classmethod
+    def measure(
+        cls,
+        graph: ir.Model,
+        states: Sequence[StateSpec],
+        clips: CalibrationClips,
+        wanted: tuple[Mapping[str, np.ndarray], ...],
+        seed: int,
+    ) -> Calibration:
+        import onnx_ir as ir
+
+        return cls(clips, measure_ranges(graph, clips.measured, states), ir.to_proto(graph), wanted, seed)
+
+    def record(self, float_layers: Mapping[str, str]) -> dict[str, Any]:
+        """For the manifest, which explains it."""
+        return {
+            "videos": self.clips.videos,
+            "clips": len(self.clips.measured),
+            "held_out": len(self.clips.held_out),
+            "outliers": OUTLIERS,
+            "seed": self.seed,
+            "skipped": list(self.clips.skipped),
+            "float_layers": dict(float_layers),
+        }
+
+    def judge(self, bundle: Bundle, artefact: Artefact) -> Parity:
+        """Run an ONNX file in int8 on the held-out clips, as a whole and layer by layer."""
+        import onnx
+
+        session = Session(bundle, artefact=artefact, with_kernels=False)
+        got = [run_clip(session, clip) for clip in self.clips.held_out]
+        results = [joined(clips, self.wanted[0]) for clips in (got, self.wanted)]
+        parity = compare(*results, TOLERANCE[artefact.precision])
+        quantised, states = onnx.load(bundle.path / artefact.file), bundle.manifest.states
+        errors = local_errors(self.float_model, quantised, self.clips.held_out, states)
+        return replace(
+            parity,
+            clips=len(got),
+            top1_agreement=top1_agreement(*results),
+            local_error=max(errors.values(), default=0.0),
+        )
+
+
+def top1_agreement(got: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> float | None:
+    """The share of rows of the logits with the same largest; None for a network without logits."""
+    if LOGITS not in wanted:
+        return None
+    return float((got[LOGITS].argmax(-1) == wanted[LOGITS].argmax(-1)).mean())
+
+
+@dataclass(frozen=True)
+class CalibratedJob(Job):
+    """A job of precision int8, which is made from, and judged by, a calibration."""
+
+    calibration: Calibration | None = None
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """The smallest and the largest value of each tensor by name."""
+        return self.calibration.ranges
+
+    def choose_float_layers(
+        self, graph: ir.Model, quantise: Callable[[ir.Model, Kept], object]
+    ) -> FloatLayers:
+        """What of ``graph`` must stay in float; see ``float_layers``."""
+        return choose_float_layers(graph, quantise, self.calibration, self.states)
+
+
+def find_videos(folder: str | os.PathLike) -> list[Path]:
+    """The videos in ``folder`` and below, as ``videos_in``; ``EdgevidError`` if there is none."""
+    root = Path(folder)
+    if not root.is_dir():
+        raise EdgevidError(f"--calibration: there is no folder '{root}': name one that holds videos")
+    videos = videos_in(root)
+    if not videos:
+        raise EdgevidError(
+            f"--calibration: '{root}' holds no videos (.mp4, .mkv, .ts or whatever FFmpeg reads): "
+            "put some in, like those that the network will see"
+        )
+    return videos
+
+
+def check_calibration(folder: Path | None, precision: str, spec: ModelSpec) -> None:
+    """Refuse, before any work is done, int8 without videos, and videos without int8."""
+    if folder is not None and precision != "int8":
+        raise EdgevidError(f"--calibration belongs to --precision int8, not to {precision}: leave it out")
+    if precision != "int8":
+        return
+    if folder is None:
+        raise EdgevidError(
+            "--precision int8 needs --calibration DIR: a folder of videos like those that the network will "
+            "see, on which the ranges of its tensors are measured"
+        )
+    if spec.channels != 3:
+        raise EdgevidError(
+            f"{spec.name} takes {spec.channels} channels, not the colours of a video, so videos cannot "
+            "calibrate it: use --precision fp16 or fp32"
+        )
+    find_videos(folder)
+
+
+def load_clips(folder: Path, spec: ModelSpec, frames: int, seed: int) -> CalibrationClips:
+    """A few clips of each of at most ``MOST_VIDEOS`` videos, chosen and cut by ``seed``.
+
+    Each fifth video is held out; of a single video each fifth clip. Videos that cannot be read are left out
+    with a warning; ``VideoError`` if fewer clips are left than two.
+    """
+    random = np.random.default_rng(seed)
+    paths = find_videos(folder)
+    order = random.permutation(len(paths))[:MOST_VIDEOS]
+    each = max(CLIPS_PER_VIDEO, math.ceil(CLIPS / len(order)))
+    per_video, skipped = [], []
+    for path in (paths[index] for index in order):
+        try:
+            clips = [_cut(path, spec.preprocessing, frames, random) for _ in range(each)]
+            per_video.append([clip[:, 0] if spec.input == "image" else clip for clip in clips])
+        except VideoError as error:
+            skipped.append(str(error))
+            log.warning("calibration goes on without a video: %s", error)
+    if not per_video:
+        raise VideoError(f"--calibration: none of the videos in '{folder}' can be read ({skipped[0]})")
+    groups = per_video if len(per_video) > 1 else [[clip] for clip in per_video[0]]
+    held_out = {0, *range(0, len(groups), HELD_OUT)}
+    parts: tuple[list, list] = ([], [])
+    for index, group in enumerate(groups):
+        parts[index in held_out].extend(group)
+    return CalibrationClips(tuple(parts[0]), tuple(parts[1]), len(per_video), tuple(skipped))
+
+
+def _cut(path: Path, preprocessing: Preprocessing, frames: int, random: np.random.Generator) -> np.ndarray:
+    """A clip ``(1, T, 3, H, W)`` as in training: random frames of T segments, or a window at random."""
+    transform, size = Preprocess(preprocessing), preprocessing.crop
+    data = np.empty((1, frames, 3, size, size), np.float32)
+    places, start = random.random(frames), random.random()
+    indices = np.zeros(frames, np.int64)
+
+    def choose(total: int) -> np.ndarray:
+        if preprocessing.sampling == "dense":
+            stride = max(1, DENSE_WINDOW // frames)
+            first = int(start * max(1, total - frames * stride + 1))
+            indices[:] = (first + stride * np.arange(frames)) % total
+        else:
+            indices[:] = np.minimum((np.arange(frames) + places) * total / frames, total - 1)
+        return indices
+
+    def keep(index: int, image: np.ndarray) -> None:
+        for place in np.flatnonzero(indices == index):
+            transform(image, out=data[0, place])
+
+    pick_frames(path, choose, keep)
+    return data.astype(np.float16).astype(np.float32)

@@ -1,0 +1,185 @@
+"""What a user asked to export, checked and completed before any work is done."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from edgevid.backends import BACKENDS, Backend
+from edgevid.bundle.bundle import check_destination
+from edgevid.errors import EdgevidError, ExportError
+from edgevid.exporter.calibration import check_calibration
+from edgevid.specs import ModelSpec, Target
+from edgevid.targets import TARGETS
+from edgevid.weights.normalization import NO_OVERRIDE, Numbers, Override, parse_override
+from edgevid.zoo import MODELS
+
+SEED = 0
+"""Of random weights and of the example."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """``network`` is set for a module that the user brought; else ``spec`` says how to build one."""
+
+    spec: ModelSpec
+    network: nn.Module | None
+    target: Target
+    backend: Backend
+    precision: str
+    streaming: bool
+    frames: int
+    size: int
+    classes: int | None
+    weights: Path | None
+    ema: bool
+    labels: str | None
+    output: Path
+    dynamic: tuple[str, ...] = ()
+    calibration: Path | None = None
+    normalization: Override = NO_OVERRIDE
+
+
+def make_request(
+    model: str | nn.Module,
+    target: str,
+    output: str | os.PathLike | None,
+    *,
+    backend: str | None,
+    weights: str | os.PathLike | None,
+    classes: int | None,
+    frames: int | None,
+    size: int | None,
+    stream: bool,
+    precision: str | None,
+    labels: str | None,
+    force: bool,
+    ema: bool = False,
+    dynamic: tuple[str, ...] = (),
+    calibration: str | os.PathLike | None = None,
+    mean: Numbers | None = None,
+    std: Numbers | None = None,
+    color: str | None = None,
+) -> Request:
+    """Raises ``EdgevidError``, with what to do, for anything that cannot be exported as asked."""
+    for name, number in (("classes", classes), ("frames", frames), ("size", size)):
+        if number is not None and number < 1:
+            raise EdgevidError(f"--{name} must be at least 1, not {number}")
+    spec, network = _find_network(model)
+    device = TARGETS[target]
+    chosen = BACKENDS[backend or device.backend]
+    if chosen.name not in device.backends:
+        raise EdgevidError(f"target {target} takes {_either(device.backends)}, not {chosen.name}")
+    precisions = tuple(name for name in device.precisions if name in chosen.precisions)
+    if precision is not None and precision not in precisions:
+        raise EdgevidError(
+            f"target {target} with {chosen.name} takes {_either(precisions)} so far, not {precision}"
+        )
+    if stream and spec.input == "image":
+        raise ExportError(f"{spec.name} takes single images and keeps no state: leave out --stream")
+    if stream and not spec.causal:
+        raise ExportError(_looks_ahead(spec))
+    if classes is not None and network is not None:
+        raise EdgevidError(f"--classes belongs to networks of the list; {spec.name} has its classes already")
+    if classes is not None and not spec.classes:
+        raise EdgevidError(f"{spec.name} has no classifier: leave out --classes")
+    if frames is not None and spec.input == "image":
+        raise EdgevidError(f"{spec.name} takes single images: leave out --frames")
+    if ema and weights is None:
+        raise EdgevidError("--ema chooses among the weights of a checkpoint: give --weights too")
+    normalization = parse_override(mean, std, color)
+    if normalization != NO_OVERRIDE and spec.channels != 3:
+        raise EdgevidError(f"{spec.name} takes no RGB frames: leave out --mean, --std and --color")
+    _check_dynamic(dynamic, spec, chosen, stream)
+    videos = Path(calibration) if calibration is not None else None
+    check_calibration(videos, precision or precisions[0], spec)
+    size = size or spec.size
+    folder = Path(output or f"{spec.name}.{target}.{chosen.name}{'.stream' if stream else ''}")
+    check_destination(folder, force)
+    return Request(
+        spec=replace(spec, preprocessing=spec.preprocessing.at_size(size)),
+        network=network,
+        target=device,
+        backend=chosen,
+        precision=precision or precisions[0],
+        streaming=stream,
+        frames=1 if spec.input == "image" else frames or getattr(network, "frames", None) or spec.frames,
+        size=size,
+        classes=classes,
+        weights=Path(weights) if weights is not None else None,
+        ema=ema,
+        labels=labels,
+        output=folder,
+        dynamic=dynamic,
+        calibration=videos,
+        normalization=normalization,
+    )
+
+
+def _check_dynamic(dynamic: tuple[str, ...], spec: ModelSpec, backend: Backend, stream: bool) -> None:
+    if dynamic and stream:
+        raise EdgevidError(f"a stream takes one frame of one video: leave out --dynamic-{dynamic[0]}")
+    if dynamic and backend.name != "onnxruntime":
+        raise EdgevidError(f"{backend.name} takes fixed shapes only: leave out --dynamic-{dynamic[0]}")
+    if "frames" in dynamic and spec.input == "image":
+        raise EdgevidError(f"{spec.name} takes single images: leave out --dynamic-frames")
+
+
+def _find_network(model: str | nn.Module) -> tuple[ModelSpec, nn.Module | None]:
+    if isinstance(model, nn.Module):
+        spec = getattr(model, "edgevid_spec", None) or _own_spec(type(model).__name__)
+        return spec, model
+    if ":" not in model:
+        return MODELS[model], None
+    network = _import_network(model)
+    return _own_spec(model.rpartition(":")[2], builder=model), network
+
+
+def _own_spec(name: str, builder: str = "") -> ModelSpec:
+    # Whether it is causal is only known once it has been traced.
+    return ModelSpec(name, "a network of your own", builder, "yours", causal=True)
+
+
+def _import_network(reference: str) -> nn.Module:
+    module_name, _, function_name = reference.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        make = getattr(importlib.import_module(module_name), function_name)
+    except ImportError as error:
+        raise EdgevidError(
+            f"cannot import '{module_name}' of '{reference}' ({error}): "
+            "run in the folder that holds it, or install it"
+        ) from error
+    except AttributeError:
+        raise EdgevidError(
+            f"module '{module_name}' has no '{function_name}': check the name after the colon"
+        ) from None
+    try:
+        network = make()
+    except Exception as error:  # the user's code may raise anything; what it says is what helps
+        raise EdgevidError(
+            f"'{reference}()' raised {type(error).__name__}: {error}. "
+            "Without arguments, it must return a torch.nn.Module"
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise EdgevidError(f"'{reference}()' returned a {type(network).__name__}, not a torch.nn.Module")
+    return network
+
+
+def _looks_ahead(spec: ModelSpec) -> str:
+    instead = (
+        f"export its causal variant instead: edgevid export {spec.online} --stream"
+        if spec.online
+        else f"streamable networks are {', '.join(entry.name for entry in MODELS.values() if entry.causal)}"
+    )
+    return f"{spec.name} looks into the future (it reads the next frame), so it cannot be streamed; {instead}"
+
+
+def _either(names: tuple[str, ...]) -> str:
+    return " or ".join(names)

@@ -1,0 +1,1 @@
+"""This machine: processor, memory, temperatures, power, other programs, caches."""

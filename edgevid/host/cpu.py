@@ -1,0 +1,87 @@
+"""The processor that is really there: model, cores, instruction sets, frequency and governor."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from edgevid.host.processor import usable_threads
+
+SYSFS = Path("/sys")
+PROC = Path("/proc")
+
+INSTRUCTION_SETS = {
+    "sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16",
+    "avx512_fp16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16",
+    "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2",
+}  # fmt: skip
+"""Those that decide which kernels a backend takes, by the names the Linux kernel gives them."""
+
+
+def describe_cpu(sysfs: Path = SYSFS, proc: Path = PROC) -> tuple[dict[str, Any], dict[str, str]]:
+    """What can be read about the CPU, and for what cannot be read the reason, by the same keys."""
+    fields = _cpuinfo(proc)
+    unread: dict[str, str] = {}
+    cpu: dict[str, Any] = {
+        "model": _model(fields),
+        "architecture": platform.machine(),
+        "physical_cores": psutil.cpu_count(logical=False),
+        "logical_cores": psutil.cpu_count(),
+        "usable_cores": usable_threads(),
+        "instruction_sets": sorted(INSTRUCTION_SETS & set(_flags(fields))),
+        "governor": None,
+        "frequency_mhz": None,
+    }
+    try:
+        cpu["governor"] = (sysfs / "devices/system/cpu/cpu0/cpufreq/scaling_governor").read_text().strip()
+    except OSError:
+        unread["cpu.governor"] = "the kernel offers no cpufreq here, as in most virtual machines"
+    try:
+        cpu["frequency_mhz"] = _frequency_mhz(sysfs, fields)
+    except (OSError, ValueError):
+        unread["cpu.frequency_mhz"] = "neither cpufreq nor /proc/cpuinfo tells the frequency"
+    if not cpu["instruction_sets"]:
+        unread["cpu.instruction_sets"] = "/proc/cpuinfo lists none that is known"
+    return cpu, unread
+
+
+def board(sysfs: Path = SYSFS) -> str | None:
+    """The name of the board from its device tree, such as that of a Jetson or a Raspberry Pi."""
+    try:
+        return (sysfs / "firmware/devicetree/base/model").read_bytes().rstrip(b"\0").decode(errors="replace")
+    except OSError:
+        return None
+
+
+def _cpuinfo(proc: Path) -> dict[str, str]:
+    """The first processor's fields of /proc/cpuinfo; empty on other systems."""
+    try:
+        text = (proc / "cpuinfo").read_text(errors="replace")
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in text.split("\n\n")[0].splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _model(fields: dict[str, str]) -> str:
+    if "model name" in fields:
+        return fields["model name"]
+    if "CPU part" in fields:  # arm64 kernels print numbers only: Arm's MIDR_EL1
+        return f"Arm implementer {fields.get('CPU implementer', '?')} part {fields['CPU part']}"
+    return platform.processor() or platform.machine()
+
+
+def _flags(fields: dict[str, str]) -> list[str]:
+    return (fields.get("flags") or fields.get("Features") or "").split()
+
+
+def _frequency_mhz(sysfs: Path, fields: dict[str, str]) -> float:
+    """Now, of core 0; raises where it cannot be read."""
+    try:
+        kilohertz = (sysfs / "devices/system/cpu/cpu0/cpufreq/scaling_cur_freq").read_text()
+    except OSError:
+        return float(fields.get("cpu MHz", ""))
+    return int(kilohertz) / 1000

@@ -1,0 +1,1 @@
+"""Temporal ops in whatever operators a network writes them."""

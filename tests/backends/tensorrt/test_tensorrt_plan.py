@@ -1,0 +1,226 @@
+"""The fused plan of TensorRT-RTX is read right, and chooses the form of each temporal op."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx_ir as ir
+import pytest
+
+from edgevid.backends.tensorrt import layer_info
+from edgevid.backends.tensorrt.choose_lowering import choose_forms, forms_of, head_of, lowering
+from edgevid.backends.tensorrt.layer_info import Kernel, NoPlanError, Plan, nearest, plan_of
+from edgevid.backends.tensorrt.layer_info_worker import layers_of
+from edgevid.ops.functions import attach_functions
+from edgevid.passes import run_passes
+
+REAL = pytest.mark.skipif(layer_info.why_none() is not None, reason=layer_info.why_none() or "")
+
+TENSOR = "{{ Name: {}, Dimensions: [{}], Strides: [1], StrideOrder: [0], Datatype: {}, Format: (Linear) x }}"
+LINE = "Name: {}, LayerType: {}, Inputs: [ {}], Constants: [ {}], Outputs: [ {}], TacticName: t, StreamId: 0"
+
+
+def line(name: str, kind: str, dimensions: str = "2,3", datatype: str = "Half") -> str:
+    tensors = [TENSOR.format(label, dimensions, datatype) for label in ("in", "weights", "out")]
+    return LINE.format(name, kind, *tensors)
+
+
+def plan(*names: str, tensor_bytes: int = 8) -> Plan:
+    kernels = tuple(Kernel(name, "kgen", tensor_bytes) for name in names)
+    return Plan("a simulated builder", "8.6", kernels, 0.0)
+
+
+def shifts(count: int, frames: int = 4) -> ir.Model:
+    """A chain of shifts, each followed by a Relu."""
+    lines, value = [], "x"
+    for number in range(count):
+        lines.append(
+            f"s{number} = edgevid.TemporalShift <frames: int = {frames}, fold: int = 1, first: int = 1, "
+            f"second: int = -1> ({value})\n            r{number} = Relu (s{number})"
+        )
+        value = f"r{number}"
+    text = f"""<ir_version: 10, opset_import: ["" : 18, "edgevid" : 1]>
+        chain (float[{frames}, 8, 4, 4] x) => (float[{frames}, 8, 4, 4] r{count - 1}) {{
+            {chr(10).join(lines)}
+        }}"""
+    graph = ir.from_onnx_text(text)
+    attach_functions(graph)
+    for number, node in enumerate(graph.graph):
+        node.name = f"n{number}"
+        for value in node.outputs:
+            value.shape, value.type = ir.Shape((frames, 8, 4, 4)), ir.TensorType(ir.DataType.FLOAT)
+    return graph
+
+
+def test_layers_are_read_from_the_last_plan_of_a_log():
+    messages = [
+        "hello",
+        f"Layers:\n{line('early', 'kgen')}",
+        f"Layers:\n{line('conv', 'correlation')}\n\nI/O",
+    ]
+    assert layers_of(messages) == [{"name": "conv", "kind": "correlation", "bytes": 2 * 2 * 3 * 2}]
+
+
+def test_constants_are_not_activations_and_elements_have_their_size():
+    (layer,) = layers_of(["Layers:\n" + line("a", "kgen", "10", "Float")])
+    assert layer["bytes"] == 2 * 10 * 4
+
+
+def test_a_log_without_a_plan_has_no_layers():
+    assert layers_of(["Name: x, LayerType: kgen, Inputs: []"]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "copies"),
+    [
+        ("__myl_SlicSlicConc_myl0_8", True),
+        ("__myl_MoveConc_myl0_1", True),
+        ("__myl_MulAddConc_myl0_1", False),
+        ("__myl_MoveEtc_myl0_1", False),
+        ("node_Conv_818_myl0_2", False),
+    ],
+)
+def test_a_kernel_is_a_copy_if_its_name_says_nothing_else(name, copies):
+    assert Kernel(name, "kgen", 0).copies is copies
+
+
+def test_what_only_orders_streams_is_no_kernel(monkeypatch):
+    layers = layers_of(["Layers:\n" + "\n".join([line("a", "kgen"), line("s", "signal"), line("w", "wait")])])
+    answer = json.dumps({"version": "1", "layers": layers, "seconds": 0.1})
+    simulate_worker(monkeypatch, answer)
+    assert [kernel.name for kernel in plan_of(Path("m.onnx"), "8.7").kernels] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("capability", "known"),
+    [("5.3", "7.5"), ("7.2", "7.5"), ("8.7", "8.6"), ("9.0", "8.9"), ("11.0", "12.0")],
+)
+def test_the_nearest_architecture_stands_for_the_target(capability, known):
+    assert nearest(capability) == known
+
+
+def test_a_capability_that_is_no_number_has_no_plan():
+    with pytest.raises(NoPlanError, match="near 'new'"):
+        nearest("new")
+
+
+def simulate_worker(monkeypatch, stdout: str, status: int = 0, stderr: str = "") -> None:
+    """In place of the process that runs TensorRT-RTX (simulated)."""
+    result = subprocess.CompletedProcess([], status, stdout, stderr)
+    monkeypatch.setattr(layer_info.subprocess, "run", lambda *arguments, **options: result)
+    monkeypatch.setattr(layer_info, "why_none", lambda: None)
+    monkeypatch.setattr(layer_info, "version", lambda: "1")
+
+
+def test_a_worker_that_dies_is_a_reason_and_not_a_number(monkeypatch):
+    simulate_worker(monkeypatch, "", -6, "noise\nassertion failed")
+    with pytest.raises(NoPlanError, match="ended with status -6: assertion failed"):
+        plan_of(Path("m.onnx"), "8.7")
+
+
+def test_without_the_package_there_is_no_plan_but_a_reason(monkeypatch):
+    monkeypatch.setattr(layer_info, "MODULE", "tensorrt_rtx_is_not_here")
+    with pytest.raises(NoPlanError, match=r"pip install 'edgevid\[tensorrt\]'"):
+        plan_of(Path("m.onnx"), "8.7")
+
+
+def costs(by_operator: dict[str, Plan], default: Plan):
+    """In place of a plan: the cost of a file by an operator in it (simulated)."""
+
+    def measure(path: Path, capability: str) -> Plan:
+        present = {node.op_type for node in ir.load(path).graph}
+        return next((cost for op_type, cost in by_operator.items() if op_type in present), default)
+
+    return measure
+
+
+def finish(graph: ir.Model, forms: dict[str, str]) -> ir.Model:
+    run_passes(graph, lowering(forms))
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("padded", "wins"),
+    [
+        (plan("__myl_Slic_myl0_0"), True),
+        (plan("a", "__myl_SlicMul_myl0_0"), True),
+        (plan("a", "__myl_Slic_myl0_0", tensor_bytes=7), True),
+        (plan("a", "__myl_Slic_myl0_0"), False),
+        (plan("a", "b", "c"), False),
+    ],
+    ids=["fewer kernels", "fewer copies", "fewer bytes", "a tie", "more kernels"],
+)
+def test_fewest_kernels_then_copies_then_bytes_win(padded, wins):
+    measure = costs({"Pad": padded}, plan("a", "__myl_Slic_myl0_0"))
+    graph = shifts(1)
+    choice = choose_forms(graph, finish, "8.7", measure)
+    default, alternative, _ = forms_of()["TemporalShift"]
+    assert choice.forms == {"TemporalShift": alternative if wins else default}
+    assert len(choice.trials) == 3
+    assert len(choice.report.refused) == 2, "the forms that lost, with what they cost"
+    assert {node.op_type for node in graph.graph} == {"TemporalShift", "Relu"}, "measuring changes nothing"
+
+
+def test_where_nothing_can_be_measured_the_first_form_is_taken_and_the_reason_kept():
+    def measure(path, capability):
+        raise NoPlanError("there is no builder")
+
+    choice = choose_forms(shifts(1), finish, "8.7", measure)
+    assert choice.forms == {"TemporalShift": forms_of()["TemporalShift"][0]}
+    assert choice.report.refused == ("there is no builder",)
+
+
+def test_the_measured_part_ends_with_the_third_op_and_gives_what_the_rest_would_read():
+    head = head_of(shifts(5), ("TemporalShift",))
+    assert [node.op_type for node in head.graph].count("TemporalShift") == 3
+    assert [value.name for value in head.graph.outputs] == ["s2"]
+    short = head_of(shifts(2), ("TemporalShift",))
+    assert [value.name for value in short.graph.outputs] == ["s1"]
+
+
+def test_the_worker_says_that_it_does_not_know_an_architecture(tmp_path):
+    if reason := layer_info.why_none():
+        pytest.skip(reason)
+    ir.save(finish(shifts(1), {}), tmp_path / "m.onnx")
+    command = [sys.executable, "-m", layer_info.WORKER, str(tmp_path / "m.onnx"), "SM1"]
+    answer = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert "knows no SM1" in answer["error"]
+
+
+@REAL
+def test_a_shift_of_one_clip_is_one_kernel_in_a_real_plan(tmp_path):
+    ir.save(finish(shifts(1), {}), tmp_path / "m.onnx")
+    fused = plan_of(tmp_path / "m.onnx", "8.7")
+    assert fused.label.startswith("TensorRT-RTX 1.")
+    assert fused.label.endswith("'s plan for SM 8.6")
+    assert len(fused.kernels) == 1
+    assert fused.copies == 0, "the Relu is in it"
+    assert fused.bytes >= 2 * 4 * 4 * 8 * 4 * 4
+
+
+@REAL
+def test_a_file_that_is_no_network_is_a_reason(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"no network")
+    with pytest.raises(NoPlanError, match=r"cannot read 'm\.onnx'"):
+        plan_of(tmp_path / "m.onnx", "8.7")
+
+
+def test_the_bundle_holds_the_plan_of_the_file_that_was_asked_for(jetson_bundle):
+    content = json.loads((jetson_bundle.path / "plan.json").read_text())
+    assert content["file"] == jetson_bundle.manifest.model_file
+    sums = {key: value for key, value in content.items() if key not in ("layers", "trials")}
+    assert jetson_bundle.manifest.plan == sums
+    if reason := layer_info.why_none():
+        assert content["why_none"] == reason and content["kernels"] is None
+        assert any(reason in sentence for sentence in jetson_bundle.manifest.not_run)
+        pytest.skip(reason)
+    assert "TensorRT-RTX" in content["plan"]
+    convolutions = sum(layer["kind"] == "correlation" for layer in content["layers"])
+    assert convolutions + 10 <= content["kernels"] == len(content["layers"]) < convolutions + 30
+    assert 10 <= content["copies"] < content["kernels"]
+    (report,) = (r for r in jetson_bundle.manifest.passes if r.name == "choose_forms")
+    assert report.matched == 1
+    assert all("kernels" in sentence for sentence in report.refused)

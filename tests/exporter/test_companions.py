@@ -1,0 +1,81 @@
+"""What other backends make goes along with a bundle, where the target wants it and it can be made."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from edgevid.backends import Compiled
+from edgevid.errors import BackendError
+from edgevid.exporter import companions
+from edgevid.specs import Artefact
+
+
+class Graph:
+    def clone(self):
+        return Graph()
+
+
+def backend(name, error=None, makes_nothing_before=False):
+    def compile(graph, job, folder):
+        if error and not makes_nothing_before:
+            (folder / "half").write_text("written")
+        if error:
+            raise error
+        (folder / "model.so").write_text(name)
+        artefact = Artefact("model.so", "fp32", "a library", name)
+        return Compiled("model.so", (artefact,), (), not_run=(f"model.so of {name}",))
+
+    return SimpleNamespace(name=name, precisions=("fp32",), compile=compile)
+
+
+def request(chosen="own", precision="fp32"):
+    target = SimpleNamespace(name="phone", backend="own", device={"beside": ["other"]})
+    return SimpleNamespace(target=target, backend=backend(chosen), precision=precision)
+
+
+def compile_all(folder, other, monkeypatch, **asked):
+    monkeypatch.setattr(companions, "BACKENDS", {"other": other})
+    said = []
+    compiled = companions.compile_all(request(**asked), Graph(), None, folder, said.append)
+    return compiled, said
+
+
+def test_the_other_library_has_a_folder_of_its_own(tmp_path, monkeypatch):
+    compiled, said = compile_all(tmp_path, backend("other"), monkeypatch)
+    assert compiled.model_file == "model.so"
+    assert [artefact.file for artefact in compiled.artefacts] == ["model.so", "other/model.so"]
+    assert compiled.not_run == ("model.so of own", "other/model.so of other")
+    assert (tmp_path / "other" / "model.so").read_text() == "other"
+    assert said == ["compiling for phone with own", "compiling for phone with other too"]
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_a_library_that_cannot_be_made_is_left_out_with_the_reason(tmp_path, monkeypatch, early):
+    other = backend("other", BackendError("no linker: install one"), early)
+    compiled, _ = compile_all(tmp_path, other, monkeypatch)
+    assert compiled.not_run[-1] == "other/, left out: no linker: install one"
+    assert len(compiled.artefacts) == 1
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("asked", [{"chosen": "second"}, {"precision": "int8"}])
+def test_only_the_targets_own_bundle_takes_it_along(tmp_path, monkeypatch, asked):
+    compiled, _ = compile_all(tmp_path, backend("other"), monkeypatch, **asked)
+    assert len(compiled.artefacts) == 1
+
+
+def test_a_phone_takes_tvm_along(mobile_bundle, run_edgevid):
+    artefact = next((a for a in mobile_bundle.manifest.artefacts if a.opened_by == "tvm"), None)
+    if artefact is None:
+        reason = next(s for s in mobile_bundle.manifest.not_run if s.startswith("tvm/, left out: "))
+        pytest.skip(reason)
+    assert artefact.file == "tvm/model.so" and artefact.parity.ok
+    assert json.loads((mobile_bundle.path / "tvm" / "model.json").read_text())["isa"] == "neon"
+    shown = run_edgevid("inspect", mobile_bundle.path, "--verify")
+    assert shown.status == 0
+    assert "tvm/model.so: not run here" in shown.out
+    told = json.loads(run_edgevid("inspect", mobile_bundle.path, "--verify", "--json").out)
+    assert "aarch64" in told["not_verified"]["tvm/model.so"]
