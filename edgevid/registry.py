@@ -1,52 +1,122 @@
-"""One registry for models, backends and targets."""
+"""One registry for models, backends, targets and probes, which packages of others can add to.
+
+Such a package names what it adds in an entry-point group, in its ``pyproject.toml``::
+
+    [project.entry-points."edgevid.models"]
+    mine = "my_package.models:MODELS"
+
+| group | what the entry point names |
+|---|---|
+| ``edgevid.backends`` | a ``Backend``, whose module is imported when it is used |
+| ``edgevid.models`` | a ``ModelSpec`` |
+| ``edgevid.targets`` | a TOML file, as a path or ``importlib.resources.files("my_package") / "board.toml"`` |
+| ``edgevid.probes`` | a ``Probe`` |
+
+or a list of several. The module that it stands in should import nothing heavy: listing imports it.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
-from typing import Generic, TypeVar
+import logging
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
 
 from edgevid.errors import UnknownNameError
 
 T = TypeVar("T")
 
+OWN_PACKAGE = "edgevid"
+log = logging.getLogger("edgevid")
+
+
+def instance_of(kind: type[T]) -> Callable[[Any], T]:
+    """A ``read`` for a registry whose entry points name instances of ``kind``."""
+
+    def read(value: Any) -> T:
+        if not isinstance(value, kind):
+            raise TypeError(f"it is of type {type(value).__name__}, not {kind.__name__}")
+        return value
+
+    return read
+
 
 class Registry(Generic[T]):
-    """Names to entries, in the order of registration.
+    """Names to entries: our own in the order of registration, then those of entry points by package.
 
-    A duplicate raises ``ValueError`` (our bug); an unknown name raises ``UnknownNameError`` with the
-    nearest names and the command that lists them all.
+    ``read`` makes an entry, which has a ``name``, of what an entry point of ``group`` names; without it the
+    registry takes none. Entry points are loaded when a name is not one of our own, or when all are listed.
+    One that cannot be loaded, or whose name is taken, is left out with a warning that names its package.
+
+    Registering a name twice raises ``ValueError`` (our bug); an unknown name raises ``UnknownNameError``
+    with the nearest names and the command that lists them all.
     """
 
-    def __init__(self, kind: str, plural: str) -> None:
-        self.kind, self.plural = kind, plural
+    def __init__(self, kind: str, plural: str, read: Callable[[Any], T] | None = None) -> None:
+        self.kind, self.plural, self.group = kind, plural, f"{OWN_PACKAGE}.{plural}"
+        self._read = read
         self._entries: dict[str, T] = {}
+        self._packages: dict[str, str] = {}
+        self._loaded = read is None
 
-    def register(self, name: str, entry: T) -> T:
+    def register(self, name: str, entry: T, package: str = OWN_PACKAGE) -> T:
         if name in self._entries:
-            raise ValueError(f"{self.kind} {name!r} is registered twice")
-        self._entries[name] = entry
+            raise ValueError(f"{self.kind} '{name}' is already registered by {self._packages[name]}")
+        self._entries[name], self._packages[name] = entry, package
         return entry
 
+    def package_of(self, name: str) -> str:
+        """The distribution that registered ``name``: ``edgevid``, or such as ``my-package 1.0``."""
+        self[name]
+        return self._packages[name]
+
     def __getitem__(self, name: str) -> T:
-        try:
-            return self._entries[name]
-        except KeyError:
-            raise UnknownNameError(self._unknown(name)) from None
+        if name not in self:
+            raise UnknownNameError(self._unknown(name))
+        return self._entries[name]
 
     def __contains__(self, name: str) -> bool:
+        if name not in self._entries:
+            self._load()
         return name in self._entries
 
     def __iter__(self) -> Iterator[str]:
+        self._load()
         return iter(self._entries)
 
     def __len__(self) -> int:
+        self._load()
         return len(self._entries)
 
     def values(self) -> list[T]:
+        self._load()
         return list(self._entries.values())
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        self._loaded = True  # first, because a module that is loaded may look a name up
+        points = entry_points(group=self.group)
+        for point in sorted(points, key=lambda point: (_distribution(point), point.name)):
+            try:
+                value = point.load()
+                for item in value if isinstance(value, (list, tuple)) else [value]:
+                    entry = self._read(item)
+                    self.register(entry.name, entry, _distribution(point))
+            except Exception as error:  # whatever is wrong with someone else's package, ours works
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                log.warning(
+                    "package %s: its entry point %s in %s is left out (%s): update or uninstall the package",
+                    _distribution(point), point.value, self.group, reason,
+                )  # fmt: skip
 
     def _unknown(self, name: str) -> str:
         near = difflib.get_close_matches(name, self._entries, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         return f"unknown {self.kind} '{name}': {hint}'edgevid list {self.plural}' shows them all"
+
+
+def _distribution(point: EntryPoint) -> str:
+    """Name and version of the package that has an entry point."""
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown"

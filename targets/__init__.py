@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,20 +17,42 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
-def _read(folder: Path) -> Registry[Target]:
-    targets: Registry[Target] = Registry("target", "targets")
-    tables = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.toml"))}
-    for name, table in sorted(tables.items(), key=lambda item: item[1].get("order", 100)):
-        device = {**tables.get(table.get("same_as"), {}), **table, "name": name}
-        target = msgspec.convert(device, Target)
-        try:
-            gpu_of(target)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{name}.toml: {error}") from error
-        targets.register(name, target)
-    return targets
+FOLDER = Path(__file__).parent
 
 
-TARGETS = _read(Path(__file__).parent)
-"""In the order of the files' ``order``; ``same_as`` is followed: ``jetson`` has the keys of its board."""
+def read_target(file: Path | Traversable) -> Target:
+    """The target that a TOML file describes; it has the file's name, without ``.toml``.
+
+    ``same_as`` names one of ours. Raises ``ValueError``, with the file's name, for what it says wrongly.
+    """
+    try:
+        name, suffix = file.name.rsplit(".", 1)
+        if suffix != "toml":
+            raise ValueError("a target is a .toml file")
+        target = msgspec.convert({**_table(file), "name": name}, Target)
+        gpu_of(target)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{file.name}: {error}") from error
+    return target
+
+
+def _table(file: Path | Traversable) -> dict[str, Any]:
+    """The keys of a file, with those of the target that it is the same as."""
+    table = tomllib.loads(file.read_text("utf-8"))
+    if "same_as" not in table:
+        return table
+    return {**_table(FOLDER / f"{table['same_as']}.toml"), **table}
+
+
+def _order(file: Path) -> int:
+    return _table(file).get("order", 100)
+
+
+TARGETS: Registry[Target] = Registry("target", "targets", read_target)
+"""Ours in the order of the files' ``order``; ``same_as`` is followed: ``jetson`` has its board's keys."""
+
+for _file in sorted(FOLDER.glob("*.toml"), key=_order):
+    TARGETS.register(_file.stem, read_target(_file))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgevid.targets import TARGETS, _read
+from edgevid.targets import TARGETS, read_target
 from edgevid.targets.gpu import Gpu, gpu_of
 
 TOML = """
@@ -20,7 +20,7 @@ install = "nothing"
 
 def written(folder, *lines: str):
     (folder / "board.toml").write_text(TOML + "\n".join(lines) + "\n")
-    return _read(folder)["board"]
+    return read_target(folder / "board.toml")
 
 
 def test_every_target_of_tensorrt_has_a_gpu():

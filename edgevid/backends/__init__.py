@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edgevid.registry import Registry
+from edgevid.registry import Registry, instance_of
 from edgevid.specs import Artefact, Availability, PassReport, StateSpec, Target
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Backend:
         return getattr(importlib.import_module(self.module), "opens_here", lambda: False)()
 
 
-BACKENDS: Registry[Backend] = Registry("backend", "backends")
+BACKENDS: Registry[Backend] = Registry("backend", "backends", instance_of(Backend))
 
 
 def _register(name: str, title: str, precisions: tuple[str, ...]) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgevid.registry import Registry
+from edgevid.registry import Registry, instance_of
 from edgevid.specs import ModelSpec, Preprocessing
 
-MODELS: Registry[ModelSpec] = Registry("model", "models")
+MODELS: Registry[ModelSpec] = Registry("model", "models", instance_of(ModelSpec))
 
 _SEGMENTS = "edgevid.zoo.segments:build"
 _TSN = "Wang et al., Temporal Segment Networks, ECCV 2016"
