@@ -1,5 +1,6 @@
 # make demo   set everything up, export a network, run it on a video, time it
 # make test   set everything up, run all tests
+# make lint   ruff, shellcheck, clang-format
 # make check  lint, and the tests that neither export a network nor compile: under a minute
 # make test-sanitized   run the kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make test-arm64   run what is for arm64 on an emulated computer, made in $(ARM64) of Debian's packages: the kernels'
@@ -20,7 +21,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --co
 NOT_FOR_CPU = $(foreach kind,cuda plugin triton tvm,--ignore-glob='*/test_*$(kind)*')
 ARM64_STAGES = test-arm64-kernels test-arm64-mobile test-arm64-jetson test-arm64-tvm
 
-.PHONY: demo test check test-sanitized test-arm64 $(ARM64_STAGES) arm64-computer test-onnxruntime clean
+.PHONY: demo test lint check test-sanitized test-arm64 $(ARM64_STAGES) arm64-computer test-onnxruntime clean
 
 demo: $(VENV)/.export-installed
 	$(VENV)/bin/edgevid export tsm_mbv2 --target cpu --output demo/tsm_mbv2 --force
@@ -32,10 +33,14 @@ demo: $(VENV)/.export-installed
 test: $(VENV)/.test-installed
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST_OPTIONS)
 
-check: $(VENV)/.test-installed
+check: lint
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal -m "not slow" $(PYTEST_OPTIONS)
+
+lint: $(VENV)/.test-installed
 	$(VENV)/bin/python -m ruff check --quiet .
 	$(VENV)/bin/python -m ruff format --quiet --check .
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal -m "not slow" $(PYTEST_OPTIONS)
+	$(VENV)/bin/shellcheck .ci/run $(shell git ls-files '*.sh')
+	$(VENV)/bin/clang-format --dry-run --Werror $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
 # The programs of the tests that are deselected have the sanitizers of their own, as `make test` runs them.
 test-sanitized: $(VENV)/.test-installed

@@ -2,54 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parent.parent
-FOLDERS = {"edgevid": "edgevid", "kernels": "edgevid.kernels", "benchmarks": "edgevid.benchmarks"}
-FOLDERS["targets"] = "edgevid.targets"
-BACKENDS = ROOT / "edgevid" / "backends"
-
-
-def modules() -> dict[str, Path]:
-    """Every module by its dotted name."""
-    found = {}
-    for folder, package in FOLDERS.items():
-        for path in (ROOT / folder).rglob("*.py"):
-            if path.parent.name == "templates":
-                continue
-            parts = path.relative_to(ROOT / folder).with_suffix("").parts
-            found[".".join([package, *(part for part in parts if part != "__init__")])] = path
-    return found
-
+from import_graph import ROOT, imports, modules
 
 MODULES = modules()
-
-
-def imports(path: Path, top_level_only: bool = False) -> set[str]:
-    """Dotted names that a file imports; those under ``if TYPE_CHECKING`` are no imports."""
-    tree = ast.parse(path.read_text("utf-8"))
-    skipped = {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        for inner in ast.walk(node)
-    }
-    nodes = tree.body if top_level_only else ast.walk(tree)
-    names: set[str] = set()
-    for node in nodes:
-        if node in skipped:
-            continue
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are absolute"
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
 
 
 def offenders(importers: tuple[str, ...], forbidden: tuple[str, ...], **options) -> list[str]:
@@ -91,7 +50,9 @@ def test_passes_and_backends_know_neither_torch_nor_the_zoo():
 
 
 def test_backends_do_not_import_each_other():
-    packages = {path.name for path in BACKENDS.iterdir() if (path / "__init__.py").is_file()}
+    packages = {
+        path.name for path in (ROOT / "edgevid" / "backends").iterdir() if (path / "__init__.py").is_file()
+    }
     assert packages >= {"onnxruntime", "tensorrt", "tvm"}
     for name in packages:
         others = tuple(f"edgevid.backends.{other}" for other in packages - {name})

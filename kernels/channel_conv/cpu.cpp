@@ -243,9 +243,7 @@ const char* why_not(const ChannelConv& conv) {
 
 int64_t outputs_of(const ChannelConv& conv) { return outputs(conv); }
 
-int64_t work_items(const ChannelConv& conv) {
-  return conv.batch * items_of_filter(conv) * conv.filters;
-}
+int64_t work_items(const ChannelConv& conv) { return conv.batch * items_of_filter(conv) * conv.filters; }
 
 void run(const ChannelConv& conv, int64_t begin, int64_t end) {
   const int64_t pieces = items_of_filter(conv);

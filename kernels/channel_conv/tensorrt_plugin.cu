@@ -35,10 +35,19 @@ struct ChannelConv {
   static int run(const Call<ChannelConv>& call) {
     const PluginTensorDesc &x = call.in[0], &weights = call.in[1];
     const auto& values = call.values.at;
-    const cuda::ChannelConv conv{static_cast<int>(x.dims.d[0]), channels_of(x.dims), pixels_of(x.dims),
-                                 static_cast<int>(weights.dims.d[0]), static_cast<int>(weights.dims.d[1]), values[0],
-                                 values[1], values[2], x.type == DataType::kHALF, call.inputs[0], call.inputs[1],
-                                 call.input_or_null(2), call.outputs[0]};
+    const cuda::ChannelConv conv{static_cast<int>(x.dims.d[0]),
+                                 channels_of(x.dims),
+                                 pixels_of(x.dims),
+                                 static_cast<int>(weights.dims.d[0]),
+                                 static_cast<int>(weights.dims.d[1]),
+                                 values[0],
+                                 values[1],
+                                 values[2],
+                                 x.type == DataType::kHALF,
+                                 call.inputs[0],
+                                 call.inputs[1],
+                                 call.input_or_null(2),
+                                 call.outputs[0]};
     return cuda::run(conv, call.stream);
   }
 };

@@ -35,8 +35,7 @@ class FrameStackConvOp {
     ShiftConv conv = conv_;
     const ort::Tensor x = context.input(0), weights = context.input(1), bias = context.input(2),
                       residual = context.input(3);
-    ort::require(x.shape.size() == 4 && weights.shape.size() == 4,
-                 "FrameStackConv: x and weights need 4 dimensions");
+    ort::require(x.shape.size() == 4 && weights.shape.size() == 4, "FrameStackConv: x and weights need 4 dimensions");
     conv.images = x.shape[0];
     conv.pixels = x.shape[2] * x.shape[3];
     conv.outputs = weights.shape[0];

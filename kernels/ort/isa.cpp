@@ -21,9 +21,7 @@ bool supports(Isa isa) {
 
 }  // namespace
 
-const char* name_of(Isa isa) {
-  return isa == Isa::kAvx512 ? "avx512" : isa == Isa::kAvx2 ? "avx2" : "generic";
-}
+const char* name_of(Isa isa) { return isa == Isa::kAvx512 ? "avx512" : isa == Isa::kAvx2 ? "avx2" : "generic"; }
 
 Isa select_isa() {
   const char* wanted = std::getenv("EDGEVID_ISA");

@@ -16,9 +16,9 @@ const char* name_of(Isa isa);
 
 // EDGEVID_DISPATCH(isa, function) is that function as compiled for `isa`.
 #if defined(__x86_64__)
-#define EDGEVID_DISPATCH(isa, function)                  \
-  ((isa) == ::edgevid::Isa::kAvx512 ? avx512::function   \
-   : (isa) == ::edgevid::Isa::kAvx2 ? avx2::function     \
+#define EDGEVID_DISPATCH(isa, function)                \
+  ((isa) == ::edgevid::Isa::kAvx512 ? avx512::function \
+   : (isa) == ::edgevid::Isa::kAvx2 ? avx2::function   \
                                     : generic::function)
 #define EDGEVID_DECLARE_FOR_EACH_ISA(declaration) \
   namespace avx512 {                              \

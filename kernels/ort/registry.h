@@ -66,9 +66,7 @@ class Registration {
 
  private:
   static Status* create(const CustomOp*, const Api* api, const KernelInfo* info, void** instance) {
-    return guarded(*api, [&] {
-      *instance = new Instance<Kernel>{*api, Kernel(Attributes(*api, info))};
-    });
+    return guarded(*api, [&] { *instance = new Instance<Kernel>{*api, Kernel(Attributes(*api, info))}; });
   }
 
   static Status* compute(void* instance, KernelContext* context) {

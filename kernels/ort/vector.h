@@ -20,8 +20,7 @@ constexpr int kLanes = 4, kRegisters = 16;
 
 typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
 // The same at an address that is only aligned to one float.
-typedef float UnalignedVector
-    __attribute__((vector_size(kLanes * sizeof(float)), aligned(alignof(float)), may_alias));
+typedef float UnalignedVector __attribute__((vector_size(kLanes * sizeof(float)), aligned(alignof(float)), may_alias));
 
 static inline Vector load(const float* address) { return *reinterpret_cast<const UnalignedVector*>(address); }
 static inline void store(float* address, Vector value) { *reinterpret_cast<UnalignedVector*>(address) = value; }

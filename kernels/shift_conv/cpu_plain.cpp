@@ -87,8 +87,8 @@ void run_tile(const ShiftConv& conv, const Rows* rows, int64_t row_count, int64_
 }
 
 template <typename Lane, int kOutputs, int kVectors>
-void run_outputs(const ShiftConv& conv, const Rows* rows, int64_t row_count, int64_t image, int64_t first,
-                 int64_t last, int64_t pixel) {
+void run_outputs(const ShiftConv& conv, const Rows* rows, int64_t row_count, int64_t image, int64_t first, int64_t last,
+                 int64_t pixel) {
   for (; first + kOutputs <= last; first += kOutputs) {
     run_tile<Lane, kOutputs, kVectors>(conv, rows, row_count, image, first, pixel);
   }
@@ -132,8 +132,7 @@ void run_plain_conv(const ShiftConv& conv, const ShiftConvPieces& pieces, int64_
   const int64_t image = piece / (output_parts * pixel_parts);
   Rows rows[3];
   const int64_t row_count = find_rows(conv, image, rows);
-  int64_t pixel =
-      run_vectors<kTileVectors>(conv, rows, row_count, image, first, last, first_pixel, last_pixel);
+  int64_t pixel = run_vectors<kTileVectors>(conv, rows, row_count, image, first, last, first_pixel, last_pixel);
   for (; pixel < last_pixel; ++pixel) {
     run_outputs<float, kTileOutputs, 1>(conv, rows, row_count, image, first, last, pixel);
   }

@@ -128,8 +128,8 @@ inline cudaError_t launch_compiled(int index, const ShiftConv& conv, cudaStream_
   ShiftConv given = conv;
   int rows = conv.images * conv.pixels;
   // As the PTX declares them: tensors, numbers, and two places for Triton's own, which the kernel does not use.
-  void *none = nullptr, *arguments[] = {&given.x, &given.weights, &given.bias, &given.y,
-                                        &rows,    &given.pixels,  &none,       &none};
+  void *none = nullptr,
+       *arguments[] = {&given.x, &given.weights, &given.bias, &given.y, &rows, &given.pixels, &none, &none};
   const int row_blocks = (rows + layer.block_rows - 1) / layer.block_rows;
   const int output_blocks = (layer.outputs + layer.block_outputs - 1) / layer.block_outputs;
   const auto grid = static_cast<unsigned>(row_blocks * output_blocks);

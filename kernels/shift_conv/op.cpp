@@ -12,9 +12,7 @@ class ShiftConvOp : ShiftConvBase {
 
   static void infer(const ort::Shapes& shapes) { shapes.set_output(0, output_shape(shapes, 1)); }
 
-  explicit ShiftConvOp(const ort::Attributes& attributes) : ShiftConvBase(attributes) {
-    read_directions(attributes);
-  }
+  explicit ShiftConvOp(const ort::Attributes& attributes) : ShiftConvBase(attributes) { read_directions(attributes); }
 
   void compute(const ort::Context& context) const {
     ShiftConv conv = conv_;

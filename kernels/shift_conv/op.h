@@ -23,8 +23,7 @@ class ShiftConvBase {
     conv_.low = attributes.real("low");
     conv_.high = attributes.real("high");
     conv_.slope = attributes.real_or(1, "slope");
-    ort::require(conv_.block == 1 || conv_.block == 8 || conv_.block == 16,
-                 "ShiftConv: block must be 1, 8 or 16");
+    ort::require(conv_.block == 1 || conv_.block == 8 || conv_.block == 16, "ShiftConv: block must be 1, 8 or 16");
     ort::require(conv_.block != 8 || isa_ != Isa::kAvx512, "ShiftConv: block 8 is not for avx512");
     ort::require(conv_.fold >= 0, "ShiftConv: fold must not be negative");
   }
@@ -48,8 +47,8 @@ class ShiftConvBase {
   }
 
   // Fills in the tensors; gives y's shape.
-  ort::Shape take(ShiftConv& conv, const ort::Tensor& x, const ort::Tensor& weights,
-                  const ort::Tensor& bias, const ort::Tensor& residual) const {
+  ort::Shape take(ShiftConv& conv, const ort::Tensor& x, const ort::Tensor& weights, const ort::Tensor& bias,
+                  const ort::Tensor& residual) const {
     ort::require(x.shape.size() == 4 && weights.shape.size() == 4, "ShiftConv: x and weights need 4 dimensions");
     conv.images = x.shape[0];
     conv.inputs = x.shape[1];
@@ -86,8 +85,8 @@ class ShiftConvBase {
   static void keep_state(const ShiftConv& conv, float* next_state) {
     for (int64_t image = 0; image < conv.images; ++image) {
       for (int64_t channel = 0; channel < conv.fold; ++channel) {
-        const float* x = conv.x + (image * conv.inputs + channel - channel % conv.block) * conv.pixels +
-                         channel % conv.block;
+        const float* x =
+            conv.x + (image * conv.inputs + channel - channel % conv.block) * conv.pixels + channel % conv.block;
         for (int64_t pixel = 0; pixel < conv.pixels; ++pixel) *next_state++ = x[pixel * conv.block];
       }
     }

@@ -28,8 +28,7 @@ class DepthwiseBase : protected ShiftConvBase {
   // Input `weights` and those after it are the weights and biases of both convolutions. Gives the first one.
   ShiftConv run(const ort::Context& context, const ort::Tensor& state, size_t weights) const {
     ShiftConv conv = conv_;
-    const ort::Tensor x = context.input(0), filters = context.input(weights + 2),
-                      bias = context.input(weights + 3);
+    const ort::Tensor x = context.input(0), filters = context.input(weights + 2), bias = context.input(weights + 3);
     ort::Shape shape = take(conv, x, context.input(weights), context.input(weights + 1), {});
     if (state.data == nullptr) {
       check_clips(conv);
@@ -65,9 +64,7 @@ class ShiftConvDepthwiseOp : DepthwiseBase {
   static constexpr size_t kInputs = 5, kRequiredInputs = 5, kOutputs = 1;
   static constexpr int kInplaceInput = -1;
 
-  static void infer(const ort::Shapes& shapes) {
-    shapes.set_output(0, strided(output_shape(shapes, 1), kStride));
-  }
+  static void infer(const ort::Shapes& shapes) { shapes.set_output(0, strided(output_shape(shapes, 1), kStride)); }
 
   explicit ShiftConvDepthwiseOp(const ort::Attributes& attributes) : DepthwiseBase(attributes, kStride) {
     read_directions(attributes);

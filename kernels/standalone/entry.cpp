@@ -18,5 +18,4 @@ void run_on_threads(const Arguments* conv, int64_t threads, int64_t repeats) {
   edgevid::on_threads(kernel::work_items(*conv), threads, repeats,
                       [conv](int64_t begin, int64_t end) { kernel::run(*conv, begin, end); });
 }
-
 }

@@ -35,5 +35,4 @@ int64_t multiply_on_threads(int64_t steps, int64_t threads, float* result) {
   });
   return steps * kChains * kernel::kLanes;
 }
-
 }

@@ -128,11 +128,16 @@ RunColumn choose(const TemporalConv& conv) {
 
 RunColumn choose_for_taps(const TemporalConv& conv) {
   switch (conv.taps) {
-    case 1: return choose<1>(conv);
-    case 3: return choose<3>(conv);
-    case 5: return choose<5>(conv);
-    case kMostTaps: return choose<kMostTaps>(conv);
-    default: return run_long_filter;
+    case 1:
+      return choose<1>(conv);
+    case 3:
+      return choose<3>(conv);
+    case 5:
+      return choose<5>(conv);
+    case kMostTaps:
+      return choose<kMostTaps>(conv);
+    default:
+      return run_long_filter;
   }
 }
 

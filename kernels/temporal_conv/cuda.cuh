@@ -137,16 +137,20 @@ cudaError_t run_filter(const FilterTensors<T>& tensors, const FilterLayout& layo
 
 template <typename T>
 cudaError_t run_typed(const TemporalConv& conv, cudaStream_t stream) {
-  const FilterTensors<T> tensors{static_cast<const T*>(conv.x),     static_cast<const T*>(conv.weights),
-                                 static_cast<const T*>(conv.bias),  static_cast<const T*>(conv.state),
-                                 static_cast<T*>(conv.y),           static_cast<T*>(conv.next_state)};
-  const FilterLayout layout{conv.channels * conv.pixels, conv.channels_last ? 1 : conv.pixels,
-                            conv.channels, conv.batch, conv.frames, conv.past};
+  const FilterTensors<T> tensors{static_cast<const T*>(conv.x),    static_cast<const T*>(conv.weights),
+                                 static_cast<const T*>(conv.bias), static_cast<const T*>(conv.state),
+                                 static_cast<T*>(conv.y),          static_cast<T*>(conv.next_state)};
+  const FilterLayout layout{conv.channels * conv.pixels,
+                            conv.channels_last ? 1 : conv.pixels,
+                            conv.channels,
+                            conv.batch,
+                            conv.frames,
+                            conv.past};
   if (conv.taps == 3) return run_filter<T, 3>(tensors, layout, stream);
   if (conv.taps == 5) return run_filter<T, 5>(tensors, layout, stream);
   const int rows = conv.frames + (conv.next_state ? conv.past : 0);
-  return launch(filter_frames_long<T>, layout.image, static_cast<long long>(conv.batch) * rows, stream, tensors,
-                layout, conv.taps);
+  return launch(filter_frames_long<T>, layout.image, static_cast<long long>(conv.batch) * rows, stream, tensors, layout,
+                conv.taps);
 }
 
 }  // namespace detail

@@ -24,10 +24,20 @@ struct TemporalConv {
     const PluginTensorDesc& x = call.in[0];
     const int frames = call.values.at[0], taps = static_cast<int>(call.in[1].dims.d[1]);
     if (frames < 1 || x.dims.d[0] % frames) return cudaErrorInvalidValue;
-    const cuda::TemporalConv conv{
-        static_cast<int>(x.dims.d[0]) / frames, frames, channels_of(x.dims), pixels_of(x.dims), taps,
-        call.values.at[1] ? taps - 1 : taps / 2, x.format == TensorFormat::kHWC8, x.type == DataType::kHALF,
-        call.inputs[0], call.inputs[1], call.input_or_null(2), nullptr, call.outputs[0], nullptr};
+    const cuda::TemporalConv conv{static_cast<int>(x.dims.d[0]) / frames,
+                                  frames,
+                                  channels_of(x.dims),
+                                  pixels_of(x.dims),
+                                  taps,
+                                  call.values.at[1] ? taps - 1 : taps / 2,
+                                  x.format == TensorFormat::kHWC8,
+                                  x.type == DataType::kHALF,
+                                  call.inputs[0],
+                                  call.inputs[1],
+                                  call.input_or_null(2),
+                                  nullptr,
+                                  call.outputs[0],
+                                  nullptr};
     return cuda::run(conv, call.stream);
   }
 };
@@ -48,9 +58,20 @@ struct TemporalConvStep {
   static int run(const Call<TemporalConvStep>& call) {
     const PluginTensorDesc& x = call.in[0];
     const int taps = static_cast<int>(call.in[2].dims.d[1]);
-    const cuda::TemporalConv conv{static_cast<int>(x.dims.d[0]), 1, channels_of(x.dims), pixels_of(x.dims), taps,
-                                  taps - 1, false, x.type == DataType::kHALF, call.inputs[0], call.inputs[2],
-                                  call.input_or_null(3), call.inputs[1], call.outputs[0], call.outputs[1]};
+    const cuda::TemporalConv conv{static_cast<int>(x.dims.d[0]),
+                                  1,
+                                  channels_of(x.dims),
+                                  pixels_of(x.dims),
+                                  taps,
+                                  taps - 1,
+                                  false,
+                                  x.type == DataType::kHALF,
+                                  call.inputs[0],
+                                  call.inputs[2],
+                                  call.input_or_null(3),
+                                  call.inputs[1],
+                                  call.outputs[0],
+                                  call.outputs[1]};
     return cuda::run(conv, call.stream);
   }
 };

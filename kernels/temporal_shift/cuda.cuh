@@ -75,8 +75,7 @@ __global__ void shift_step(const Unit* __restrict__ x, const Unit* state, Unit* 
 namespace detail {
 
 // The layout in units of `unit` bytes; an image of zero length if they do not fit into its borders.
-inline ShiftLayout shift_layout(int channels, int pixels, int fold, bool two, int lanes, int element_bytes,
-                                int unit) {
+inline ShiftLayout shift_layout(int channels, int pixels, int fold, bool two, int lanes, int element_bytes, int unit) {
   const long long groups = lanes == 1 ? 1 : (channels + lanes - 1) / lanes;
   const long long row = static_cast<long long>(lanes == 1 ? channels * pixels : lanes) * element_bytes;
   const long long plane = lanes == 1 ? row : row * pixels;
@@ -103,8 +102,8 @@ bool try_step(const TemporalShiftStep& step, cudaStream_t stream, cudaError_t& e
       shift_layout(step.channels, step.pixels, step.fold, false, step.lanes, step.element_bytes, sizeof(Unit));
   if (layout.image == 0 || !are_aligned(sizeof(Unit), step.x, step.state, step.y, step.next_state)) return false;
   error = launch(shift_step<Unit>, layout.image, step.images, stream, static_cast<const Unit*>(step.x),
-                 static_cast<const Unit*>(step.state), static_cast<Unit*>(step.y),
-                 static_cast<Unit*>(step.next_state), layout, step.images);
+                 static_cast<const Unit*>(step.state), static_cast<Unit*>(step.y), static_cast<Unit*>(step.next_state),
+                 layout, step.images);
   return true;
 }
 

@@ -32,8 +32,17 @@ struct TemporalShift {
     const auto& values = call.values.at;
     const int channels = channels_of(x.dims);
     const int lanes = x.format == TensorFormat::kHWC8 ? channels : lanes_of(x.format);
-    const cuda::TemporalShift shift{static_cast<int>(x.dims.d[0]), values[0], channels, pixels_of(x.dims), values[1],
-                                    values[2], values[3], lanes, bytes_of(x.type), call.inputs[0], call.outputs[0]};
+    const cuda::TemporalShift shift{static_cast<int>(x.dims.d[0]),
+                                    values[0],
+                                    channels,
+                                    pixels_of(x.dims),
+                                    values[1],
+                                    values[2],
+                                    values[3],
+                                    lanes,
+                                    bytes_of(x.type),
+                                    call.inputs[0],
+                                    call.outputs[0]};
     return cuda::run(shift, call.stream);
   }
 };
@@ -56,8 +65,15 @@ struct TemporalShiftStep {
   static int run(const Call<TemporalShiftStep>& call) {
     const PluginTensorDesc& x = call.in[0];
     const int channels = channels_of(x.dims), lanes = x.format == TensorFormat::kHWC8 ? channels : 1;
-    const cuda::TemporalShiftStep step{static_cast<int>(x.dims.d[0]), channels, pixels_of(x.dims), call.values.at[0],
-                                       lanes, bytes_of(x.type), call.inputs[0], call.inputs[1], call.outputs[0],
+    const cuda::TemporalShiftStep step{static_cast<int>(x.dims.d[0]),
+                                       channels,
+                                       pixels_of(x.dims),
+                                       call.values.at[0],
+                                       lanes,
+                                       bytes_of(x.type),
+                                       call.inputs[0],
+                                       call.inputs[1],
+                                       call.outputs[0],
                                        call.outputs[1]};
     return cuda::run(step, call.stream);
   }

@@ -109,8 +109,8 @@ void transform_outputs(const WinogradConv& conv, int64_t tile, int64_t tiles, in
 
 // The product of one point: (outputs, inputs) times (inputs, tiles).
 template <int kBlock>
-void multiply(const WinogradConv& conv, int point, int64_t tiles, int64_t first, int64_t last,
-              const float* in, float* out) {
+void multiply(const WinogradConv& conv, int point, int64_t tiles, int64_t first, int64_t last, const float* in,
+              float* out) {
   constexpr int kBlocks = max_tile_blocks<kBlock>();
   const int64_t input_blocks = conv.inputs / kBlock, output_blocks = conv.outputs / kBlock;
   auto* runs = static_cast<Run*>(__builtin_alloca(sizeof(Run) * input_blocks));

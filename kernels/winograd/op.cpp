@@ -31,8 +31,7 @@ class WinogradConvOp {
     WinogradConv conv = conv_;
     const ort::Tensor x = context.input(0), weights = context.input(1), bias = context.input(2),
                       residual = context.input(3);
-    ort::require(x.shape.size() == 4 && weights.shape.size() == 3,
-                 "WinogradConv: x needs 4 dimensions, weights 3");
+    ort::require(x.shape.size() == 4 && weights.shape.size() == 3, "WinogradConv: x needs 4 dimensions, weights 3");
     conv.images = x.shape[0];
     conv.inputs = x.shape[1];
     conv.height = x.shape[2];
@@ -54,9 +53,8 @@ class WinogradConvOp {
     conv.y = context.output(0, shape).data;
     const WinogradPieces pieces = EDGEVID_DISPATCH(isa_, cut_winograd)(conv);
     const auto run = EDGEVID_DISPATCH(isa_, run_winograd);
-    context.parallel_for(pieces.count, [&](int64_t piece) {
-      run(conv, pieces, piece, ort::thread_scratch(pieces.scratch_floats));
-    });
+    context.parallel_for(pieces.count,
+                         [&](int64_t piece) { run(conv, pieces, piece, ort::thread_scratch(pieces.scratch_floats)); });
   }
 
  private:

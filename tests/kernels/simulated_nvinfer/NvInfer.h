@@ -130,8 +130,8 @@ class IPluginV3OneBuild : public IPluginCapability {
   virtual std::int32_t getOutputShapes(const DimsExprs* inputs, std::int32_t nbInputs, const DimsExprs* shapeInputs,
                                        std::int32_t nbShapeInputs, DimsExprs* outputs, std::int32_t nbOutputs,
                                        IExprBuilder& exprBuilder) noexcept = 0;
-  virtual bool supportsFormatCombination(std::int32_t pos, const DynamicPluginTensorDesc* inOut,
-                                         std::int32_t nbInputs, std::int32_t nbOutputs) noexcept = 0;
+  virtual bool supportsFormatCombination(std::int32_t pos, const DynamicPluginTensorDesc* inOut, std::int32_t nbInputs,
+                                         std::int32_t nbOutputs) noexcept = 0;
   virtual std::int32_t getNbOutputs() const noexcept = 0;
 };
 

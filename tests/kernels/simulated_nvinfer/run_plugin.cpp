@@ -85,14 +85,19 @@ struct Numbers : IExprBuilder {
                                     const IDimensionExpr& second) noexcept override {
       const Extent a = first.getConstantValue(), b = second.getConstantValue();
       switch (kind) {
-        case DimensionOperation::kSUM: return constant(a + b);
-        case DimensionOperation::kSUB: return constant(a - b);
-        case DimensionOperation::kPROD: return constant(a * b);
-        default: return constant(a / b - (a % b < 0));
+        case DimensionOperation::kSUM:
+          return constant(a + b);
+        case DimensionOperation::kSUB:
+          return constant(a - b);
+        case DimensionOperation::kPROD:
+          return constant(a * b);
+        default:
+          return constant(a / b - (a % b < 0));
       }
     }
 #if NV_TENSORRT_MAJOR >= 10 && !defined(SIMULATED_TENSORRT)
-    const IDimensionExpr* declareSizeTensor(std::int32_t, const IDimensionExpr& a, const IDimensionExpr&) noexcept override {
+    const IDimensionExpr* declareSizeTensor(std::int32_t, const IDimensionExpr& a,
+                                            const IDimensionExpr&) noexcept override {
       return &a;
     }
 #endif
@@ -173,7 +178,8 @@ const char* run(CreatorInterface& creator, Node& node) {
     if (!node.is_shape(i, shapes[i])) return "another output shape";
   }
   for (int i = 0; i < inputs + outputs; ++i) {
-    if (!build->supportsFormatCombination(i, node.dynamic.data(), inputs, outputs)) return "the format is not supported";
+    if (!build->supportsFormatCombination(i, node.dynamic.data(), inputs, outputs))
+      return "the format is not supported";
   }
   build->configurePlugin(node.dynamic.data(), inputs, node.dynamic.data() + inputs, outputs);
   const auto* core = capability<IPluginV3OneCore>(*plugin, PluginCapabilityType::kCORE);
