@@ -84,6 +84,19 @@ class Preprocessing:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What a network is made of: parameters, multiply-adds of one standard input, temporal ops by kind.
+
+    ``fixed`` names the layer that holds a number, of those of batch, frames and size that are not free.
+    """
+
+    parameters: int
+    macs: int
+    temporal_ops: dict[str, int] = field(default_factory=dict)
+    fixed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """A network of the zoo, as ``edgevid list models`` knows it without importing torch.
 
@@ -94,7 +107,7 @@ class ModelSpec:
     frames. ``frames`` and ``size`` (pixels) are its standard input, ``smallest`` the frames and size of the
     least input that shows all that it does. ``online`` names the causal variant of a network that looks into
     the future. ``published`` gives the accuracy that its source reports, in a sentence with the protocol;
-    empty if none is known.
+    empty if none is known. A network of someone else's package may have no ``facts``.
     """
 
     name: str
@@ -112,6 +125,7 @@ class ModelSpec:
     online: str | None = None
     published: str = ""
     preprocessing: Preprocessing = Preprocessing()
+    facts: Facts | None = None
 
     def __post_init__(self) -> None:
         if self.input not in ("clip", "image"):
@@ -125,19 +139,6 @@ class ModelSpec:
         """Of one clip of ``frames``, or of one image, of ``size`` pixels."""
         frame = (self.channels, size, size)
         return (1, *frame) if self.input == "image" else (1, frames, *frame)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a network is made of: parameters, multiply-adds of one standard input, temporal ops by kind.
-
-    ``fixed`` names the layer that holds a number, of those of batch, frames and size that are not free.
-    """
-
-    parameters: int
-    macs: int
-    temporal_ops: dict[str, int] = field(default_factory=dict)
-    fixed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

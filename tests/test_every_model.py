@@ -15,10 +15,9 @@ import torch
 import edgevid
 from edgevid import parity
 from edgevid.errors import EdgevidError, UnknownNameError
+from edgevid.exporter.measure import fixed_numbers, measure
 from edgevid.zoo import MODELS
-from edgevid.zoo.facts import FACTS
-from edgevid.zoo.measure import fixed_numbers, measure
-from edgevid.zoo.shift import TemporalShift
+from edgevid.zoo.layers.shift import TemporalShift
 
 pytestmark = pytest.mark.slow
 
@@ -55,13 +54,13 @@ def frames_seen(network: torch.nn.Module, clip: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_list_is_right_about_every_model(name):
-    """Parameters, multiply-adds and temporal ops; python -m edgevid.zoo.measure NAME prints the line."""
-    assert measure(name) == dataclasses.replace(FACTS[name], fixed={})
+    """Parameters, multiply-adds and temporal ops; python -m edgevid.exporter.measure NAME prints the line."""
+    assert measure(name) == dataclasses.replace(MODELS[name].facts, fixed={})
 
 
 @pytest.mark.parametrize("name", ["c3d", "channelnet_v3", "i3d_r50", "stm_r50", "tsm_mbv2"])
 def test_the_layer_that_holds_a_number_is_the_one_in_the_list(name):
-    assert fixed_numbers(name) == FACTS[name].fixed
+    assert fixed_numbers(name) == MODELS[name].facts.fixed
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -195,8 +194,10 @@ def test_shifts_and_parameters_are_those_of_the_official_network(name, shifts, p
 
 
 def test_a_measured_multiply_add_too_many_would_be_noticed():
-    assert measure("tsm_mbv2") != dataclasses.replace(FACTS["tsm_mbv2"], macs=FACTS["tsm_mbv2"].macs + 1)
-    assert measure("tsm_mbv2", frames=4).macs * 2 == FACTS["tsm_mbv2"].macs
+    assert measure("tsm_mbv2") != dataclasses.replace(
+        MODELS["tsm_mbv2"].facts, macs=MODELS["tsm_mbv2"].facts.macs + 1
+    )
+    assert measure("tsm_mbv2", frames=4).macs * 2 == MODELS["tsm_mbv2"].facts.macs
 
 
 def test_the_standard_classes_frames_and_size_are_the_entrys_own():

@@ -20,10 +20,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from edgevid.benchmarks.experiments.gpu import FRAMES, describe, interleaved, shift_by_slices
 from edgevid.benchmarks.experiments.turns import require_equal
 from edgevid.kernels.shift_conv.triton_call import shift_conv
+from edgevid.zoo.backbones.mobilenet_v2 import InvertedResidual
+from edgevid.zoo.backbones.resnet import Bottleneck
 from edgevid.zoo.create import create_model
-from edgevid.zoo.mobilenet_v2 import InvertedResidual
-from edgevid.zoo.resnet import Bottleneck
-from edgevid.zoo.shift import DIRECTIONS, NoShift, TemporalShift
+from edgevid.zoo.layers.shift import DIRECTIONS, NoShift, TemporalShift
 
 TOLERANCE = 1e-2
 SIZE = 224

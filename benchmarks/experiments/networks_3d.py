@@ -12,10 +12,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from edgevid.zoo.frame_stack import SpatiotemporalConv
-from edgevid.zoo.resnet3d import InflatedBottleneck, Pathway, ResNet3d, Stage
+from edgevid.zoo.layers.frame_stack import SpatiotemporalConv
+from edgevid.zoo.resnet3d.network import InflatedBottleneck, Pathway, ResNet3d, Stage
 from edgevid.zoo.segments import FeatureAverage
-from edgevid.zoo.slowfast import Lateral, slow_frames
+from edgevid.zoo.slowfast.network import Lateral, slow_frames
 
 WINDOW = 7
 """Pixels of the windows that the head averages over, at stride 1, before it averages its answers."""

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from edgevid.zoo.excitation import MultipathExcitation
-from edgevid.zoo.motion import MotionFeatures
-from edgevid.zoo.temporal_conv import TemporalConv
+from edgevid.zoo.layers.excitation import MultipathExcitation
+from edgevid.zoo.layers.motion import MotionFeatures
+from edgevid.zoo.layers.temporal_conv import TemporalConv
 
 
 class PermutedConv1d(nn.Module):

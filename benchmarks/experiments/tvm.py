@@ -21,7 +21,7 @@ from edgevid.benchmarks.experiments.peers.networks import ConcatenatedShift
 from edgevid.benchmarks.experiments.peers.ratios import paired_ratio
 from edgevid.benchmarks.experiments.turns import interleaved, open_session, require_equal
 from edgevid.host.environment import observe
-from edgevid.zoo.shift import TemporalShift
+from edgevid.zoo.layers.shift import TemporalShift
 
 TVM, ORDINARY, OWN = "tvm", "plain ONNX Runtime", "edgevid onnxruntime"
 BOUNDS = {"tsm_mbv2": 4.0}

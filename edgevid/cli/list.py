@@ -61,11 +61,10 @@ def _show_models() -> None:
 
 def _models() -> list[dict]:
     from edgevid.zoo import MODELS
-    from edgevid.zoo.facts import FACTS
 
     rows = []
     for spec in MODELS.values():
-        facts = FACTS.get(spec.name)
+        facts = spec.facts
         fixed = facts.fixed if facts else {}
         kinds = ("batch", "size") if spec.input == "image" else ("batch", "frames", "size")
         rows.append(

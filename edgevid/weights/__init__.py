@@ -40,9 +40,9 @@ from edgevid.weights.fit import backbone_of, layers_of, left_out_of, problems_of
 from edgevid.weights.formats import Format, recognise
 from edgevid.weights.read import read_checkpoint
 from edgevid.weights.unwrap import Checkpoint
-from edgevid.zoo.action_net import Action
-from edgevid.zoo.shift import TemporalShift
-from edgevid.zoo.temporal_pool import TemporalPool
+from edgevid.zoo.action_net.network import Action
+from edgevid.zoo.layers.shift import TemporalShift
+from edgevid.zoo.layers.temporal_pool import TemporalPool
 
 __all__ = ["checkpoint_classes", "load_checkpoint", "load_weights", "preprocessing_of"]
 

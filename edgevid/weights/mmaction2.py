@@ -11,8 +11,8 @@ import re
 from torch import nn
 
 from edgevid.weights.formats import Format
-from edgevid.zoo.mobilenet_v2 import FIRST_BLOCKS
-from edgevid.zoo.resnet3d import ResNet3d
+from edgevid.zoo.backbones.mobilenet_v2 import FIRST_BLOCKS
+from edgevid.zoo.resnet3d.network import ResNet3d
 
 
 def _of_volumes(network: nn.Module) -> str | None:

@@ -11,7 +11,7 @@ import re
 from torch import Tensor
 
 from edgevid.weights.formats import Format, Rule
-from edgevid.zoo.mobilenet_v2 import FIRST_BLOCKS
+from edgevid.zoo.backbones.mobilenet_v2 import FIRST_BLOCKS
 
 _STATISTICS: tuple[Rule, ...] = ((r"\._mean$", ".running_mean"), (r"\._variance$", ".running_var"))
 

@@ -12,7 +12,7 @@ import re
 from torch import nn
 
 from edgevid.weights.formats import Format, Rule
-from edgevid.zoo.resnet3d import ResNet3d
+from edgevid.zoo.resnet3d.network import ResNet3d
 
 IN_BLOCK: tuple[Rule, ...] = (
     (r"\.res_blocks\.", "."),

@@ -15,13 +15,13 @@ import torch
 from torch import nn
 
 from edgevid.errors import EdgevidError
+from edgevid.zoo.backbones.mobilenet_v2 import mobilenet_v2
+from edgevid.zoo.backbones.resnet import BlockShiftBottleneck, resnet50, resnet101, resnext101_32x8d
 from edgevid.zoo.consensus import Average, Consensus, make_consensus
-from edgevid.zoo.mobilenet_v2 import mobilenet_v2
+from edgevid.zoo.layers.non_local import NonLocal
+from edgevid.zoo.layers.shift import TemporalShift
+from edgevid.zoo.layers.temporal_pool import TemporalPool
 from edgevid.zoo.modality import MODALITIES, read_segments
-from edgevid.zoo.non_local import NonLocal
-from edgevid.zoo.resnet import BlockShiftBottleneck, resnet50, resnet101, resnext101_32x8d
-from edgevid.zoo.shift import TemporalShift
-from edgevid.zoo.temporal_pool import TemporalPool
 
 BACKBONES = {
     "mobilenet_v2": mobilenet_v2,

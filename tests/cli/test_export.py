@@ -11,9 +11,9 @@ import torch
 
 import edgevid
 from edgevid.errors import ExportError
+from edgevid.exporter.measure import measure
 from edgevid.kernels.build import library
 from edgevid.targets import TARGETS
-from edgevid.zoo.measure import measure
 
 pytestmark = pytest.mark.slow
 

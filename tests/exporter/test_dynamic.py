@@ -14,15 +14,15 @@ from torch import nn
 import edgevid
 from edgevid.errors import EdgevidError, ExportError
 from edgevid.exporter.dynamic import MODEL
-from edgevid.zoo.frame_stack import SpatiotemporalConv
-from edgevid.zoo.motion import temporal_difference
-from edgevid.zoo.pair_max import PairMax
-from edgevid.zoo.resnet3d import WindowMean
-from edgevid.zoo.running_mean import running_mean
-from edgevid.zoo.shift import TemporalShift
-from edgevid.zoo.slowfast import slow_frames
-from edgevid.zoo.temporal_conv import TemporalConv
-from edgevid.zoo.temporal_pool import TemporalPool
+from edgevid.zoo.layers.frame_stack import SpatiotemporalConv
+from edgevid.zoo.layers.motion import temporal_difference
+from edgevid.zoo.layers.pair_max import PairMax
+from edgevid.zoo.layers.running_mean import running_mean
+from edgevid.zoo.layers.shift import TemporalShift
+from edgevid.zoo.layers.temporal_conv import TemporalConv
+from edgevid.zoo.layers.temporal_pool import TemporalPool
+from edgevid.zoo.resnet3d.network import WindowMean
+from edgevid.zoo.slowfast.network import slow_frames
 
 pytestmark = pytest.mark.slow
 

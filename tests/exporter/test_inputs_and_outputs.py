@@ -12,7 +12,7 @@ from edgevid.errors import EdgevidError
 from edgevid.exporter.check import check_artefact
 from edgevid.specs import ModelSpec
 from edgevid.zoo import MODELS
-from edgevid.zoo.shift import TemporalShift
+from edgevid.zoo.layers.shift import TemporalShift
 
 pytestmark = pytest.mark.slow
 

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch")
 
 import edgevid  # noqa: E402
-from edgevid.zoo.channel_conv import ChannelConv, UnsharedChannelConv  # noqa: E402
-from edgevid.zoo.shift import TemporalShift  # noqa: E402
-from edgevid.zoo.temporal_conv import TemporalConv  # noqa: E402
+from edgevid.zoo.layers.channel_conv import ChannelConv, UnsharedChannelConv  # noqa: E402
+from edgevid.zoo.layers.shift import TemporalShift  # noqa: E402
+from edgevid.zoo.layers.temporal_conv import TemporalConv  # noqa: E402
 
 SOURCES = FOLDER.parent
 FRAMES, SIZE = 3, 32

@@ -18,7 +18,7 @@ from edgevid.exporter.trace import trace
 from edgevid.ops.frame_stack import Stack, cost, streaming_step, torch_op
 from edgevid.passes.lower_frame_stack import lower_frame_stack
 from edgevid.passes.verify import verify
-from edgevid.zoo.frame_stack import SpatiotemporalConv
+from edgevid.zoo.layers.frame_stack import SpatiotemporalConv
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from torch import nn
 import edgevid
 from edgevid.ops.running_mean import Mean, cost, streaming_step, torch_op
 from edgevid.passes.lower_running_mean import lower_running_mean
-from edgevid.zoo.running_mean import RunningMean
+from edgevid.zoo.layers.running_mean import RunningMean
 
 pytestmark = pytest.mark.slow
 

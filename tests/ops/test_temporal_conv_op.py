@@ -19,8 +19,8 @@ from edgevid.exporter.trace import trace
 from edgevid.ops.temporal_conv import Filters, cost, streaming_step, torch_op
 from edgevid.passes.lower_temporal_conv import lower_temporal_conv
 from edgevid.passes.verify import verify
-from edgevid.zoo.shift import temporal_shift
-from edgevid.zoo.temporal_conv import TemporalConv
+from edgevid.zoo.layers.shift import temporal_shift
+from edgevid.zoo.layers.temporal_conv import TemporalConv
 
 pytestmark = pytest.mark.slow
 

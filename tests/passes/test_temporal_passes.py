@@ -20,7 +20,7 @@ from edgevid.passes.streaming.to_streaming import to_streaming
 from edgevid.passes.to_fp16 import to_fp16
 from edgevid.passes.to_opset_13 import to_opset_13
 from edgevid.passes.verify import verify
-from edgevid.zoo.shift import temporal_shift
+from edgevid.zoo.layers.shift import temporal_shift
 
 pytestmark = pytest.mark.slow
 

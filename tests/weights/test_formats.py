@@ -16,7 +16,7 @@ from edgevid.exporter.build import build
 from edgevid.exporter.request import make_request
 from edgevid.weights import FORMATS, checkpoint_classes, recognise
 from edgevid.weights.read import read_state_dict
-from edgevid.zoo.mobilenet_v2 import STAGES
+from edgevid.zoo.backbones.mobilenet_v2 import STAGES
 
 pytestmark = pytest.mark.slow
 

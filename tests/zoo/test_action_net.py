@@ -11,9 +11,9 @@ from torch import nn
 import edgevid
 from edgevid.benchmarks.experiments.networks_official import official_action_r50, official_stm_r50
 from edgevid.errors import WeightsError
-from edgevid.zoo.action_net import Action
-from edgevid.zoo.measure import measure
-from edgevid.zoo.temporal_conv import TemporalConv
+from edgevid.exporter.measure import measure
+from edgevid.zoo.action_net.network import Action
+from edgevid.zoo.layers.temporal_conv import TemporalConv
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ import torch
 
 import edgevid
 from edgevid.errors import ExportError
-from edgevid.zoo.bn_inception import BNInception
+from edgevid.zoo.action_net.bn_inception import BNInception
 
 pytestmark = pytest.mark.slow
 

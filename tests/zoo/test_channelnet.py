@@ -11,10 +11,10 @@ from torch.nn import functional
 
 import edgevid
 from edgevid.errors import EdgevidError, WeightsError
-from edgevid.zoo.channel_classifiers import SIDE, SeparableConv, VolumeConv
-from edgevid.zoo.channelnet import DepthwiseSeparablePixelwise, GroupModule
-from edgevid.zoo.measure import measure
-from edgevid.zoo.same_padding import SameConv2d, same_pads
+from edgevid.exporter.measure import measure
+from edgevid.zoo.channelnet.classifiers import SIDE, SeparableConv, VolumeConv
+from edgevid.zoo.channelnet.network import DepthwiseSeparablePixelwise, GroupModule
+from edgevid.zoo.layers.same_padding import SameConv2d, same_pads
 
 pytestmark = pytest.mark.slow
 

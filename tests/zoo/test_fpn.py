@@ -9,8 +9,8 @@ from torch.nn.functional import conv2d
 
 import edgevid
 from edgevid.errors import WeightsError
-from edgevid.zoo.fpn import FeaturePyramid
-from edgevid.zoo.shift import TemporalShift
+from edgevid.zoo.layers.shift import TemporalShift
+from edgevid.zoo.tsm.fpn import FeaturePyramid
 
 pytestmark = pytest.mark.slow
 

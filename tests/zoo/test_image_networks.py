@@ -8,9 +8,9 @@ from torch.nn import functional
 
 import edgevid
 from edgevid.errors import EdgevidError
-from edgevid.zoo.flattened import FlattenedConv2d
-from edgevid.zoo.measure import measure
-from edgevid.zoo.shufflenet_v1 import shuffle
+from edgevid.exporter.measure import measure
+from edgevid.zoo.layers.flattened import FlattenedConv2d
+from edgevid.zoo.shufflenet_v1.network import shuffle
 
 pytestmark = pytest.mark.slow
 

@@ -13,13 +13,13 @@ from torch import nn
 import edgevid
 from edgevid.benchmarks.experiments.networks_3d import official_resnet3d, official_slowfast
 from edgevid.errors import EdgevidError, WeightsError
-from edgevid.zoo.frame_stack import SpatiotemporalConv
-from edgevid.zoo.measure import measure
-from edgevid.zoo.non_local import PAIRWISE, NonLocal
-from edgevid.zoo.pair_max import PairMax
-from edgevid.zoo.r2plus1d import Conv2Plus1d
-from edgevid.zoo.resnet3d import WindowMean
-from edgevid.zoo.slowfast import slow_frames
+from edgevid.exporter.measure import measure
+from edgevid.zoo.layers.frame_stack import SpatiotemporalConv
+from edgevid.zoo.layers.non_local import PAIRWISE, NonLocal
+from edgevid.zoo.layers.pair_max import PairMax
+from edgevid.zoo.r2plus1d.network import Conv2Plus1d
+from edgevid.zoo.resnet3d.network import WindowMean
+from edgevid.zoo.slowfast.network import slow_frames
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ from torch.nn.functional import max_pool2d
 
 import edgevid
 from edgevid.errors import EdgevidError
-from edgevid.zoo.non_local import PAIRWISE, NonLocal
+from edgevid.zoo.layers.non_local import PAIRWISE, NonLocal
 
 pytestmark = pytest.mark.slow
 

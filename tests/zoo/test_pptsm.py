@@ -9,8 +9,8 @@ from official import reference
 from torch.nn import functional as F
 
 import edgevid
-from edgevid.zoo.lcnet_v2 import SummedDepthwise, UnscaledDropout
-from edgevid.zoo.shift import TemporalShift
+from edgevid.zoo.layers.shift import TemporalShift
+from edgevid.zoo.pptsm.lcnet_v2 import SummedDepthwise, UnscaledDropout
 
 pytestmark = pytest.mark.slow
 

@@ -8,13 +8,13 @@ from torch.nn.functional import max_pool3d
 
 import edgevid
 from edgevid.errors import EdgevidError
+from edgevid.zoo import MODELS
+from edgevid.zoo.backbones.resnet import BlockShiftBottleneck, Bottleneck
 from edgevid.zoo.consensus import make_consensus
-from edgevid.zoo.facts import FACTS
+from edgevid.zoo.layers.non_local import NonLocal
+from edgevid.zoo.layers.shift import TemporalShift
+from edgevid.zoo.layers.temporal_pool import TemporalPool
 from edgevid.zoo.modality import read_segments
-from edgevid.zoo.non_local import NonLocal
-from edgevid.zoo.resnet import BlockShiftBottleneck, Bottleneck
-from edgevid.zoo.shift import TemporalShift
-from edgevid.zoo.temporal_pool import TemporalPool
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +94,7 @@ def test_multiply_adds_are_those_of_mmaction2_less_its_batch_norms():
             module.register_forward_hook(lambda module, inputs, y: normalised.append(y.numel()))
     with torch.no_grad():
         network(torch.empty(1, 8, 3, 224, 224, device="meta"))
-    assert round((FACTS["tsm_r50"].macs + 2 * sum(normalised)) / 1e9, 2) == 32.88
+    assert round((MODELS["tsm_r50"].facts.macs + 2 * sum(normalised)) / 1e9, 2) == 32.88
 
 
 def test_each_consensus_combines_segments_as_it_says():

@@ -11,9 +11,9 @@ from torch.nn import functional
 
 import edgevid
 from edgevid.errors import ExportError
-from edgevid.zoo.measure import measure
-from edgevid.zoo.motion import MotionFeatures
-from edgevid.zoo.stm import STMBlock
+from edgevid.exporter.measure import measure
+from edgevid.zoo.layers.motion import MotionFeatures
+from edgevid.zoo.stm.network import STMBlock
 
 pytestmark = pytest.mark.slow
 

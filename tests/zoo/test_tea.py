@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from edgevid.zoo.excitation import MotionExcitation, SqueezeExcitation
-from edgevid.zoo.tea import TEABlock
+from edgevid.zoo.layers.excitation import MotionExcitation, SqueezeExcitation
+from edgevid.zoo.tea.network import TEABlock
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 import edgevid
-from edgevid.zoo.two_stream import TwoStream
+from edgevid.zoo.tsm.two_stream import TwoStream
 
 
 def make(**options) -> TwoStream:

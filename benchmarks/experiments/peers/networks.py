@@ -10,7 +10,7 @@ from torch import nn
 
 from edgevid.benchmarks.experiments.peers.cases import Case
 from edgevid.zoo.create import create_model
-from edgevid.zoo.shift import TemporalShift
+from edgevid.zoo.layers.shift import TemporalShift
 
 SHIFT_DIV = 8
 WEIGHTS = "weights.pt"

@@ -19,7 +19,7 @@ from edgevid.backends.tvm import rpc as tvm_rpc
 from edgevid.backends.tvm import toolchain
 from edgevid.backends.tvm.rpc import Address
 from edgevid.errors import BackendError, EdgevidError
-from edgevid.zoo.shift import TemporalShift
+from edgevid.zoo.layers.shift import TemporalShift
 
 pytestmark = pytest.mark.slow
 

@@ -235,7 +235,7 @@ def test_ordinary_networks_compute_what_ours_do_without_an_op_of_ours(mode, tmp_
     import torch
 
     from edgevid.benchmarks.experiments.peers import networks
-    from edgevid.zoo.shift import TemporalShift
+    from edgevid.zoo.layers.shift import TemporalShift
 
     case = Case("mobilenet_v2", mode, frames=3, size=32, classes=5)
     weights, clip = tmp_path / networks.WEIGHTS, torch.randn(1, 3, 3, 32, 32)

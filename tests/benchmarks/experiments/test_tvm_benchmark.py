@@ -7,7 +7,7 @@ import torch
 
 from edgevid.benchmarks.experiments import turns, tvm
 from edgevid.zoo import MODELS
-from edgevid.zoo.shift import TemporalShift
+from edgevid.zoo.layers.shift import TemporalShift
 
 
 def test_every_promised_network_is_in_the_zoo():

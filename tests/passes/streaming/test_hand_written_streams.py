@@ -10,7 +10,7 @@ from torch.nn import functional
 
 import edgevid
 from edgevid.errors import ExportError
-from edgevid.zoo.shift import TemporalShift
+from edgevid.zoo.layers.shift import TemporalShift
 
 pytestmark = pytest.mark.slow
 

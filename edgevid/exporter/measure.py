@@ -1,0 +1,86 @@
+"""Count a network's parameters, multiply-adds and temporal ops on torch's meta device: nothing is computed.
+
+python -m edgevid.exporter.measure tsm_mbv2    # the facts of its ModelSpec
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections import Counter
+
+import onnx_ir as ir
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from edgevid import ops
+from edgevid.exporter.free_shapes import LayerWatch
+from edgevid.specs import Facts
+from edgevid.zoo import MODELS
+from edgevid.zoo.create import create_model
+
+
+def measure(name: str, frames: int | None = None, size: int | None = None, **options) -> Facts:
+    """Of the network ``name``, at its standard input unless ``frames`` and ``size`` give another.
+
+    ``options`` are those of ``create_model``.
+    """
+    spec = MODELS[name]
+    shape = spec.input_shape(frames or spec.frames, size or spec.size)
+    with torch.device("meta"):
+        network = create_model(name, frames=frames, **options).eval()
+    seen: Counter[str] = Counter()
+    formulas = {ops.module_of(kind).torch_op(): functools.partial(_flops, kind, seen) for kind in ops.MODULES}
+    with FlopCounterMode(display=False, custom_mapping=formulas) as counter, torch.no_grad():
+        network(torch.empty(shape, device="meta"))
+    return Facts(
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        macs=counter.get_total_flops() // 2,
+        temporal_ops=dict(sorted(seen.items())),
+    )
+
+
+def fixed_numbers(name: str) -> dict[str, str]:
+    """The layer that refuses another number, of those of batch, frames and size that ``name`` has fixed.
+
+    Another size is 32 or 64 pixels more, as most networks halve theirs five times.
+    """
+    spec, fixed = MODELS[name], {}
+    with torch.device("meta"):
+        network = create_model(name).eval()
+    batch, *clip, height, width = spec.input_shape(spec.frames, spec.size)
+    inputs = {"batch": (batch + 2, *clip, height, width), "size": (batch, *clip, height + 32, width + 64)}
+    if spec.input == "clip":
+        inputs["frames"] = (batch, clip[0] + 3, *clip[1:], height, width)
+    for kind, shape in sorted(inputs.items()):
+        with LayerWatch(network) as watch, torch.no_grad():
+            try:
+                network(torch.empty(shape, device="meta"))
+            except Exception:  # a network may raise anything on an input that it does not take
+                fixed[kind] = watch.layer
+    return fixed
+
+
+def _flops(kind: str, seen: Counter[str], *arguments: object, out_shape: object = None) -> int:
+    """Twice the multiply-adds of a call of the op ``kind``, whose tensors are given as their shapes."""
+    seen[kind] += 1
+    module = ops.module_of(kind)
+    names = [argument.name for argument in module.torch_op().default._schema.arguments]
+    given = dict(zip(names, arguments))
+    inputs = [
+        None if value is None else ir.Value(name=name, shape=ir.Shape(tuple(value)))
+        for name, value in given.items()
+        if value is None or isinstance(value, torch.Size)
+    ]
+    numbers = {name: int(value) for name, value in given.items() if isinstance(value, int)}
+    node = ir.node(kind, inputs, attributes=numbers, domain=ops.DOMAIN)
+    return 2 * module.cost(module.from_node(node), tuple(inputs[0].shape.numpy())).macs
+
+
+if __name__ == "__main__":
+    for model in sys.argv[1:] or MODELS:
+        facts = measure(model)
+        parts = [f"parameters={facts.parameters:_}", f"macs={facts.macs:_}"]
+        parts += [f"temporal_ops={facts.temporal_ops}"] if facts.temporal_ops else []
+        parts += [f"fixed={fixed}"] if (fixed := fixed_numbers(model)) else []
+        print(f"{model}: facts=Facts({', '.join(parts)})")

@@ -1,0 +1,56 @@
+"""ResNet-vd: a stem of three 3x3 convolutions, and shortcuts that average before they drop pixels.
+
+Source: He et al., "Bag of Tricks for Image Classification with CNNs", CVPR 2019, section 4.2 (ResNet-C and
+-D); the leaky ReLU throughout, behind the sum too, is PP-TSM's: PaddleVideo, ``resnet_tweaks_tsm.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from edgevid.zoo.backbones.resnet import Bottleneck, ResNet
+
+NEGATIVE_SLOPE = 0.01
+
+
+def leaky_relu() -> nn.Module:
+    return nn.LeakyReLU(NEGATIVE_SLOPE, inplace=True)
+
+
+class BottleneckVd(Bottleneck):
+    """A strided shortcut is a 2x2 mean (of what there is, at an odd edge) and a 1x1 of stride 1."""
+
+    @staticmethod
+    def make_activation() -> nn.Module:
+        return leaky_relu()
+
+    @staticmethod
+    def make_downsample(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+        pool = nn.AvgPool2d(2, stride, ceil_mode=True) if stride > 1 else nn.Identity()
+        return nn.Sequential(pool, nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+
+
+class ResNetVd(ResNet):
+    """``(N*T, 3, H, W)`` frames to ``(N*T, 2048)`` features."""
+
+    def add_stem(self, channels: int) -> None:
+        layers: list[nn.Module] = []
+        for inputs, outputs, stride in ((channels, 32, 2), (32, 32, 1), (32, 64, 1)):
+            layers.append(nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False))
+            layers += [nn.BatchNorm2d(outputs), leaky_relu()]
+        self.conv1 = nn.Sequential(*layers)
+        self.maxpool = nn.MaxPool2d(3, 2, padding=1)
+
+    def stem(self, x: torch.Tensor) -> torch.Tensor:
+        return self.maxpool(self.conv1(x))
+
+
+def resnet50_vd(make_shift: Callable[[], nn.Module] | None = None) -> ResNetVd:
+    return ResNetVd((3, 4, 6, 3), make_shift, block=BottleneckVd, alternate=False)
+
+
+def resnet101_vd(make_shift: Callable[[], nn.Module] | None = None) -> ResNetVd:
+    return ResNetVd((3, 4, 23, 3), make_shift, block=BottleneckVd, alternate=False)
