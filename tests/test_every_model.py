@@ -164,7 +164,7 @@ def test_a_causal_model_averages_its_answers_to_each_frame(name):
     torch.testing.assert_close(frames_seen(network, clip).mean(0), outputs_of(network, clip)["logits"][0])
 
 
-def test_a_two_way_model_sees_the_next_frame():
+def test_a_bidirectional_model_sees_the_next_frame():
     network = edgevid.create_model("tsm_mbv2", num_classes=3, frames=4).eval()
     clip = torch.randn(1, 4, 3, 64, 64)
     changed = clip.clone()

@@ -279,7 +279,7 @@ def _random(make: torch.Generator, images: int, channels: int, side: int) -> tor
 
 
 def shift_by_slices(x: torch.Tensor, fold: int) -> torch.Tensor:
-    """The two-way shift as TSM's code writes it, by assignments to slices of zeros."""
+    """The bidirectional shift as TSM's code writes it, by assignments to slices of zeros."""
     import torch
 
     clips = x.unflatten(0, (-1, FRAMES))

@@ -2,7 +2,7 @@
 
 ``x`` is ``(N*T, C, ...)``, frames of a clip adjacent. Channels ``[0, fold)`` of frame ``t`` come from frame
 ``t + first``, channels ``[fold, 2*fold)`` from frame ``t + second``, the others stay; beyond the clip stand
-zeros. ``first=1, second=-1`` is the two-way shift of TSM, ``first=-1, second=1`` the one of PP-TSM, and
+zeros. ``first=1, second=-1`` is the bidirectional shift of TSM, ``first=-1, second=1`` the one of PP-TSM, and
 ``first=-1, second=0`` the causal, online shift.
 
 Source: Lin, Gan, Han, "TSM: Temporal Shift Module for Efficient Video Understanding", ICCV 2019, sections 3

@@ -51,7 +51,7 @@ class SegmentNetwork(nn.Module):
         self.frames = frames
         self.modality = modality
         self.backbone = backbone
-        self.dropout = nn.Dropout(dropout)
+        self.dropout: nn.Module = nn.Dropout(dropout)
         self.classifier = nn.Linear(backbone.feature_channels, num_classes)
         nn.init.normal_(self.classifier.weight, 0, 0.001)
         nn.init.zeros_(self.classifier.bias)
@@ -122,7 +122,7 @@ def build(
     modality: str = "rgb",
     dropout: float = 0.5,
 ) -> SegmentNetwork:
-    """TSN (no ``shift``), or TSM (two-way or causal).
+    """TSN (no ``shift``), or TSM (bidirectional or causal).
 
     ``place`` puts the shift into the residual branch ("blockres") or before the whole block ("block");
     ``temporal_pool`` halves the frames after the first stage; ``non_local`` names the pairwise function of

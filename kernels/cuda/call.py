@@ -14,7 +14,7 @@ from edgevid.errors import BackendError
 
 
 def _structure(name: str, counts: str, pointers: str) -> type[ctypes.Structure]:
-    fields = [(field, ctypes.c_int) for field in counts.split()]
+    fields: list[tuple[str, type]] = [(field, ctypes.c_int) for field in counts.split()]
     fields += [(field, ctypes.c_void_p) for field in pointers.split()]
     return type(name, (ctypes.Structure,), {"_fields_": fields, "__doc__": f"As {name} in its cuda.cuh."})
 

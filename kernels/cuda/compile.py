@@ -107,7 +107,7 @@ def _nvrtc() -> ctypes.CDLL | None:
         spec = importlib.util.find_spec("nvidia.cuda_nvrtc")
     except ModuleNotFoundError:
         return None
-    for folder in spec.submodule_search_locations if spec else ():
+    for folder in (spec.submodule_search_locations if spec else None) or ():
         for path in sorted(Path(folder, "lib").glob("libnvrtc.so.*")):
             library = ctypes.CDLL(str(path))
             library.nvrtcGetErrorString.restype = ctypes.c_char_p

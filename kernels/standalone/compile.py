@@ -29,11 +29,14 @@ def why_not(isa: str, instruction_sets: Sequence[str]) -> str | None:
 
 def command(files: Sequence[str | Path], isa: str, output: Path, *flags: str) -> list[str]:
     """The compiler's command for ``files``, relative to the kernels' folder, into ``output``."""
+    compiler = find_compiler()
+    if compiler is None:
+        raise RuntimeError("no C++ compiler is on this machine: install g++ or clang")
     visible = [flag for flag in cxxflags() if not flag.startswith("-fvisibility")]
     namespace = f"-DEDGEVID_ISA_NAMESPACE={isa}"
     paths = [str(KERNELS / file) for file in files]
     return [
-        *find_compiler(),
+        *compiler,
         *visible,
         *isa_flags()[isa],
         namespace,

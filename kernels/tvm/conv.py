@@ -10,6 +10,7 @@ frames that a filter over time sees, cost another base address and never a copy.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from tvm.tirx.script.builder import ir as T
@@ -87,7 +88,8 @@ class Conv:
             for axis, (extent, taps) in enumerate(zip(size, self.kernel))
         ]
         images = images // self.frames.count * self.frames.count_out
-        return (images, *out, self.out_channels)
+        height, width = out
+        return images, height, width, self.out_channels
 
     @property
     def channels(self) -> int:
@@ -160,12 +162,12 @@ def conv_function(name: str, conv: Conv, machine: Machine):
 
 @dataclass(frozen=True)
 class _Tensors:
-    x: object
-    state: object
-    weight: object
-    bias: object
-    residual: object
-    y: object
+    x: Any
+    state: Any
+    weight: Any
+    bias: Any
+    residual: Any
+    y: Any
 
 
 def _state(conv: Conv):
@@ -220,10 +222,10 @@ def _tile(conv: Conv, tensors: _Tensors, run: Run, image, row, column, block, sh
                 at = (frame, in_row, column, block, tap_row)
                 _products(conv, tensors, source, run, at, sums, shape)
     for pixel, first in places:
-        at = [image, row, column + pixel, vector(block * tile + first, lanes)]
-        residual = None if tensors.residual is None else tensors.residual[tuple(at)]
+        to = [image, row, column + pixel, vector(block * tile + first, lanes)]
+        residual = None if tensors.residual is None else tensors.residual[tuple(to)]
         value = conv.epilogue.apply(sums[pixel, vector(first, lanes)], residual, lanes)
-        T.buffer_store(tensors.y, value, at)
+        T.buffer_store(tensors.y, value, to)
 
 
 def _products(conv: Conv, tensors: _Tensors, source: Source, run: Run, at, sums, shape) -> None:

@@ -7,6 +7,7 @@ stay in registers; a pixel that several taps of a row see is loaded once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from tvm.tirx.script.builder import ir as T
@@ -54,11 +55,11 @@ def depthwise_function(name: str, conv: Conv, machine: Machine):
 
 @dataclass(frozen=True)
 class _Tensors:
-    x: object
-    weight: object
-    bias: object
-    residual: object
-    y: object
+    x: Any
+    weight: Any
+    bias: Any
+    residual: Any
+    y: Any
 
 
 def _pixels(columns: int, machine: Machine) -> int:

@@ -210,7 +210,7 @@ def test_a_causal_network_of_ones_own_streams(run_edgevid, own_networks):
     assert edgevid.open("b").manifest.streaming
 
 
-def test_a_two_way_module_of_the_list_names_its_online_variant(tmp_path):
+def test_a_bidirectional_module_of_the_list_names_its_online_variant(tmp_path):
     network = edgevid.create_model("tsm_mbv2", num_classes=5, frames=2)
     with pytest.raises(ExportError, match="edgevid export tsm_mbv2_online --stream"):
         edgevid.export(network, output=tmp_path / "b", size=32, stream=True)

@@ -32,7 +32,11 @@ class TemporalOps(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.conv, self.norm, self.shift = nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), TemporalShift("two-way")
+        self.conv, self.norm, self.shift = (
+            nn.Conv2d(3, 8, 3, 2),
+            nn.BatchNorm2d(8),
+            TemporalShift("bidirectional"),
+        )
         self.over_time = nn.ModuleList(TemporalConv(8, bias=bias) for bias in (False, True))
         self.stacks = nn.ModuleList(
             SpatiotemporalConv(8, 8, (3, 1, 1), (stride, 1, 1), causal=causal)

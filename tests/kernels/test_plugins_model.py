@@ -93,7 +93,7 @@ def nodes_of(path: Path) -> dict[str, onnx.NodeProto]:
 
 
 def test_a_clip_network_with_plugins(given_to_backend, tmp_path):
-    graph, job = given_to_backend(Network("two-way"))
+    graph, job = given_to_backend(Network("bidirectional"))
     (sentence,) = trt_plugins.write_plugin_models(graph, job, tmp_path, ("fp16", "fp32"))
     assert "on the device" in sentence
     for name in ("model_fp32.plugin.onnx", "model_fp16.plugin.onnx"):
@@ -134,7 +134,7 @@ def test_an_op_that_is_new_to_the_lowering_is_lowered_in_the_file_too(given_to_b
         return PassReport("lower_new_op", 0)
 
     monkeypatch.setattr(passes, "LOWERING", (*passes.LOWERING, lower_new_op))
-    graph, _ = given_to_backend(Network("two-way"))
+    graph, _ = given_to_backend(Network("bidirectional"))
     assert trt_plugins.to_plugin_nodes(graph).matched == 3
     assert seen == [set()]
 
@@ -170,7 +170,7 @@ def test_a_network_without_such_ops_gets_no_plugins(given_to_backend, tmp_path):
 
 def test_a_node_with_another_attribute_is_found(given_to_backend):
     """The check can fail: a shift into the other direction is no longer the network."""
-    graph, job = given_to_backend(Network("two-way"))
+    graph, job = given_to_backend(Network("bidirectional"))
     trt_plugins.to_plugin_nodes(graph)
     (shift,) = [node for node in trt_plugins.plugin_nodes(graph) if node.op_type == "TemporalShift"]
     for name in ("first", "second"):
@@ -180,7 +180,7 @@ def test_a_node_with_another_attribute_is_found(given_to_backend):
 
 
 def test_the_check_looks_at_what_is_expected(given_to_backend):
-    graph, job = given_to_backend(Network("two-way"))
+    graph, job = given_to_backend(Network("bidirectional"))
     trt_plugins.to_plugin_nodes(graph)
     wrong = replace(job, expected={name: array * 1.01 for name, array in job.expected.items()})
     with pytest.raises(ParityError):

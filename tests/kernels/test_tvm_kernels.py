@@ -197,13 +197,13 @@ def statements(statement):
             yield from statements(part)
 
 
-@pytest.mark.parametrize("kind", ["two-way", "causal", "streamed", "over time"])
+@pytest.mark.parametrize("kind", ["bidirectional", "causal", "streamed", "over time"])
 def test_no_shifted_tensor_is_left_in_the_lowered_function(kind):
     machine = MACHINES["avx512"]
     if kind == "over time":
         function = temporal_conv_function("f", (8, 14, 14, 64), 8, (-1, 0, 1), machine)
     else:
-        shift = Shift(8, 8, *((1, -1) if kind == "two-way" else (-1, 0)))
+        shift = Shift(8, 8, *((1, -1) if kind == "bidirectional" else (-1, 0)))
         sources = step_sources(8, 64) if kind == "streamed" else shift_sources(shift, 64)
         frames = Frames() if kind == "streamed" else Frames(8)
         epilogue = Epilogue(True, ("relu",))

@@ -210,7 +210,7 @@ def test_it_costs_a_multiply_add_for_each_tap_and_one_read_and_write_of_each_val
     assert spent.bytes_moved == (2 * 8 * 16 * 7 * 7 + 16 * 3 + 16) * 4
 
 
-@pytest.mark.parametrize(("direction", "offsets"), [("two-way", (1, -1)), ("causal", (-1, 0))])
+@pytest.mark.parametrize(("direction", "offsets"), [("bidirectional", (1, -1)), ("causal", (-1, 0))])
 @pytest.mark.parametrize("taps", [3, 5])
 def test_the_layer_starts_as_a_temporal_shift(direction, offsets, taps):
     x = torch.randn(8, 16, 3, 3)
@@ -244,7 +244,7 @@ class Convolving(nn.Module):
 @pytest.mark.parametrize(("target", "model"), [("cpu", "model.onnx"), ("jetson", "model_fp32.onnx")])
 def test_a_network_is_exported_equal_to_pytorch(tmp_path, target, model, stream):
     torch.manual_seed(0)
-    bundle = exported(tmp_path, Convolving("causal" if stream else "two-way"), target, stream=stream)
+    bundle = exported(tmp_path, Convolving("causal" if stream else "bidirectional"), target, stream=stream)
     assert bundle.manifest.parity.ok
     assert all(artefact.parity.ok for artefact in bundle.manifest.artefacts)
     frames = 1 if stream else 4
@@ -257,5 +257,5 @@ def test_a_network_is_exported_equal_to_pytorch(tmp_path, target, model, stream)
 
 
 def test_the_network_with_convolutions_as_nodes_says_so(tmp_path):
-    bundle = exported(tmp_path, Convolving("two-way"), "cpu")
+    bundle = exported(tmp_path, Convolving("bidirectional"), "cpu")
     assert bundle.manifest.kernels == ("TemporalConv (portable function) x2",)

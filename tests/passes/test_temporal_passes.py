@@ -244,7 +244,7 @@ def test_streaming_steps_can_be_lowered_too():
     assert {i.type for i in session(graph).get_inputs()} == {"tensor(float)"}
 
 
-def test_a_two_way_network_cannot_be_streamed():
+def test_a_bidirectional_network_cannot_be_streamed():
     with pytest.raises(ExportError, match=r"looks into the future.*2 of its temporal ops"):
         streamed(ByFrame((1, -1)))
 

@@ -60,7 +60,9 @@ def test_the_networks_equal_those_written_in_ordinary_layers(name):
         assert (network(clip) - wanted).abs().max() <= 1e-5 * wanted.abs().max()
 
 
-@pytest.mark.parametrize(("direction", "seen"), [("two-way", {0, 1, 2, 3, 4}), ("causal", {0, 1, 2, 3})])
+@pytest.mark.parametrize(
+    ("direction", "seen"), [("bidirectional", {0, 1, 2, 3, 4}), ("causal", {0, 1, 2, 3})]
+)
 def test_a_module_sees_two_convolutions_of_three_frames(direction, seen):
     module = Action(32, direction).eval()
     nn.init.normal_(module.over_time.weight)

@@ -130,7 +130,7 @@ def test_the_network_computes_what_paddlevideo_does(case, model, forward):
     # TSM's direction, the first fold from the next frame, gives other logits: the comparison can fail.
     for module in network.modules():
         if isinstance(module, TemporalShift):
-            module.direction = "two-way"
+            module.direction = "bidirectional"
     assert (network(clip) - wanted).abs().max() > 1e-4 * wanted.std()
 
 

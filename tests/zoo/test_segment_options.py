@@ -44,7 +44,7 @@ def test_temporal_pooling_halves_the_frames_after_the_first_stage():
 @torch.no_grad()
 def test_the_place_of_a_shift_is_the_branch_or_the_whole_block():
     x = torch.randn(4, 64, 5, 5)
-    shift = TemporalShift("two-way", 8)
+    shift = TemporalShift("bidirectional", 8)
     branch = Bottleneck(64, 16, 1, 1, 64, shift).eval()
     whole = BlockShiftBottleneck(64, 16, 1, 1, 64, shift).eval()
     whole.load_state_dict(branch.state_dict())

@@ -56,7 +56,7 @@ def test_motion_is_the_next_frame_convolved_minus_this_frame():
         torch.testing.assert_close(features.mean(x, 4), wanted.flatten(0, 1).mean((2, 3), keepdim=True))
 
 
-@pytest.mark.parametrize("direction", ["two-way", "causal"])
+@pytest.mark.parametrize("direction", ["bidirectional", "causal"])
 def test_a_still_clip_has_no_motion_once_its_convolution_keeps_a_frame_as_it_is(direction):
     features = MotionFeatures(16, direction).eval()
     with torch.no_grad():
@@ -66,7 +66,7 @@ def test_a_still_clip_has_no_motion_once_its_convolution_keeps_a_frame_as_it_is(
         assert features(torch.randn(3, 16, 4, 4), 3).any()
 
 
-@pytest.mark.parametrize(("direction", "seen"), [("two-way", {1, 2, 3}), ("causal", {0, 1, 2})])
+@pytest.mark.parametrize(("direction", "seen"), [("bidirectional", {1, 2, 3}), ("causal", {0, 1, 2})])
 def test_a_block_sees_its_neighbours_or_two_frames_of_the_past(direction, seen):
     block = STMBlock(64, 16, 2, 1, 64, nn.Identity(), direction=direction).eval()
     nn.init.normal_(block.over_time.weight)
@@ -75,6 +75,6 @@ def test_a_block_sees_its_neighbours_or_two_frames_of_the_past(direction, seen):
     assert {frame for frame in range(5) if x.grad[frame].any()} == seen
 
 
-def test_two_way_stm_cannot_be_streamed(tmp_path):
+def test_bidirectional_stm_cannot_be_streamed(tmp_path):
     with pytest.raises(ExportError, match="edgevid export stm_r50_online --stream"):
         edgevid.export("stm_r50", output=tmp_path / "b", classes=5, frames=3, size=64, stream=True)

@@ -37,7 +37,7 @@ def test_squeeze_and_excitation_weighs_channels_by_their_means():
 
 @pytest.mark.parametrize(("inputs", "stride"), [(256, 1), (64, 1), (64, 2)])
 def test_a_block_sums_groups_only_where_a_stage_goes_on(inputs, stride):
-    block = TEABlock(inputs, 64, stride, direction="two-way").eval()
+    block = TEABlock(inputs, 64, stride, direction="bidirectional").eval()
     width = 26
     x = torch.randn(3, 4 * width, 8, 8, requires_grad=True)
     groups = block._aggregate(x.split(width, 1), 3)
@@ -48,7 +48,7 @@ def test_a_block_sums_groups_only_where_a_stage_goes_on(inputs, stride):
 
 
 def test_all_but_the_last_group_start_without_a_shift():
-    block = TEABlock(256, 64, 1, direction="two-way")
+    block = TEABlock(256, 64, 1, direction="bidirectional")
     x = torch.randn(4, 26, 3, 3)
     with torch.no_grad():
         assert all(torch.equal(layer(x, 4), x) for layer in block.over_time[:3])

@@ -17,9 +17,9 @@ def shift_of(origins: Origins) -> Shift | str | None:
     """The shift; or a sentence that says why this is none; or None for what does not resemble one.
 
     A movement resembles a shift if it takes values from other frames or leaves zeros behind; one that leaves
-    nothing else, such as a gate times an empty memory, does not. Where clips have
-    one frame, a shift only leaves zeros: its direction cannot be seen, and it is read as a two-way shift, or
-    for an odd number of channels as one from the next frame, so that nobody takes it for a causal one.
+    nothing else, such as a gate times an empty memory, does not. Where clips have one frame, a shift only
+    leaves zeros: its direction cannot be seen, and it reads as bidirectional or, for an odd number of
+    channels, as one from the next frame, so that nobody takes it for a causal one.
     """
     own = Origins.of_source(origins.shape)
     inside = _within_frames(origins, own)

@@ -26,7 +26,7 @@ GAIN = 4.5
 class Action(nn.Module):
     """``(N*T, C, H, W)`` to the same: a channel-wise convolution over time, then the three gates."""
 
-    def __init__(self, channels: int, direction: str = "two-way") -> None:
+    def __init__(self, channels: int, direction: str = "bidirectional") -> None:
         super().__init__()
         self.over_time = TemporalConv(channels, direction=direction)
         self.excitation = MultipathExcitation(channels, direction)
@@ -48,7 +48,7 @@ def _mobilenet_v2(direction: str) -> nn.Module:
     backbone = mobilenet_v2()
     for block in backbone.modules():
         if isinstance(block, InvertedResidual) and block.has_shortcut:
-            expansion, norm = block.conv[:2]
+            expansion, norm = block.conv[0], block.conv[1]
             block.shift = Action(expansion.in_channels, direction)
             _expect_gain(norm)
     return backbone
@@ -74,5 +74,5 @@ BACKBONES = {"resnet50": _resnet50, "mobilenet_v2": _mobilenet_v2, "bn_inception
 def build(
     num_classes: int, frames: int, backbone: str, direction: str, dropout: float = 0.5
 ) -> SegmentNetwork:
-    """ACTION-Net; ``direction`` is two-way as published, or causal, for streams (a variant of ours)."""
+    """ACTION-Net; ``direction`` is bidirectional as published, or causal, for streams (a variant of ours)."""
     return SegmentNetwork(BACKBONES[backbone](direction), num_classes, frames, dropout)

@@ -34,7 +34,7 @@ class Bottleneck(nn.Module):
         super().__init__()
         width, outputs = planes * base_width // 64 * groups, planes * EXPANSION
         self.shift = shift
-        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
+        self.conv1: nn.Module = nn.Conv2d(inputs, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, groups=groups, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
@@ -116,7 +116,7 @@ class ResNet(nn.Module):
         keep_variance(self)
 
     def add_stem(self, channels: int) -> None:
-        self.conv1 = nn.Conv2d(channels, 64, 7, 2, padding=3, bias=False)
+        self.conv1: nn.Module = nn.Conv2d(channels, 64, 7, 2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)

@@ -35,7 +35,7 @@ class MotionExcitation(nn.Module):
     from the gate, so that where nothing moves the features stay as they are.
     """
 
-    def __init__(self, channels: int, direction: str = "two-way") -> None:
+    def __init__(self, channels: int, direction: str = "bidirectional") -> None:
         super().__init__()
         self.features = MotionFeatures(channels, direction)
         self.expand = nn.Conv2d(self.features.channels, channels, 1, bias=False)
@@ -52,7 +52,7 @@ class MultipathExcitation(nn.Module):
     images, squeezed, convolved over time and expanded. Motion (ME): the mean motion, expanded.
     """
 
-    def __init__(self, channels: int, direction: str = "two-way") -> None:
+    def __init__(self, channels: int, direction: str = "bidirectional") -> None:
         super().__init__()
         reduced, causal = channels // REDUCTION, direction == "causal"
         self.space_time = SpatiotemporalConv(1, 1, (3, 3, 3), padding=(1, 1), bias=False, causal=causal)

@@ -25,7 +25,7 @@ class MotionFeatures(nn.Module):
     with the one before it, and the first gets zeros.
     """
 
-    def __init__(self, channels: int, direction: str = "two-way") -> None:
+    def __init__(self, channels: int, direction: str = "bidirectional") -> None:
         super().__init__()
         self.direction, self.channels = direction, channels // REDUCTION
         self.squeeze = nn.Conv2d(channels, self.channels, 1, bias=False)

@@ -9,20 +9,20 @@ from edgevid.ops.temporal_shift import torch_op
 
 temporal_shift = torch_op()
 
-DIRECTIONS = {"two-way": (1, -1), "past-first": (-1, 1), "causal": (-1, 0)}
+DIRECTIONS = {"bidirectional": (1, -1), "past-first": (-1, 1), "causal": (-1, 0)}
 """Offsets, in frames, of where the first and the second fold of channels are taken from."""
 
 
 class TemporalShift(nn.Module):
     """Shift ``1/shift_div`` of the channels of ``(N*T, C, H, W)`` each way, or from the past only.
 
-    ``direction`` is two-way (the first channels from the next frame, as TSM has it), past-first (from the
-    frame before, as PP-TSM has it) or causal. Both folds are rounded down; past-first, the end of the second
+    ``direction`` is bidirectional (the first channels from the next frame, as in TSM), past-first (from the
+    frame before, as in PP-TSM) or causal. Both folds are rounded down; past-first, the end of the second
     one is rounded by itself, as Paddle's operator does, so that it can have a channel more than the first.
     Has no parameters, so it leaves the names in a state dict as they are without it.
     """
 
-    def __init__(self, direction: str = "two-way", shift_div: int = 8) -> None:
+    def __init__(self, direction: str = "bidirectional", shift_div: int = 8) -> None:
         super().__init__()
         self.direction, self.shift_div = direction, shift_div
 

@@ -11,7 +11,7 @@ temporal_conv = torch_op()
 
 
 class TemporalConv(nn.Module):
-    """Convolve each channel of ``(N*T, C, H, W)`` over time: centred ("two-way"), or seeing the past only.
+    """Convolve each channel of ``(N*T, C, H, W)`` over time: centered ("bidirectional") or causal.
 
     Starts as a temporal shift of ``1/shift_div`` of the channels each way (causal: from the past only), as in
     STM and ACTION-Net; with None, it starts as nothing at all, as some of TEA's. ``weight`` is ``(C, 1, k)``,
@@ -22,7 +22,7 @@ class TemporalConv(nn.Module):
         self,
         channels: int,
         taps: int = 3,
-        direction: str = "two-way",
+        direction: str = "bidirectional",
         bias: bool = False,
         shift_div: int | None = 8,
     ) -> None:

@@ -52,7 +52,8 @@ class SummedDepthwise(nn.Module):
     @torch.no_grad()
     def merge(self) -> None:
         weight, bias = torch.zeros_like(self.merged.weight), torch.zeros_like(self.merged.bias)
-        for convolution, norm in self.branches:
+        for branch in self.branches:
+            convolution, norm = branch[0], branch[1]
             factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
             margin = (weight.shape[-1] - convolution.weight.shape[-1]) // 2
             weight += pad(convolution.weight * factor[:, None, None, None], [margin] * 4)

@@ -12,7 +12,7 @@ MODELS = (
         title="STM, ResNet-50",
         builder="edgevid.zoo.stm.network:build",
         source=STM,
-        options={"direction": "two-way"},
+        options={"direction": "bidirectional"},
         online="stm_r50_online",
         published=(
             "Kinetics-400 top-1 73.7 %, Something-Something top-1 V1 50.7 %, V2 64.2 % (16 frames; a "

@@ -50,7 +50,7 @@ class STMBlock(Bottleneck):
 
 
 def build(num_classes: int, frames: int, direction: str, dropout: float = 0.5) -> SegmentNetwork:
-    """STM on ResNet-50; ``direction`` is two-way as published, or causal, for streams (a variant of ours)."""
+    """STM on ResNet-50; ``direction`` is bidirectional as published, or causal for streams (ours)."""
     backbone = ResNet((3, 4, 6, 3), block=functools.partial(STMBlock, direction=direction))
     for module in backbone.modules():
         if isinstance(module, ChannelwiseMotion):

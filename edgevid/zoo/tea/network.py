@@ -70,6 +70,6 @@ class TEABlock(nn.Module):
 
 
 def build(num_classes: int, frames: int, direction: str, dropout: float = 0.5) -> SegmentNetwork:
-    """TEA on Res2Net-50; ``direction`` is two-way as published, or causal for streams (ours)."""
+    """TEA on Res2Net-50; ``direction`` is bidirectional as published, or causal for streams (ours)."""
     backbone = ResNet((3, 4, 6, 3), block=functools.partial(TEABlock, direction=direction))
     return SegmentNetwork(backbone, num_classes, frames, dropout)

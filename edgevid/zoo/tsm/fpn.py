@@ -60,5 +60,5 @@ class PyramidNetwork(nn.Module):
 
 
 def build(frames: int, shift: str, backbone: str = "resnet50", shift_div: int = 8) -> PyramidNetwork:
-    """``shift`` is two-way, or causal for online detection; ``backbone`` a ResNet of ``segments``."""
+    """``shift`` is bidirectional, or causal for online detection; ``backbone`` a ResNet of ``segments``."""
     return PyramidNetwork(make_backbone(backbone, shift, shift_div))

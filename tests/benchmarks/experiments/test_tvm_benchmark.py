@@ -17,7 +17,7 @@ def test_every_promised_network_is_in_the_zoo():
 class Shifted(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.shift, self.conv = TemporalShift("two-way"), torch.nn.Conv2d(8, 4, 1)
+        self.shift, self.conv = TemporalShift("bidirectional"), torch.nn.Conv2d(8, 4, 1)
 
     def forward(self, clip: torch.Tensor) -> torch.Tensor:
         return self.conv(self.shift(clip.flatten(0, 1), clip.shape[1])).mean((2, 3))

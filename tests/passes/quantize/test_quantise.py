@@ -37,7 +37,7 @@ def clips(count: int, seed: int = 0, frames: int = 3) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def traced() -> onnx.ModelProto:
-    """Convolution, pool, residual block with a two-way shift, classifier; as a float graph."""
+    """Convolution, pool, residual block with a bidirectional shift, classifier; as a float graph."""
     torch = pytest.importorskip("torch")
     from torch import nn
 
@@ -99,7 +99,7 @@ def test_the_shift_moves_one_byte_for_each_number(traced, ranges, scheme):
     types |= {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     byte = onnx.TensorProto.INT8 if scheme.symmetric else onnx.TensorProto.UINT8
     moves = [node for node in model.graph.node if node.op_type in ("Slice", "Concat")]
-    assert len(moves) == 8, "slices and concatenations of one two-way shift"
+    assert len(moves) == 8, "slices and concatenations of one bidirectional shift"
     for node in moves:
         data = node.input if node.op_type == "Concat" else node.input[:1]
         assert {types[name] for name in (*data, *node.output)} == {byte}

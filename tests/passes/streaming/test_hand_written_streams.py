@@ -35,7 +35,7 @@ def padded(x, fold):
     return torch.cat((earlier, x[:, :, fold:]), 2)
 
 
-def two_way(x, fold):
+def bidirectional(x, fold):
     out = torch.zeros_like(x)
     out[:, 1:, :fold] = x[:, :-1, :fold]
     out[:, :-1, fold : 2 * fold] = x[:, 1:, fold : 2 * fold]
@@ -94,9 +94,9 @@ def assert_equal_frame_by_frame(network, bundle):
     assert not np.allclose(wanted[0], wanted[1])
 
 
-def test_a_hand_written_two_way_shift_is_not_streamed(tmp_path):
+def test_a_hand_written_bidirectional_shift_is_not_streamed(tmp_path):
     with pytest.raises(ExportError, match="looks into the future"):
-        streamed(two_way, 2, tmp_path / "bundle")
+        streamed(bidirectional, 2, tmp_path / "bundle")
 
 
 def test_a_movement_by_two_frames_streams_though_it_is_no_shift(tmp_path):
