@@ -14,6 +14,10 @@ class UnknownNameError(EdgevidError, KeyError):
         return str(self.args[0])
 
 
+class TargetError(EdgevidError, ValueError):
+    """A target's TOML file that cannot be read, or says what cannot be."""
+
+
 class WeightsError(EdgevidError, ValueError):
     """A checkpoint that is missing, corrupt, or of another network."""
 

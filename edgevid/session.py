@@ -72,7 +72,7 @@ class Session:
             self._check_names()
             return
         known = manifest.target in TARGETS
-        providers = TARGETS[manifest.target].device.get("execution_providers", ()) if known else ()
+        providers = TARGETS[manifest.target].device.execution_providers if known else ()
         self._runner = BACKENDS[self.backend].open_model(
             self.path / artefact.file, threads, providers, with_kernels, bundle.digests
         )

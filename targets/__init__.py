@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from edgevid.bundle import records
+from edgevid.bundle.records import matches, one_of
+from edgevid.errors import TargetError
 from edgevid.registry import Registry
-from edgevid.specs import Target
-from edgevid.targets.gpu import gpu_of
+from edgevid.specs import TOLERANCE, Device, Gpu, Target
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,21 +22,46 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 
+a_number = matches(r"\d+\.\d", "a text such as '8.7'")
+a_version = matches(r"\d+(\.\d+)*", "a version such as '10.3'")
+
+
+def positive(value: int) -> str | None:
+    return None if value > 0 else "must be above 0"
+
+
+RULES: records.Rules = {
+    Target: {"architecture": one_of("x86_64", "aarch64", "any"), "precisions": one_of(*TOLERANCE)},
+    Device: {
+        "os": one_of("linux", "android", "any"),
+        "memory_gib": positive,
+        **dict.fromkeys(("jetpack", "cuda", "tensorrt"), a_version),
+        "formats": one_of("onnx", "ort"),
+    },
+    Gpu: {
+        "compute_capability": a_number,
+        "minimum_compute_capability": a_number,
+        "typical_compute_capability": a_number,
+        "sm_count": positive,
+        "shared_kib": positive,
+        "ptx": a_number,
+    },
+}
+
 
 def read_target(file: Path | Traversable) -> Target:
     """The target that a TOML file describes; it has the file's name, without ``.toml``.
 
-    ``same_as`` names one of ours. Raises ``ValueError``, with the file's name, for what it says wrongly.
+    ``same_as`` names one of ours. Raises ``TargetError``, with the file's name and the key, for a key that
+    is not in ``specs.Target`` and for a value that cannot be.
     """
+    name, _, suffix = file.name.rpartition(".")
     try:
-        name, suffix = file.name.rsplit(".", 1)
         if suffix != "toml":
-            raise ValueError("a target is a .toml file")
-        target = msgspec.convert({**_table(file), "name": name}, Target)
-        gpu_of(target)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{file.name}: {error}") from error
-    return target
+            raise ValueError("a target is described by a .toml file")
+        return records.decode(Target, {**_table(file), "name": name}, RULES)
+    except (OSError, ValueError) as error:
+        raise TargetError(f"{file.name}: {error}: targets/README.md explains the keys") from error
 
 
 def _table(file: Path | Traversable) -> dict[str, Any]:
@@ -44,15 +69,14 @@ def _table(file: Path | Traversable) -> dict[str, Any]:
     table = tomllib.loads(file.read_text("utf-8"))
     if "same_as" not in table:
         return table
-    return {**_table(FOLDER / f"{table['same_as']}.toml"), **table}
-
-
-def _order(file: Path) -> int:
-    return _table(file).get("order", 100)
+    board = FOLDER / f"{table['same_as']}.toml"
+    if not board.is_file():
+        raise ValueError(f"same_as: there is no {board.name} among edgevid's own targets")
+    return {**_table(board), **table}
 
 
 TARGETS: Registry[Target] = Registry("target", "targets", read_target)
 """Ours in the order of the files' ``order``; ``same_as`` is followed: ``jetson`` has its board's keys."""
 
-for _file in sorted(FOLDER.glob("*.toml"), key=_order):
-    TARGETS.register(_file.stem, read_target(_file))
+for _target in sorted(map(read_target, FOLDER.glob("*.toml")), key=lambda target: target.order):
+    TARGETS.register(_target.name, _target)

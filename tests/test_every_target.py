@@ -1,36 +1,70 @@
-"""What the files of targets say of a GPU is typed, and read in one place."""
+"""Every target's file is read strictly, and what it says is true of the board and used."""
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import pytest
 
-from edgevid.targets import TARGETS, read_target
-from edgevid.targets.gpu import Gpu, gpu_of
+from edgevid.backends import BACKENDS
+from edgevid.errors import TargetError
+from edgevid.specs import Gpu
+from edgevid.targets import FOLDER, TARGETS, read_target
 
-TOML = """
+BOARD = """
 title = "a board"
 architecture = "aarch64"
 backends = ["tensorrt"]
 
 [device]
 tensorrt = "10.3"
-install = "nothing"
+
+[gpu]
+compute_capability = "12.1"
 """
 
 
-def written(folder, *lines: str):
-    (folder / "board.toml").write_text(TOML + "\n".join(lines) + "\n")
+def written(folder: Path, text: str):
+    (folder / "board.toml").write_text(text)
     return read_target(folder / "board.toml")
 
 
-def test_every_target_of_tensorrt_has_a_gpu():
-    for target in TARGETS.values():
-        assert ("tensorrt" in target.backends) == (gpu_of(target) is not None), target.name
+@pytest.mark.parametrize("name", TARGETS)
+def test_it_takes_backends_and_precisions_that_there_are(name):
+    target = TARGETS[name]
+    written_by_each = [set(BACKENDS[backend].precisions) for backend in target.backends]
+    assert set(target.precisions) <= set().union(*written_by_each)
+    assert all(precisions & set(target.precisions) for precisions in written_by_each)
+    assert target.backend in target.backends and set(target.device.companions) <= set(target.backends)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_key_is_given_that_it_does_not_need(name):
+    """A GPU and NVIDIA's software belong to TensorRT, and what repeats a default is noise."""
+    target = TARGETS[name]
+    assert ("tensorrt" in target.backends) == (target.gpu is not None) == bool(target.device.tensorrt)
+    if target.same_as is None:
+        text = (FOLDER / f"{name}.toml").read_text("utf-8")
+        for table in (target.device, target.gpu):
+            for field in dataclasses.fields(table) if table else ():
+                is_default = getattr(table, field.name) == field.default
+                assert not (is_default and f"\n{field.name} =" in text), f"{name}.toml repeats {field.name}"
+
+
+def test_every_file_is_a_target():
+    assert {path.stem for path in FOLDER.glob("*.toml")} == set(TARGETS)
+
+
+def test_an_alias_has_all_that_its_board_has():
+    for alias in (target for target in TARGETS.values() if target.same_as):
+        same = {"name": alias.name, "title": alias.title, "order": alias.order, "same_as": alias.same_as}
+        assert alias == dataclasses.replace(TARGETS[alias.same_as], **same)
 
 
 def test_the_gpus_are_those_of_the_boards():
     # NVIDIA's data sheets: CUDA cores by the 64 or 128 of a multiprocessor of that architecture.
-    counts = {name: gpu_of(TARGETS[name]).multiprocessors for name in TARGETS if name.startswith("jetson-")}
+    counts = {name: TARGETS[name].gpu.sm_count for name in TARGETS if name.startswith("jetson-")}
     assert counts == {
         "jetson-nano": 128 // 128,
         "jetson-xavier-nx": 384 // 64,
@@ -38,24 +72,72 @@ def test_the_gpus_are_those_of_the_boards():
         "jetson-agx-orin": 2048 // 128,
         "jetson-thor": 2560 // 128,
     }
+    # CUDA programming guide, compute capabilities: the shared memory that one block can have.
+    kib = {"5.3": 48, "7.2": 96, "8.7": 163, "11.0": 227}
+    for board in counts:
+        assert TARGETS[board].gpu.shared_kib == kib[TARGETS[board].gpu.compute_capability]
 
 
-def test_a_gpu_has_defaults_for_all_but_its_compute_capability(tmp_path):
-    assert gpu_of(written(tmp_path, 'compute_capability = "8.6"')) == Gpu("8.6", 64, "8.0")
-    assert gpu_of(written(tmp_path)) is None
+def test_a_new_gpu_needs_its_compute_capability_alone(tmp_path):
+    gpu = written(tmp_path, BOARD).gpu
+    assert gpu == Gpu("12.1", sm_count=64, shared_kib=99, ptx="8.0")
+    assert (gpu.sm, gpu.typical, str(gpu), gpu.is_one_of_several) == (121, "12.1", "12.1", False)
+
+
+def test_several_gpus_are_told_by_their_oldest(tmp_path):
+    several = 'minimum_compute_capability = "7.5"'
+    gpu = written(tmp_path, BOARD.replace('compute_capability = "12.1"', several)).gpu
+    assert (gpu.sm, gpu.typical, str(gpu), gpu.is_one_of_several) == (75, "7.5", "7.5 or later", True)
+    typical = f'{several}\ntypical_compute_capability = "8.9"'
+    assert written(tmp_path, BOARD.replace('compute_capability = "12.1"', typical)).gpu.typical == "8.9"
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("text", "words"),
     [
-        ('compute_capability = "Ampere"', "compute_capability is '8.7'"),
-        ("compute_capability = 8.7", "board.toml"),
-        ('compute_capability = "8.7"\nmultiprocessors = 0', "at least 1"),
-        ('compute_capability = "8.7"\nmultiprocessors = "8"', "board.toml"),
-        ('compute_capability = "8.7"\nptx = "new"', "ptx is like '8.5'"),
+        (BOARD + "sm_counts = 8", "gpu.sm_counts is a key that this edgevid does not know"),
+        (BOARD + "[device.gpu]\nsm_count = 8", "device.gpu is a key that this edgevid does not know"),
+        ("colour = 3\n" + BOARD, "colour is a key that this edgevid does not know"),
+        (BOARD.replace("title", "titel"), "title is missing"),
+        (BOARD.replace('"a board"', "8"), "title: expected str, got int"),
+        (BOARD.replace('["tensorrt"]', "[]"), "a target has at least one backend"),
+        (BOARD.replace("aarch64", "riscv"), "architecture must be one of x86_64, aarch64, any"),
+        (BOARD.replace('"12.1"', '"Blackwell"'), "gpu.compute_capability must be a text such as '8.7'"),
+        (BOARD.replace('"12.1"', "12.1"), "gpu.compute_capability: expected str, got float"),
+        (BOARD + 'minimum_compute_capability = "7.5"', "give either compute_capability or minimum_"),
+        (BOARD.replace("compute_cap", "typical_compute_cap"), "give either compute_capability or minimum_"),
+        (BOARD + "sm_count = 0", "gpu.sm_count must be above 0"),
+        (BOARD + 'sm_count = "8"', "gpu.sm_count: expected int, got str"),
+        (BOARD + 'ptx = "new"', "gpu.ptx must be a text such as '8.7'"),
+        (BOARD.replace('"10.3"', '"ten"'), "device.tensorrt must be a version such as '10.3'"),
+        ('precisions = ["fp8"]\n' + BOARD, "precisions[0] must be one of fp32, fp16, int8"),
+        ('same_as = "jetsen"\n' + BOARD, "same_as: there is no jetsen.toml among"),
+        ("title = ", "Invalid value"),
     ],
 )
-def test_a_mistake_in_a_file_is_told_with_its_name(line, words, tmp_path):
-    with pytest.raises(ValueError, match=r"board\.toml") as error:
-        written(tmp_path, line)
-    assert words in str(error.value)
+def test_a_mistake_in_a_file_is_told_in_one_line_with_its_name_and_the_key(text, words, tmp_path):
+    with pytest.raises(TargetError) as error:
+        written(tmp_path, text)
+    message = str(error.value)
+    assert message.startswith("board.toml: ") and words in message and "\n" not in message
+    assert "targets/README.md" in message
+
+
+def test_a_file_of_another_kind_is_no_target(tmp_path):
+    (tmp_path / "board.json").write_text("{}")
+    with pytest.raises(TargetError, match=r"board\.json: a target is described by a \.toml file"):
+        read_target(tmp_path / "board.json")
+
+
+def test_each_key_is_explained():
+    text = (FOLDER / "README.md").read_text("utf-8")
+    target = TARGETS["gpu"]
+    keys = [
+        field.name
+        for field in dataclasses.fields(target)
+        if field.name not in ("name", "device", "gpu", "power")
+    ]
+    for table in ("device", "gpu", "power"):
+        keys += [f"{table}.{field.name}" for field in dataclasses.fields(getattr(target, table))]
+    assert [key for key in keys if f"`{key}`" not in text] == []
+    assert text.count("\n| `") == len(keys)

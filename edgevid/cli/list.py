@@ -6,8 +6,12 @@ import json
 
 import click
 
-SHORT = ("name", "title", "input", "streams", "source")
-"""What the table of models shows without ``--verbose``; JSON always has everything."""
+SHORT = {
+    "models": ("name", "title", "input", "streams", "source"),
+    "backends": ("name", "title", "here", "detail"),
+    "targets": ("name", "title", "backends", "precisions"),
+}
+"""What the tables show without ``--verbose``; JSON always has everything."""
 
 
 @click.command("list")
@@ -31,10 +35,12 @@ def command(kind: str, verbose: bool, as_json: bool) -> None:
         return
     from tabulate import tabulate
 
-    if kind == "models":
-        rows = [{key: row[key] for key in SHORT} for row in rows]
-    shown = [{key: ", ".join(v) if isinstance(v, list) else v for key, v in row.items()} for row in rows]
-    click.echo(tabulate(shown, headers="keys", missingval="-"))
+    shown = [[_in_a_cell(row[key]) for key in SHORT[kind]] for row in rows]
+    click.echo(tabulate(shown, SHORT[kind], missingval="-"))
+
+
+def _in_a_cell(value: object) -> object:
+    return ", ".join(value) if isinstance(value, (list, tuple)) else value
 
 
 def _show_models() -> None:
@@ -106,14 +112,8 @@ def _backends() -> list[dict]:
 
 
 def _targets() -> list[dict]:
+    from dataclasses import asdict
+
     from edgevid.targets import TARGETS
 
-    return [
-        {
-            "name": target.name,
-            "title": target.title,
-            "backends": list(target.backends),
-            "precisions": list(target.precisions),
-        }
-        for target in TARGETS.values()
-    ]
+    return [asdict(target) for target in TARGETS.values()]

@@ -52,5 +52,5 @@ def compile_all(
 def _beside(request: Request) -> tuple[str, ...]:
     if request.backend.name != request.target.backend:
         return ()
-    wanted = request.target.device.get("beside", ())
-    return tuple(name for name in wanted if request.precision in BACKENDS[name].precisions)
+    companions = request.target.device.companions
+    return tuple(name for name in companions if request.precision in BACKENDS[name].precisions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.util
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -17,7 +18,8 @@ FOLDER = Path(__file__).parent
 LIBRARY = FOLDER / "library.cu"
 STANDARD = "-std=c++14"
 """The newest that nvcc 10.2 of JetPack 4 knows."""
-ARCHITECTURES = (75, 80, 86, 87, 89, 90, 100, 110, 120)
+OLDEST = 53
+"""SM of the oldest target, the Jetson Nano, and the first that computes in half precision."""
 NVRTC_PACKAGE = "nvidia-cuda-nvrtc-cu12"
 
 
@@ -26,9 +28,9 @@ def find_nvcc() -> str | None:
 
 
 def known_architectures(nvcc: str) -> tuple[int, ...]:
-    """Those of ``ARCHITECTURES`` that this nvcc knows."""
-    listed = _run([nvcc, "--list-gpu-arch"]).split()
-    return tuple(sm for sm in ARCHITECTURES if f"compute_{sm}" in listed)
+    """Each SM that this nvcc compiles for and the kernels can, the oldest first."""
+    listed = re.findall(r"compute_(\d+)", _run([nvcc, "--list-gpu-arch"]))
+    return tuple(sorted(sm for sm in map(int, listed) if sm >= OLDEST))
 
 
 def fat_binary(nvcc: str, source: Path, output: Path, architectures: Sequence[int]) -> Path:

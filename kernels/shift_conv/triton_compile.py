@@ -15,19 +15,10 @@ from typing import Any
 
 from edgevid.kernels.shift_conv.triton_call import Blocks, Gpu, choose_blocks
 from edgevid.targets import TARGETS
-from edgevid.targets.gpu import gpu_of
 
 POINTERS = ("x", "weights", "bias", "residual", "y", "state", "next_state")
-SHARED_KIB = {75: 64, 80: 163, 86: 99, 87: 163, 89: 99, 90: 227, 100: 227, 103: 227, 110: 227, 120: 99}
-"""What a program may take of shared memory, by SM (CUDA programming guide, compute capabilities)."""
-
 ALIGNED = [["tt.divisibility", 16]]
 """What every pointer keeps: vectors of 16 bytes are moved."""
-
-
-def shared_kib(sm: int | None) -> int:
-    """What a program may take on that GPU; the least of SM 80 and later if it is not known."""
-    return SHARED_KIB.get(sm, min(size for known, size in SHARED_KIB.items() if known >= 80))
 
 
 @dataclass(frozen=True)
@@ -82,7 +73,7 @@ def compile_ahead(layer: Layer, architecture: int, blocks: Blocks, ptx_version: 
 
 
 def main() -> None:
-    board = gpu_of(TARGETS["jetson"])
+    board = TARGETS["jetson"].gpu
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--channels", type=int, required=True)
     parser.add_argument("--outputs", type=int, required=True)
@@ -97,7 +88,10 @@ def main() -> None:
     )
     parser.add_argument("--architecture", type=int, default=board.sm, help="SM, such as 87 for Orin (87)")
     parser.add_argument(
-        "--processors", type=int, default=board.multiprocessors, help="multiprocessors (Orin Nano's)"
+        "--processors", type=int, default=board.sm_count, help="multiprocessors (Orin Nano's)"
+    )
+    parser.add_argument(
+        "--shared-kib", type=int, default=board.shared_kib, help="shared memory of a block (Orin Nano's)"
     )
     parser.add_argument("--ptx", type=int, help="newest PTX version, such as 85 for 8.5")
     parser.add_argument("--output", type=Path, default=Path("."), metavar="FOLDER")
@@ -106,7 +100,7 @@ def main() -> None:
     directions = (-1, 0) if asked.causal or asked.stream else (1, -1)
     frames = 1 if asked.stream else asked.frames
     layer = Layer(asked.channels, asked.outputs, frames, fold, *directions, streamed=asked.stream)
-    gpu = Gpu(asked.processors, shared_kib(asked.architecture) << 10)
+    gpu = Gpu(asked.processors, asked.shared_kib << 10)
     blocks = choose_blocks(asked.rows, layer.channels, layer.outputs, fold, gpu)
     made = compile_ahead(layer, asked.architecture, blocks, asked.ptx)
     asked.output.mkdir(parents=True, exist_ok=True)

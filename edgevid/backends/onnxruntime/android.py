@@ -111,7 +111,7 @@ def _write_readme(job, folder: Path, artefacts: tuple[Artefact, ...], not_run: l
         model=job.model,
         target=job.target.name,
         title=job.target.title,
-        install=job.target.device["install"],
+        install=job.target.device.install,
         onnxruntime=onnxruntime.__version__,
         file=KERNELS_MODEL if artefacts else "model.ort",
         kernels="true" if artefacts else "false",

@@ -70,13 +70,13 @@ def compile(graph, job, folder: Path):
         Artefact(STANDARD_MODEL, "fp32", "any runtime that reads ONNX, such as OpenVINO", opened_by=NAME),
     ]
     not_run = _not_run(job)
-    formats = job.target.device.get("formats", ())
+    formats = job.target.device.formats
     if "ort" in formats:
         save_ort_format(folder / STANDARD_MODEL, folder / ORT_MODEL)
         artefacts.append(
             Artefact(ORT_MODEL, "fp32", "ONNX Runtime, reduced builds for phones too", opened_by=NAME)
         )
-    if "android" in formats:
+    if job.target.device.os == "android":
         for_app, untried = write_android(job, folder / MODEL, folder, not_run)
         artefacts += for_app
         not_run += untried
@@ -119,7 +119,7 @@ def _write_readme(job, folder: Path, not_run: str) -> None:
         model=job.model,
         target=job.target.name,
         title=job.target.title,
-        install=job.target.device["install"],
+        install=job.target.device.install,
         folder=f"{job.model}.{job.target.name}.onnxruntime",
         inputs="; ".join(job.describe_inputs()),
         states=job.describe_states(),

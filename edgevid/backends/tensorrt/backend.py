@@ -26,6 +26,7 @@ from edgevid.specs import Artefact, Availability
 
 if TYPE_CHECKING:
     from edgevid.backends.tensorrt.runtime.runner import TensorRTRunner
+    from edgevid.specs import Target
 
 CHECKED_WITH = "onnxruntime"
 PLAN = "plan.json"
@@ -110,7 +111,7 @@ def compile(graph, job, folder: Path):
     from edgevid.passes import run_passes
     from edgevid.passes.to_fp16 import to_fp16
 
-    tensorrt = job.target.device["tensorrt"]
+    tensorrt = _tensorrt_of(job.target)
 
     def finish(copy, forms):
         run_passes(copy, lowering(forms))
@@ -123,7 +124,7 @@ def compile(graph, job, folder: Path):
         return copy
 
     with_plugins = graph.clone()
-    choice = choose_forms(graph, finish, job.target.device["compute_capability"])
+    choice = choose_forms(graph, finish, job.target.gpu.typical)
     reports = run_passes(graph, lowering(choice.forms))
     kernels = _kernels(reports, choice.forms)
     needed = least = check_target(graph, job.target.title, tensorrt)
@@ -156,6 +157,17 @@ def compile(graph, job, folder: Path):
     write_check_data(job, folder)
     write_scripts(job, folder, needed, not_run[0])
     return Compiled(model_file, artefacts, kernels, reports, tuple(not_run), plan, float_layers)
+
+
+def _tensorrt_of(target: Target) -> str:
+    """The version of TensorRT on a target; ``ExportError`` if its file does not say that, or its GPU."""
+    for key, value in (("device.tensorrt", target.device.tensorrt), ("gpu.compute_capability", target.gpu)):
+        if not value:
+            raise ExportError(
+                f"target {target.name} does not say its {key}, which TensorRT needs: "
+                f"add it to {target.name}.toml"
+            )
+    return target.device.tensorrt
 
 
 def _artefact(precision: str, needed: Requirement) -> Artefact:
@@ -195,12 +207,12 @@ def _write_plan(folder: Path, model_file: str, job, choice: Choice) -> dict[str,
     plan: Plan | None = None
     why_none = ""
     try:
-        plan = plan_of(folder / model_file, job.target.device["compute_capability"])
+        plan = plan_of(folder / model_file, job.target.gpu.typical)
     except NoPlanError as error:
         why_none = str(error)
     content = {
         "file": model_file,
-        "target_compute_capability": job.target.device["compute_capability"],
+        "target_compute_capability": str(job.target.gpu),
         "why_none": why_none,
         **(plan.as_dict() if plan else {"plan": None, "kernels": None, "copies": None}),
         "forms": choice.forms,
@@ -212,6 +224,6 @@ def _write_plan(folder: Path, model_file: str, job, choice: Choice) -> dict[str,
 
 def _not_built(job) -> str:
     return (
-        f"the engine build and run on {job.target.title} with TensorRT {job.target.device['tensorrt']} "
+        f"the engine build and run on {job.target.title} with TensorRT {job.target.device.tensorrt} "
         "(build.sh and run.sh do both on the device)"
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
 import os
 import shutil
 import subprocess
@@ -18,10 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevid.targets.gpu import Gpu
-
 if TYPE_CHECKING:
     from edgevid.passes.fuse_shift_convs import FusedLayer
+    from edgevid.specs import Gpu
 
 FOLDER = "shift_conv"
 SOURCES = ("cuda.cuh", "tensorrt_plugin.cu")
@@ -29,22 +27,20 @@ HEADER = "compiled.h"
 WORKER = "edgevid.kernels.shift_conv.triton_worker"
 LIMIT_S = 300
 UNBOUNDED = 3.4e38
-OLDEST_PTX, NEWEST_PTX = {80: 70, 86: 71, 87: 74, 88: 90, 89: 78}, 85
-"""Versions of PTX: the first that knows each SM, and the newest that the kernels were compiled to."""
+SM = 80
+"""What kernels are compiled for. Its PTX runs on every later GPU, and Triton writes the same for SM 80 to 89;
+for SM 90 and later it may hold instructions of that one alone."""
 
-
-OLDEST = 80
-"""SM that the kernels need. Its PTX runs on every later GPU, while Triton's for SM 90 and later may hold
-instructions of that one alone."""
+OLDEST_PTX, NEWEST_PTX = 70, 85
+"""Versions of PTX: the first that knows SM 80, and the newest that the kernels were compiled to."""
 
 
 @dataclass(frozen=True)
 class CompileTarget:
-    """What kernels are compiled for: SM and version of the PTX, and the size of the GPU."""
+    """What kernels are compiled for: the version of the PTX, and the size of the GPU."""
 
-    sm: int
     ptx_version: int
-    multiprocessors: int
+    sm_count: int
     shared_kib: int
 
 
@@ -60,7 +56,7 @@ def write_kernels(layers: list[FusedLayer], gpu: Gpu, folder: Path) -> None:
     from importlib.resources import as_file, files
 
     compile_target = compile_target_of(gpu)
-    header = _header(layers, compile_layers(layers, compile_target), compile_target)
+    header = _header(layers, compile_layers(layers, compile_target))
     target = folder / FOLDER
     target.mkdir(parents=True)
     with as_file(files("edgevid.kernels")) as kernels:
@@ -71,20 +67,14 @@ def write_kernels(layers: list[FusedLayer], gpu: Gpu, folder: Path) -> None:
 
 def compile_target_of(gpu: Gpu) -> CompileTarget:
     """``CannotFuse`` if the GPU, or the PTX that its driver takes, is too old."""
-    from edgevid.kernels.shift_conv.triton_compile import shared_kib
-
-    if gpu.sm < OLDEST and not gpu.is_one_of_several:
+    if gpu.sm < SM and not gpu.is_one_of_several:
         raise CannotFuse(
-            "the fused kernels need a GPU of compute capability 8.0 or later, and it has "
-            f"{gpu.compute_capability}"
+            f"the fused kernels need a GPU of compute capability {SM / 10} or later, and it has {gpu}"
         )
     ptx_version = min(int(gpu.ptx.replace(".", "")), NEWEST_PTX)
-    own = not gpu.is_one_of_several and OLDEST_PTX.get(gpu.sm, math.inf) <= ptx_version
-    sm = gpu.sm if own else OLDEST
-    if ptx_version < OLDEST_PTX[sm]:
-        raise CannotFuse(f"the fused kernels need PTX {OLDEST_PTX[sm] / 10}, and the driver takes {gpu.ptx}")
-    shared = shared_kib(None if gpu.is_one_of_several else gpu.sm)
-    return CompileTarget(sm, ptx_version, gpu.multiprocessors, shared)
+    if ptx_version < OLDEST_PTX:
+        raise CannotFuse(f"the fused kernels need PTX {OLDEST_PTX / 10}, and the driver takes {gpu.ptx}")
+    return CompileTarget(ptx_version, gpu.sm_count, gpu.shared_kib)
 
 
 def compile_layers(layers: list[FusedLayer], target: CompileTarget) -> list[dict[str, Any]]:
@@ -97,9 +87,9 @@ def compile_layers(layers: list[FusedLayer], target: CompileTarget) -> list[dict
             for layer in layers
         ],
         "rows": [layer.rows for layer in layers],
-        "architecture": target.sm,
+        "architecture": SM,
         "ptx_version": target.ptx_version,
-        "gpu": {"processors": target.multiprocessors, "shared_bytes": target.shared_kib << 10},
+        "gpu": {"processors": target.sm_count, "shared_bytes": target.shared_kib << 10},
     }
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment["TRITON_DISABLE_LINE_INFO"] = "1"
@@ -116,7 +106,7 @@ def compile_layers(layers: list[FusedLayer], target: CompileTarget) -> list[dict
     return json.loads(done.stdout)
 
 
-def _header(layers: list[FusedLayer], compiled: list[Mapping[str, Any]], target: CompileTarget) -> str:
+def _header(layers: list[FusedLayer], compiled: list[Mapping[str, Any]]) -> str:
     """C++ that holds the kernels, as ``kernels/shift_conv/cuda.cuh`` includes it."""
     entries = []
     for layer, made in zip(layers, compiled, strict=True):
@@ -128,7 +118,7 @@ def _header(layers: list[FusedLayer], compiled: list[Mapping[str, Any]], target:
         ]  # fmt: skip
         entries.append(f'    {{{", ".join(map(str, numbers))}, R"ptx(\n{made["ptx"]})ptx"}},\n')
     return (
-        f"// Kernels for SM {target.sm} and later, compiled by Triton; fields as in cuda.cuh.\n"
+        f"// Kernels for SM {SM} and later, compiled by Triton; fields as in cuda.cuh.\n"
         "#pragma once\n\nnamespace edgevid {\nnamespace cuda {\n\n"
         f"constexpr CompiledShiftConv kCompiled[] = {{\n{''.join(entries)}}};\n\n"
         "}  // namespace cuda\n}  // namespace edgevid\n"

@@ -74,7 +74,7 @@ def write_int8(graph: ir.Model, job: CalibratedJob, needed: Requirement, folder:
     """
     from edgevid.passes.quantize.quantize import spread_ranges
 
-    tensorrt, not_tried = job.target.device["tensorrt"], []
+    tensorrt, not_tried = job.target.device.tensorrt, []
     if takes_cache(tensorrt):
         write_calibration_cache(folder / CACHE, spread_ranges(graph, job.ranges), tensorrt)
         not_tried.append(f"{CACHE}, with which build.sh lets TensorRT quantise the float network by itself")

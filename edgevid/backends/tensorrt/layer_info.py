@@ -20,12 +20,6 @@ PACKAGE, MODULE = "tensorrt-rtx", "tensorrt_rtx"
 WORKER = "edgevid.backends.tensorrt.layer_info_worker"
 LIMIT_S = 300
 
-ARCHITECTURES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
-"""Compute capabilities that TensorRT-RTX 1.7 builds for."""
-
-NEAREST = {"8.7": "8.6", "11.0": "12.0", "7.5 or later": "8.9"}
-"""Which of them stands for a target's, where it is not simply the nearest number."""
-
 NO_KERNELS = {"signal", "wait"}
 """Layers of a plan that only order its streams."""
 
@@ -104,24 +98,15 @@ def version() -> str:
     return importlib.metadata.version(PACKAGE)
 
 
-def nearest(compute_capability: str) -> str:
-    """The architecture whose plan stands for ``compute_capability`` such as "8.7"."""
-    if compute_capability in NEAREST:
-        return NEAREST[compute_capability]
-    try:
-        wanted = float(compute_capability)
-    except ValueError:
-        raise NoPlanError(f"no architecture of {PACKAGE} is near '{compute_capability}'") from None
-    return min(ARCHITECTURES, key=lambda known: abs(float(known) - wanted))
-
-
 def plan_of(path: Path, compute_capability: str) -> Plan:
-    """The fused plan of an ONNX file; ``NoPlanError`` says why there is none. It takes seconds."""
+    """The fused plan of an ONNX file, for the GPU nearest to ``compute_capability`` that can be built for.
+
+    ``NoPlanError`` says why there is none. It takes seconds.
+    """
     missing = why_none()
     if missing:
         raise NoPlanError(missing)
-    architecture = nearest(compute_capability)
-    command = [sys.executable, "-m", WORKER, str(path), "SM" + architecture.replace(".", "")]
+    command = [sys.executable, "-m", WORKER, str(path), compute_capability]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
     except subprocess.TimeoutExpired:
@@ -135,4 +120,5 @@ def plan_of(path: Path, compute_capability: str) -> Plan:
     kernels = tuple(Kernel(**layer) for layer in answer["layers"] if layer["kind"] not in NO_KERNELS)
     if not kernels:
         raise NoPlanError(f"{PACKAGE} {answer['version']} gave no plan in its log")
-    return Plan(f"TensorRT-RTX {answer['version']}", architecture, kernels, answer["seconds"])
+    builder = f"TensorRT-RTX {answer['version']}"
+    return Plan(builder, answer["compute_capability"], kernels, answer["seconds"])

@@ -1,9 +1,10 @@
 """Build an engine with TensorRT-RTX and print its fused plan as JSON.
 
-    python -m edgevid.backends.tensorrt.layer_info_worker FILE.onnx SM86
+    python -m edgevid.backends.tensorrt.layer_info_worker FILE.onnx 8.7
 
 A program of its own, since TensorRT-RTX may end the process where a file is not to its liking. What it builds
-cannot run here; its verbose log says which kernels the graph became, with their tensors.
+cannot run here; its verbose log says which kernels the graph became, with their tensors. It builds for
+the compute capability nearest to the one that is given.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 import re
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 HEADING = "Layers:"
@@ -22,25 +24,29 @@ BYTES = {"Half": 2, "BFloat16": 2, "Int8": 1, "UInt8": 1, "FP8": 1, "Bool": 1, "
 """Of an element, where it is not 4."""
 
 
-def main(path: str, architecture: str) -> None:
+def main(path: str, compute_capability: str) -> None:
     import tensorrt_rtx as trt
 
     from edgevid.backends.tensorrt.runtime.build import build, logger_of
     from edgevid.errors import BackendError
 
-    answer: dict = {"version": trt.__version__}
-    capability = trt.ComputeCapability.__members__.get(architecture)
-    if capability is None:
-        answer["error"] = f"TensorRT-RTX {trt.__version__} knows no {architecture}"
-    else:
-        logger, start = logger_of(trt), time.perf_counter()
-        try:
-            build(trt, Path(path), logger, compute_capability=capability)
-            answer["layers"] = layers_of([message for _, message in logger.messages])
-        except BackendError as error:
-            answer["error"] = str(error)
-        answer["seconds"] = time.perf_counter() - start
+    sm = nearest(compute_capability, trt.ComputeCapability.__members__)
+    capability = trt.ComputeCapability.__members__[f"SM{sm}"]
+    answer: dict = {"version": trt.__version__, "compute_capability": str(sm / 10)}
+    logger, start = logger_of(trt), time.perf_counter()
+    try:
+        build(trt, Path(path), logger, compute_capability=capability)
+        answer["layers"] = layers_of([message for _, message in logger.messages])
+    except BackendError as error:
+        answer["error"] = str(error)
+    answer["seconds"] = time.perf_counter() - start
     print(json.dumps(answer))
+
+
+def nearest(compute_capability: str, members: Iterable[str]) -> int:
+    """The SM, of those that ``members`` such as "SM86" name, whose number is nearest; the older of two."""
+    known = sorted(int(name[2:]) for name in members if re.fullmatch(r"SM\d+", name))
+    return min(known, key=lambda sm: abs(sm - int(compute_capability.replace(".", ""))))
 
 
 def layers_of(messages: list[str]) -> list[dict]:

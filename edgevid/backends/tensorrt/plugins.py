@@ -20,7 +20,6 @@ from edgevid.errors import ParityError
 from edgevid.onnxfile.shared_weights import save_with_weights, weights_of
 from edgevid.parity import compare
 from edgevid.specs import TOLERANCE, PassReport
-from edgevid.targets.gpu import gpu_of
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -156,7 +155,7 @@ def write_fused_model(graph: ir.Model, job: Job, folder: Path) -> list[str]:
         return []
     try:
         check(unfused(graph, layers), job, "fp16")
-        write_kernels(layers, gpu_of(job.target), folder / FOLDER)
+        write_kernels(layers, job.target.gpu, folder / FOLDER)
     except (CannotFuse, ParityError) as reason:
         return [f"{file}, shifts inside convolutions, left out: {reason}"]
     save_with_weights(graph, folder / file, weights_of("fp16"))

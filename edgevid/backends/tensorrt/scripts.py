@@ -60,12 +60,12 @@ def write_scripts(job, folder: Path, needed: Requirement, not_run: str) -> None:
         "MODEL": job.model,
         "PRECISION": job.precision,
         "PRECISIONS": " ".join(precisions_of(job)),
-        "INT8_TYPED": str(int(is_typed(device["tensorrt"]))),
+        "INT8_TYPED": str(int(is_typed(device.tensorrt))),
         "INPUTS": ",".join(f"{name}:check/{name}.bin" for name in job.example),
-        "INSTALL": device["install"],
+        "INSTALL": device.install,
         "NEEDS": str(needed.version),
         "NEEDS_REASON": needed.reason,
-        "COMPUTE_CAPABILITY": device["compute_capability"],
+        "COMPUTE_CAPABILITY": str(job.target.gpu),
     }
     lines = "".join(f"{key}={shlex.quote(value)}\n" for key, value in variables.items())
     (folder / ENVIRONMENT).write_text(lines)
@@ -73,8 +73,8 @@ def write_scripts(job, folder: Path, needed: Requirement, not_run: str) -> None:
         model=job.model,
         target=job.target.name,
         title=job.target.title,
-        tensorrt=device["tensorrt"],
-        install=device["install"],
+        tensorrt=device.tensorrt,
+        install=device.install,
         needs=f"{needed.version} or later, {needed.reason}",
         precision=job.precision,
         precisions=" or ".join(f"`{name}`" for name in precisions_of(job)),
@@ -82,7 +82,7 @@ def write_scripts(job, folder: Path, needed: Requirement, not_run: str) -> None:
         int8=INT8_README if job.precision == "int8" else "",
         int8_files=INT8_FILES if job.precision == "int8" else "",
         folder=f"{job.model}.{job.target.name}.tensorrt{'.stream' if job.states else ''}",
-        power_mode=_power_mode(device.get("power_mode")),
+        power_mode=_power_mode(device.power_mode),
         inputs="; ".join(job.describe_inputs()),
         states=f" {job.describe_states()}".rstrip(),
         not_run=not_run,
@@ -99,5 +99,5 @@ def read_environment(folder: Path) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _power_mode(command: str | None) -> str:
+def _power_mode(command: str) -> str:
     return f"\nFor steady figures pin the clocks first: `{command}`.\n" if command else ""

@@ -16,7 +16,6 @@ import numpy as np
 from edgevid.backends.tvm.importer.groups import attribute
 from edgevid.backends.tvm.importer.importer import Importer, NotTaken, constant, shape_of
 from edgevid.errors import BackendError, first_line
-from edgevid.targets.gpu import gpu_of
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -30,8 +29,7 @@ WARP = 32
 
 def architecture_of(target: Target) -> str | None:
     """The GPU of a target as nvcc names it, such as ``sm_87``, the oldest if it may be one of several."""
-    gpu = gpu_of(target)
-    return f"sm_{gpu.sm}" if gpu else None
+    return f"sm_{target.gpu.sm}" if target.gpu else None
 
 
 def import_for_gpu(graph: ir.Model):

@@ -80,7 +80,7 @@ def here() -> Device:
 
 def device_for(target: Target) -> Device:
     """The processor of a target; ``ExportError`` if there is none that TVM could compile for."""
-    if "android" in target.device.get("formats", ()):
+    if target.device.os == "android":
         return ARM64_ANDROID
     if target.architecture in ("any", this_architecture()):
         return here()

@@ -10,6 +10,11 @@ import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypedDict
 
+from edgevid.specs.target import Device as Device
+from edgevid.specs.target import Gpu as Gpu
+from edgevid.specs.target import PowerSource as PowerSource
+from edgevid.specs.target import Target as Target
+
 SCHEMA_VERSION = 2
 """Version of the bundle manifest: 2 has a file with its hash, and no key that is not in the records below."""
 
@@ -139,25 +144,6 @@ class ModelSpec:
         """Of one clip of ``frames``, or of one image, of ``size`` pixels."""
         frame = (self.channels, size, size)
         return (1, *frame) if self.input == "image" else (1, frames, *frame)
-
-
-@dataclass(frozen=True)
-class Target:
-    """A device as its TOML file describes it (see ``targets/README.md`` for each key)."""
-
-    name: str
-    title: str
-    architecture: str
-    backends: tuple[str, ...]
-    precisions: tuple[str, ...] = ("fp32",)
-    same_as: str | None = None
-    device: dict[str, Any] = field(default_factory=dict)
-    power: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def backend(self) -> str:
-        """The backend that is taken when the user names none."""
-        return self.backends[0]
 
 
 @dataclass(frozen=True)
