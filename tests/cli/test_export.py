@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 
 import pytest
 import torch
@@ -154,12 +153,6 @@ def test_the_default_folder_names_model_target_and_backend(run_edgevid, tmp_path
 
 
 ALIASES = {TARGETS[name].same_as: name for name in TARGETS if TARGETS[name].same_as}
-
-
-@pytest.mark.parametrize("board", ALIASES)
-def test_an_alias_differs_from_its_board_in_names_alone(board):
-    alias, target = TARGETS[ALIASES[board]], TARGETS[board]
-    assert replace(alias, name=board, title=target.title, same_as=None) == target
 
 
 # A board is exported for under its alias.

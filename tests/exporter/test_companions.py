@@ -10,7 +10,7 @@ import pytest
 from edgevid.backends import Compiled
 from edgevid.errors import BackendError
 from edgevid.exporter import companions
-from edgevid.specs import Artefact
+from edgevid.specs import Artefact, Device
 
 
 class Graph:
@@ -32,7 +32,7 @@ def backend(name, error=None, makes_nothing_before=False):
 
 
 def request(chosen="own", precision="fp32"):
-    target = SimpleNamespace(name="phone", backend="own", device={"beside": ["other"]})
+    target = SimpleNamespace(name="phone", backend="own", device=Device(companions=("other",)))
     return SimpleNamespace(target=target, backend=backend(chosen), precision=precision)
 
 
