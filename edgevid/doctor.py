@@ -17,9 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgevid.host import power, thermal
+from edgevid.host import thermal
 from edgevid.host.commands import ask
 from edgevid.host.cpu import board, describe_cpu
+from edgevid.host.probes import PROBES
 from edgevid.host.processor import architecture
 
 LIMIT_S = 4.0
@@ -163,12 +164,10 @@ def check_devices() -> list[Check]:
 
 def check_sensors() -> list[Check]:
     rows = []
-    for sensor in power.find_sensors():
-        _, _, detail = sensor.describe().partition(": ")
-        mend = "" if sensor.ok else "measure power on a board that has this sensor"
-        if "root" in sensor.why:
-            mend = "run as root, or let a group read it with a udev rule"
-        rows.append(Check("sensor", sensor.name, sensor.ok, detail, mend))
+    for probe in PROBES.values():
+        here = probe.available()
+        detail = here.what if here.ok else here.why
+        rows.append(Check("sensor", probe.name, here.ok, detail, "" if here.ok else here.mend))
     zones = thermal.temperatures_c()
     detail = ", ".join(f"{name} {value:.0f} °C" for name, value in zones.items()) or thermal.WHY_NONE
     mend = "" if zones else "nothing to mend in a virtual machine; elsewhere load the sensor's kernel module"

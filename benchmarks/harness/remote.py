@@ -18,6 +18,7 @@ from edgevid.benchmarks.harness.warmup import warm_up
 from edgevid.bundle.bundle import MANIFEST
 from edgevid.errors import BenchmarkError
 from edgevid.host.digest import sha256_of
+from edgevid.host.probes import Unobserved
 
 if TYPE_CHECKING:
     from edgevid.backends.tvm.rpc import Board
@@ -60,7 +61,7 @@ def measure_remote(
             manifest_sha256=sha256_of(session.path / MANIFEST),
             environment=environment,
             warnings=[],
-            why_no_power=WHY_NO_POWER,
+            power=Unobserved(WHY_NO_POWER).fields(),
         )
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,10 @@ OVERHEAD_LIMIT_US = 20.0
 
 @dataclass(frozen=True)
 class Measured:
-    """What was seen in the worker; sizes in MiB, the harness's cost in microseconds per inference."""
+    """What was seen in the worker; sizes in MiB, the harness's cost in microseconds per inference.
+
+    ``power`` are the fields of the probe that watched, in watts.
+    """
 
     request: Request
     manifest: Manifest
@@ -34,7 +38,7 @@ class Measured:
     manifest_sha256: str
     environment: dict[str, Any]
     warnings: list[str]
-    why_no_power: str
+    power: Mapping[str, Any]
 
 
 def document(results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -50,6 +54,7 @@ def result_of(measured: Measured) -> dict[str, Any]:
     ``bundle_sha256`` is that of manifest.json, which lists the hash of every other file.
     """
     manifest, timing = measured.manifest, measured.timing
+    power_w, speed = measured.power["power_w"], throughput(manifest, timing)
     return {
         "model": manifest.model,
         "target": manifest.target,
@@ -62,15 +67,15 @@ def result_of(measured: Measured) -> dict[str, Any]:
         "frames": manifest.frames,
         "latency_ms": summary(timing.samples_ms),
         "latency_includes": ["inference"],
-        "throughput": throughput(manifest, timing),
+        "throughput": speed,
         "memory_mib": {
             "peak": measured.peak_mib,
             "weights": manifest.weights.size_bytes / MIB,
             "process_baseline_mib": measured.baseline_mib,
         },
-        "power_w": None,
-        "energy_mj_per_clip": None,
-        "why_no_power": measured.why_no_power,
+        "power_w": power_w,
+        "energy_mj_per_clip": None if power_w is None else 1000 * power_w / speed["clips_per_s"],
+        "why_no_power": measured.power.get("why_no_power", ""),
         "harness_overhead_us": measured.harness_overhead_us,
         "warnings": _warnings(measured),
         "weights": {"source": manifest.weights.source, "random": not manifest.weights.sha256},

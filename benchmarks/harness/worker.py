@@ -23,9 +23,11 @@ from edgevid.benchmarks.harness.scenarios import REPORT_INTERVAL_NS, overhead_us
 from edgevid.benchmarks.harness.warmup import LIMIT_S, warm_up
 from edgevid.bundle.bundle import MANIFEST
 from edgevid.errors import EdgevidError
-from edgevid.host import memory, power
+from edgevid.host import memory
 from edgevid.host.digest import sha256_of
 from edgevid.host.environment import environment_warnings, observe
+from edgevid.host.probes import power_probe
+from edgevid.targets import TARGETS
 
 RECENT = 101
 """The running median looks at no more samples than this, so that its cost does not grow."""
@@ -48,10 +50,13 @@ def measure_here(request: Request, open_session: Callable[..., Any], emit: Emit)
     environment = observe()
     baseline_mib = memory.resident_mib()
     session = open_session(request.bundle, threads=request.threads)
+    target = session.manifest.target
+    probe = power_probe(TARGETS[target].power if target in TARGETS else None)
     step = session.prepare()
 
     warm = warm_up(step, _reporter(emit, "warming up", LIMIT_S))
-    timing = scenario(step, request.duration_s, _reporter(emit, "measuring", request.duration_s))
+    with probe:
+        timing = scenario(step, request.duration_s, _reporter(emit, "measuring", request.duration_s))
     # The peak is read before anything else is computed: it is to be the network's, not the harness's.
     peak_mib = memory.peak_mib()
 
@@ -70,7 +75,7 @@ def measure_here(request: Request, open_session: Callable[..., Any], emit: Emit)
             manifest_sha256=sha256_of(session.path / MANIFEST),
             environment=environment,
             warnings=environment_warnings(environment),
-            why_no_power=power.why_no_power(power.find_sensors()),
+            power=probe.fields(),
         )
     )
 

@@ -1,21 +1,27 @@
-"""edgevid list: the models, backends and targets that there are."""
+"""edgevid list: the models, backends, targets and probes that there are."""
 
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from edgevid.backends import Backend
+    from edgevid.host.probes import Probe
 
 SHORT = {
     "models": ("name", "title", "input", "streams", "source"),
     "backends": ("name", "title", "here", "detail"),
     "targets": ("name", "title", "backends", "precisions"),
+    "probes": ("name", "title", "here", "detail"),
 }
 """What the tables show without ``--verbose``; JSON always has everything."""
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(["models", "backends", "targets"]))
+@click.argument("kind", type=click.Choice(list(SHORT)))
 @click.option(
     "--verbose",
     is_flag=True,
@@ -23,13 +29,13 @@ SHORT = {
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def command(kind: str, verbose: bool, as_json: bool) -> None:
-    """List models, backends or targets."""
+    """List models, backends, targets, or probes of power."""
     if verbose and kind != "models":
         raise click.UsageError(f"--verbose is for models: 'edgevid list {kind}' shows all that is known")
     if verbose and not as_json:
         _show_models()
         return
-    rows = {"models": _models, "backends": _backends, "targets": _targets}[kind]()
+    rows = {"models": _models, "backends": _backends, "targets": _targets, "probes": _probes}[kind]()
     if as_json:
         click.echo(json.dumps({kind: rows}, indent=2))
         return
@@ -97,18 +103,23 @@ def _models() -> list[dict]:
 def _backends() -> list[dict]:
     from edgevid.backends import BACKENDS
 
-    rows = []
-    for backend in BACKENDS.values():
-        here = backend.available()
-        rows.append(
-            {
-                "name": backend.name,
-                "title": backend.title,
-                "here": "yes" if here.ok else "no",
-                "detail": here.what if here.ok else f"{here.why}: {here.mend}",
-            }
-        )
-    return rows
+    return [_availability(backend) for backend in BACKENDS.values()]
+
+
+def _probes() -> list[dict]:
+    from edgevid.host.probes import PROBES
+
+    return [_availability(probe) for probe in PROBES.values()]
+
+
+def _availability(entry: Backend | Probe) -> dict:
+    here = entry.available()
+    return {
+        "name": entry.name,
+        "title": entry.title,
+        "here": "yes" if here.ok else "no",
+        "detail": here.what if here.ok else f"{here.why}: {here.mend}",
+    }
 
 
 def _targets() -> list[dict]:

@@ -1,16 +1,19 @@
 """Which power sensors this machine has, each one tried, with the reason when it is of no use.
 
-Reading them while a network runs is not done here: a result says in ``why_no_power`` what was looked for.
+They are probes (see ``probes``) that do not read their sensor while a network runs yet, and say so.
 Sources: the kernel's Documentation/power/powercap/powercap.rst (RAPL) and hwmon/ina3221.rst; NVIDIA Jetson
 Linux Developer Guide, "Power and Performance" (the paths of both driver generations).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgevid.host.commands import ask
+from edgevid.specs import Availability
 
 SYSFS = Path("/sys")
 
@@ -40,18 +43,40 @@ class PowerSensor:
         return f"{self.name}{mark}: {values if self.ok else self.why}"
 
 
-def find_sensors(sysfs: Path = SYSFS) -> list[PowerSensor]:
-    """Try each kind of sensor that is known, in the order RAPL, INA3221 (both drivers), NVIDIA."""
-    return [_rapl(sysfs), _ina3221_hwmon(sysfs), _ina3221_iio(sysfs), _nvidia()]
+class SensorProbe:
+    """A kind of sensor, which one of the ``drivers`` reads below a ``sysfs`` folder."""
 
+    def __init__(
+        self, name: str, title: str, *drivers: Callable[[Path], PowerSensor], sysfs: Path = SYSFS
+    ) -> None:
+        self.name, self.title, self.sysfs, self.drivers = name, title, sysfs, drivers
 
-def why_no_power(sensors: list[PowerSensor]) -> str:
-    """Why a result carries no power: no sensor, none usable, or one that is not read during a run yet."""
-    usable = [sensor for sensor in sensors if sensor.ok]
-    if usable:
-        names = "; ".join(sensor.describe() for sensor in usable)
-        return f"a sensor exists but is not yet read while a network runs ({names})"
-    return "no power sensor could be read (" + "; ".join(sensor.describe() for sensor in sensors) + ")"
+    def sensors(self) -> list[PowerSensor]:
+        """One try of each driver."""
+        return [driver(self.sysfs) for driver in self.drivers]
+
+    def available(self) -> Availability:
+        sensors = self.sensors()
+        usable = [sensor.describe() for sensor in sensors if sensor.ok]
+        if usable:
+            return Availability(True, "; ".join(usable))
+        mend = "measure power on a board that has this sensor"
+        if any("root" in sensor.why for sensor in sensors):
+            mend = "run as root, or let a group read it with a udev rule"
+        return Availability(False, self.title, "; ".join(sensor.describe() for sensor in sensors), mend)
+
+    def __enter__(self) -> SensorProbe:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def fields(self) -> dict[str, Any]:
+        here = self.available()
+        return {
+            "power_w": None,
+            "why_no_power": f"a sensor exists but is not yet read while a network runs ({here.what})",
+        }
 
 
 def _rapl(sysfs: Path) -> PowerSensor:
@@ -92,7 +117,7 @@ def _ina3221_iio(sysfs: Path) -> PowerSensor:
     return _sensor("INA3221 (iio)", readings, "mW", why, sysfs)
 
 
-def _nvidia() -> PowerSensor:
+def _nvidia(sysfs: Path = SYSFS) -> PowerSensor:
     """What NVML reports through nvidia-smi; integrated GPUs (Jetson) answer ``[N/A]``."""
     answer = ask(["nvidia-smi", "--query-gpu=name,power.draw", "--format=csv,noheader,nounits"])
     if not answer.ok:
@@ -121,3 +146,10 @@ def _reason(error: OSError | ValueError, file: str) -> str:
     if isinstance(error, OSError):
         return f"{Path(error.filename or file).name} cannot be read: {error.strerror}"
     return f"{file} holds no number"
+
+
+PROBES = (
+    SensorProbe("rapl", "Energy counters of Intel and AMD processors", _rapl),
+    SensorProbe("ina3221", "Power monitor of Jetson boards", _ina3221_hwmon, _ina3221_iio),
+    SensorProbe("nvml", "NVIDIA GPU, by its driver", _nvidia),
+)

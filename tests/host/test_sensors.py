@@ -20,14 +20,30 @@ def write(root: Path, files: dict[str, str]) -> Path:
 
 
 def sensor(root: Path, name: str) -> power.PowerSensor:
-    return next(sensor for sensor in power.find_sensors(root) if sensor.name == name)
+    return next(found for found in sensors(root) if found.name == name)
+
+
+def sensors(root: Path) -> list[power.PowerSensor]:
+    """Those that are read below a folder."""
+    return [found for probe in probes(root) for found in probe.sensors()]
+
+
+def probes(root: Path) -> list[power.SensorProbe]:
+    """Of files, not of NVIDIA's driver."""
+    return [
+        power.SensorProbe(probe.name, probe.title, *probe.drivers, sysfs=root)
+        for probe in power.PROBES
+        if probe.name != "nvml"
+    ]
 
 
 def test_an_empty_tree_has_no_sensor_and_each_says_why(tmp_path):
-    found = power.find_sensors(tmp_path)
-    for kind in found[:3]:
+    for kind in sensors(tmp_path):
         assert not kind.ok and kind.why and kind.readings == {}
-    assert "RAPL" in power.why_no_power(found[:3])
+    for probe in probes(tmp_path):
+        here = probe.available()
+        assert not here.ok and here.mend
+    assert "INA3221 (hwmon)" in here.why and "INA3221 (iio)" in here.why
 
 
 def test_rapl_counters_are_read_per_zone(tmp_path):
@@ -52,6 +68,8 @@ def test_a_counter_that_only_root_may_read_says_so(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(power, "_text", forbid("energy_uj"))
     assert sensor(tmp_path, "RAPL").why == "only root may read energy_uj"
+    rapl, _ = probes(tmp_path)
+    assert rapl.available().mend.startswith("run as root")
 
 
 def forbid(name: str):
@@ -95,8 +113,12 @@ def test_a_file_without_a_number_makes_the_sensor_unusable_and_not_zero(tmp_path
 def test_a_sensor_that_exists_is_said_to_be_unread_and_not_missing(tmp_path):
     chip = "bus/i2c/drivers/ina3221x/6-0040/iio:device0"
     write(tmp_path, {f"{chip}/rail_name_0": "POM_5V_IN", f"{chip}/in_power0_input": "3210"})
-    why = power.why_no_power(power.find_sensors(tmp_path))
-    assert "not yet read" in why and "POM_5V_IN" in why
+    _, ina3221 = probes(tmp_path)
+    assert ina3221.available().ok and "POM_5V_IN" in ina3221.available().what
+    with ina3221:
+        pass
+    assert ina3221.fields()["power_w"] is None
+    assert "not yet read" in ina3221.fields()["why_no_power"]
 
 
 def test_temperatures_are_degrees_and_zones_of_one_name_stay_apart(tmp_path):
