@@ -5,11 +5,18 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
+import onnx
+import onnx.parser
+import onnx.reference
+import onnx_ir as ir
 import pytest
 
-from edgevid.backends import BACKENDS
-from edgevid.errors import TargetError
-from edgevid.specs import Gpu
+from edgevid.backends import BACKENDS, Job
+from edgevid.backends.tensorrt import layer_info
+from edgevid.errors import BackendError, ExportError, TargetError
+from edgevid.ops.functions import attach_functions
+from edgevid.specs import Gpu, Target
 from edgevid.targets import FOLDER, TARGETS, read_target
 
 BOARD = """
@@ -141,3 +148,75 @@ def test_each_key_is_explained():
         keys += [f"{table}.{field.name}" for field in dataclasses.fields(getattr(target, table))]
     assert [key for key in keys if f"`{key}`" not in text] == []
     assert text.count("\n| `") == len(keys)
+
+
+def shift_and_convolution() -> ir.Model:
+    """A temporal shift and a 1x1 convolution: four frames of 16 channels, 6x6 pixels."""
+    model = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["" : 18, "edgevid" : 1]>
+        tiny (float[4, 16, 6, 6] x) => (float[4, 24, 6, 6] y) {
+            s = edgevid.TemporalShift <frames: int = 4, fold: int = 2, first: int = 1, second: int = -1> (x)
+            c = Conv <strides = [1, 1], group = 1> (s, w, b)
+            y = Relu (c)
+        }"""
+    )
+    weights = np.random.default_rng(0).standard_normal((24, 16, 1, 1), dtype=np.float32) / 4
+    for name, array in (("w", weights), ("b", weights[:, 0, 0, 0])):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    graph = ir.from_proto(model)
+    attach_functions(graph)
+    for number, (node, channels) in enumerate(zip(graph.graph, (16, 24, 24))):
+        node.name = f"n{number}"
+        node.outputs[0].shape = ir.Shape((4, channels, 6, 6))
+        node.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
+    return graph
+
+
+def compiled(target: Target, backend: str, folder: Path):
+    """What a backend makes for a target; a skip where the tool that it needs is not here."""
+    graph = shift_and_convolution()
+    x = np.random.default_rng(1).standard_normal((4, 16, 6, 6), dtype=np.float32)
+    y = onnx.reference.ReferenceEvaluator(ir.to_proto(graph)).run(None, {"x": x})[0]
+    precision = next(name for name in target.precisions if name in BACKENDS[backend].precisions)
+    job = Job("tiny", target, precision, (), {"x": x}, {"y": y})
+    try:
+        return BACKENDS[backend].compile(graph, job, folder)
+    except BackendError as reason:
+        pytest.skip(str(reason))
+
+
+PAIRS = [
+    (name, backend) for name in TARGETS if not TARGETS[name].same_as for backend in TARGETS[name].backends
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "backend"), PAIRS)
+def test_a_network_is_compiled_for_it_by_each_of_its_backends(name, backend, tmp_path, monkeypatch):
+    monkeypatch.setattr(layer_info, "MODULE", "left_out_to_save_time")
+    made = compiled(TARGETS[name], backend, tmp_path)
+    assert (tmp_path / made.model_file).is_file()
+    assert made.kernels == () or "TemporalShift" in made.kernels[0]
+
+
+@pytest.mark.slow
+def test_a_board_with_a_new_gpu_needs_no_python(tmp_path):
+    """Its compute capability is in no table: kernels are counted, and fused, for it as for any other."""
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    board = written(tmp_path, BOARD.replace("12.1", "13.4") + 'ptx = "9.9"')
+    made = compiled(dataclasses.replace(board, precisions=("fp16",)), "tensorrt", bundle)
+    assert "COMPUTE_CAPABILITY=13.4" in (bundle / "bundle.env").read_text()
+    assert made.plan["target_compute_capability"] == "13.4"
+    assert made.plan["kernels"] or "pip install" in made.plan["why_none"]
+    fused = (bundle / "model_fp16.fused.onnx").is_file()
+    assert fused or any("Triton is not installed" in sentence for sentence in made.not_run)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "key"), [('tensorrt = "10.3"', "device.tensorrt"), ('compute_capability = "12.1"', "gpu")]
+)
+def test_what_tensorrt_needs_of_a_target_is_told_by_its_key(lacking, key, tmp_path):
+    board = written(tmp_path, BOARD.replace(lacking, "").replace("[gpu]", "" if key == "gpu" else "[gpu]"))
+    with pytest.raises(ExportError, match=rf"board does not say its {key}.*add it to board\.toml"):
+        compiled(dataclasses.replace(board, precisions=("fp16",)), "tensorrt", tmp_path)
