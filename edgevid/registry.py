@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
@@ -40,6 +40,20 @@ def instance_of(kind: type[T]) -> Callable[[Any], T]:
         return value
 
     return read
+
+
+def check_choice(kind: str, name: str, choices: Iterable[str], remedy: str = "") -> None:
+    """Raise ``UnknownNameError`` unless ``name`` is among ``choices``, with the nearest of them.
+
+    ``remedy`` says what to do; where it is left out, the message lists all.
+    """
+    names = list(choices)
+    if name in names:
+        return
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    remedy = remedy or f"choose one of {', '.join(names)}"
+    raise UnknownNameError(f"unknown {kind} '{name}': {hint}{remedy}")
 
 
 class Registry(Generic[T]):
@@ -73,7 +87,7 @@ class Registry(Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         if name not in self:
-            raise UnknownNameError(self._unknown(name))
+            check_choice(self.kind, name, self, f"'edgevid list {self.plural}' shows them all")
         return self._entries[name]
 
     def __contains__(self, name: str) -> bool:
@@ -110,11 +124,6 @@ class Registry(Generic[T]):
                     "package %s: its entry point %s in %s is left out (%s): update or uninstall the package",
                     _distribution(point), point.value, self.group, reason,
                 )  # fmt: skip
-
-    def _unknown(self, name: str) -> str:
-        near = difflib.get_close_matches(name, self._entries, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        return f"unknown {self.kind} '{name}': {hint}'edgevid list {self.plural}' shows them all"
 
 
 def _distribution(point: EntryPoint) -> str:

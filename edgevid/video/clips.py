@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgevid.errors import VideoError
+from edgevid.registry import check_choice
 from edgevid.specs import Preprocessing
 from edgevid.video.pick import pick_frames
 from edgevid.video.sampling import dense_indices, segment_indices
@@ -62,11 +62,12 @@ def load_clip(
     Raises
     ------
     VideoError
-        If the video cannot be read or the sampling is unknown.
+        If the video cannot be read.
+    UnknownNameError
+        If the sampling is unknown.
     """
     sampling = sampling or preprocessing.sampling
-    if sampling not in SAMPLINGS:
-        raise VideoError(f"unknown sampling '{sampling}': use {' or '.join(SAMPLINGS)}")
+    check_choice("sampling", sampling, SAMPLINGS)
     transform = Preprocess(preprocessing)
     rows = clips if sampling == "dense" else 1
     data = np.empty((rows, frames, 3, preprocessing.crop, preprocessing.crop), dtype=np.float32)

@@ -7,11 +7,11 @@ order of its online demo.
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 
-from edgevid.errors import EdgevidError, UnknownNameError
+from edgevid.errors import EdgevidError
+from edgevid.registry import check_choice
 
 FOLDER = Path(__file__).parent / "labels"
 
@@ -41,12 +41,8 @@ def read_labels(name_or_path: str | os.PathLike[str]) -> list[str]:
     name = str(name_or_path)
     path = FOLDER / f"{name}.txt" if name in label_sets() else Path(name)
     if not path.is_file():
-        near = difflib.get_close_matches(name, label_sets(), n=2, cutoff=0.4)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        known = ", ".join(label_sets())
-        raise UnknownNameError(
-            f"unknown label set '{name}': {hint}use {known}, or a text file with one label a line"
-        )
+        remedy = f"use {', '.join(label_sets())}, or a text file with one label a line"
+        check_choice("label set", name, label_sets(), remedy)
     try:
         labels = [line.strip() for line in path.read_text(encoding="utf-8").rstrip().splitlines()]
     except UnicodeDecodeError:

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from edgevid.errors import VideoError
+from edgevid.registry import check_choice
 from edgevid.specs import Preprocessing
 
 EXACT_BITS = 8
@@ -30,8 +30,7 @@ class Preprocess:
     """
 
     def __init__(self, preprocessing: Preprocessing) -> None:
-        if preprocessing.color not in ("RGB", "BGR"):
-            raise VideoError(f"unknown colour order '{preprocessing.color}': use RGB or BGR")
+        check_choice("color order", preprocessing.color, ("RGB", "BGR"))
         self.preprocessing = preprocessing
         mean = np.asarray(preprocessing.mean, dtype=np.float64)
         std = np.asarray(preprocessing.std, dtype=np.float64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from edgevid.errors import EdgevidError
+from edgevid.registry import check_choice
 
 TOP = 3
 """How many segments top-K averages: K of the paper, which takes 1 to 5."""
@@ -67,7 +67,6 @@ KINDS = {"average": Average, "max": Maximum, "top-k": TopK, "weighted": Weighted
 
 def make_consensus(kind: str, frames: int, feature_channels: int) -> Consensus:
     """``kind`` is one of ``KINDS``; ``frames`` the segments of a clip."""
-    if kind not in KINDS:
-        raise EdgevidError(f"unknown consensus '{kind}': choose one of {', '.join(KINDS)}")
+    check_choice("consensus", kind, KINDS)
     learns = kind in ("weighted", "attention")
     return KINDS[kind](frames, feature_channels) if learns else KINDS[kind]()

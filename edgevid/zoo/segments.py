@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from edgevid.errors import EdgevidError
+from edgevid.registry import check_choice
 from edgevid.zoo.backbones.mobilenet_v2 import mobilenet_v2
 from edgevid.zoo.backbones.resnet import BlockShiftBottleneck, resnet50, resnet101, resnext101_32x8d
 from edgevid.zoo.consensus import Average, Consensus, make_consensus
@@ -91,8 +92,7 @@ def make_backbone(
     channels: int = 3,
 ) -> nn.Module:
     """A backbone of frames, without shift, or with one of ``1/shift_div`` of the channels each way."""
-    if place not in PLACES:
-        raise EdgevidError(f"unknown place of a shift '{place}': choose one of {', '.join(PLACES)}")
+    check_choice("place of a shift", place, PLACES)
     options: dict[str, Any] = {}
     if place == "block":
         options["block"], options["alternate"] = BlockShiftBottleneck, False
@@ -130,8 +130,7 @@ def build(
     the embedded Gaussian, as TSM's code does; MMAction2's blocks, of all four functions, have none.
     ``modality`` is rgb, flow (10 channels) or rgb_difference (six frames, 18 channels).
     """
-    if modality not in MODALITIES:
-        raise EdgevidError(f"unknown modality '{modality}': choose one of {', '.join(MODALITIES)}")
+    check_choice("modality", modality, MODALITIES)
     if shift == "causal" and (temporal_pool or non_local):
         raise EdgevidError("temporal pooling and non-local blocks see later frames: leave them out online")
     bias = non_local == "embedded_gaussian" if non_local_bias is None else non_local_bias

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgevid.errors import VideoError
+from edgevid.errors import UnknownNameError
 from edgevid.specs import Preprocessing
 from edgevid.video import pick
 from edgevid.video.clips import load_clip
@@ -188,5 +188,5 @@ def test_the_manifest_says_how_to_sample(write_video):
 
 
 def test_an_unknown_sampling_is_refused(write_video):
-    with pytest.raises(VideoError, match="unknown sampling 'random': use segments or dense"):
+    with pytest.raises(UnknownNameError, match="unknown sampling 'random': choose one of segments, dense"):
         load_clip(write_video(), SMALL, frames=8, sampling="random")

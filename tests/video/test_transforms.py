@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.nn import functional as F
 
-from edgevid.errors import VideoError
+from edgevid.errors import UnknownNameError
 from edgevid.specs import Preprocessing
 from edgevid.video.transforms import Preprocess, resize_and_crop, resized_size
 
@@ -129,5 +129,5 @@ def test_the_frame_itself_is_not_changed():
 
 
 def test_an_unknown_colour_order_is_refused():
-    with pytest.raises(VideoError, match="unknown colour order 'YUV': use RGB or BGR"):
+    with pytest.raises(UnknownNameError, match="unknown color order 'YUV': choose one of RGB, BGR"):
         Preprocess(Preprocessing(color="YUV"))

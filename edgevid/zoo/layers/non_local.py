@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from edgevid.errors import EdgevidError
+from edgevid.registry import check_choice
 
 PAIRWISE = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
 
@@ -37,8 +37,7 @@ class NonLocal(nn.Module):
         out_bias: bool = False,
     ) -> None:
         super().__init__()
-        if pairwise not in PAIRWISE:
-            raise EdgevidError(f"unknown pairwise function '{pairwise}': choose one of {', '.join(PAIRWISE)}")
+        check_choice("pairwise function", pairwise, PAIRWISE)
         self.pairwise, inner = pairwise, channels // 2
         self.g = nn.Conv2d(channels, inner, 1)
         if pairwise != "gaussian":
