@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import gc
 import hashlib
+import importlib.util
 import json
 import os
 import shlex
@@ -46,6 +47,15 @@ def pytest_collection_finish():
     """What was imported lives on: the collector need not walk it, nor run as often as by default."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+@pytest.fixture(autouse=True)
+def traced_once(request):
+    """Exports share the traces of the networks of the zoo, but where the test is about tracing itself."""
+    if request.node.get_closest_marker("slow") and importlib.util.find_spec("torch"):
+        import traced_once
+
+        traced_once.install()
 
 
 EXPORT = "import json, sys; from edgevid import export; export(sys.argv[1], **json.loads(sys.argv[2]))"

@@ -1,0 +1,48 @@
+"""Trace each network of the zoo once for all tests of a worker: tracing is most of the time of an export."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import Any
+
+import onnx_ir as ir
+import torch
+
+from edgevid.exporter import pipeline
+
+MAX_GRAPHS = 12
+"""Graphs that are kept; each holds the weights of its network."""
+
+_graphs: OrderedDict[str, ir.Model] = OrderedDict()
+_trace = pipeline.trace
+
+
+def install() -> None:
+    """Let ``pipeline.export`` trace with ``trace``."""
+    pipeline.trace = trace
+
+
+def trace(network: torch.nn.Module, example: torch.Tensor, *arguments: Any, **options: Any) -> ir.Model:
+    """A copy of the graph that the exporter's ``trace`` made of the same network of the zoo."""
+    if not hasattr(network, "edgevid_spec"):
+        return _trace(network, example, *arguments, **options)
+    key = _key(network, example, arguments, options)
+    if key in _graphs:
+        _graphs.move_to_end(key)
+    else:
+        _graphs[key] = _trace(network, example, *arguments, **options)
+        if len(_graphs) > MAX_GRAPHS:
+            _graphs.popitem(last=False)
+    return _graphs[key].clone()
+
+
+def _key(network: torch.nn.Module, example: torch.Tensor, arguments: tuple, options: dict) -> str:
+    """All that a graph depends on: layers with their options, weights, the forward function, sizes, names."""
+    forward = getattr(network.forward, "__func__", network.forward)
+    parts = (network.edgevid_spec.name, repr(network), forward, tuple(example.shape), arguments, options)
+    digest = hashlib.sha256(repr(parts).encode())
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()
