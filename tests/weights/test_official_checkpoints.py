@@ -36,7 +36,7 @@ def test_online_tsm_meets_the_official_stream():
     assert relative_error(network.frame_logits(case.clip).numpy().ravel(), case.logits) < 1e-4
 
 
-def test_the_exported_stream_meets_the_official_one(tmp_path):
+def test_the_exported_stream_meets_the_official_one_and_keeps_the_states_of_the_paper(tmp_path):
     case = reference("tsm_mbv2_online_jester_5frames")
     torch.save(case.state, tmp_path / "online.pth.tar")
     bundle = edgevid.export(
@@ -44,6 +44,9 @@ def test_the_exported_stream_meets_the_official_one(tmp_path):
     )
     assert bundle.manifest.classes == 27
     assert bundle.manifest.labels == "jester"
+    shapes = [state.shape[1:] for state in bundle.manifest.states]
+    expected = [(3, 56, 56)] + 2 * [(4, 28, 28)] + 3 * [(8, 14, 14)] + 2 * [(12, 14, 14)] + 2 * [(20, 7, 7)]
+    assert shapes == expected
     stream = edgevid.open(bundle.path).stream()
     pushed = [stream.push(frame[None])["logits"] for frame in case.clip[0].numpy()]
     assert relative_error(np.concatenate(pushed).ravel(), case.logits) < 1e-4
