@@ -7,6 +7,7 @@ import os
 
 import pytest
 import torch
+from tiny_network import Shifted, Tiny
 
 import edgevid
 from edgevid.errors import ExportError
@@ -137,19 +138,17 @@ def test_multiply_adds_are_the_published_ones(exported):
     assert bundle.manifest.macs == measure("tsm_r50", num_classes=5, frames=3, size=64).macs
 
 
-def test_progress_goes_to_stderr_and_the_summary_to_stdout(run_edgevid, tmp_path, caplog):
-    result = run_edgevid("export", "tsn_mbv2", *SMALL, "-o", tmp_path / "b")
+def test_progress_goes_to_stderr_and_the_summary_to_stdout_and_the_folder_has_its_default_name(
+    run_edgevid, own_networks, caplog
+):
+    result = run_edgevid("export", "tsm_mbv2", *SMALL)
     assert "tracing" in result.err
     assert any("random weights" in record.message for record in caplog.records)
     assert "equal to PyTorch" in result.out
     assert "next: edgevid run" in result.out
-
-
-def test_the_default_folder_names_model_target_and_backend(run_edgevid, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run_edgevid("export", "tsm_mbv2", *SMALL)
-    run_edgevid("export", "tsm_mbv2_online", *SMALL, "--stream")
-    assert sorted(os.listdir()) == ["tsm_mbv2.cpu.onnxruntime", "tsm_mbv2_online.cpu.onnxruntime.stream"]
+    run_edgevid("export", "mynets:per_frame", "--frames", 2, "--size", 16, "--stream")
+    bundles = {name for name in os.listdir() if os.path.isdir(name)} - {"__pycache__"}
+    assert bundles == {"tsm_mbv2.cpu.onnxruntime", "per_frame.cpu.onnxruntime.stream"}
 
 
 ALIASES = {TARGETS[name].same_as: name for name in TARGETS if TARGETS[name].same_as}
@@ -157,8 +156,8 @@ ALIASES = {TARGETS[name].same_as: name for name in TARGETS if TARGETS[name].same
 
 # A board is exported for under its alias.
 @pytest.mark.parametrize("target", [name for name in TARGETS if name not in ALIASES])
-def test_every_target_takes_a_bundle(target, exported):
-    bundle = exported("tsm_mbv2", target=target)
+def test_every_target_takes_a_bundle(target, tmp_path):
+    bundle = edgevid.export(Shifted(), target, tmp_path / "b", frames=2, size=16)
     assert bundle.manifest.target == target
     assert bundle.manifest.backend == TARGETS[target].backend
     assert all(artefact.parity.ok for artefact in bundle.manifest.artefacts)
@@ -176,11 +175,12 @@ def test_weights_and_their_class_count_are_taken_from_the_checkpoint(run_edgevid
     assert len(manifest.weights.sha256) == 64
 
 
-def test_labels_of_ones_own_travel_with_the_bundle(run_edgevid, tmp_path):
-    (tmp_path / "cab.txt").write_text("phone\nsmoking\ndrinking\nturning\nconsole\n")
-    run_edgevid("export", "tsm_mbv2", *SMALL, "--labels", tmp_path / "cab.txt", "-o", tmp_path / "b")
-    session = edgevid.open(tmp_path / "b")
-    assert session.labels == ["phone", "smoking", "drinking", "turning", "console"]
+def test_labels_of_ones_own_travel_with_the_bundle(run_edgevid, own_networks):
+    (own_networks / "cab.txt").write_text("phone\nsmoking\ndrinking\nturning\n")
+    options = ["--frames", 2, "--size", 16, "--labels", own_networks / "cab.txt", "-o", "b"]
+    run_edgevid("export", "mynets:make_net", *options)
+    session = edgevid.open("b")
+    assert session.labels == ["phone", "smoking", "drinking", "turning"]
     assert session.manifest.labels == "cab"
 
 
@@ -211,11 +211,12 @@ def test_a_bidirectional_module_of_the_list_names_its_online_variant(tmp_path):
 
 
 def test_a_module_is_left_in_the_mode_it_was_in(tmp_path):
-    network = edgevid.create_model("tsm_mbv2", num_classes=5, frames=2)
-    network.backbone.features[0].eval()
-    edgevid.export(network, output=tmp_path / "b", size=32)
+    network = Tiny()
+    network.hidden.eval()
+    edgevid.export(network, output=tmp_path / "b", frames=2, size=16)
     assert network.training
-    assert not network.backbone.features[0].training
+    assert not network.hidden.training
+    assert network.layer.training
 
 
 BAD = [
