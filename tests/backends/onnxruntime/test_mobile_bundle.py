@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from elf import needs_of
+from tiny_network import Tiny
 
 import edgevid
 from edgevid import parity
@@ -112,7 +113,7 @@ def test_without_a_compiler_there_is_no_network_with_kernels_and_opening_one_is_
 
 
 def test_a_network_without_temporal_ops_keeps_to_the_standard_file(tmp_path):
-    bundle = edgevid.export("mobilenet_v1", target="mobile", size=32, classes=5, output=tmp_path / "image")
+    bundle = edgevid.export(Tiny(), "mobile", tmp_path / "bundle", frames=2, size=16)
     assert not (bundle.path / "model.kernels.ort").exists()
     assert any("no temporal op" in sentence for sentence in bundle.manifest.not_run)
     text = (bundle.path / "README.md").read_text()

@@ -44,13 +44,12 @@ def test_a_layer_knows_what_it_multiplies_and_moves(op, inputs, output, macs):
     assert layer.bytes_moved == 4 * elements
 
 
-def test_every_kernel_of_a_network_is_timed_against_its_floor(tmp_path, monkeypatch, capsys):
-    from edgevid import export
+def test_every_kernel_of_a_network_is_timed_against_its_floor(exported, tmp_path, monkeypatch, capsys):
     from edgevid.kernels import build
 
     if build.library() is None:
         pytest.skip("the kernels cannot be built here")
-    bundle = export("tsm_mbv2", output=tmp_path / "bundle", frames=2, size=32)
+    bundle = exported("tsm_mbv2", frames=2, size=32)
     target = tmp_path / "kernels.json"
     arguments = [str(bundle.path), "--rounds", "2", "--threads", "1", "--json", str(target)]
     monkeypatch.setattr(sys, "argv", ["kernels", *arguments])
