@@ -1,8 +1,6 @@
-"""Which power sensors this machine has, each one tried, with the reason when it is of no use.
+"""A power sensor: one try to read it, with the reason when it is of no use, and the probe that it becomes.
 
-They are probes (see ``probes``) that do not read their sensor while a network runs yet, and say so.
-Sources: the kernel's Documentation/power/powercap/powercap.rst (RAPL) and hwmon/ina3221.rst; NVIDIA Jetson
-Linux Developer Guide, "Power and Performance" (the paths of both driver generations).
+The probes in ``probes/`` do not read their sensor while a network runs yet, and say so.
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgevid.host.commands import ask
 from edgevid.specs import Availability
 
 SYSFS = Path("/sys")
@@ -79,77 +76,17 @@ class SensorProbe:
         }
 
 
-def _rapl(sysfs: Path) -> PowerSensor:
-    """Energy counters of Intel and AMD processors; since Linux 5.10 only root may read them."""
-    readings, why = {}, "no zone under /sys/class/powercap"
-    for zone in sorted(sysfs.glob("class/powercap/*rapl*:*")):
-        try:
-            # "core" exists once per socket, so the folder belongs to the name
-            readings[f"{_text(zone / 'name')} ({zone.name})"] = float(_text(zone / "energy_uj"))
-        except (OSError, ValueError) as error:
-            why = _reason(error, "energy_uj")
-    return _sensor("RAPL", readings, "uJ", why, sysfs)
-
-
-def _ina3221_hwmon(sysfs: Path) -> PowerSensor:
-    """The power monitor of Jetson boards, JetPack 5 and later: mV and mA of up to three labelled rails."""
-    readings, why = {}, "no device of the driver ina3221 under /sys/bus/i2c"
-    for label in sorted(sysfs.glob("bus/i2c/drivers/ina3221/*/hwmon/hwmon*/in[1-3]_label")):
-        channel = label.name[2]
-        try:
-            millivolts = float(_text(label.with_name(f"in{channel}_input")))
-            milliamperes = float(_text(label.with_name(f"curr{channel}_input")))
-            readings[_text(label)] = millivolts * milliamperes / 1000
-        except (OSError, ValueError) as error:
-            why = _reason(error, label.name)
-    return _sensor("INA3221 (hwmon)", readings, "mW", why, sysfs)
-
-
-def _ina3221_iio(sysfs: Path) -> PowerSensor:
-    """The same chip under JetPack 4: ``in_powerN_input`` in mW, beside ``rail_name_N``."""
-    readings, why = {}, "no device of the driver ina3221x under /sys/bus/i2c"
-    for power in sorted(sysfs.glob("bus/i2c/drivers/ina3221x/*/iio:device*/in_power[0-2]_input")):
-        channel = power.name[len("in_power")]
-        try:
-            readings[_text(power.with_name(f"rail_name_{channel}"))] = float(_text(power))
-        except (OSError, ValueError) as error:
-            why = _reason(error, power.name)
-    return _sensor("INA3221 (iio)", readings, "mW", why, sysfs)
-
-
-def _nvidia(sysfs: Path = SYSFS) -> PowerSensor:
-    """What NVML reports through nvidia-smi; integrated GPUs (Jetson) answer ``[N/A]``."""
-    answer = ask(["nvidia-smi", "--query-gpu=name,power.draw", "--format=csv,noheader,nounits"])
-    if not answer.ok:
-        return PowerSensor("NVIDIA", {}, "W", answer.why)
-    readings = {}
-    for index, line in enumerate(answer.output.splitlines()):
-        name, _, watts = line.rpartition(",")
-        try:
-            readings[f"{name.strip()} #{index}"] = float(watts)
-        except ValueError:
-            continue
-    return PowerSensor("NVIDIA", readings, "W", "" if readings else "the driver reports no power.draw")
-
-
-def _sensor(name: str, readings: dict[str, float], unit: str, why: str, sysfs: Path) -> PowerSensor:
+def sensor_of(name: str, readings: dict[str, float], unit: str, why: str, sysfs: Path) -> PowerSensor:
     return PowerSensor(name, readings, unit, "" if readings else why, simulated=sysfs != SYSFS)
 
 
-def _text(file: Path) -> str:
+def read_text(file: Path) -> str:
     return file.read_text().strip()
 
 
-def _reason(error: OSError | ValueError, file: str) -> str:
+def reason_of(error: OSError | ValueError, file: str) -> str:
     if isinstance(error, PermissionError):
         return f"only root may read {file}"
     if isinstance(error, OSError):
         return f"{Path(error.filename or file).name} cannot be read: {error.strerror}"
     return f"{file} holds no number"
-
-
-PROBES = (
-    SensorProbe("rapl", "Energy counters of Intel and AMD processors", _rapl),
-    SensorProbe("ina3221", "Power monitor of Jetson boards", _ina3221_hwmon, _ina3221_iio),
-    SensorProbe("nvml", "NVIDIA GPU, by its driver", _nvidia),
-)

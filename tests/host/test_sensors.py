@@ -8,6 +8,7 @@ import pytest
 
 from edgevid.host import cpu, memory, power
 from edgevid.host.environment import environment_warnings, observe
+from edgevid.host.probes import ina3221, rapl
 from edgevid.host.thermal import temperatures_c
 
 
@@ -29,12 +30,9 @@ def sensors(root: Path) -> list[power.PowerSensor]:
 
 
 def probes(root: Path) -> list[power.SensorProbe]:
-    """Of files, not of NVIDIA's driver."""
-    return [
-        power.SensorProbe(probe.name, probe.title, *probe.drivers, sysfs=root)
-        for probe in power.PROBES
-        if probe.name != "nvml"
-    ]
+    """RAPL and INA3221, which are files."""
+    ours = (rapl.PROBE, ina3221.PROBE)
+    return [power.SensorProbe(probe.name, probe.title, *probe.drivers, sysfs=root) for probe in ours]
 
 
 def test_an_empty_tree_has_no_sensor_and_each_says_why(tmp_path):
@@ -56,9 +54,9 @@ def test_rapl_counters_are_read_per_zone(tmp_path):
             "class/powercap/intel-rapl:0:0/energy_uj": "23456\n",
         },
     )
-    rapl = sensor(tmp_path, "RAPL")
-    assert rapl.readings == {"package-0 (intel-rapl:0)": 123456.0, "core (intel-rapl:0:0)": 23456.0}
-    assert rapl.unit == "uJ" and rapl.simulated and "(simulated)" in rapl.describe()
+    found = sensor(tmp_path, "RAPL")
+    assert found.readings == {"package-0 (intel-rapl:0)": 123456.0, "core (intel-rapl:0:0)": 23456.0}
+    assert found.unit == "uJ" and found.simulated and "(simulated)" in found.describe()
 
 
 def test_a_counter_that_only_root_may_read_says_so(tmp_path, monkeypatch):
@@ -66,10 +64,10 @@ def test_a_counter_that_only_root_may_read_says_so(tmp_path, monkeypatch):
         tmp_path,
         {"class/powercap/intel-rapl:0/name": "package-0", "class/powercap/intel-rapl:0/energy_uj": "1"},
     )
-    monkeypatch.setattr(power, "_text", forbid("energy_uj"))
+    monkeypatch.setattr(rapl, "read_text", forbid("energy_uj"))
     assert sensor(tmp_path, "RAPL").why == "only root may read energy_uj"
-    rapl, _ = probes(tmp_path)
-    assert rapl.available().mend.startswith("run as root")
+    counters, _ = probes(tmp_path)
+    assert counters.available().mend.startswith("run as root")
 
 
 def forbid(name: str):
@@ -113,12 +111,12 @@ def test_a_file_without_a_number_makes_the_sensor_unusable_and_not_zero(tmp_path
 def test_a_sensor_that_exists_is_said_to_be_unread_and_not_missing(tmp_path):
     chip = "bus/i2c/drivers/ina3221x/6-0040/iio:device0"
     write(tmp_path, {f"{chip}/rail_name_0": "POM_5V_IN", f"{chip}/in_power0_input": "3210"})
-    _, ina3221 = probes(tmp_path)
-    assert ina3221.available().ok and "POM_5V_IN" in ina3221.available().what
-    with ina3221:
+    _, monitor = probes(tmp_path)
+    assert monitor.available().ok and "POM_5V_IN" in monitor.available().what
+    with monitor:
         pass
-    assert ina3221.fields()["power_w"] is None
-    assert "not yet read" in ina3221.fields()["why_no_power"]
+    assert monitor.fields()["power_w"] is None
+    assert "not yet read" in monitor.fields()["why_no_power"]
 
 
 def test_temperatures_are_degrees_and_zones_of_one_name_stay_apart(tmp_path):

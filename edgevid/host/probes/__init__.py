@@ -2,15 +2,18 @@
 
 A probe is entered before the first inference that counts and left after the last; then ``fields`` says what
 it saw. A target's TOML names the probe that reads its power as ``power.sensor``.
+
+To add one, write a module here with its ``PROBE``.
 """
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from edgevid.errors import UnknownNameError
-from edgevid.host import power
 from edgevid.registry import Registry, instance_of
 from edgevid.specs import Availability, PowerSource
 
@@ -40,7 +43,8 @@ class Probe(Protocol):
 
 PROBES: Registry[Probe] = Registry("probe", "probes", instance_of(Probe))
 
-for _probe in power.PROBES:
+for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
+    _probe = importlib.import_module(_module.name).PROBE
     PROBES.register(_probe.name, _probe)
 
 
