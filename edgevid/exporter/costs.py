@@ -25,8 +25,7 @@ def _weights(graph: ir.Model) -> list[ir.Value]:
 
 def _macs(node: ir.Node) -> int:
     if node.domain == ops.DOMAIN:
-        op = ops.module_of(node.op_type)
-        return op.cost(op.from_node(node), _shape(node.inputs[0])).macs
+        return ops.op_of(node.op_type).cost_of(node, _shape(node.inputs[0])).macs
     if node.domain:
         return 0
     if node.op_type == "Conv":

@@ -30,7 +30,7 @@ def measure(name: str, frames: int | None = None, size: int | None = None, **opt
     with torch.device("meta"):
         network = create_model(name, frames=frames, **options).eval()
     seen: Counter[str] = Counter()
-    formulas = {ops.module_of(kind).torch_op(): functools.partial(_flops, kind, seen) for kind in ops.MODULES}
+    formulas = {ops.OPS[kind].torch_op(): functools.partial(_flops, kind, seen) for kind in ops.OPS}
     with FlopCounterMode(display=False, custom_mapping=formulas) as counter, torch.no_grad():
         network(torch.empty(shape, device="meta"))
     return Facts(
@@ -64,8 +64,8 @@ def fixed_numbers(name: str) -> dict[str, str]:
 def _flops(kind: str, seen: Counter[str], *arguments: object, out_shape: object = None) -> int:
     """Twice the multiply-adds of a call of the op ``kind``, whose tensors are given as their shapes."""
     seen[kind] += 1
-    module = ops.module_of(kind)
-    names = [argument.name for argument in module.torch_op().default._schema.arguments]
+    op = ops.OPS[kind]
+    names = [argument.name for argument in op.torch_op().default._schema.arguments]
     given = dict(zip(names, arguments))
     inputs = [
         None if value is None else ir.Value(name=name, shape=ir.Shape(tuple(value)))
@@ -74,7 +74,7 @@ def _flops(kind: str, seen: Counter[str], *arguments: object, out_shape: object 
     ]
     numbers = {name: int(value) for name, value in given.items() if isinstance(value, int)}
     node = ir.node(kind, inputs, attributes=numbers, domain=ops.DOMAIN)
-    return 2 * module.cost(module.from_node(node), tuple(inputs[0].shape.numpy())).macs
+    return 2 * op.cost_of(node, tuple(inputs[0].shape.numpy())).macs
 
 
 if __name__ == "__main__":

@@ -113,12 +113,12 @@ def _name_temporal_ops(graph: ir.Model) -> None:
 def _translations() -> dict:
     """The exporter's table: torch op to a function that emits our node."""
     opset, table = Opset(ops.DOMAIN, 1), recurrent.translations()
-    for name in ops.MODULES:
+    for name in ops.OPS:
         protos = function_protos(name)
         free = of_free_frames(protos[0])
         for function in [*protos, free] if free else protos:
             _register_schema(function)
-        torch_op = ops.module_of(name).torch_op().default
+        torch_op = ops.OPS[name].torch_op().default
         free_op = getattr(opset, free.name) if free else None
         table[torch_op] = functools.partial(_emit, getattr(opset, name), free_op, torch_op._schema.arguments)
     return table

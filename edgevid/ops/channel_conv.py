@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from edgevid.ops import DOMAIN, Cost, input_shape, integers
+from edgevid.ops.temporal_op import DOMAIN, Cost, TemporalOp, input_shape, integers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
+
+    from edgevid.ops.temporal_op import GraphBuilder
 
 ONNX_FUNCTIONS = {
     # Conv takes its strides as a list, which no function can make of a number. So channels are laid out in
@@ -198,3 +200,41 @@ def torch_op() -> Any:
 
     channel_conv.register_autograd(backward, setup_context=keep_inputs)
     return torch.ops.edgevid.channel_conv
+
+
+def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
+    (x, weight, *bias), filters = node.inputs, from_node(node)
+    shape = tuple(x.shape.numpy())
+    images, channels, pixels = shape[0], shape[1], prod(shape[2:])
+    count, taps = filters.weight_shape
+    groups = build.node(
+        "Conv",
+        [
+            reshaped(x, (images, 1, channels, pixels), build),
+            reshaped(weight, (count, 1, taps, 1), build),
+            *bias,
+        ],
+        (images, count, filters.outputs(channels), pixels),
+        x.type,
+        strides=[filters.stride, 1],
+        pads=[filters.pad_begin, 0, filters.pad_end, 0],
+    )
+    build.replace_anchor(reshaped(groups, filters.result_shape(shape), build))
+
+
+def reshaped(value: ir.Value, shape: tuple[int, ...], build: GraphBuilder) -> ir.Value:
+    if value.const_value is not None:
+        return build.constant(value.const_value.numpy().reshape(shape))
+    return build.node("Reshape", [value, build.ints(shape)], shape, value.type)
+
+
+OP = TemporalOp(
+    name="ChannelConv",
+    functions=ONNX_FUNCTIONS,
+    from_node=from_node,
+    cost=cost,
+    streaming_step=streaming_step,
+    torch_op=torch_op,
+    lower=lower,
+    variants={"Conv": "Conv along the channels"},
+)

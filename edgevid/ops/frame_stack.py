@@ -18,11 +18,17 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from edgevid.ops import DOMAIN, Cost, StreamingStep, input_shape, integers
+import numpy as np
+
+from edgevid.ops.moves import concat, slice_of
+from edgevid.ops.register import register_torch_op
+from edgevid.ops.temporal_op import Cost, StreamingStep, TemporalOp, input_shape, integers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
+
+    from edgevid.ops.temporal_op import GraphBuilder
 
 ONNX_FUNCTIONS = {
     # Clips (N, T+1, C, P), the last frame zeros, which stands for every frame beyond the clip.
@@ -181,42 +187,32 @@ def torch_op() -> Any:
 
     Gives the type of ``x``, in contiguous memory. Raises ``ValueError`` for shapes that do not fit.
     """
-    import torch
 
-    @torch.library.custom_op(
-        f"{DOMAIN}::frame_stack",
-        mutates_args=(),
-        schema="(Tensor x, SymInt frames, int taps, int first, int dilation, int stride) -> Tensor",
-    )
-    def frame_stack(
-        x: torch.Tensor, frames: int, taps: int, first: int, dilation: int, stride: int
-    ) -> torch.Tensor:
-        stack = Stack(frames, taps, first, dilation, stride)
+    def forward(x: torch.Tensor, *attributes: int) -> torch.Tensor:
+        stack = Stack(*attributes)
         stack.check(tuple(x.shape))
         y = x.new_zeros(stack.shape_out(tuple(x.shape)))
-        clips, target = x.unflatten(0, (-1, frames)), _by_tap(y, stack)
+        clips, target = x.unflatten(0, (-1, stack.frames)), _by_tap(y, stack)
         for tap, offset in enumerate(stack.offsets):
             source, seen_by = _windows(stack, offset)
             target[:, seen_by, tap] = clips[:, source]
         return y
 
-    @frame_stack.register_fake
-    def _(x: torch.Tensor, frames: int, taps: int, first: int, dilation: int, stride: int) -> torch.Tensor:
-        return x.new_empty(Stack(frames, taps, first, dilation, stride).shape_out(tuple(x.shape)))
+    def backward(gradient: torch.Tensor, x: torch.Tensor, *attributes: int) -> tuple:
+        stack = Stack(*attributes)
+        by_tap, total = _by_tap(gradient, stack), gradient.new_zeros(x.shape)
+        clips = total.unflatten(0, (-1, stack.frames))
+        for tap, offset in enumerate(stack.offsets):
+            source, seen_by = _windows(stack, offset)
+            clips[:, source] += by_tap[:, seen_by, tap]
+        return (total,)
 
-    def keep_attributes(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
-        ctx.stack, ctx.shape = Stack(*inputs[1:]), inputs[0].shape
-
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple:
-        given, total = _by_tap(gradient, ctx.stack), gradient.new_zeros(ctx.shape)
-        clips = total.unflatten(0, (-1, ctx.stack.frames))
-        for tap, offset in enumerate(ctx.stack.offsets):
-            source, seen_by = _windows(ctx.stack, offset)
-            clips[:, source] += given[:, seen_by, tap]
-        return total, None, None, None, None, None
-
-    frame_stack.register_autograd(backward, setup_context=keep_attributes)
-    return torch.ops.edgevid.frame_stack
+    return register_torch_op(
+        "frame_stack(Tensor x, SymInt frames, int taps, int first, int dilation, int stride) -> Tensor",
+        forward,
+        lambda x, *attributes: x.new_empty(Stack(*attributes).shape_out(tuple(x.shape))),
+        backward,
+    )
 
 
 def _by_tap(y: torch.Tensor, stack: Stack) -> torch.Tensor:
@@ -232,3 +228,50 @@ def _windows(stack: Stack, offset: int) -> tuple[slice, slice]:
         return slice(0, 0), slice(0, 0)
     read = begin * stack.stride + offset
     return slice(read, read + (end - begin - 1) * stack.stride + 1, stack.stride), slice(begin, end)
+
+
+def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
+    """Replace one of the op, or of its streaming step, by standard operators of static shape."""
+    if node.op_type == "FrameStackStep":
+        _lower_step(node, build)
+    else:
+        _lower_stack(node, build)
+
+
+def _lower_stack(node: ir.Node, build: GraphBuilder) -> None:
+    x, stack = node.inputs[0], from_node(node)
+    shape, beyond = tuple(x.shape.numpy()), x.shape[0]
+    clips = range(0, beyond, stack.frames)
+    sources = [
+        [beyond if frame is None else clip + frame for frame in row]
+        for clip in clips
+        for row in stack.sources()
+    ]
+    if any(beyond in row for row in sources):
+        x = concat([x, build.zeros((1, *shape[1:]), x.dtype.numpy())], 0, build)
+    seen_shape = (len(sources), stack.taps, *shape[1:])
+    seen = build.node("Gather", [x, build.constant(np.array(sources, np.int64))], seen_shape, x.type, axis=0)
+    stacked = stack.shape_out(shape)
+    build.replace_anchor(build.node("Reshape", [seen, build.ints(stacked)], stacked, x.type))
+
+
+def _lower_step(node: ir.Node, build: GraphBuilder) -> None:
+    (x, state), stack = node.inputs, from_node(node)
+    channels, seen = x.shape[1], concat([state, x], 1, build)
+    starts = [tap * stack.dilation * channels for tap in range(stack.taps)]
+    everything = stack.dilation == 1 and starts[-1] == state.shape[1]
+    parts = [slice_of(seen, 1, start, start + channels, build) for start in starts] if not everything else []
+    y = concat(parts, 1, build) if parts else seen
+    build.replace_anchor(y, slice_of(seen, 1, channels, seen.shape[1], build))
+
+
+OP = TemporalOp(
+    name="FrameStack",
+    functions=ONNX_FUNCTIONS,
+    from_node=from_node,
+    cost=cost,
+    streaming_step=streaming_step,
+    torch_op=torch_op,
+    lower=lower,
+    variants={"gather": "gather along time"},
+)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import onnx
-import onnx.parser
-import onnx_ir as ir
+from typing import TYPE_CHECKING
 
-from edgevid import ops
+from edgevid.ops.temporal_op import DOMAIN
+
+if TYPE_CHECKING:
+    import onnx
+    import onnx_ir as ir
 
 FRAMES = "frames"
 """The attribute of an op that says how many frames a clip has."""
@@ -20,7 +22,11 @@ FREE_FRAMES = "OfFreeFrames"
 
 def function_protos(op_type: str) -> list[onnx.FunctionProto]:
     """The function of ``op_type`` first, then the one of its streaming step if it has one."""
-    return [onnx.parser.parse_function(text) for text in ops.module_of(op_type).ONNX_FUNCTIONS.values()]
+    from onnx import parser
+
+    from edgevid.ops import op_of
+
+    return [parser.parse_function(text) for text in op_of(op_type).functions.values()]
 
 
 def of_free_frames(function: onnx.FunctionProto) -> onnx.FunctionProto | None:
@@ -28,6 +34,8 @@ def of_free_frames(function: onnx.FunctionProto) -> onnx.FunctionProto | None:
 
     So a graph whose clips have any length computes it. None for a function that holds no number of frames.
     """
+    import onnx
+
     if FRAMES not in function.attribute:
         return None
     free = onnx.FunctionProto()
@@ -42,13 +50,17 @@ def of_free_frames(function: onnx.FunctionProto) -> onnx.FunctionProto | None:
 
 def attach_functions(graph: ir.Model) -> None:
     """Give ``graph`` the body of each temporal op that it uses, and take away those that it does not."""
-    used = {node.op_type for node in graph.graph if node.domain == ops.DOMAIN}
+    import onnx_ir as ir
+
+    from edgevid.ops import OPS
+
+    used = {node.op_type for node in graph.graph if node.domain == DOMAIN}
     graph.functions.clear()
-    graph.opset_imports.pop(ops.DOMAIN, None)
-    for op_type in ops.MODULES:
+    graph.opset_imports.pop(DOMAIN, None)
+    for op_type in OPS:
         protos = function_protos(op_type)
         for proto in (*protos, of_free_frames(protos[0])):
             if proto is not None and proto.name in used:
                 function = ir.serde.deserialize_function(proto)
                 graph.functions[function.identifier()] = function
-                graph.opset_imports[ops.DOMAIN] = 1
+                graph.opset_imports[DOMAIN] = 1

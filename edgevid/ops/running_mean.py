@@ -14,11 +14,17 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from edgevid.ops import DOMAIN, Cost, StreamingStep, integers
+import numpy as np
+
+from edgevid.ops.moves import concat, slice_of
+from edgevid.ops.register import register_torch_op
+from edgevid.ops.temporal_op import Cost, StreamingStep, TemporalOp, integers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
+
+    from edgevid.ops.temporal_op import GraphBuilder
 
 ONNX_FUNCTIONS = {
     "RunningMean": """
@@ -109,25 +115,61 @@ def torch_op() -> Any:
         count = torch.arange(1, frames + 1, dtype=like.dtype, device=like.device)
         return count.view(-1, *[1] * (like.ndim - 1))
 
-    @torch.library.custom_op(
-        f"{DOMAIN}::running_mean", mutates_args=(), schema="(Tensor x, SymInt frames) -> Tensor"
-    )
-    def running_mean(x: torch.Tensor, frames: int) -> torch.Tensor:
+    def forward(x: torch.Tensor, frames: int) -> torch.Tensor:
         Mean(frames).check(tuple(x.shape))
         precise = x.to(torch.promote_types(x.dtype, torch.float32))
         totals = precise.unflatten(0, (-1, frames)).cumsum(1)
         return torch.empty_like(x).copy_((totals / counts(precise, frames)).flatten(0, 1))
 
-    @running_mean.register_fake
-    def _(x: torch.Tensor, frames: int) -> torch.Tensor:
-        return torch.empty_like(x)
+    def backward(gradient: torch.Tensor, x: torch.Tensor, frames: int) -> tuple:
+        shares = gradient.unflatten(0, (-1, frames)) / counts(gradient, frames)
+        return (shares.flip(1).cumsum(1).flip(1).flatten(0, 1),)
 
-    def keep_attributes(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
-        _, ctx.frames = inputs
+    return register_torch_op(
+        "running_mean(Tensor x, SymInt frames) -> Tensor",
+        forward,
+        lambda x, *_: torch.empty_like(x),
+        backward,
+    )
 
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple:
-        shares = gradient.unflatten(0, (-1, ctx.frames)) / counts(gradient, ctx.frames)
-        return shares.flip(1).cumsum(1).flip(1).flatten(0, 1), None
 
-    running_mean.register_autograd(backward, setup_context=keep_attributes)
-    return torch.ops.edgevid.running_mean
+def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
+    """Replace one of the op, or of its streaming step, by standard operators of static shape."""
+    if node.op_type == "RunningMeanStep":
+        _lower_step(node, build)
+    else:
+        _lower_mean(node, build)
+
+
+def _lower_mean(node: ir.Node, build: GraphBuilder) -> None:
+    x, frames = node.inputs[0], from_node(node).frames
+    shape = tuple(x.shape.numpy())
+    by_frame = (shape[0] // frames, frames, prod(shape[1:]))
+    averages = np.tril(np.ones((frames, frames))) / np.arange(1, frames + 1)[:, None]
+    matrix = build.constant(averages.astype(x.dtype.numpy()))
+    clips = build.node("Reshape", [x, build.ints(by_frame)], by_frame, x.type)
+    means = build.node("MatMul", [matrix, clips], by_frame, x.type)
+    build.replace_anchor(build.node("Reshape", [means, build.ints(shape)], shape, x.type))
+
+
+def _lower_step(node: ir.Node, build: GraphBuilder) -> None:
+    x, state = node.inputs
+    shape, channels, type_ = tuple(x.shape.numpy()), x.shape[1], x.type
+    before, count = slice_of(state, 1, 0, channels, build), slice_of(state, 1, channels, channels + 1, build)
+    one = build.constant(np.ones(1, x.dtype.numpy()))
+    count_now = build.node("Add", [count, one], (shape[0], 1, *shape[2:]), type_)
+    news = build.node("Sub", [x, before], shape, type_)
+    y = build.node("Add", [before, build.node("Div", [news, count_now], shape, type_)], shape, type_)
+    build.replace_anchor(y, concat([y, count_now], 1, build))
+
+
+OP = TemporalOp(
+    name="RunningMean",
+    functions=ONNX_FUNCTIONS,
+    from_node=from_node,
+    cost=cost,
+    streaming_step=streaming_step,
+    torch_op=torch_op,
+    lower=lower,
+    variants={"matrix product": "matrix product"},
+)

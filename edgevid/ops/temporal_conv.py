@@ -15,11 +15,15 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from edgevid.ops import DOMAIN, Cost, StreamingStep, input_shape, integers
+from edgevid.ops.moves import MOVES, SLICES, concat, moved, slice_of
+from edgevid.ops.register import register_torch_op
+from edgevid.ops.temporal_op import Cost, StreamingStep, TemporalOp, input_shape, integers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
+
+    from edgevid.ops.temporal_op import GraphBuilder
 
 ONNX_FUNCTIONS = {
     # All windows of k frames, (N, T, k, C, H*W), times the taps. Gemm takes a bias that may be absent.
@@ -184,14 +188,7 @@ def torch_op() -> Any:
             target[:, seen_by] += column * clips[:, source]
         return y
 
-    @torch.library.custom_op(
-        f"{DOMAIN}::temporal_conv",
-        mutates_args=(),
-        schema="(Tensor x, Tensor weight, Tensor? bias, SymInt frames, bool causal) -> Tensor",
-    )
-    def temporal_conv(
-        x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, frames: int, causal: bool
-    ) -> torch.Tensor:
+    def forward(x: Any, weight: Any, bias: Any, frames: int, causal: bool) -> torch.Tensor:
         bias_shape = None if bias is None else tuple(bias.shape)
         filters = Filters(frames, causal, tuple(weight.shape), bias_shape)
         filters.check(tuple(x.shape))
@@ -201,34 +198,26 @@ def torch_op() -> Any:
             y += bias.to(precise).view(-1, *[1] * (x.ndim - 2))
         return y.to(x.dtype)
 
-    @temporal_conv.register_fake
-    def _(
-        x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, frames: int, causal: bool
-    ) -> torch.Tensor:
-        return torch.empty_like(x)
-
-    def keep_inputs(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
-        x, weight, bias, ctx.frames, ctx.causal = inputs
-        ctx.bias_dtype = None if bias is None else bias.dtype
-        ctx.save_for_backward(x, weight)
-
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple:
-        x, weight = ctx.saved_tensors
+    def backward(gradient: Any, x: Any, weight: Any, bias: Any, frames: int, causal: bool) -> tuple:
         precise = torch.promote_types(x.dtype, torch.float32)
-        x_wide, wide, offsets = x.to(precise), gradient.to(precise), offsets_of(weight.shape[1], ctx.causal)
-        for_x = convolve(wide, weight.to(precise), ctx.frames, [-offset for offset in offsets]).to(x.dtype)
-        clips, gradients = x_wide.unflatten(0, (-1, ctx.frames)), wide.unflatten(0, (-1, ctx.frames))
+        x_wide, wide, offsets = x.to(precise), gradient.to(precise), offsets_of(weight.shape[1], causal)
+        for_x = convolve(wide, weight.to(precise), frames, [-offset for offset in offsets]).to(x.dtype)
+        clips, gradients = x_wide.unflatten(0, (-1, frames)), wide.unflatten(0, (-1, frames))
         others = [axis for axis in range(clips.ndim) if axis != 2]
         for_taps = []
         for offset in offsets:
-            source, seen_by = windows(ctx.frames, offset)
+            source, seen_by = windows(frames, offset)
             for_taps.append((clips[:, source] * gradients[:, seen_by]).sum(others))
         for_weight = torch.stack(for_taps, dim=1).to(weight.dtype)
-        for_bias = None if ctx.bias_dtype is None else gradients.sum(others).to(ctx.bias_dtype)
-        return for_x, for_weight, for_bias, None, None
+        return for_x, for_weight, None if bias is None else gradients.sum(others).to(bias.dtype)
 
-    temporal_conv.register_autograd(backward, setup_context=keep_inputs)
-    return torch.ops.edgevid.temporal_conv
+    return register_torch_op(
+        "temporal_conv(Tensor x, Tensor weight, Tensor? bias, SymInt frames, bool causal) -> Tensor",
+        forward,
+        lambda x, *_: torch.empty_like(x),
+        backward,
+        reads=(0, 1),
+    )
 
 
 def windows(frames: int, offset: int) -> tuple[slice, slice]:
@@ -236,3 +225,95 @@ def windows(frames: int, offset: int) -> tuple[slice, slice]:
     inside = max(frames - abs(offset), 0)
     late, early = slice(frames - inside, frames), slice(0, inside)
     return (late, early) if offset > 0 else (early, late)
+
+
+TRANSPOSED = "transpose and Conv"
+"""A grouped ``Conv`` between two transpositions, in place of products and sums of moved frames."""
+
+
+def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
+    """Replace one of the op, or of its streaming step, by standard operators of static shape."""
+    if node.op_type == "TemporalConvStep":
+        _lower_step(node, build)
+    else:
+        _lower_conv(node, build, variant)
+
+
+def _lower_conv(node: ir.Node, build: GraphBuilder, variant: str) -> None:
+    x, filters = node.inputs[0], from_node(node)
+    if variant == TRANSPOSED and node.inputs[1].const_value is not None:
+        build.replace_anchor(_conv_over_time(x, filters, *node.inputs[1:], build=build))
+        return
+    variant = variant if variant in MOVES else SLICES
+    # A tap that always looks beyond the clip adds nothing.
+    seen = {
+        tap: moved(x, offset, filters.frames, build, variant) if offset else x
+        for tap, offset in enumerate(filters.offsets)
+        if abs(offset) < filters.frames
+    }
+    build.replace_anchor(_weighted_sum(seen, *node.inputs[1:], build=build))
+
+
+def _conv_over_time(
+    x: ir.Value, filters: Filters, weight: ir.Value, *bias: ir.Value | None, build: GraphBuilder
+) -> ir.Value:
+    shape, taps = tuple(x.shape.numpy()), weight.shape[1]
+    clips = (shape[0] // filters.frames, filters.frames, shape[1], prod(shape[2:]))
+    planes = (clips[0], clips[2], clips[1], clips[3])
+    y = build.node("Reshape", [x, build.ints(clips)], clips, x.type)
+    y = build.node("Transpose", [y], planes, x.type, perm=[0, 2, 1, 3])
+    kernel = build.constant(weight.const_value.numpy().reshape(shape[1], 1, taps, 1))
+    inputs = [y, kernel, *(value for value in bias if value is not None)]
+    pads = [-filters.offsets[0], 0, filters.offsets[-1], 0]
+    y = build.node("Conv", inputs, planes, x.type, group=shape[1], pads=pads)
+    y = build.node("Transpose", [y], clips, x.type, perm=[0, 2, 1, 3])
+    return build.node("Reshape", [y, build.ints(shape)], shape, x.type)
+
+
+def _lower_step(node: ir.Node, build: GraphBuilder) -> None:
+    x, state, *weights = node.inputs
+    channels, length = x.shape[1], state.shape[1]
+    seen = {
+        tap: slice_of(state, 1, start, start + channels, build)
+        for tap, start in enumerate(range(0, length, channels))
+    }
+    seen[len(seen)] = x
+    kept = [slice_of(state, 1, channels, length, build)] if channels < length else []
+    build.replace_anchor(_weighted_sum(seen, *weights, build=build), concat([*kept, x], 1, build))
+
+
+def _weighted_sum(
+    seen: dict[int, ir.Value], weight: ir.Value, bias: ir.Value | None = None, *, build: GraphBuilder
+) -> ir.Value:
+    """The frames that each tap sees times its weights, and the bias."""
+    total = None
+    for tap, frames in seen.items():
+        shape, type_ = frames.shape.numpy(), frames.type
+        product = build.node("Mul", [frames, _column(weight, tap, len(shape), build)], shape, type_)
+        total = product if total is None else build.node("Add", [total, product], shape, type_)
+    if bias is None:
+        return total
+    return build.node("Add", [total, _column(bias, None, len(shape), build)], shape, type_)
+
+
+def _column(weight: ir.Value, tap: int | None, rank: int, build: GraphBuilder) -> ir.Value:
+    """One weight for each channel of a tensor of ``rank`` axes, ``(C, 1, ...)``; they may be computed too."""
+    shape = (weight.shape[0], *[1] * (rank - 2))
+    if weight.const_value is not None:
+        array = weight.const_value.numpy()
+        return build.constant((array if tap is None else array[:, tap]).reshape(shape))
+    if tap is not None:
+        weight = slice_of(weight, 1, tap, tap + 1, build)
+    return build.node("Reshape", [weight, build.ints(shape)], shape, weight.type)
+
+
+OP = TemporalOp(
+    name="TemporalConv",
+    functions=ONNX_FUNCTIONS,
+    from_node=from_node,
+    cost=cost,
+    streaming_step=streaming_step,
+    torch_op=torch_op,
+    lower=lower,
+    variants={**{variant: f"products and sums, {variant}" for variant in MOVES}, TRANSPOSED: TRANSPOSED},
+)

@@ -17,11 +17,17 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from edgevid.ops import DOMAIN, Cost, StreamingStep, input_shape, integers
+import numpy as np
+
+from edgevid.ops.moves import PADDED, SLICES, concat, moved, slice_of
+from edgevid.ops.register import register_torch_op
+from edgevid.ops.temporal_op import Cost, StreamingStep, TemporalOp, input_shape, integers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
+
+    from edgevid.ops.temporal_op import GraphBuilder
 
 ONNX_FUNCTIONS = {
     # The differences between two frames of zeros: a window over them that starts at 1 looks ahead, at 0 back.
@@ -129,14 +135,7 @@ def torch_op() -> Any:
     """
     import torch
 
-    @torch.library.custom_op(
-        f"{DOMAIN}::temporal_difference",
-        mutates_args=(),
-        schema="(Tensor later, Tensor earlier, SymInt frames, bool causal) -> Tensor",
-    )
-    def temporal_difference(
-        later: torch.Tensor, earlier: torch.Tensor, frames: int, causal: bool
-    ) -> torch.Tensor:
+    def forward(later: torch.Tensor, earlier: torch.Tensor, frames: int, causal: bool) -> torch.Tensor:
         Difference(frames, causal, tuple(earlier.shape)).check(tuple(later.shape))
         y = torch.zeros_like(later)
         first, second = later.unflatten(0, (-1, frames)), earlier.unflatten(0, (-1, frames))
@@ -144,25 +143,90 @@ def torch_op() -> Any:
         target[:, _places(causal)] = first[:, 1:] - second[:, :-1]
         return y
 
-    @temporal_difference.register_fake
-    def _(later: torch.Tensor, earlier: torch.Tensor, frames: int, causal: bool) -> torch.Tensor:
-        return torch.empty_like(later)
+    def backward(gradient: Any, later: Any, earlier: Any, frames: int, causal: bool) -> tuple:
+        inside = gradient.unflatten(0, (-1, frames))[:, _places(causal)]
+        black = torch.zeros_like(gradient.unflatten(0, (-1, frames))[:, :1])
+        for_later = torch.cat((black, inside), 1).flatten(0, 1)
+        for_earlier = -torch.cat((inside, black), 1).flatten(0, 1)
+        return for_later, for_earlier.to(earlier.dtype)
 
-    def keep_attributes(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
-        _, earlier, ctx.frames, ctx.causal = inputs
-        ctx.earlier_dtype = earlier.dtype
-
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple:
-        given = gradient.unflatten(0, (-1, ctx.frames))[:, _places(ctx.causal)]
-        black = torch.zeros_like(gradient.unflatten(0, (-1, ctx.frames))[:, :1])
-        for_later = torch.cat((black, given), 1).flatten(0, 1)
-        for_earlier = -torch.cat((given, black), 1).flatten(0, 1)
-        return for_later, for_earlier.to(ctx.earlier_dtype), None, None
-
-    temporal_difference.register_autograd(backward, setup_context=keep_attributes)
-    return torch.ops.edgevid.temporal_difference
+    return register_torch_op(
+        "temporal_difference(Tensor later, Tensor earlier, SymInt frames, bool causal) -> Tensor",
+        forward,
+        lambda later, *_: torch.empty_like(later),
+        backward,
+    )
 
 
 def _places(causal: bool) -> slice:
     """The frames of a clip that get its differences."""
     return slice(1, None) if causal else slice(None, -1)
+
+
+def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
+    """Replace one of the op, or of its streaming step, by standard operators of static shape."""
+    if node.op_type == "TemporalDifferenceStep":
+        _lower_step(node, build)
+    else:
+        _lower_difference(node, build, variant)
+
+
+def _lower_difference(node: ir.Node, build: GraphBuilder, variant: str) -> None:
+    (later, earlier), difference = node.inputs, from_node(node)
+    shape, frames = tuple(later.shape.numpy()), difference.frames
+    if frames == 1:
+        zeros = build.zeros(shape, later.dtype.numpy())
+        build.replace_anchor(build.node("Identity", [zeros], shape, later.type))
+        return
+    if shape[0] == frames:
+        later, earlier = slice_of(later, 0, 1, frames, build), slice_of(earlier, 0, 0, frames - 1, build)
+        differences = build.node("Sub", [later, earlier], (frames - 1, *shape[1:]), later.type)
+        if variant == PADDED:
+            pads = [0] * 2 * len(shape)
+            pads[0 if difference.causal else len(shape)] = 1
+            build.replace_anchor(build.node("Pad", [differences, build.ints(pads)], shape, later.type))
+            return
+        zeros = build.zeros((1, *shape[1:]), later.dtype.numpy())
+        parts = [zeros, differences] if difference.causal else [differences, zeros]
+        build.replace_anchor(concat(parts, 0, build))
+        return
+    if difference.causal:
+        earlier = moved(earlier, -1, frames, build)
+    else:
+        later = moved(later, 1, frames, build)
+    differences = build.node("Sub", [later, earlier], shape, later.type)
+    build.replace_anchor(
+        build.node("Mul", [differences, _compared(shape, difference, later, build)], shape, later.type)
+    )
+
+
+def _compared(
+    shape: tuple[int, ...], difference: Difference, like: ir.Value, build: GraphBuilder
+) -> ir.Value:
+    """One for each frame that is compared with another of its clip, zero for the first or last."""
+    alone = 0 if difference.causal else difference.frames - 1
+    compared = np.arange(shape[0]) % difference.frames != alone
+    return build.constant(compared.reshape(-1, *[1] * (len(shape) - 1)).astype(like.dtype.numpy()))
+
+
+def _lower_step(node: ir.Node, build: GraphBuilder) -> None:
+    later, state, earlier = node.inputs
+    shape, type_ = tuple(later.shape.numpy()), later.type
+    channels, seen_shape = shape[1], (shape[0], 1, *shape[2:])
+    before, seen = slice_of(state, 1, 0, channels, build), slice_of(state, 1, channels, channels + 1, build)
+    difference = build.node("Sub", [later, before], shape, type_)
+    y = build.node("Mul", [difference, seen], shape, type_)
+    white = build.constant(np.ones(seen_shape, later.dtype.numpy()))
+    build.replace_anchor(y, concat([earlier, white], 1, build))
+
+
+OP = TemporalOp(
+    name="TemporalDifference",
+    functions=ONNX_FUNCTIONS,
+    from_node=from_node,
+    cost=cost,
+    streaming_step=streaming_step,
+    torch_op=torch_op,
+    lower=lower,
+    variants={variant: f"subtraction, {variant}" for variant in (SLICES, PADDED)},
+)

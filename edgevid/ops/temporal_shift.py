@@ -16,11 +16,15 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from edgevid.ops import DOMAIN, Cost, StreamingStep, integers
+from edgevid.ops.moves import MOVES, concat, moved, slice_of
+from edgevid.ops.register import register_torch_op
+from edgevid.ops.temporal_op import Cost, StreamingStep, TemporalOp, integers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
+
+    from edgevid.ops.temporal_op import GraphBuilder
 
 ONNX_FUNCTIONS = {
     # A frame of zeros on either side of the clip: a window that starts at 1 + offset is the shifted group.
@@ -150,12 +154,7 @@ def torch_op() -> Any:
     """
     import torch
 
-    @torch.library.custom_op(
-        f"{DOMAIN}::temporal_shift",
-        mutates_args=(),
-        schema="(Tensor x, SymInt frames, int fold, int first, int second) -> Tensor",
-    )
-    def temporal_shift(x: torch.Tensor, frames: int, fold: int, first: int, second: int) -> torch.Tensor:
+    def forward(x: torch.Tensor, frames: int, fold: int, first: int, second: int) -> torch.Tensor:
         Shift(frames, fold, first, second).check(tuple(x.shape))
         shifted = x.clone()
         source, target = x.unflatten(0, (-1, frames)), shifted.unflatten(0, (-1, frames))
@@ -169,16 +168,53 @@ def torch_op() -> Any:
                 target[:, 0, group] = 0
         return shifted
 
-    @temporal_shift.register_fake
-    def _(x: torch.Tensor, frames: int, fold: int, first: int, second: int) -> torch.Tensor:
-        return torch.empty_like(x)
+    def backward(gradient: Any, x: Any, frames: int, fold: int, first: int, second: int) -> tuple:
+        return (torch_op()(gradient, frames, fold, -first, -second),)
 
-    def keep_attributes(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
-        _, ctx.frames, ctx.fold, ctx.first, ctx.second = inputs
+    return register_torch_op(
+        "temporal_shift(Tensor x, SymInt frames, int fold, int first, int second) -> Tensor",
+        forward,
+        lambda x, *_: torch.empty_like(x),
+        backward,
+    )
 
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple:
-        back = temporal_shift(gradient, ctx.frames, ctx.fold, -ctx.first, -ctx.second)
-        return back, None, None, None, None
 
-    temporal_shift.register_autograd(backward, setup_context=keep_attributes)
-    return torch.ops.edgevid.temporal_shift
+def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
+    """Replace one of the op, or of its streaming step, by standard operators of static shape."""
+    if node.op_type == "TemporalShiftStep":
+        _lower_step(node, build)
+    else:
+        _lower_shift(node, build, variant)
+
+
+def _lower_shift(node: ir.Node, build: GraphBuilder, variant: str) -> None:
+    x, shift = node.inputs[0], from_node(node)
+    parts = [
+        moved(slice_of(x, 1, group, group + shift.fold, build), offset, shift.frames, build, variant)
+        for group, offset in ((0, shift.first), (shift.fold, shift.second))
+        if offset and shift.fold
+    ]
+    channels = x.shape[1]
+    if shift.moved_channels < channels:
+        parts.append(slice_of(x, 1, shift.moved_channels, channels, build))
+    build.replace_anchor(concat(parts, 1, build))
+
+
+def _lower_step(node: ir.Node, build: GraphBuilder) -> None:
+    x, state = node.inputs
+    fold, channels = node.attributes["fold"].as_int(), x.shape[1]
+    rest = [slice_of(x, 1, fold, channels, build)] if fold < channels else []
+    y = concat([state, *rest], 1, build)
+    build.replace_anchor(y, slice_of(x, 1, 0, fold, build))
+
+
+OP = TemporalOp(
+    name="TemporalShift",
+    functions=ONNX_FUNCTIONS,
+    from_node=from_node,
+    cost=cost,
+    streaming_step=streaming_step,
+    torch_op=torch_op,
+    lower=lower,
+    variants={variant: f"4-D, {variant}" for variant in MOVES},
+)

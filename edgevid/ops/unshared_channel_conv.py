@@ -12,16 +12,22 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
-from edgevid.ops import DOMAIN, input_shape, integers
+import numpy as np
+
 from edgevid.ops.channel_conv import Filters as SharedFilters
 from edgevid.ops.channel_conv import cost as cost
+from edgevid.ops.channel_conv import reshaped
 from edgevid.ops.channel_conv import streaming_step as streaming_step
+from edgevid.ops.temporal_op import DOMAIN, TemporalOp, input_shape, integers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
+
+    from edgevid.ops.temporal_op import GraphBuilder
 
 ONNX_FUNCTIONS = {
     # All windows of L channels, (N, M, L, H*W); a matrix product for each step m. Gemm takes a bias that may
@@ -185,3 +191,44 @@ def torch_op() -> Any:
 
     unshared_channel_conv.register_autograd(backward, setup_context=keep_inputs)
     return torch.ops.edgevid.unshared_channel_conv
+
+
+def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
+    (x, weight, *bias), filters = node.inputs, from_node(node)
+    shape = tuple(x.shape.numpy())
+    images, channels, pixels = shape[0], shape[1], prod(shape[2:])
+    count, taps, steps = filters.weight_shape
+    y = reshaped(x, (images, channels, pixels), build)
+    if filters.pad_begin or filters.pad_end:
+        padded = (images, filters.pad_begin + channels + filters.pad_end, pixels)
+        y = build.node(
+            "Pad", [y, build.ints([0, filters.pad_begin, 0, 0, filters.pad_end, 0])], padded, x.type
+        )
+    seen = build.constant(np.array(filters.windows()))
+    windows = build.node("Gather", [y, seen], (images, steps, taps, pixels), x.type, axis=1)
+    by_step = _transposed(weight, (2, 0, 1), build)
+    y = build.node("MatMul", [by_step, windows], (images, steps, count, pixels), x.type)
+    y = _transposed(y, (0, 2, 1, 3), build)
+    if bias:
+        offsets = reshaped(bias[0], (count, steps, 1), build)
+        y = build.node("Add", [y, offsets], (images, count, steps, pixels), x.type)
+    build.replace_anchor(reshaped(y, filters.result_shape(shape), build))
+
+
+def _transposed(value: ir.Value, axes: tuple[int, ...], build: GraphBuilder) -> ir.Value:
+    if value.const_value is not None:
+        return build.constant(value.const_value.numpy().transpose(axes))
+    shape = tuple(value.shape.numpy())
+    return build.node("Transpose", [value], [shape[axis] for axis in axes], value.type, perm=axes)
+
+
+OP = TemporalOp(
+    name="UnsharedChannelConv",
+    functions=ONNX_FUNCTIONS,
+    from_node=from_node,
+    cost=cost,
+    streaming_step=streaming_step,
+    torch_op=torch_op,
+    lower=lower,
+    variants={"MatMul": "matrix product for each step"},
+)

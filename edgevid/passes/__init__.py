@@ -14,12 +14,7 @@ from edgevid.passes.drop_zero_bias import drop_zero_bias
 from edgevid.passes.fold_batch_norm import fold_batch_norm
 from edgevid.passes.fold_constants import fold_constants
 from edgevid.passes.frames.volumes_to_frames import volumes_to_frames
-from edgevid.passes.lower_channel_conv import lower_channel_conv
-from edgevid.passes.lower_frame_stack import lower_frame_stack
-from edgevid.passes.lower_running_mean import lower_running_mean
-from edgevid.passes.lower_temporal_conv import lower_temporal_conv
-from edgevid.passes.lower_temporal_difference import lower_temporal_difference
-from edgevid.passes.lower_temporal_shift import lower_temporal_shift
+from edgevid.passes.lower import lowering
 from edgevid.passes.recognize.temporal_conv import recognise_temporal_conv
 from edgevid.passes.recognize.temporal_shift import recognise_temporal_shift
 from edgevid.passes.remove_no_ops import remove_no_ops
@@ -39,16 +34,7 @@ STANDARD: tuple[Pass, ...] = (
 )
 """What every graph goes through, in this order; one for streams becomes stateful after them."""
 
-LOWERING_OF: dict[str, Pass] = {
-    "TemporalShift": lower_temporal_shift,
-    "TemporalConv": lower_temporal_conv,
-    "TemporalDifference": lower_temporal_difference,
-    "RunningMean": lower_running_mean,
-    "ChannelConv": lower_channel_conv,
-    "FrameStack": lower_frame_stack,
-}
-"""What rewrites each op, and its relatives such as its step of a stream, to standard operators."""
-LOWERING: tuple[Pass, ...] = tuple(LOWERING_OF.values())
+LOWERING: tuple[Pass, ...] = lowering()
 """To standard operators alone, for runtimes that read no model-local functions."""
 
 

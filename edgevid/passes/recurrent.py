@@ -14,9 +14,9 @@ import numpy as np
 import onnx_ir as ir
 
 from edgevid.errors import ExportError
+from edgevid.ops.moves import concat, slice_of
 from edgevid.passes.build import Builder
 from edgevid.passes.constant_values import ConstantValues
-from edgevid.passes.lower_temporal_shift import concat, slice_of
 from edgevid.specs import PassReport
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}

@@ -66,7 +66,7 @@ def _check_temporal_op(graph: ir.Model, node: ir.Node) -> None:
         raise _malformed(f"'{node.name}' lacks {', '.join(missing) or 'an input'}")
     if node.inputs[0].shape is not None and node.inputs[0].shape.is_static():
         try:
-            ops.module_of(node.op_type).from_node(node).check(tuple(node.inputs[0].shape.numpy()))
+            ops.op_of(node.op_type).check(node, tuple(node.inputs[0].shape.numpy()))
         except ValueError as error:
             raise _malformed(f"'{node.name}': {error}") from error
 

@@ -123,29 +123,24 @@ def typed_outputs(path: Path) -> set[int]:
     return {output.type.tensor_type.elem_type for output in onnx.load(path).graph.output}
 
 
-def test_an_op_that_is_new_to_the_lowering_is_lowered_in_the_file_too(given_to_backend, monkeypatch):
-    """Every pass of ``LOWERING`` runs; the nodes of plugins are hidden from all of them."""
-    from edgevid import passes
+def test_an_op_without_a_plugin_is_lowered_in_the_file_too(given_to_backend, monkeypatch):
+    """Every op of ``OPS`` is asked; the nodes of plugins are kept from all of them."""
+    from edgevid.ops import OPS
 
     seen = []
-
-    def lower_new_op(graph):
-        seen.append({node.op_type for node in graph.graph if node.domain == "edgevid"})
-        return PassReport("lower_new_op", 0)
-
-    monkeypatch.setattr(passes, "LOWERING", (*passes.LOWERING, lower_new_op))
+    for op in OPS.values():
+        monkeypatch.setitem(OPS._entries, op.name, replace(op, lower=lambda node, *_: seen.append(node)))
     graph, _ = given_to_backend(Network("bidirectional"))
     assert trt_plugins.to_plugin_nodes(graph).matched == 3
-    assert seen == [set()]
+    assert [node.op_type for node in seen] == ["UnsharedChannelConv"]
 
 
-def test_every_op_of_the_lowering_is_among_the_kernels_of_a_manifest():
-    from edgevid.passes import LOWERING_OF
+def test_every_op_is_among_the_kernels_of_a_manifest():
+    from edgevid.ops import OPS
 
-    reports = [PassReport(rewrite.__name__, 2) for rewrite in LOWERING_OF.values()]
+    reports = [PassReport(f"lower_{op.snake_name}", 2) for op in OPS.values()]
     kernels = tensorrt._kernels(reports, {})
-    assert [kernel.partition(" (")[0] for kernel in kernels] == list(LOWERING_OF)
-    assert set(tensorrt.LOWERED) == set(LOWERING_OF)
+    assert [kernel.partition(" (")[0] for kernel in kernels] == list(OPS)
 
 
 def test_a_streamed_network_with_plugins(given_to_backend, tmp_path):

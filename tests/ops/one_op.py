@@ -12,6 +12,7 @@ import torch
 import edgevid
 from edgevid import ops
 from edgevid.ops.functions import attach_functions
+from edgevid.passes.lower import lower
 
 
 def one_node_model(op_type: str, arrays: list[np.ndarray], outputs: int = 1, **attributes: int) -> bytes:
@@ -45,9 +46,9 @@ def close(result, wanted):
     np.testing.assert_allclose(result, wanted, rtol=1e-5, atol=1e-5)
 
 
-def lowered(model: bytes, lower) -> onnx.ModelProto:
+def lowered(model: bytes, op_type: str) -> onnx.ModelProto:
     graph = ir.from_proto(onnx.load_from_string(model))
-    assert lower(graph).matched == 1
+    assert lower(graph, op_type).matched == 1
     assert not graph.functions
     assert {node.domain for node in graph.graph} == {""}
     return ir.to_proto(graph)

@@ -16,7 +16,7 @@ from torch import nn
 from edgevid.errors import EdgevidError, ExportError
 from edgevid.exporter.trace import trace
 from edgevid.ops.frame_stack import Stack, cost, streaming_step, torch_op
-from edgevid.passes.lower_frame_stack import lower_frame_stack
+from edgevid.passes.lower import lower
 from edgevid.passes.verify import verify
 from edgevid.zoo.layers.frame_stack import SpatiotemporalConv
 
@@ -71,7 +71,7 @@ def test_onnx_function_stacks_as_defined(case):
 @settings(max_examples=40, deadline=None)
 def test_lowering_keeps_the_meaning(case):
     x, stack = case
-    model = lowered(model_of(x, stack), lower_frame_stack).SerializeToString()
+    model = lowered(model_of(x, stack), "FrameStack").SerializeToString()
     np.testing.assert_array_equal(run(model, [x])[0], reference(x, *stack))
 
 
@@ -87,7 +87,7 @@ def test_streaming_a_causal_stack_frame_by_frame_equals_the_clip(as_function, ta
     state = np.zeros(step.state_shape, np.float32)
     model = one_node_model(step.op_type, [x[:, 0], state], outputs=2, **step.attributes)
     if not as_function:
-        model = lowered(model, lower_frame_stack).SerializeToString()
+        model = lowered(model, "FrameStack").SerializeToString()
     session, pushed = onnxruntime.InferenceSession(model), []
     for frame in range(6):
         y, state = session.run(None, {"x0": np.ascontiguousarray(x[:, frame]), "x1": state})
@@ -99,7 +99,7 @@ def test_streaming_a_causal_stack_frame_by_frame_equals_the_clip(as_function, ta
 def test_one_stack_is_lowered_to_one_gather():
     x = np.ones((4, 6, 3, 3), np.float32)
     graph = ir.from_proto(onnx.load_from_string(model_of(x, (4, 3, -1, 1, 1))))
-    lower_frame_stack(graph)
+    lower(graph, "FrameStack")
     assert sorted(node.op_type for node in graph.graph) == ["Concat", "Gather", "Reshape"]
 
 

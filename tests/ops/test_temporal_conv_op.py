@@ -17,7 +17,7 @@ from torch.nn import functional
 from edgevid.errors import ExportError
 from edgevid.exporter.trace import trace
 from edgevid.ops.temporal_conv import Filters, cost, streaming_step, torch_op
-from edgevid.passes.lower_temporal_conv import lower_temporal_conv
+from edgevid.passes.lower import lower
 from edgevid.passes.verify import verify
 from edgevid.zoo.layers.shift import temporal_shift
 from edgevid.zoo.layers.temporal_conv import TemporalConv
@@ -97,7 +97,7 @@ def test_lowering_keeps_the_meaning_of_computed_weights_too(case):
     *arrays, frames, causal = case
     arrays = present(*arrays)
     model = one_node_model("TemporalConv", arrays, frames=frames, causal=int(causal))
-    (result,) = run(lowered(model, lower_temporal_conv).SerializeToString(), arrays)
+    (result,) = run(lowered(model, "TemporalConv").SerializeToString(), arrays)
     close(result, reference(*case))
 
 
@@ -107,7 +107,7 @@ def test_one_clip_is_lowered_to_three_products_of_four_dimensional_slices():
     node = next(iter(graph.graph))
     node.resize_inputs(2)
     node.replace_input_with(1, ir.Value(name="weight", shape=ir.Shape((6, 3)), const_value=ir.tensor(weight)))
-    lower_temporal_conv(graph)
+    lower(graph, "TemporalConv")
     operators = [node.op_type for node in graph.graph]
     assert sorted(operators) == sorted(["Mul"] * 3 + ["Add"] * 2 + ["Slice", "Concat"] * 2)
     assert {len(node.outputs[0].shape) for node in graph.graph} == {4}

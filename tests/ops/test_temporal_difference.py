@@ -16,7 +16,7 @@ from torch import nn
 from edgevid.errors import ExportError
 from edgevid.exporter.trace import trace
 from edgevid.ops.temporal_difference import Difference, cost, streaming_step, torch_op
-from edgevid.passes.lower_temporal_difference import lower_temporal_difference
+from edgevid.passes.lower import lower
 from edgevid.passes.verify import verify
 
 pytestmark = pytest.mark.slow
@@ -64,7 +64,7 @@ def test_onnx_function_subtracts_as_defined(case):
 def test_lowering_keeps_the_meaning(case):
     *arrays, frames, causal = case
     model = one_node_model("TemporalDifference", arrays, frames=frames, causal=int(causal))
-    (result,) = run(lowered(model, lower_temporal_difference).SerializeToString(), arrays)
+    (result,) = run(lowered(model, "TemporalDifference").SerializeToString(), arrays)
     close(result, reference(*case))
 
 
@@ -81,7 +81,7 @@ def test_streaming_a_causal_difference_frame_by_frame_equals_the_clip(as_functio
     state = np.zeros(step.state_shape, np.float32)
     model = one_node_model(step.op_type, [clips[0][:, 0], state, clips[1][:, 0]], outputs=2)
     if not as_function:
-        model = lowered(model, lower_temporal_difference).SerializeToString()
+        model = lowered(model, "TemporalDifference").SerializeToString()
     session = onnxruntime.InferenceSession(model)
     pushed = []
     for frame in range(frames):
@@ -96,7 +96,7 @@ def test_one_clip_is_lowered_to_one_subtraction_of_four_dimensional_slices(causa
     arrays = [np.ones((4, 6, 3, 3), np.float32)] * 2
     model = one_node_model("TemporalDifference", arrays, frames=4, causal=int(causal))
     graph = ir.from_proto(onnx.load_from_string(model))
-    lower_temporal_difference(graph)
+    lower(graph, "TemporalDifference")
     assert sorted(node.op_type for node in graph.graph) == ["Concat", "Slice", "Slice", "Sub"]
     assert {len(node.outputs[0].shape) for node in graph.graph} == {4}
 

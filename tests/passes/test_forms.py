@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -11,22 +9,24 @@ import onnxruntime
 import pytest
 from onnx import helper
 
+from edgevid.ops import OPS
 from edgevid.ops.functions import attach_functions
-from edgevid.passes import lower_temporal_conv, lower_temporal_difference, lower_temporal_shift, run_passes
-from edgevid.passes.lower_temporal_conv import FORMS as OF_CONV
-from edgevid.passes.lower_temporal_conv import TRANSPOSED
-from edgevid.passes.lower_temporal_difference import FORMS as OF_DIFFERENCE
-from edgevid.passes.lower_temporal_shift import FORMS as OF_SHIFT
-from edgevid.passes.lower_temporal_shift import GATHERED, PADDED
+from edgevid.ops.moves import GATHERED, PADDED
+from edgevid.ops.temporal_conv import TRANSPOSED
+from edgevid.passes import run_passes
+from edgevid.passes.lower import lower
 from edgevid.passes.to_opset_13 import to_opset_13
 
+OF_SHIFT, OF_CONV, OF_DIFFERENCE = (
+    tuple(OPS[name].variants) for name in ("TemporalShift", "TemporalConv", "TemporalDifference")
+)
 FRAMES, CHANNELS = 4, 5
 RANDOM = np.random.default_rng(3)
 X, EARLIER = RANDOM.standard_normal((2, FRAMES, CHANNELS, 3, 2), dtype=np.float32)
 WEIGHT, BIAS = RANDOM.standard_normal((CHANNELS, 3), dtype=np.float32), np.ones(CHANNELS, np.float32)
 
 
-def lowered(op_type: str, rewrite, form: str, weights=(), operands=1, **attributes) -> onnx.ModelProto:
+def lowered(op_type: str, form: str, weights=(), operands=1, **attributes) -> onnx.ModelProto:
     """A model of one temporal op of the given form, in opset 13; of two ``operands`` one is ``EARLIER``."""
     inputs = ["x", "earlier"][:operands]
     tensors = [onnx.numpy_helper.from_array(array, f"w{i}") for i, array in enumerate(weights)]
@@ -40,7 +40,7 @@ def lowered(op_type: str, rewrite, form: str, weights=(), operands=1, **attribut
         )
     )
     attach_functions(graph)
-    run_passes(graph, (partial(rewrite, form=form), to_opset_13))
+    run_passes(graph, (lambda model: lower(model, op_type, form), to_opset_13))
     onnx.checker.check_model(ir.to_proto(graph), full_check=True)
     return ir.to_proto(graph)
 
@@ -57,7 +57,7 @@ def kinds(model: onnx.ModelProto) -> set[str]:
 
 def shift(form: str, first: int, second: int, fold: int = 2) -> onnx.ModelProto:
     attributes = {"frames": FRAMES, "fold": fold, "first": first, "second": second}
-    return lowered("TemporalShift", lower_temporal_shift, form, **attributes)
+    return lowered("TemporalShift", form, **attributes)
 
 
 @pytest.mark.parametrize("directions", [(1, -1), (-1, 1), (-1, 0), (1, 0)])
@@ -70,8 +70,7 @@ def test_every_form_of_a_shift_moves_the_same(form, directions):
 @pytest.mark.parametrize("form", OF_CONV)
 def test_every_form_of_a_convolution_computes_the_same(form, causal):
     models = [
-        lowered("TemporalConv", lower_temporal_conv, f, (WEIGHT, BIAS), frames=FRAMES, causal=causal)
-        for f in (form, OF_CONV[0])
+        lowered("TemporalConv", f, (WEIGHT, BIAS), frames=FRAMES, causal=causal) for f in (form, OF_CONV[0])
     ]
     np.testing.assert_allclose(*map(run, models), rtol=1e-5, atol=1e-6)
 
@@ -80,7 +79,7 @@ def test_every_form_of_a_convolution_computes_the_same(form, causal):
 @pytest.mark.parametrize("form", OF_DIFFERENCE)
 def test_every_form_of_a_difference_computes_the_same(form, causal):
     models = [
-        lowered("TemporalDifference", lower_temporal_difference, f, operands=2, frames=FRAMES, causal=causal)
+        lowered("TemporalDifference", f, operands=2, frames=FRAMES, causal=causal)
         for f in (form, OF_DIFFERENCE[0])
     ]
     np.testing.assert_array_equal(*map(run, models))
@@ -94,5 +93,5 @@ def test_forms_are_made_of_different_operators():
     assert "Pad" in kinds(shift(PADDED, 1, -1))
     assert "Gather" in kinds(shift(GATHERED, 1, -1))
     assert kinds(shift(OF_SHIFT[0], 1, -1)) == {"Slice", "Concat"}
-    conv = lowered("TemporalConv", lower_temporal_conv, TRANSPOSED, (WEIGHT,), frames=FRAMES, causal=0)
+    conv = lowered("TemporalConv", TRANSPOSED, (WEIGHT,), frames=FRAMES, causal=0)
     assert kinds(conv) == {"Reshape", "Transpose", "Conv"}

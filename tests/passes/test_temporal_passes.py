@@ -14,7 +14,7 @@ from edgevid import ops
 from edgevid.errors import ExportError
 from edgevid.exporter.trace import trace
 from edgevid.passes import STANDARD, run_passes
-from edgevid.passes.lower_temporal_shift import lower_temporal_shift
+from edgevid.passes.lower import lowering
 from edgevid.passes.remove_no_ops import remove_no_ops
 from edgevid.passes.streaming.to_streaming import to_streaming
 from edgevid.passes.to_fp16 import to_fp16
@@ -79,7 +79,7 @@ def test_temporal_ops_stay_nodes_with_the_name_of_their_module():
 def test_lowering_for_tensorrt_keeps_the_meaning(directions, clips, frames):
     network, clip = Shifting(directions), clip_of(clips, frames)
     graph = traced(network, clips, frames)
-    (report,) = run_passes(graph, (lower_temporal_shift,))
+    (report,) = run_passes(graph, lowering())
     assert report.matched == 2
     assert temporal_nodes(graph) == 0
     assert not graph.functions
@@ -92,7 +92,7 @@ def test_lowering_for_tensorrt_keeps_the_meaning(directions, clips, frames):
 def test_lowering_takes_any_fold(fold):
     network, clip = Shifting((1, -1), fold), clip_of(1, 3)
     graph = traced(network, 1, 3)
-    run_passes(graph, (lower_temporal_shift,))
+    run_passes(graph, lowering())
     np.testing.assert_allclose(
         session(graph).run(None, {"clip": clip})[0], eager(network, clip), rtol=1e-5, atol=1e-6
     )
@@ -100,7 +100,7 @@ def test_lowering_takes_any_fold(fold):
 
 def test_one_clip_is_lowered_to_four_dimensional_slices_and_concatenations():
     graph = traced(Shifting((1, -1)), 1, 4)
-    run_passes(graph, (lower_temporal_shift,))
+    run_passes(graph, lowering())
     added = {node.op_type for node in graph.graph} - {"Conv", "Relu", "ReduceMean", "Reshape"}
     assert added == {"Slice", "Concat"}
 
@@ -108,7 +108,7 @@ def test_one_clip_is_lowered_to_four_dimensional_slices_and_concatenations():
 def test_opset_13_and_fp16_are_what_they_say_and_stay_close():
     network, clip = Shifting((1, -1)), clip_of(1, 4)
     graph = traced(network, 1, 4)
-    run_passes(graph, (lower_temporal_shift, to_opset_13))
+    run_passes(graph, (*lowering(), to_opset_13))
     proto = ir.to_proto(graph)
     assert {entry.domain: entry.version for entry in proto.opset_import} == {"": 13}
     onnx.checker.check_model(proto, full_check=True)
@@ -132,7 +132,7 @@ def test_weights_too_large_for_fp16_are_refused():
     network = Shifting((1, -1))
     nn.init.constant_(network.conv.weight, 1e6)
     graph = traced(network, 1, 2)
-    run_passes(graph, (lower_temporal_shift, to_opset_13))
+    run_passes(graph, (*lowering(), to_opset_13))
     with pytest.raises(ExportError, match="exceed 65504"):
         to_fp16(graph)
 
@@ -240,7 +240,7 @@ def test_a_streamed_graph_of_one_frame_has_no_reshape_of_the_frame_left():
 
 def test_streaming_steps_can_be_lowered_too():
     graph, _ = streamed(ByFrame((-1, 0)))
-    run_passes(graph, (lower_temporal_shift, to_opset_13, to_fp16))
+    run_passes(graph, (*lowering(), to_opset_13, to_fp16))
     assert {i.type for i in session(graph).get_inputs()} == {"tensor(float)"}
 
 

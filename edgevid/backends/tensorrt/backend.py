@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevid.backends.tensorrt.choose_lowering import Choice, choose_forms, lowering
+from edgevid.backends.tensorrt.choose_lowering import Choice, choose_forms
 from edgevid.backends.tensorrt.int8 import to_int8, write_int8
 from edgevid.backends.tensorrt.layer_info import NoPlanError, Plan, plan_of
 from edgevid.backends.tensorrt.plugins import write_plugin_models
@@ -30,16 +30,6 @@ if TYPE_CHECKING:
 
 CHECKED_WITH = "onnxruntime"
 PLAN = "plan.json"
-LOWERED = {
-    "TemporalShift": "4-D, {form}",
-    "TemporalConv": "products and sums, {form}",
-    "TemporalDifference": "subtraction, {form}",
-    "RunningMean": "matrix product",
-    "ChannelConv": "Conv along the channels",
-    "FrameStack": "gather along time",
-}
-"""What the temporal ops of a graph become; another becomes ``STANDARD``."""
-STANDARD = "standard operators"
 
 
 def available() -> Availability:
@@ -109,6 +99,7 @@ def compile(graph, job, folder: Path):
 
     from edgevid.backends import Compiled
     from edgevid.passes import run_passes
+    from edgevid.passes.lower import lowering
     from edgevid.passes.to_fp16 import to_fp16
 
     tensorrt = _tensorrt_of(job.target)
@@ -186,19 +177,14 @@ def _to_opset(graph, needed: Requirement) -> tuple:
 
 def _kernels(reports, forms: Mapping[str, str]) -> tuple[str, ...]:
     """Each kind of temporal op, what it became, and how many."""
-    from edgevid.passes import LOWERING_OF
-    from edgevid.passes.lower_temporal_conv import TRANSPOSED
-    from edgevid.passes.lower_temporal_shift import SLICES
+    from edgevid.ops import OPS
 
-    names, lowered = [], {rewrite.__name__: op_type for op_type, rewrite in LOWERING_OF.items()}
+    names, lowered = [], {f"lower_{op.snake_name}": op for op in OPS.values()}
     for report in reports:
-        if report.name in lowered and report.matched:
-            op_type = lowered[report.name]
-            how = LOWERED.get(op_type, STANDARD)
-            # A stream's steps have the first form alone, so nothing was chosen for them.
-            form = forms.get(op_type, SLICES)
-            how = form if form == TRANSPOSED else how.format(form=form)
-            names.append(f"{op_type} ({how}) x{report.matched}")
+        if report.matched and (op := lowered.get(report.name)):
+            # A stream's steps have the default alone, so nothing was chosen for them.
+            words = op.variants[forms.get(op.name, op.default_variant)]
+            names.append(f"{op.name} ({words}) x{report.matched}")
     return tuple(names)
 
 

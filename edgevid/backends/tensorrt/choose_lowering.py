@@ -11,7 +11,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,6 @@ from edgevid.specs import PassReport
 
 if TYPE_CHECKING:
     import onnx_ir as ir
-
-    from edgevid.passes import Pass
 
 
 @dataclass(frozen=True)
@@ -74,25 +71,6 @@ OPS_OF_A_KIND = 3
 """How many ops of each kind the measured part of a network holds: two whole blocks, and what follows."""
 
 
-def forms_of() -> dict[str, tuple[str, ...]]:
-    """The op types that have several forms, with them; the first is taken where nothing can be measured."""
-    from edgevid.passes.lower_temporal_conv import FORMS as OF_CONV
-    from edgevid.passes.lower_temporal_difference import FORMS as OF_DIFFERENCE
-    from edgevid.passes.lower_temporal_shift import FORMS as OF_SHIFT
-
-    return {"TemporalShift": OF_SHIFT, "TemporalConv": OF_CONV, "TemporalDifference": OF_DIFFERENCE}
-
-
-def lowering(forms: dict[str, str]) -> tuple[Pass, ...]:
-    """The passes to standard operators, with each op type in its form."""
-    from edgevid.passes import LOWERING_OF
-
-    return tuple(
-        partial(rewrite, form=forms[op_type]) if op_type in forms else rewrite
-        for op_type, rewrite in LOWERING_OF.items()
-    )
-
-
 def choose_forms(
     graph: ir.Model,
     finish: Callable[[ir.Model, dict[str, str]], ir.Model],
@@ -106,8 +84,12 @@ def choose_forms(
     """
     import onnx_ir as ir
 
+    from edgevid.ops import OPS
+
     present = {node.op_type for node in graph.graph}
-    candidates = {op_type: forms for op_type, forms in forms_of().items() if op_type in present}
+    candidates = {
+        op.name: tuple(op.variants) for op in OPS.values() if len(op.variants) > 1 and op.name in present
+    }
     head = head_of(graph, tuple(candidates)) if candidates else graph
     chosen = {op_type: forms[0] for op_type, forms in candidates.items()}
     trials: list[Trial] = []

@@ -56,18 +56,14 @@ def to_plugin_nodes(graph: ir.Model) -> PassReport:
 
     ``graph`` has the ops of the domain ``edgevid`` with their functions, as the standard passes leave it.
     """
-    from edgevid.passes import LOWERING
+    from edgevid.passes.lower import lowering
     from edgevid.passes.to_opset_13 import to_opset_13
 
     nodes = plugin_nodes(graph)
     if not nodes:
         return PassReport("to_plugin_nodes", 0)
-    for node in nodes:
-        node.domain = "hidden"  # from the passes that would lower it
-    for lower in LOWERING:
-        lower(graph)
-    for node in nodes:
-        node.domain = ops.DOMAIN
+    for rewrite in lowering(keep=nodes):
+        rewrite(graph)
     to_opset_13(graph)
     graph.functions.clear()
     graph.opset_imports[ops.DOMAIN] = 1

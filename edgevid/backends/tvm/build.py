@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevid.backends.tvm.importer.frontend import refusal
-from edgevid.backends.tvm.importer.groups import KEPT, find_groups
+from edgevid.backends.tvm.importer.groups import absorbed, find_groups
 from edgevid.backends.tvm.importer.importer import Importer, is_constant
 from edgevid.errors import ExportError
 from edgevid.ops import DOMAIN
@@ -28,9 +29,9 @@ def import_graph(graph: ir.Model, machine: Machine):
     from edgevid.backends.tvm.importer.conv import write_group, write_next_state
     from edgevid.backends.tvm.importer.ops import check_operators, write_operator
 
-    find_groups(graph.graph)  # which temporal ops are not to be lowered
-    lowered = [node.op_type for node in graph.graph if node.domain == DOMAIN]
-    reports = _lower(graph)
+    keep = absorbed(find_groups(graph.graph))
+    lowered = [node.op_type for node in graph.graph if node.domain == DOMAIN and node not in keep]
+    reports = _lower(graph, keep)
     groups = find_groups(graph.graph)  # with the convolutions that the lowering made
     inside = {node for group in groups.values() for node in _nodes(group)}
     check_operators(node for node in graph.graph if node not in groups and node not in inside)
@@ -38,7 +39,7 @@ def import_graph(graph: ir.Model, machine: Machine):
     def write(importer: Importer, node: ir.Node) -> None:
         if node in groups:
             write_group(importer, groups[node])
-        elif node.domain == KEPT and len(node.outputs) > 1:
+        elif node in keep and len(node.outputs) > 1:
             write_next_state(importer, node)
         elif node not in inside:
             write_operator(importer, node)
@@ -60,13 +61,13 @@ def _nodes(group) -> list[ir.Node]:
     return [node for node in chain if node is not None and node is not group.last]
 
 
-def _lower(graph: ir.Model) -> tuple[PassReport, ...]:
+def _lower(graph: ir.Model, keep: Collection[ir.Node]) -> tuple[PassReport, ...]:
     """The temporal ops that no convolution absorbed, in standard operators; LSTM and its like unrolled."""
-    from edgevid.passes import LOWERING
+    from edgevid.passes import run_passes
+    from edgevid.passes.lower import lowering
     from edgevid.passes.recurrent import unroll_recurrent
 
-    # Not run_passes: it refuses the domain of the nodes that are kept.
-    return tuple(rewrite(graph) for rewrite in (*LOWERING, unroll_recurrent))
+    return run_passes(graph, (*lowering(keep=keep), unroll_recurrent))
 
 
 def compile_module(module, device: Device):

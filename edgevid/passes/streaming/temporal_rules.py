@@ -12,7 +12,7 @@ from edgevid.passes.streaming.timeline import NotStreamableError
 
 def looks_ahead(node: ir.Node) -> str:
     """Why a temporal op cannot be streamed; empty if it can, and for other nodes."""
-    if node.domain != ops.DOMAIN or node.op_type not in ops.MODULES:
+    if node.domain != ops.DOMAIN or node.op_type not in ops.OPS:
         return ""
     step = _streaming_step(node, tuple(node.inputs[0].shape.numpy()))
     return step if isinstance(step, str) else ""
@@ -52,5 +52,4 @@ def temporal_op(step: Step) -> None:
 
 
 def _streaming_step(node: ir.Node, shape: tuple[int, ...]) -> ops.StreamingStep | str | None:
-    op = ops.module_of(node.op_type)
-    return op.streaming_step(op.from_node(node), shape)
+    return ops.op_of(node.op_type).streaming_step_of(node, shape)

@@ -19,10 +19,8 @@ from one_board import install_nvcc, install_trtexec, recorded, script, write_ans
 
 import edgevid
 from edgevid import parity
-from edgevid.backends.tensorrt.backend import LOWERED
 from edgevid.backends.tensorrt.scripts import SCRIPTS, TEMPLATES
 from edgevid.errors import ExportError
-from edgevid.passes import LOWERING_OF
 
 pytestmark = pytest.mark.slow
 
@@ -311,7 +309,3 @@ def test_fp16_that_overflows_is_refused_and_left_out_of_an_fp32_bundle(tmp_path,
     result = subprocess.run([bundle.path / "build.sh", "fp16"], capture_output=True, text=True, timeout=30)
     assert result.returncode == 2
     assert "no fp16: manifest.json says why" in result.stderr
-
-
-def test_a_bundle_can_name_every_op_that_is_lowered():
-    assert set(LOWERED) == set(LOWERING_OF)

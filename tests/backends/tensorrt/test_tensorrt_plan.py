@@ -10,11 +10,13 @@ import onnx_ir as ir
 import pytest
 
 from edgevid.backends.tensorrt import layer_info
-from edgevid.backends.tensorrt.choose_lowering import choose_forms, forms_of, head_of, lowering
+from edgevid.backends.tensorrt.choose_lowering import choose_forms, head_of
 from edgevid.backends.tensorrt.layer_info import Kernel, NoPlanError, Plan, plan_of
 from edgevid.backends.tensorrt.layer_info_worker import layers_of, nearest
+from edgevid.ops import OPS
 from edgevid.ops.functions import attach_functions
 from edgevid.passes import run_passes
+from edgevid.passes.lower import lowering
 
 REAL = pytest.mark.skipif(layer_info.why_none() is not None, reason=layer_info.why_none() or "")
 
@@ -153,7 +155,7 @@ def test_fewest_kernels_then_copies_then_bytes_win(padded, wins):
     measure = costs({"Pad": padded}, plan("a", "__myl_Slic_myl0_0"))
     graph = shifts(1)
     choice = choose_forms(graph, finish, "8.7", measure)
-    default, alternative, _ = forms_of()["TemporalShift"]
+    default, alternative, _ = tuple(OPS["TemporalShift"].variants)
     assert choice.forms == {"TemporalShift": alternative if wins else default}
     assert len(choice.trials) == 3
     assert len(choice.report.refused) == 2, "the forms that lost, with what they cost"
@@ -165,7 +167,7 @@ def test_where_nothing_can_be_measured_the_first_form_is_taken_and_the_reason_ke
         raise NoPlanError("there is no builder")
 
     choice = choose_forms(shifts(1), finish, "8.7", measure)
-    assert choice.forms == {"TemporalShift": forms_of()["TemporalShift"][0]}
+    assert choice.forms == {"TemporalShift": next(iter(OPS["TemporalShift"].variants))}
     assert choice.report.refused == ("there is no builder",)
 
 

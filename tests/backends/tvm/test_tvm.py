@@ -24,7 +24,7 @@ from edgevid.backends.tvm import backend as backend
 from edgevid.backends.tvm import toolchain
 from edgevid.errors import BackendError, ExportError
 from edgevid.host.processor import usable_cores
-from edgevid.ops import MODULES, module_of
+from edgevid.ops import OPS
 
 pytestmark = pytest.mark.slow
 
@@ -183,7 +183,7 @@ class EveryOp(torch.nn.Module):
         self.classify = torch.nn.Linear(32, 5)
 
     def forward(self, clip: torch.Tensor) -> torch.Tensor:
-        op = {name: module_of(name).torch_op() for name in MODULES}
+        op = {name: op.torch_op() for name, op in zip(OPS, OPS.values())}
         frames = clip.shape[1]
         x = functional.hardtanh(self.stem(clip.flatten(0, 1)), 0, 6)
         x = functional.relu(self.shifted(op["TemporalShift"](x, frames, 3, 1, -1)) + x)

@@ -7,7 +7,7 @@ from math import prod
 from types import SimpleNamespace
 
 from edgevid.onnxfile.graph import Model, Node
-from edgevid.ops import DOMAIN, STEP, module_of
+from edgevid.ops import DOMAIN, STEP, op_of
 
 INSIDE_A_CONVOLUTION = ("ShiftConv", "FrameStackConv")
 NO_KERNEL = "the library has no kernel for it, so its portable body runs"
@@ -53,8 +53,7 @@ def receipt_of(model: Model, op: Node, kernel: str | None, reason: str) -> OpRec
         state = model.shapes.get(op.inputs[1])
     if shape is None or state is None:
         return OpReceipt(op.name, op.op_type, kernel, reason, None, None, None)
-    module = module_of(op.op_type)
-    cost = module.cost(module.from_node(_as_ir(model, op)), shape)
+    cost = op_of(op.op_type).cost_of(_as_ir(model, op), shape)
     kept = 4 * 2 * prod(state) if state else 0
     before = cost.bytes_moved + kept
     # What a convolution reads in its place moves nothing, but a step keeps its state for the next frame.

@@ -1,7 +1,7 @@
 """Which nodes of a graph become one function: [shift ->] convolution [-> sum] [-> activation].
 
 A node belongs to at most one group, and a group is written where its last node stands, when all that it
-reads is there. Nodes inside are kept from the passes that lower temporal ops: their domain becomes ``KEPT``.
+reads is there. Temporal ops inside (``absorbed``) are kept from the passes that lower them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from edgevid.ops import DOMAIN
 
 if TYPE_CHECKING:
     import onnx_ir as ir
-
-KEPT = "edgevid.kept"
 
 READS = ("TemporalShift", "TemporalShiftStep", "FrameStack")
 """The ops that a convolution does by reading its input elsewhere."""
@@ -38,7 +36,7 @@ class Group:
 
 
 def find_groups(graph: ir.Graph) -> dict[ir.Node, Group]:
-    """The groups of ``graph`` by their last node; what they absorb moves to the domain ``KEPT``."""
+    """The groups of ``graph`` by their last node."""
     groups: dict[ir.Node, Group] = {}
     taken: set[ir.Node] = set()
     for node in graph:
@@ -46,15 +44,17 @@ def find_groups(graph: ir.Graph) -> dict[ir.Node, Group]:
             group = _grow(node, taken)
             groups[group.last] = group
             taken |= {group.conv, group.last}
-    for group in groups.values():
-        for node in (group.conv, group.reads):
-            if node is not None and node.domain == DOMAIN:
-                node.domain = KEPT
     return groups
 
 
+def absorbed(groups: Mapping[ir.Node, Group]) -> set[ir.Node]:
+    """The temporal ops that the functions of ``groups`` do themselves."""
+    inside = {node for group in groups.values() for node in (group.conv, group.reads)}
+    return {node for node in inside if node is not None and node.domain == DOMAIN}
+
+
 def _is_start(node: ir.Node) -> bool:
-    if node.op_type == "TemporalConv" and node.domain in (DOMAIN, KEPT):
+    if node.op_type == "TemporalConv" and node.domain == DOMAIN:
         return _rank(node.inputs[0]) == 4
     return _is_image_conv(node)
 
@@ -95,7 +95,7 @@ def _absorbed(conv: ir.Node) -> ir.Node | None:
     if not _is_dense(conv):
         return None
     node = conv.inputs[0].producer()
-    if node is None or node.op_type not in READS or node.domain not in (DOMAIN, KEPT):
+    if node is None or node.op_type not in READS or node.domain != DOMAIN:
         return None
     result = node.outputs[0]
     readers_can = all(_is_dense(user) and index == 0 for user, index in result.uses())

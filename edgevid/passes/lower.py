@@ -1,0 +1,41 @@
+"""TemporalOp(x) -> standard operators, each op as its file says, for runtimes that read no functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from edgevid.ops import DOMAIN, OPS
+from edgevid.ops.functions import attach_functions
+from edgevid.passes.build import Builder
+from edgevid.specs import PassReport
+
+
+def lower(graph: ir.Model, name: str, variant: str = "", keep: Collection[ir.Node] = ()) -> PassReport:
+    """Replace each node of the op ``name``, and of its streaming step, but those of ``keep``."""
+    op = OPS[name]
+    nodes = [
+        node
+        for node in graph.graph
+        if node.domain == DOMAIN and node.op_type in op.op_types and node not in keep
+    ]
+    for node in nodes:
+        op.lower(node, Builder(graph.graph, node, node.name or op.snake_name), variant or op.default_variant)
+    if nodes:
+        common.RemoveUnusedNodesPass()(graph)
+        attach_functions(graph)
+    return PassReport(f"lower_{op.snake_name}", len(nodes))
+
+
+def lowering(
+    variants: Mapping[str, str] | None = None, keep: Collection[ir.Node] = ()
+) -> tuple[Callable[[ir.Model], PassReport], ...]:
+    """A pass for each op, in the variant that ``variants`` names for it or else its default."""
+    chosen = variants or {}
+
+    def lower_one(name: str) -> Callable[[ir.Model], PassReport]:
+        return lambda graph: lower(graph, name, chosen.get(name, ""), keep)
+
+    return tuple(lower_one(name) for name in OPS)
