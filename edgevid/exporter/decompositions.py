@@ -6,12 +6,14 @@ Each is exact, and takes sizes that are symbols. Left to the exporter are those 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
 import torch
 from torch.nn import functional
+
+from edgevid.exporter.local_decompositions import decompose_locally
 
 aten = torch.ops.aten
 
@@ -22,10 +24,23 @@ POOLS = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_p
 
 
 def decompose(exported: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
-    """``exported`` without the operators of the table; itself if it has none of them."""
-    targets = {node.target for node in exported.graph.nodes}
-    table = {operator: function for operator, function in TABLE.items() if operator in targets}
-    return exported.run_decompositions(table) if table else exported
+    """``exported``, from which the exporter's call of ``run_decompositions`` removes those of the table too.
+
+    It is traced again, once and not twice, only where it holds what cannot be replaced where it stands.
+    """
+    trace = exported.run_decompositions
+
+    def run_decompositions(exporters: Mapping[Any, Callable[..., Any]] | None = None, **options: Any) -> Any:
+        if exporters is None:
+            return trace(**options)
+        targets = {node.target for node in exported.graph.nodes}
+        own = {operator: function for operator, function in TABLE.items() if operator in targets}
+        if not options and decompose_locally(exported, exporters.keys() | own.keys()):
+            return exported
+        return trace({**exporters, **own}, **options)
+
+    exported.run_decompositions = run_decompositions
+    return exported
 
 
 def untranslated(exported: torch.export.ExportedProgram, error: BaseException) -> str | None:
