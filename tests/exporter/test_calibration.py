@@ -122,8 +122,9 @@ def test_an_int8_bundle_says_how_it_was_made_and_how_far_it_is(run_edgevid, tmp_
 
 
 def test_a_stream_in_int8_keeps_its_states(tmp_path, videos):
-    options = {"stream": True, "precision": "int8", "calibration": videos, "frames": 2, "size": 32}
-    bundle = edgevid.export(Shifted("causal"), output=tmp_path / "b", **options)
+    # Not tsm_mbv2_online: with random weights it amplifies the rounding of plain stripes beyond the bound.
+    options = {"classes": 5, "frames": 2, "size": 32, "precision": "int8", "calibration": videos}
+    bundle = edgevid.export("tsm_r50_online", output=tmp_path / "b", stream=True, **options)
     assert bundle.manifest.states
     assert bundle.manifest.parity.local_error <= LOCAL_TOLERANCE
     session = edgevid.open(bundle.path)
