@@ -9,18 +9,18 @@ from typing import Any
 import onnx_ir as ir
 import torch
 
-from edgevid.exporter import pipeline
+from edgevid.exporter import graph
 
 MAX_GRAPHS = 12
 """Graphs that are kept; each holds the weights of its network."""
 
 _graphs: OrderedDict[str, ir.Model] = OrderedDict()
-_trace = pipeline.trace
+_trace = graph.trace
 
 
 def install() -> None:
-    """Let ``pipeline.export`` trace with ``trace``."""
-    pipeline.trace = trace
+    """Let exports trace with ``trace``."""
+    graph.trace = trace
 
 
 def trace(network: torch.nn.Module, example: torch.Tensor, *arguments: Any, **options: Any) -> ir.Model:

@@ -41,12 +41,24 @@ class Compiled:
     float_layers: Mapping[str, str] = field(default_factory=dict)
 
 
+class Calibration(Protocol):
+    """What int8 is made from: the smallest and the largest value of each tensor by name.
+
+    ``choose_float_layers(graph, quantize)`` gives what of ``graph`` must stay in float;
+    ``quantize(copy, kept)`` makes a trial.
+    """
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]: ...
+    def choose_float_layers(self, graph: ir.Model, quantize: Callable[[ir.Model, Any], object]) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Job:
     """What a backend is told: names for its scripts, the device, the precision, and the states of a stream.
 
     ``example`` holds float32 inputs by name, and ``expected`` the eager network's outputs for them, so that
-    a device can check itself.
+    a device can check itself. Of precision int8 the ``calibration`` is known.
     """
 
     model: str
@@ -55,6 +67,7 @@ class Job:
     states: tuple[StateSpec, ...]
     example: Mapping[str, np.ndarray]
     expected: Mapping[str, np.ndarray]
+    calibration: Calibration | None = None
 
     def describe_inputs(self) -> list[str]:
         """A phrase for each input, for the README of a bundle."""

@@ -7,8 +7,23 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 import click
+
+from edgevid.exporter.options import ExportOptions
+
+
+def _options(command: Callable) -> Callable:
+    """One for each field of ``ExportOptions``, in their order."""
+    for option in reversed(dataclasses.fields(ExportOptions)):
+        settings = dict(option.metadata)
+        if choices := settings.pop("choices", None):
+            settings["type"] = click.Choice(choices)
+        if option.default is False:
+            settings["is_flag"] = True
+        command = click.option(f"--{option.name.replace('_', '-')}", **settings)(command)
+    return command
 
 
 @click.command("export")
@@ -16,42 +31,8 @@ import click
 @click.option(
     "--target", default="cpu", show_default=True, help="Device to export for (edgevid list targets)."
 )
-@click.option("--backend", help="Backend, if not the target's first (edgevid list backends).")
-@click.option(
-    "--weights", metavar="FILE", help="Checkpoint (or folder of shards) to load; random weights without it."
-)
-@click.option("--ema", is_flag=True, help="Take the averaged weights (EMA) of a checkpoint that has both.")
-@click.option(
-    "--mean",
-    metavar="A,B,C",
-    help="Mean that the weights were trained with, of pixels from 0 to 1, or from 0 to 255 if a number of "
-    "--mean or --std is above 1. [default: that of who trained the checkpoint, by its names]",
-)
-@click.option("--std", metavar="A,B,C", help="Standard deviation, as --mean.")
-@click.option("--color", metavar="RGB|BGR", help="Order of the colors, of --mean and --std too.")
-@click.option("--classes", type=int, help="Number of classes; taken from the weights if not given.")
-@click.option("--frames", type=int, help="Frames of a clip, T.")
-@click.option("--size", type=int, help="Height and width of the network's input in pixels.")
-@click.option(
-    "--stream", is_flag=True, help="Make a network that takes one frame at a time and keeps its state."
-)
-@click.option(
-    "--dynamic-batch",
-    is_flag=True,
-    help="Add model.dynamic.onnx, in standard operators, that takes any number of clips at once. "
-    "It is compared with PyTorch at other numbers; which networks take which: edgevid list models --verbose.",
-)
-@click.option("--dynamic-frames", is_flag=True, help="The same file takes clips of any length.")
-@click.option("--dynamic-size", is_flag=True, help="The same file takes any height and width.")
-@click.option(
-    "--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Precision, if not the target's first."
-)
-@click.option(
-    "--calibration", metavar="DIR", help="Folder of videos on which --precision int8 measures its ranges."
-)
-@click.option("--labels", metavar="NAME|FILE", help="Label set, or a text file with one label a line.")
+@_options
 @click.option("-o", "--output", metavar="DIR", help="The bundle's folder. [default: MODEL.TARGET.BACKEND]")
-@click.option("--force", is_flag=True, help="Replace a bundle that exists, as a whole.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def command(model: str, as_json: bool, **options) -> None:
     """Export MODEL, proven equal to PyTorch, to a bundle for a device.

@@ -5,22 +5,18 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgevid.backends import Job
-from edgevid.bundle.bundle import Bundle
 from edgevid.errors import EdgevidError, VideoError
-from edgevid.exporter.check import run_clip
 from edgevid.exporter.float_layers import FloatLayers, choose_float_layers
 from edgevid.parity import compare, joined
 from edgevid.passes.quantize.ranges import OUTLIERS, local_errors, measure_ranges
-from edgevid.session import Session
-from edgevid.specs import TOLERANCE, Artefact, ModelSpec, Parity, Preprocessing, StateSpec
+from edgevid.specs import LOGITS, TOLERANCE, Artefact, ModelSpec, Parity, Preprocessing, StateSpec
 from edgevid.video.files import videos_in
 from edgevid.video.pick import pick_frames
 from edgevid.video.sampling import DENSE_WINDOW
@@ -30,13 +26,12 @@ if TYPE_CHECKING:
     import onnx
     import onnx_ir as ir
 
+    from edgevid.exporter.check import OpenModel
     from edgevid.passes.quantize.quantize import Kept
 
 MOST_VIDEOS, CLIPS, CLIPS_PER_VIDEO = 20, 16, 2
 HELD_OUT = 5
 """Each fifth video is held out: nothing is measured on it, it tells how far int8 is from float32."""
-
-LOGITS = "logits"
 
 log = logging.getLogger("edgevid")
 
@@ -57,7 +52,7 @@ class CalibrationClips:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What int8 is made from, and judged by: eager outputs ``wanted`` of each clip that was held out.
+    """What int8 is made from, and judged by: eager outputs ``expected`` of each clip that was held out.
 
     ``ranges`` are those of the float graph's tensors by name, and ``float_model`` is that graph.
     """
@@ -65,21 +60,23 @@ class Calibration:
     clips: CalibrationClips
     ranges: Mapping[str, tuple[float, float]]
     float_model: onnx.ModelProto
-    wanted: tuple[Mapping[str, np.ndarray], ...]
+    expected: tuple[Mapping[str, np.ndarray], ...]
+    states: tuple[StateSpec, ...]
     seed: int
 
     @classmethod
     def measure(
         cls,
         graph: ir.Model,
-        states: Sequence[StateSpec],
+        states: tuple[StateSpec, ...],
         clips: CalibrationClips,
-        wanted: tuple[Mapping[str, np.ndarray], ...],
+        expected: tuple[Mapping[str, np.ndarray], ...],
         seed: int,
     ) -> Calibration:
         import onnx_ir as ir
 
-        return cls(clips, measure_ranges(graph, clips.measured, states), ir.to_proto(graph), wanted, seed)
+        ranges = measure_ranges(graph, clips.measured, states)
+        return cls(clips, ranges, ir.to_proto(graph), expected, states, seed)
 
     def record(self, float_layers: Mapping[str, str]) -> dict[str, Any]:
         """For the manifest, which explains it."""
@@ -93,47 +90,34 @@ class Calibration:
             "float_layers": dict(float_layers),
         }
 
-    def judge(self, bundle: Bundle, artefact: Artefact) -> Parity:
+    def judge(self, model: OpenModel, artefact: Artefact, path: Path) -> Parity:
         """Run an ONNX file in int8 on the held-out clips, as a whole and layer by layer."""
         import onnx
 
-        session = Session(bundle, artefact=artefact, with_kernels=False)
-        got = [run_clip(session, clip) for clip in self.clips.held_out]
-        results = [joined(clips, self.wanted[0]) for clips in (got, self.wanted)]
-        parity = compare(*results, TOLERANCE[artefact.precision])
-        quantised, states = onnx.load(bundle.path / artefact.file), bundle.manifest.states
-        errors = local_errors(self.float_model, quantised, self.clips.held_out, states)
+        outputs = [model.run_clip(clip) for clip in self.clips.held_out]
+        result, expected = (joined(parts, self.expected[0]) for parts in (outputs, self.expected))
+        parity = compare(result, expected, TOLERANCE[artefact.precision])
+        quantized = onnx.load(path)
+        errors = local_errors(self.float_model, quantized, self.clips.held_out, model.states)
         return replace(
             parity,
-            clips=len(got),
-            top1_agreement=top1_agreement(*results),
+            clips=len(outputs),
+            top1_agreement=top1_agreement(result, expected),
             local_error=max(errors.values(), default=0.0),
         )
 
-
-def top1_agreement(got: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> float | None:
-    """The share of rows of the logits with the same largest; None for a network without logits."""
-    if LOGITS not in wanted:
-        return None
-    return float((got[LOGITS].argmax(-1) == wanted[LOGITS].argmax(-1)).mean())
-
-
-@dataclass(frozen=True)
-class CalibratedJob(Job):
-    """A job of precision int8, which is made from, and judged by, a calibration."""
-
-    calibration: Calibration | None = None
-
-    @property
-    def ranges(self) -> Mapping[str, tuple[float, float]]:
-        """The smallest and the largest value of each tensor by name."""
-        return self.calibration.ranges
-
     def choose_float_layers(
-        self, graph: ir.Model, quantise: Callable[[ir.Model, Kept], object]
+        self, graph: ir.Model, quantize: Callable[[ir.Model, Kept], object]
     ) -> FloatLayers:
         """What of ``graph`` must stay in float; see ``float_layers``."""
-        return choose_float_layers(graph, quantise, self.calibration, self.states)
+        return choose_float_layers(graph, quantize, self, self.states)
+
+
+def top1_agreement(result: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> float | None:
+    """The share of rows of the logits with the same largest; None for a network without logits."""
+    if LOGITS not in expected:
+        return None
+    return float((result[LOGITS].argmax(-1) == expected[LOGITS].argmax(-1)).mean())
 
 
 def find_videos(folder: str | os.PathLike) -> list[Path]:
@@ -150,7 +134,7 @@ def find_videos(folder: str | os.PathLike) -> list[Path]:
     return videos
 
 
-def check_calibration(folder: Path | None, precision: str, spec: ModelSpec) -> None:
+def check_calibration(folder: str | os.PathLike | None, precision: str, spec: ModelSpec) -> None:
     """Refuse, before any work is done, int8 without videos, and videos without int8."""
     if folder is not None and precision != "int8":
         raise EdgevidError(f"--calibration belongs to --precision int8, not to {precision}: leave it out")
@@ -169,7 +153,7 @@ def check_calibration(folder: Path | None, precision: str, spec: ModelSpec) -> N
     find_videos(folder)
 
 
-def load_clips(folder: Path, spec: ModelSpec, frames: int, seed: int) -> CalibrationClips:
+def load_clips(folder: str | os.PathLike, spec: ModelSpec, frames: int, seed: int) -> CalibrationClips:
     """A few clips of each of at most ``MOST_VIDEOS`` videos, chosen and cut by ``seed``.
 
     Each fifth video is held out; of a single video each fifth clip. Videos that cannot be read are left out

@@ -9,6 +9,7 @@ found out when it is exported, not on the device.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from onnx_ir.passes.common import InlinePass
 
 from edgevid import parity
-from edgevid.backends import BACKENDS
+from edgevid.backends import BACKENDS, Compiled
 from edgevid.errors import ExportError, first_line
 from edgevid.exporter.example import Example, evaluating
 from edgevid.exporter.free_shapes import LayerWatch
@@ -45,8 +46,12 @@ def free_axes(spec: ModelSpec, kinds: tuple[str, ...]) -> dict[int, str]:
     return {axis: name for kind in kinds for axis, name in axes[kind].items()}
 
 
-def write_dynamic(network: torch.nn.Module, request: Request, example: Example, folder: Path) -> Artefact:
-    """Write and check the file; ``ExportError`` names the layer that holds a fixed number."""
+def write_dynamic(
+    network: torch.nn.Module, request: Request, example: Example, compiled: Compiled, folder: Path
+) -> Compiled:
+    """With a file for other sizes, if asked for; ``ExportError`` names the layer with a fixed number."""
+    if not request.options.dynamic:
+        return compiled
     with evaluating(network):
         graph, steps, watch = _trace(network, request, tuple(example.outputs))
         InlinePass()(graph)
@@ -68,8 +73,9 @@ def write_dynamic(network: torch.nn.Module, request: Request, example: Example, 
                     f"{_refusal(request)}: {watch.broken_layer(shape) or 'its code'} holds a fixed number, "
                     f"so the file is wrong for an input {shape} ({difference}). {_remedy(request)}"
                 )
-    numbers = " and ".join(_any_number(kind, steps[kind]) for kind in request.dynamic)
-    return Artefact(MODEL, "fp32", f"any runtime that reads ONNX: {numbers}", opened_by=RUNNER)
+    numbers = " and ".join(_any_number(kind, steps[kind]) for kind in request.options.dynamic)
+    artefact = Artefact(MODEL, "fp32", f"any runtime that reads ONNX: {numbers}", opened_by=RUNNER)
+    return replace(compiled, artefacts=(*compiled.artefacts, artefact))
 
 
 def _trace(
@@ -79,7 +85,7 @@ def _trace(
 
     Where strides leave a single frame or pixel, torch takes their number for fixed: twice as many then tell.
     """
-    axes, scale = free_axes(request.spec, request.dynamic), dict.fromkeys(UNITS, 1)
+    axes, scale = free_axes(request.spec, request.options.dynamic), dict.fromkeys(UNITS, 1)
     while True:
         with LayerWatch(network) as watch:
             try:
@@ -89,7 +95,7 @@ def _trace(
             except ExportError as error:
                 _eager_at_other_sizes(network, request, outputs)
                 raise ExportError(f"{_refusal(request)}: {error}. {_remedy(request)}") from error
-        steps = {kind: _step(watch, request.spec, kind) for kind in request.dynamic}
+        steps = {kind: _step(watch, request.spec, kind) for kind in request.options.dynamic}
         fixed = [kind for kind, step in steps.items() if step is None]
         if not fixed:
             return graph, steps, watch
@@ -103,8 +109,8 @@ def _trace(
 
 
 def _traced_shape(request: Request, scale: Mapping[str, int]) -> tuple[int, ...]:
-    batch = TRACED * scale["batch"] if "batch" in request.dynamic else 1
-    frames = max(request.frames, TRACED) if "frames" in request.dynamic else request.frames
+    batch = TRACED * scale["batch"] if "batch" in request.options.dynamic else 1
+    frames = max(request.frames, TRACED) if "frames" in request.options.dynamic else request.frames
     return (batch, *request.spec.input_shape(frames * scale["frames"], request.size * scale["size"])[1:])
 
 
@@ -124,7 +130,7 @@ def _takes(network: torch.nn.Module, shape: tuple[int, ...]) -> bool:
 
 def _eager_at_other_sizes(network: torch.nn.Module, request: Request, outputs: tuple[str, ...]) -> None:
     """Let the network itself say what it does not take, where it cannot be traced either."""
-    for shape in other_shapes(request, dict.fromkeys(request.dynamic, 1)):
+    for shape in other_shapes(request, dict.fromkeys(request.options.dynamic, 1)):
         _eager(network, request, _clips(shape), outputs)
 
 
@@ -132,12 +138,12 @@ def other_shapes(request: Request, steps: Mapping[str, int]) -> Iterator[tuple[i
     """Two inputs whose free dimensions all differ from the traced ones, ``steps`` of each kind apart."""
     for batch, longer, taller, wider in ((1, 1, 17, 17), (3, 3, 9, 32)):
         frames, height, width = request.frames, request.size, request.size
-        if "frames" in request.dynamic:
+        if "frames" in request.options.dynamic:
             frames = max(frames, TRACED) + longer * steps["frames"]
-        if "size" in request.dynamic:
+        if "size" in request.options.dynamic:
             height += _round_up(taller, steps["size"])
             width += _round_up(wider, steps["size"])
-        first = batch if "batch" in request.dynamic else 1
+        first = batch if "batch" in request.options.dynamic else 1
         middle = request.spec.input_shape(frames, request.size)[1:-2]
         yield (first, *middle, height, width)
 
@@ -184,7 +190,7 @@ def _remedy(request: Request, kind: str | None = None) -> str:
 
 
 def _options(request: Request, kind: str | None) -> str:
-    return " and ".join(f"--dynamic-{name}" for name in ((kind,) if kind else request.dynamic))
+    return " and ".join(f"--dynamic-{name}" for name in ((kind,) if kind else request.options.dynamic))
 
 
 def _any_number(kind: str, step: int) -> str:

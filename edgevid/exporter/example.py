@@ -15,9 +15,8 @@ from edgevid.exporter.kept_state import KeptState, check_forgets
 from edgevid.exporter.randomness import refuse_if_random
 from edgevid.exporter.request import SEED, Request
 from edgevid.passes.streaming.to_streaming import FRAME
-from edgevid.specs import TensorSpec
+from edgevid.specs import LOGITS, TensorSpec
 
-LOGITS = "logits"
 UNITS = {3: "normalised colour, see preprocessing"}
 OTHER_UNIT = "as the network was trained on"
 
@@ -46,11 +45,9 @@ def eager_example(network: torch.nn.Module, request: Request) -> Example:
     shape = spec.input_shape(request.frames, request.size)
     array = np.random.default_rng(SEED).standard_normal(shape, dtype=np.float32)
     array = array.astype(np.float16).astype(np.float32)
-    forward = getattr(network, "frame_logits", network) if request.streaming else network
 
     def run() -> Any:
-        with evaluating(network), torch.no_grad():
-            return forward(torch.from_numpy(array.copy()))  # a network may work in place
+        return _run(network, request, array)
 
     kept = KeptState(network)
     try:
@@ -65,6 +62,17 @@ def eager_example(network: torch.nn.Module, request: Request) -> Example:
     _check_finite(outputs, spec.name)
     operators = refuse_if_random(spec.name, network, lambda: _outputs(run(), network, request), outputs)
     return Example(array, outputs, operators)
+
+
+def eager_outputs(network: torch.nn.Module, request: Request, array: np.ndarray) -> dict[str, np.ndarray]:
+    """What the network gives for a clip, named and shaped as the outputs of an example."""
+    return _outputs(_run(network, request, array), network, request)
+
+
+def _run(network: torch.nn.Module, request: Request, array: np.ndarray) -> Any:
+    forward = getattr(network, "frame_logits", network) if request.streaming else network
+    with evaluating(network), torch.no_grad():
+        return forward(torch.from_numpy(array.copy()))  # a network may work in place
 
 
 @contextlib.contextmanager

@@ -105,5 +105,5 @@ def _compare(model: onnx.ModelProto, calibration: Calibration, states: tuple[Sta
             for clip in calibration.clips.held_out
             for step in runs_of(run, entry.name, rank, clip, states)
         ]
-    names = calibration.wanted[0]
-    return compare(joined(steps, names), joined(calibration.wanted, names), TOLERANCE["int8"])
+    names = calibration.expected[0]
+    return compare(joined(steps, names), joined(calibration.expected, names), TOLERANCE["int8"])

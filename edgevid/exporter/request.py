@@ -14,9 +14,10 @@ from edgevid.backends import BACKENDS, Backend
 from edgevid.bundle.bundle import check_destination
 from edgevid.errors import EdgevidError, ExportError
 from edgevid.exporter.calibration import check_calibration
-from edgevid.specs import ModelSpec, Target
+from edgevid.exporter.options import ExportOptions
+from edgevid.specs import ModelSpec, Preprocessing, Target
 from edgevid.targets import TARGETS
-from edgevid.weights.normalization import NO_OVERRIDE, Numbers, Override, parse_override
+from edgevid.weights.normalization import NO_OVERRIDE, Override, parse_override
 from edgevid.zoo import MODELS
 
 SEED = 0
@@ -25,100 +26,92 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Request:
-    """``network`` is set for a module that the user brought; else ``spec`` says how to build one."""
+    """What to export, complete: what ``options`` leave open is decided here.
+
+    ``network`` is set for a module that the user brought; else ``spec`` says how to build one.
+    """
 
     spec: ModelSpec
     network: nn.Module | None
     target: Target
     backend: Backend
     precision: str
-    streaming: bool
     frames: int
     size: int
-    classes: int | None
-    weights: Path | None
-    ema: bool
-    labels: str | None
+    normalization: Override
     output: Path
-    dynamic: tuple[str, ...] = ()
-    calibration: Path | None = None
-    normalization: Override = NO_OVERRIDE
+    options: ExportOptions
+
+    @property
+    def streaming(self) -> bool:
+        return self.options.stream
+
+    def with_preprocessing(self, preprocessing: Preprocessing) -> Request:
+        return replace(self, spec=replace(self.spec, preprocessing=preprocessing))
 
 
 def make_request(
-    model: str | nn.Module,
-    target: str,
-    output: str | os.PathLike | None,
-    *,
-    backend: str | None,
-    weights: str | os.PathLike | None,
-    classes: int | None,
-    frames: int | None,
-    size: int | None,
-    stream: bool,
-    precision: str | None,
-    labels: str | None,
-    force: bool,
-    ema: bool = False,
-    dynamic: tuple[str, ...] = (),
-    calibration: str | os.PathLike | None = None,
-    mean: Numbers | None = None,
-    std: Numbers | None = None,
-    color: str | None = None,
+    model: str | nn.Module, target: str, output: str | os.PathLike | None, options: ExportOptions
 ) -> Request:
     """Raises ``EdgevidError``, with what to do, for anything that cannot be exported as asked."""
-    for name, number in (("classes", classes), ("frames", frames), ("size", size)):
+    for name in ("classes", "frames", "size"):
+        number = getattr(options, name)
         if number is not None and number < 1:
             raise EdgevidError(f"--{name} must be at least 1, not {number}")
     spec, network = _find_network(model)
     device = TARGETS[target]
-    chosen = BACKENDS[backend or device.backend]
-    if chosen.name not in device.backends:
-        raise EdgevidError(f"target {target} takes {_either(device.backends)}, not {chosen.name}")
-    precisions = tuple(name for name in device.precisions if name in chosen.precisions)
-    if precision is not None and precision not in precisions:
+    backend = BACKENDS[options.backend or device.backend]
+    if backend.name not in device.backends:
+        raise EdgevidError(f"target {target} takes {_either(device.backends)}, not {backend.name}")
+    precisions = tuple(name for name in device.precisions if name in backend.precisions)
+    precision = options.precision or precisions[0]
+    if precision not in precisions:
         raise EdgevidError(
-            f"target {target} with {chosen.name} takes {_either(precisions)} so far, not {precision}"
+            f"target {target} with {backend.name} takes {_either(precisions)} so far, not {precision}"
         )
-    if stream and spec.input == "image":
-        raise ExportError(f"{spec.name} takes single images and keeps no state: leave out --stream")
-    if stream and not spec.causal:
-        raise ExportError(_looks_ahead(spec))
-    if classes is not None and network is not None:
-        raise EdgevidError(f"--classes belongs to networks of the list; {spec.name} has its classes already")
-    if classes is not None and not spec.classes:
-        raise EdgevidError(f"{spec.name} has no classifier: leave out --classes")
-    if frames is not None and spec.input == "image":
-        raise EdgevidError(f"{spec.name} takes single images: leave out --frames")
-    if ema and weights is None:
-        raise EdgevidError("--ema chooses among the weights of a checkpoint: give --weights too")
-    normalization = parse_override(mean, std, color)
+    _check_network(spec, network, options)
+    _check_dynamic(options.dynamic, spec, backend, options.stream)
+    normalization = parse_override(options.mean, options.std, options.color)
     if normalization != NO_OVERRIDE and spec.channels != 3:
         raise EdgevidError(f"{spec.name} takes no RGB frames: leave out --mean, --std and --color")
-    _check_dynamic(dynamic, spec, chosen, stream)
-    videos = Path(calibration) if calibration is not None else None
-    check_calibration(videos, precision or precisions[0], spec)
-    size = size or spec.size
-    folder = Path(output or f"{spec.name}.{target}.{chosen.name}{'.stream' if stream else ''}")
-    check_destination(folder, force)
+    check_calibration(options.calibration, precision, spec)
+    size = options.size or spec.size
+    folder = Path(output or f"{spec.name}.{target}.{backend.name}{'.stream' if options.stream else ''}")
+    check_destination(folder, options.force)
     return Request(
         spec=replace(spec, preprocessing=spec.preprocessing.at_size(size)),
         network=network,
         target=device,
-        backend=chosen,
-        precision=precision or precisions[0],
-        streaming=stream,
-        frames=1 if spec.input == "image" else frames or getattr(network, "frames", None) or spec.frames,
+        backend=backend,
+        precision=precision,
+        frames=_frames(spec, network, options),
         size=size,
-        classes=classes,
-        weights=Path(weights) if weights is not None else None,
-        ema=ema,
-        labels=labels,
-        output=folder,
-        dynamic=dynamic,
-        calibration=videos,
         normalization=normalization,
+        output=folder,
+        options=options,
     )
+
+
+def _frames(spec: ModelSpec, network: nn.Module | None, options: ExportOptions) -> int:
+    if spec.input == "image":
+        return 1
+    return options.frames or getattr(network, "frames", None) or spec.frames
+
+
+def _check_network(spec: ModelSpec, network: nn.Module | None, options: ExportOptions) -> None:
+    """Refuse options that the network cannot follow."""
+    if options.stream and spec.input == "image":
+        raise ExportError(f"{spec.name} takes single images and keeps no state: leave out --stream")
+    if options.stream and not spec.causal:
+        raise ExportError(_looks_ahead(spec))
+    if options.classes is not None and network is not None:
+        raise EdgevidError(f"--classes belongs to networks of the list; {spec.name} has its classes already")
+    if options.classes is not None and not spec.classes:
+        raise EdgevidError(f"{spec.name} has no classifier: leave out --classes")
+    if options.frames is not None and spec.input == "image":
+        raise EdgevidError(f"{spec.name} takes single images: leave out --frames")
+    if options.ema and options.weights is None:
+        raise EdgevidError("--ema chooses among the weights of a checkpoint: give --weights too")
 
 
 def _check_dynamic(dynamic: tuple[str, ...], spec: ModelSpec, backend: Backend, stream: bool) -> None:

@@ -37,6 +37,10 @@ of what it should be, or 50 times as much, gave 0.12 to 0.98.
 """
 
 
+LOGITS = "logits"
+"""The output of a classifier, by name."""
+
+
 @dataclass(frozen=True)
 class TensorSpec:
     """A named tensor: ``layout`` names its axes (``NTCHW``), ``unit`` says what a value means."""

@@ -12,7 +12,8 @@ from official import reference
 
 import edgevid
 from edgevid.errors import WeightsError
-from edgevid.exporter.build import build
+from edgevid.exporter.network import build_network
+from edgevid.exporter.options import ExportOptions
 from edgevid.exporter.request import make_request
 from edgevid.weights import FORMATS, checkpoint_classes, recognise
 from edgevid.weights.read import read_state_dict
@@ -285,13 +286,9 @@ class TestPaddleFiles:
 def test_an_export_takes_an_image_checkpoint_and_the_networks_own_classes(tmp_path, caplog):
     given = edgevid.create_model("tsn_mbv2").state_dict()
     torch.save(torchvision_mobilenet(given, 1000), tmp_path / "mobilenet_v2.pth")
-    unset = dict.fromkeys(("backend", "classes", "frames", "size", "precision", "labels"))
-    weights = tmp_path / "mobilenet_v2.pth"
-    request = make_request(
-        "tsm_mbv2", "cpu", tmp_path / "bundle", weights=weights, stream=False, force=False, **unset
-    )
-    network, source, _ = build(request)
-    assert network.classifier.out_features == 400
-    assert torch.equal(network.backbone.features[18][0].weight, given["backbone.features.18.0.weight"])
-    assert source["source"] == "mobilenet_v2.pth"
+    options = ExportOptions(weights=tmp_path / "mobilenet_v2.pth")
+    network = build_network(make_request("tsm_mbv2", "cpu", tmp_path / "bundle", options))
+    assert network.module.classifier.out_features == 400
+    assert torch.equal(network.module.backbone.features[18][0].weight, given["backbone.features.18.0.weight"])
+    assert network.source == "mobilenet_v2.pth"
     assert "untrained are classifier" in caplog.text

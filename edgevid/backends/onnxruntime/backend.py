@@ -96,9 +96,11 @@ def _compile_int8(graph, job, folder: Path):
     kernels = _count_temporal_ops(graph, "standard operators")
 
     def to_int8(copy: ir.Model, kept: Kept):
-        return run_passes(copy, (*LOWERING, lambda lowered: quantise(lowered, job.ranges, ONNXRUNTIME, kept)))
+        return run_passes(
+            copy, (*LOWERING, lambda lowered: quantise(lowered, job.calibration.ranges, ONNXRUNTIME, kept))
+        )
 
-    in_float = job.choose_float_layers(graph, to_int8)
+    in_float = job.calibration.choose_float_layers(graph, to_int8)
     passes = to_int8(graph, in_float.kept)
     ir.save(graph, folder / INT8_MODEL)
     artefact = Artefact(INT8_MODEL, "int8", "ONNX Runtime: quantised operators", opened_by=NAME)

@@ -107,7 +107,7 @@ def compile(graph, job, folder: Path):
     def finish(copy, forms):
         run_passes(copy, lowering(forms))
         if job.precision == "int8":
-            to_int8(copy, job.ranges, tensorrt)
+            to_int8(copy, job.calibration.ranges, tensorrt)
             return copy
         _to_opset(copy, check_target(copy, job.target.title, tensorrt))
         if job.precision == "fp16":

@@ -21,7 +21,7 @@ from edgevid.onnxfile.shared_weights import save_with_weights, weights_of
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from edgevid.exporter.calibration import CalibratedJob
+    from edgevid.backends import Job
     from edgevid.passes.quantize.quantize import Kept
     from edgevid.specs import PassReport
 
@@ -66,7 +66,7 @@ def to_int8(
     return run_passes(graph, (to_opset_13, in_pairs))
 
 
-def write_int8(graph: ir.Model, job: CalibratedJob, needed: Requirement, folder: Path) -> Int8:
+def write_int8(graph: ir.Model, job: Job, needed: Requirement, folder: Path) -> Int8:
     """``model_int8.onnx`` of a float graph, which is changed, and a cache if the device's TensorRT takes one.
 
     The files of the precision that it shares its weights with must have been written. Raises as ``to_int8``,
@@ -76,10 +76,12 @@ def write_int8(graph: ir.Model, job: CalibratedJob, needed: Requirement, folder:
 
     tensorrt, not_tried = job.target.device.tensorrt, []
     if takes_cache(tensorrt):
-        write_calibration_cache(folder / CACHE, spread_ranges(graph, job.ranges), tensorrt)
+        write_calibration_cache(folder / CACHE, spread_ranges(graph, job.calibration.ranges), tensorrt)
         not_tried.append(f"{CACHE}, with which build.sh lets TensorRT quantise the float network by itself")
-    in_float = job.choose_float_layers(graph, lambda copy, kept: to_int8(copy, job.ranges, tensorrt, kept))
-    reports = to_int8(graph, job.ranges, tensorrt, in_float.kept)
+    in_float = job.calibration.choose_float_layers(
+        graph, lambda copy, kept: to_int8(copy, job.calibration.ranges, tensorrt, kept)
+    )
+    reports = to_int8(graph, job.calibration.ranges, tensorrt, in_float.kept)
     save_with_weights(graph, folder / MODEL, weights_of("fp16" if is_typed(tensorrt) else "fp32"))
     if is_typed(tensorrt) and needed.version < TYPED.version:
         needed = TYPED

@@ -1,0 +1,90 @@
+"""The manifest of an export: what each step of it found, as a record."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import importlib.metadata
+import platform
+from pathlib import Path
+
+from edgevid.backends import Compiled
+from edgevid.bundle.manifest import LABELS
+from edgevid.errors import EdgevidError
+from edgevid.exporter.calibration import Calibration
+from edgevid.exporter.check import Checked
+from edgevid.exporter.example import Example, describe_input, describe_outputs
+from edgevid.exporter.graph import Graph
+from edgevid.exporter.network import Network
+from edgevid.exporter.request import Request
+from edgevid.specs import Manifest
+from edgevid.video.labels import default_label_set, read_labels
+
+TOOLS = ("edgevid", "torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
+OPTIONAL_TOOLS = ("apache-tvm", "tensorrt-rtx", "triton")
+
+
+def describe(
+    request: Request,
+    network: Network,
+    example: Example,
+    graph: Graph,
+    compiled: Compiled,
+    calibration: Calibration | None,
+    checked: Checked,
+    *,
+    labels: str | None,
+    warnings: tuple[str, ...],
+) -> Manifest:
+    return Manifest(
+        model=request.spec.name,
+        source=request.spec.source,
+        target=request.target.name,
+        backend=request.backend.name,
+        precision=request.precision,
+        streaming=request.streaming,
+        frames=request.frames,
+        classes=example.classes,
+        inputs=(describe_input(request),),
+        outputs=describe_outputs(example, request.streaming),
+        states=graph.states,
+        preprocessing=request.spec.preprocessing,
+        weights=network.weights(graph.weight_bytes),
+        macs=graph.macs,
+        parity=checked.parity_of(compiled.model_file),
+        artefacts=checked.artefacts,
+        model_file=compiled.model_file,
+        labels=labels,
+        passes=graph.passes + compiled.passes,
+        kernels=compiled.kernels,
+        not_run=checked.not_run,
+        warnings=warnings,
+        calibration=calibration.record(compiled.float_layers) if calibration else {},
+        plan=dict(compiled.plan),
+        tools=_tools(),
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    )
+
+
+def write_labels(request: Request, classes: int, folder: Path) -> str | None:
+    """Write the names of the classes, if they are known; the name of their set."""
+    name = request.options.labels or default_label_set(classes)
+    if name is None:
+        return None
+    if not classes:
+        raise EdgevidError(f"{request.spec.name} gives no logits to label: leave out --labels")
+    labels = read_labels(name)
+    if len(labels) != classes:
+        raise EdgevidError(
+            f"label set '{name}' has {len(labels)} labels, the network {classes} classes: choose another"
+        )
+    (folder / LABELS).write_text("\n".join(labels) + "\n", "utf-8")
+    return Path(name).stem if Path(name).is_file() else name
+
+
+def _tools() -> dict[str, str]:
+    versions = {name: importlib.metadata.version(name) for name in TOOLS}
+    for name in OPTIONAL_TOOLS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return {"python": platform.python_version(), **versions}

@@ -1,0 +1,64 @@
+"""The network of a request: its layers, its weights, and what its input is made with."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from edgevid.exporter.request import SEED, Request
+from edgevid.specs import Preprocessing, Weights
+from edgevid.weights import checkpoint_classes, load_checkpoint, preprocessing_of
+from edgevid.weights.read import digest_of, read_checkpoint
+from edgevid.zoo.create import create_model
+
+log = logging.getLogger("edgevid")
+
+
+@dataclass(frozen=True)
+class Network:
+    """``module`` with its weights; ``source`` and ``sha256`` tell where they are from."""
+
+    module: torch.nn.Module
+    preprocessing: Preprocessing
+    source: str
+    sha256: str = ""
+
+    @property
+    def parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+    def weights(self, size_bytes: int) -> Weights:
+        """For the manifest; ``size_bytes`` are those of the graph."""
+        return Weights(self.source, self.parameters, size_bytes, self.sha256)
+
+
+def build_network(request: Request) -> Network:
+    """``WeightsError`` if a checkpoint is of another network."""
+    network = _build(request)
+    return replace(network, preprocessing=request.normalization.apply(network.preprocessing))
+
+
+def _build(request: Request) -> Network:
+    default, options = request.spec.preprocessing, request.options
+    if options.weights is None:
+        if request.network is not None:
+            default = replace(default, source="the default, as nobody said what the network was trained on")
+            return Network(request.network, default, "as the network was given")
+        log.warning("no --weights: %s gets random weights (seed %d)", request.spec.name, SEED)
+        default = replace(default, source="the model's default, as its weights are random")
+        return Network(_create(request, options.classes), default, f"random (seed {SEED})")
+    path = Path(options.weights)
+    checkpoint = read_checkpoint(path)
+    module = request.network
+    if module is None:
+        module = _create(request, options.classes or checkpoint_classes(checkpoint.state().tensors))
+    preprocessing = preprocessing_of(load_checkpoint(module, checkpoint, options.ema), request.spec)
+    return Network(module, preprocessing, path.name, digest_of(path))
+
+
+def _create(request: Request, classes: int | None) -> torch.nn.Module:
+    torch.manual_seed(SEED)
+    return create_model(request.spec.name, num_classes=classes, frames=request.frames)
