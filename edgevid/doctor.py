@@ -130,7 +130,7 @@ def check_compilers() -> list[Check]:
     """Compile a tiny program with each; what is built for this machine is run as well."""
     with tempfile.TemporaryDirectory(prefix="edgevid-doctor-") as folder:
         return _side_by_side(
-            lambda item: _compile(*item, Path(folder), run=item[0] in HOST_COMPILERS),
+            lambda item: _compile(item[0], item[1], Path(folder), run=item[0] in HOST_COMPILERS),
             [*HOST_COMPILERS.items(), *CROSS_COMPILERS.items()],
         )
 

@@ -9,6 +9,7 @@ import math
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,8 @@ def save(folder: Path, clip: np.ndarray, outputs: Mapping[str, np.ndarray]) -> N
     """Write ``parity.npz``. The clip is kept as fp16, which must hold it exactly."""
     half = clip.astype(np.float16)
     assert np.array_equal(half.astype(np.float32), clip), "the example must be exact in fp16"
-    np.savez_compressed(folder / PARITY, clip=half, **{f"output_{name}": a for name, a in outputs.items()})
+    named: dict[str, Any] = {f"output_{name}": array for name, array in outputs.items()}
+    np.savez_compressed(folder / PARITY, clip=half, **named)
 
 
 def load(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:

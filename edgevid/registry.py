@@ -116,7 +116,7 @@ class Registry(Generic[T]):
             try:
                 value = point.load()
                 for item in value if isinstance(value, (list, tuple)) else [value]:
-                    entry = self._read(item)
+                    entry: Any = self._read(item) if self._read else item
                     self.register(entry.name, entry, _distribution(point))
             except Exception as error:  # whatever is wrong with someone else's package, ours works
                 reason = " ".join(f"{type(error).__name__}: {error}".split())

@@ -25,7 +25,7 @@ LOCAL = "local"
 MOST_LABEL_BYTES = 16 << 20
 
 
-def open(path: str | os.PathLike, threads: int | None = None, device: str = LOCAL) -> Session:
+def open(path: str | os.PathLike[str], threads: int | None = None, device: str = LOCAL) -> Session:
     """Open a bundle for running on ``threads`` threads (None: the cores that this process may use).
 
     ``device`` is "local", or ``rpc://HOST:PORT/KEY``: a board that the tracker of TVM at that address lends,

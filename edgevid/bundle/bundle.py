@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgevid.bundle import manifest as manifests
-from edgevid.bundle.manifest import LABELS, MANIFEST, MANIFEST_HASH, PARITY
+from edgevid.bundle.manifest import LABELS, MANIFEST, MANIFEST_HASH
 from edgevid.bundle.safe_paths import read_bounded, regular_file
 from edgevid.errors import BundleError
 from edgevid.host.digest import sha256_of
-from edgevid.specs import Manifest
+from edgevid.specs import PARITY, Manifest
 
 __all__ = ["CACHE", "LABELS", "MANIFEST", "PARITY", "Bundle", "write_manifest", "writing"]
 
@@ -40,7 +40,7 @@ class Bundle:
         self.digests: dict[str, str] = {}
 
     @classmethod
-    def open(cls, path: str | os.PathLike) -> Bundle:
+    def open(cls, path: str | os.PathLike[str]) -> Bundle:
         """Read a bundle.
 
         ``BundleError`` says what is missing, was changed, cannot be right (by its key), leads out of the

@@ -139,7 +139,7 @@ def read(folder: Path) -> Manifest:
         manifest = records.decode(Manifest, content, RULES)
         for field in fields(Preprocessing):
             # A default in its place would change the answer silently.
-            if field.name not in content["preprocessing"] and field.name != "source":
+            if field.name not in (content or {})["preprocessing"] and field.name != "source":
                 raise ValueError(f"preprocessing.{field.name} is missing")
         for complaint in _relations(manifest):
             raise ValueError(complaint)

@@ -195,7 +195,7 @@ def _run_one(
     if camera is not None:
         result = watch_camera(session, camera, options)
     else:
-        source = parse_source(name, options.timeout_s, options.reconnect)
+        source = parse_source(name or "", options.timeout_s, options.reconnect)
         result = recognise(session, source, options)
     result = {**about, **result}
     if as_json:
@@ -236,7 +236,8 @@ def _sources(names: tuple[str, ...], options: Options) -> Iterator[Source | Vide
 
     for name in names:
         try:
-            yield from expand(name) or [parse_source(name, options.timeout_s, options.reconnect)]
+            videos = expand(name)
+            yield from videos or [parse_source(name, options.timeout_s, options.reconnect)]
         except VideoError as error:
             yield error
 
@@ -298,8 +299,8 @@ def _print(result: dict[str, Any]) -> None:
 
     columns = [result["time_ms"], result.get("time_ms_per_frame", {})]
     times = [(part, *(column[part] for column in columns if column)) for part in result["time_ms"]]
-    headers = ("time", "ms", "ms per frame") if columns[1] else ("time", "ms")
-    click.echo(tabulate(times, headers=headers, floatfmt=".2f") + "\n")
+    stages = ("time", "ms", "ms per frame") if columns[1] else ("time", "ms")
+    click.echo(tabulate(times, headers=stages, floatfmt=".2f") + "\n")
     if "camera" in video:
         click.echo("Decoding includes waiting for the camera.")
     elif "live" in video:

@@ -99,4 +99,4 @@ def _signature() -> inspect.Signature:
     return inspect.Signature([*own, *named], return_annotation=Bundle)
 
 
-export.__signature__ = _signature()  # type: ignore[attr-defined]
+export.__signature__ = _signature()

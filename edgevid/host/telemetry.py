@@ -29,7 +29,7 @@ def disable_telemetry() -> None:
     os.environ[VARIABLE] = "1"
     runtime = sys.modules.get("onnxruntime")
     version = getattr(runtime, "__version__", "0")
-    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) >= SINCE:
+    if runtime and tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) >= SINCE:
         runtime.disable_telemetry_events()
         log.warning(
             "ONNX Runtime was imported before edgevid, so its telemetry is only in part turned off: import "
@@ -40,4 +40,4 @@ def disable_telemetry() -> None:
 
 def disable_openvino_telemetry() -> None:
     """Hide the package through which OpenVINO reports, so that it takes its own stub for it."""
-    sys.modules.setdefault("openvino_telemetry", None)
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

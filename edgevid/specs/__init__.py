@@ -279,8 +279,8 @@ class Manifest:
     kernels: tuple[str, ...] = ()
     not_run: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    calibration: CalibrationRecord = field(default_factory=dict)
-    plan: PlanRecord = field(default_factory=dict)
+    calibration: CalibrationRecord = field(default_factory=CalibrationRecord)
+    plan: PlanRecord = field(default_factory=PlanRecord)
     tools: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     created: str = ""

@@ -38,7 +38,7 @@ def open_camera(number: int) -> Iterator[tuple[VideoInfo, FrameReader]]:
     @contextlib.contextmanager
     def connect() -> Iterator[tuple[Container, Stream]]:
         try:
-            container = av.open(name, format=input_format)
+            container = av.open(name, "r", format=input_format)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise VideoError(_why_not(number, name, error)) from None
         with container:
@@ -46,6 +46,7 @@ def open_camera(number: int) -> Iterator[tuple[VideoInfo, FrameReader]]:
 
     with contextlib.closing(FrameReader(connect, name, lambda _: Way(latest=True))) as reader:
         reader.start()
+        assert reader.info is not None  # start waits for it
         yield reader.info, reader
 
 

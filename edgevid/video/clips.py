@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from edgevid.registry import check_choice
 from edgevid.specs import Preprocessing
 from edgevid.video.pick import pick_frames
 from edgevid.video.sampling import dense_indices, segment_indices
+from edgevid.video.source import Source
 from edgevid.video.timestamps import Timeline
 from edgevid.video.transforms import Preprocess
 
@@ -38,7 +38,7 @@ class Clip:
 
 
 def load_clip(
-    path: str | os.PathLike[str],
+    path: Source,
     preprocessing: Preprocessing,
     frames: int,
     sampling: str | None = None,

@@ -25,7 +25,7 @@ def stream_duration_s(stream: av.VideoStream) -> float | None:
     with contextlib.suppress(KeyError, ValueError):
         hours, minutes, seconds = map(float, stream.metadata["DURATION"].split(":"))
         return 3600 * hours + 60 * minutes + seconds
-    return float(stream.duration * stream.time_base) if stream.duration else None
+    return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
 
 
 def declared_duration_s(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:

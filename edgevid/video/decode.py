@@ -10,7 +10,7 @@ import contextlib
 import errno
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
@@ -22,6 +22,7 @@ from edgevid.video.address import silence
 from edgevid.video.color import ToRGB
 from edgevid.video.damage import Damage
 from edgevid.video.declared import declared_duration_s, declared_frame_rate, shortfall
+from edgevid.video.frame import Frame
 from edgevid.video.geometry import Geometry, Orientation, orient, square_width
 from edgevid.video.source import INDEX_FIRST, Source, open_container
 from edgevid.video.stream_choice import choose_stream
@@ -31,13 +32,6 @@ logger = logging.getLogger("edgevid")
 
 Container: TypeAlias = av.container.InputContainer
 Stream: TypeAlias = av.video.stream.VideoStream
-
-
-class Frame(NamedTuple):
-    """``image``: RGB uint8 (height, width, 3), as shown; ``time_s``: seconds after the first frame."""
-
-    image: np.ndarray
-    time_s: float
 
 
 @dataclass(frozen=True)
@@ -63,7 +57,7 @@ class VideoInfo:
     pixel_aspect: float = 1.0
 
 
-def probe(path: str | os.PathLike[str]) -> VideoInfo:
+def probe(path: Source) -> VideoInfo:
     """Describe a video file; its first frame is decoded, which proves that it can be read.
 
     Raises
@@ -77,7 +71,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         return describe(container, stream, first, str(path))
 
 
-def read_frames(path: str | os.PathLike[str], threads: int = 0) -> Iterator[Frame]:
+def read_frames(path: Source, threads: int = 0) -> Iterator[Frame]:
     """Yield every frame of a file in the order of presentation; only one is in memory at a time.
 
     A damaged or cut file yields the frames that can be decoded, then logs one warning. ``threads`` decode;
@@ -110,7 +104,7 @@ def video_stream(container: Container, name: str) -> Stream:
 
 def decoded_frames(
     container: Container, stream: Stream, name: str, warn: bool = True
-) -> Iterator[tuple[Picture, float]]:
+) -> Generator[tuple[Picture, float]]:
     """Yield each decoded picture, not yet converted, and its time in seconds after the first.
 
     Times only go forward, by the rules of :class:`Clock`. Packets that cannot be decoded are left out, and
@@ -206,7 +200,7 @@ def measured(info: VideoInfo, timeline: Timeline) -> VideoInfo:
     rate, duration_s = timeline.frame_rate or info.frame_rate, timeline.duration_s or info.duration_s
     if rate and info.frame_rate and abs(rate - info.frame_rate) < 0.01 * rate:
         rate = info.frame_rate
-    if info.duration_s and rate and abs(duration_s - info.duration_s) < 2 / rate:
+    if info.duration_s and duration_s and rate and abs(duration_s - info.duration_s) < 2 / rate:
         duration_s = info.duration_s
     return replace(info, frames=timeline.frames, frame_rate=rate, duration_s=duration_s)
 
@@ -220,13 +214,13 @@ def _packets(container: Container, stream: Stream, name: str) -> Iterator[av.Pac
         except StopIteration:
             return
         except av.error.ExitError:  # the time-out of an address
-            raise VideoError(f"'{name}' broke off: {silence(container.read_timeout)}") from None
+            raise VideoError(f"'{name}' broke off: {silence(float(container.read_timeout or 0))}") from None
         except av.error.FFmpegError as error:
             # Where HTTP gives no length, FFmpeg calls the proper end of a connection an error of this kind.
             if error.errno != errno.EIO or container.size > 0:
                 yield None
             end = av.Packet()  # an empty packet makes the decoder give out the frames that it still holds
-            end.stream, end.time_base = stream, stream.time_base
+            end.stream, end.time_base = stream, stream.time_base or end.time_base
             yield end
             return
         yield packet

@@ -9,6 +9,7 @@ import logging
 import os
 import re
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -16,6 +17,7 @@ import av
 from edgevid.errors import VideoError
 from edgevid.video.address import is_address
 from edgevid.video.decode import decoded_frames, open_video
+from edgevid.video.source import Source
 
 logger = logging.getLogger("edgevid")
 
@@ -51,7 +53,7 @@ def stands_for_several(name: str) -> bool:
     )
 
 
-def expand(name: str) -> list[Path] | None:
+def expand(name: str) -> Sequence[Source] | None:
     """The videos of a folder, or of a pattern such as ``clips/**/*.mp4``, sorted; None for any other name.
 
     Folders that a pattern matches stand for the videos in them.
@@ -71,12 +73,12 @@ def expand(name: str) -> list[Path] | None:
     matches = _matches(Path(name))
     if not matches:
         raise VideoError(f"no file matches '{name}': check the pattern")
-    videos = {path for path in matches if not path.is_dir() and holds_video(path)}
+    found = {path for path in matches if not path.is_dir() and holds_video(path)}
     for folder in filter(Path.is_dir, matches):
-        videos.update(videos_in(folder))
-    if not videos:
+        found.update(videos_in(folder))
+    if not found:
         raise VideoError(f"no file that matches '{name}' holds a video: check the pattern")
-    return sorted(videos)
+    return sorted(found)
 
 
 def holds_video(path: Path) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -98,7 +98,7 @@ def square_width(width: int, aspect: float) -> int:
 
 def _orientation(frame: av.VideoFrame) -> Orientation:
     try:
-        display_matrix = frame.side_data.get("DISPLAYMATRIX")
+        display_matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:
         # PyAV 18 fails at side data that it does not know, such as EXIF beside a JPEG; a mirror is then lost.
         return Orientation(round(frame.rotation / 90) % 4)

@@ -97,7 +97,7 @@ def _index(path: Source) -> _Index:
     index = _Index()
     sound, packets, end = True, 0, 0
     with open_video(path) as (container, stream):
-        index.time_base = stream.time_base
+        index.time_base = stream.time_base or Fraction(1)
         codec = stream.codec_context.name
         # Where a file breaks off the count ends; decoding will tell what is left.
         with contextlib.suppress(av.error.FFmpegError):
@@ -110,7 +110,7 @@ def _index(path: Source) -> _Index:
                 shown = 0 if packet.is_discard else shown_frames(codec, memoryview(packet))
                 sound &= shown in (0, 1)
                 index.total += 1 if shown is None else shown
-                if not sound:
+                if not sound or packet.pts is None:
                     continue
                 end = max(end, packet.pts + (packet.duration or 0))
                 if shown:
@@ -126,7 +126,7 @@ def _index(path: Source) -> _Index:
         if sound:
             # Without durations, the last frame may end an interval later than its stamp.
             interval = (index.stamps[-1] - index.stamps[0]) / max(1, index.total - 1)
-            end_s = float((end + interval) * stream.time_base)
+            end_s = float((end + interval) * index.time_base)
             index.reliable = _is_whole(container, stream, packets, end_s)
     return index
 
@@ -181,4 +181,4 @@ def _frames_from_here(container: Container, stream: Stream) -> Iterable[av.Video
 
 
 def _unique(indices: Iterable[int]) -> list[int]:
-    return sorted({int(i) for i in np.ravel(indices)})
+    return sorted({int(i) for i in np.ravel(np.asarray(indices))})

@@ -15,7 +15,6 @@ from edgevid.errors import VideoError
 from edgevid.video.address import Address, is_live
 from edgevid.video.decode import (
     Container,
-    Frame,
     Picture,
     Stream,
     VideoInfo,
@@ -24,6 +23,7 @@ from edgevid.video.decode import (
     open_video,
     to_rgb,
 )
+from edgevid.video.frame import Frame
 from edgevid.video.source import Pipe
 
 logger = logging.getLogger("edgevid")
@@ -230,22 +230,23 @@ class FrameReader:
 
 def interruptible(work: Callable[[], T]) -> T:
     """Do ``work`` in a thread and wait for it, for FFmpeg does not hear Ctrl-C while it waits for data."""
-    done, outcome = threading.Event(), []
+    done = threading.Event()
+    results: list[T] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            outcome.append((work(), None))
+            results.append(work())
         except BaseException as error:
-            outcome.append((None, error))
+            errors.append(error)
         done.set()
 
     threading.Thread(target=run, name="edgevid-work", daemon=True).start()
     while not done.wait(POLL_S):
         pass
-    result, error = outcome[0]
-    if error is not None:
-        raise error
-    return result
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 @contextlib.contextmanager

@@ -13,8 +13,9 @@ from edgevid.errors import EdgevidError
 from edgevid.host.processor import usable_threads
 from edgevid.specs import Manifest
 from edgevid.video.clips import Clip, load_clip
-from edgevid.video.decode import Frame
+from edgevid.video.frame import Frame
 from edgevid.video.predictions import Change, Changes
+from edgevid.video.source import Source
 from edgevid.video.transforms import Preprocess
 
 
@@ -55,7 +56,7 @@ class Stopwatch:
 
 
 def recognise_clip(
-    session: Session, path: str, sampling: str | None, watch: Stopwatch
+    session: Session, path: Source, sampling: str | None, watch: Stopwatch
 ) -> tuple[np.ndarray, Clip]:
     """Run a clip bundle once on a file; an image network sees each frame, and its logits are averaged.
 
@@ -120,6 +121,7 @@ class Follower:
             with self.watch.measure("preprocessing"):
                 if frame.image is not shown:  # at a higher rate than the video's, frames repeat
                     shown, ready = frame.image, self._transform(frame.image)
+            assert ready is not None  # the first frame was transformed
             with self.watch.measure("inference"):
                 logits = self._predict(ready)
             self.frames += 1

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from edgevid.video.decode import Frame
+from edgevid.video.frame import Frame
 from edgevid.video.timestamps import MAX_GAP_S
 
 logger = logging.getLogger("edgevid")

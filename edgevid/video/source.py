@@ -42,7 +42,7 @@ class Pipe:
         """Raises ``VideoError`` if nothing comes, or nothing that FFmpeg can read in its order."""
         with contextlib.closing(_PipeFile(self)) as file:
             try:
-                container = av.open(file)
+                container = av.open(file, "r")
             except (av.error.FFmpegError, OSError) as error:
                 if not file.bytes_read:
                     raise VideoError(f"{self} is empty: send a video file into it") from None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgevid.video.decode import Frame
+    from edgevid.video.frame import Frame
 
 MAX_GAP_S = 10.0
 """A longer gap between two frames is a pause or a jump of the clock, not a frame that is shown for so long.
@@ -47,7 +47,7 @@ class Clock:
             self._offset_s = time_s - stamp_s
         else:
             time_s = stamp_s + self._offset_s
-            step_s = time_s - self.last_s
+            step_s = time_s - (self.last_s or 0.0)
             if step_s <= 0:
                 time_s = self.next_s
                 if step_s < -MAX_DISORDER_S:

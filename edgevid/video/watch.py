@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from edgevid.errors import VideoError
 
 if TYPE_CHECKING:
-    from edgevid.video.decode import Frame, VideoInfo
+    from edgevid.video.decode import VideoInfo
+    from edgevid.video.frame import Frame
     from edgevid.video.predictions import Change
     from edgevid.video.recognise import Session
     from edgevid.video.source import Address, Pipe, Source
@@ -40,11 +41,10 @@ def recognise(session: Session, source: Source, options: Options) -> dict[str, A
     """Raises ``VideoError`` if the source cannot be read, or not by a bundle of this kind."""
     from edgevid.video.source import Address, Pipe
 
-    from_elsewhere = isinstance(source, Address | Pipe)
+    if not isinstance(source, Address | Pipe):
+        return (_stream_file if session.manifest.streaming else _clip)(session, source, options)
     if session.manifest.streaming:
-        return (_stream if from_elsewhere else _stream_file)(session, source, options)
-    if not from_elsewhere:
-        return _clip(session, source, options)
+        return _stream(session, source, options)
     from edgevid.video.reader import interruptible
 
     def whole() -> dict[str, Any]:
@@ -118,6 +118,7 @@ def _stream(session: Session, source: Address | Pipe, options: Options) -> dict[
     threads = decoder_threads(session)
     with open_reader(source, options.live, options.reconnect, options.duration_s, threads) as reader:
         live = reader.way.latest
+        assert reader.info is not None  # the first frame has come
         if live and options.several and options.duration_s is None:
             raise VideoError(f"'{source}' is live and has no end: name it alone, or give --duration")
         total = None if live else _frames_to_show(reader.info, options.fps)
@@ -150,8 +151,9 @@ def _follow(
     from edgevid.video.timestamps import Timeline
 
     frames = source
-    if options.duration_s is not None:
-        frames = itertools.takewhile(lambda frame: frame.time_s < options.duration_s, frames)
+    end_s = options.duration_s
+    if end_s is not None:
+        frames = itertools.takewhile(lambda frame: frame.time_s < end_s, frames)
     timeline = Timeline()
     frames = timeline.counting(frames)
     if options.fps is not None:

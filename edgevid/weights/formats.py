@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -96,7 +96,7 @@ def recognise(
 ) -> Recognised:
     """The format and the prefix whose names meet most of the ``wanted`` ones, the first of equals."""
     names, wanted = list(names), set(wanted)
-    best: tuple[int, Recognised | None, str] = (-1, None, "")
+    best: tuple[int, Any, str] = (-1, None, "")
     fits: dict[str, int] = {}
     for spelling in prefixes.spellings(names):
         for prefix in prefixes.candidates(spelling):

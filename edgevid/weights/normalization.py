@@ -17,6 +17,7 @@ COLORS = ("RGB", "BGR")
 BRIGHTEST = 255
 
 Numbers = Sequence[float] | str
+Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,16 @@ class Override:
         order = -1 if self.color not in (None, preprocessing.color) else 1
         return replace(
             preprocessing,
-            mean=self.mean or preprocessing.mean[::order],
-            std=self.std or preprocessing.std[::order],
+            mean=self.mean or _ordered(preprocessing.mean, order),
+            std=self.std or _ordered(preprocessing.std, order),
             color=self.color or preprocessing.color,
             source=f"given with {options}{rest}",
         )
+
+
+def _ordered(numbers: Triple, order: int) -> Triple:
+    first, second, third = numbers[::order]
+    return first, second, third
 
 
 NO_OVERRIDE = Override()
@@ -113,19 +119,19 @@ def parse_override(mean: Numbers | None, std: Numbers | None, color: str | None)
         mixed = means is not None and stds is not None and (0 < max(means) <= 1 or min(stds) < 1)
         if mixed:
             raise EdgevidError(
-                f"of --mean {_text(means)} and --std {_text(stds)} one is of pixels from 0 to 1, "
+                f"of --mean {_text(means or ())} and --std {_text(stds or ())} one is of pixels from 0 to 1, "
                 "the other of 0 to 255: give both in one scale"
             )
     if color is not None and str(color).upper() not in COLORS:
         raise EdgevidError(f"--color is {' or '.join(COLORS)}, not {color}")
-    return Override(
-        means and tuple(value / scale for value in means),
-        stds and tuple(value / scale for value in stds),
-        color and str(color).upper(),
-    )
+    return Override(_scaled(means, scale), _scaled(stds, scale), str(color).upper() if color else None)
 
 
-def _three(option: str, value: Numbers) -> tuple[float, ...]:
+def _scaled(numbers: Triple | None, scale: float) -> Triple | None:
+    return None if numbers is None else (numbers[0] / scale, numbers[1] / scale, numbers[2] / scale)
+
+
+def _three(option: str, value: Numbers) -> Triple:
     parts = value.split(",") if isinstance(value, str) else value
     text = value if isinstance(value, str) else repr(value)
     try:

@@ -33,7 +33,7 @@ def spellings(names: Iterable[str]) -> list[dict[str, str]]:
 
 def _without(names: list[str], wrappers: frozenset[str]) -> dict[str, str]:
     """Without ``wrappers``, unless two names would then be the same."""
-    shortened = {}
+    shortened: dict[str, str] = {}
     for name in names:
         short = ".".join(part for part in name.split(".") if part not in wrappers)
         shortened.setdefault(short or name, name)

@@ -164,7 +164,7 @@ def _filled(averaged: dict, plain: dict, what: str) -> dict[str, torch.Tensor]:
     Averages are stored by full names or by flat ones: ``backbone_conv1_weight``, ``backboneconv1weight``.
     """
     averaged = {name: tensor for name, tensor in averaged.items() if name not in EMA_COUNTERS}
-    places = {}
+    places: dict[str, list[str]] = {}
     for name in plain:
         parts = name.split(".")
         for start in range(len(parts)):

@@ -15,7 +15,8 @@ from fake_session import CLIP, IMAGE, FakeSession
 from edgevid.errors import BundleError
 from edgevid.specs import Manifest, Weights
 from edgevid.video import camera
-from edgevid.video.decode import Frame, VideoInfo
+from edgevid.video.decode import VideoInfo
+from edgevid.video.frame import Frame
 from edgevid.video.recognise import decoder_threads
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgevid.video.decode import Frame
+from edgevid.video.frame import Frame
 from edgevid.video.sampling import dense_indices, frames_as_they_come, frames_at_rate, segment_indices
 
 PICTURE = np.zeros((1, 1, 3), np.uint8)

@@ -41,7 +41,7 @@ class Probe(Protocol):
         ...
 
 
-PROBES: Registry[Probe] = Registry("probe", "probes", instance_of(Probe))
+PROBES: Registry[Probe] = Registry("probe", "probes", instance_of(Probe))  # type: ignore[type-abstract]
 
 for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
     _probe = importlib.import_module(_module.name).PROBE
