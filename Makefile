@@ -1,6 +1,6 @@
 # make demo   set everything up, export a network, run it on a video, time it
 # make test   set everything up, run all tests
-# make lint   ruff, shellcheck, clang-format
+# make lint   ruff, mypy, shellcheck, clang-format
 # make check  lint, and the tests that neither export a network nor compile: under a minute
 # make test-sanitized   run the kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make test-arm64   run what is for arm64 on an emulated computer, made in $(ARM64) of Debian's packages: the kernels'
@@ -40,6 +40,9 @@ lint: $(VENV)/.test-installed
 	$(VENV)/bin/python -m ruff check --quiet .
 	$(VENV)/bin/python -m ruff format --quiet --check .
 	$(VENV)/bin/shellcheck .ci/run $(shell git ls-files '*.sh')
+	rm -rf build/mypy && mkdir -p build/mypy/edgevid && ln -s $(CURDIR)/edgevid/* build/mypy/edgevid && \
+	    ln -s $(CURDIR)/kernels $(CURDIR)/benchmarks $(CURDIR)/targets build/mypy/edgevid
+	MYPYPATH=build/mypy $(VENV)/bin/python -m mypy --no-error-summary -p edgevid
 	$(VENV)/bin/clang-format --dry-run --Werror $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
 # The programs of the tests that are deselected have the sanitizers of their own, as `make test` runs them.

@@ -6,9 +6,10 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgevid.backends import BACKENDS, opener
+from edgevid.backends.protocol import OpenOptions, OpReceipt, RemoteRunner, Runner, Stepper
 from edgevid.bundle.bundle import LABELS, Bundle
 from edgevid.bundle.records import UNPRINTABLE
 from edgevid.errors import BackendError, BundleError, EdgevidError, first_line
@@ -19,7 +20,6 @@ from edgevid.targets import TARGETS
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgevid.backends.tvm.rpc import Board, RemoteRunner
 
 LOCAL = "local"
 MOST_LABEL_BYTES = 16 << 20
@@ -50,7 +50,10 @@ class Session:
     takes the model as it is); ``board`` is the board over RPC that runs it, None for this machine.
     """
 
-    board: Board | None = None
+    board: Any = None
+    receipt: tuple[OpReceipt, ...]
+    _runner: Runner
+    _timer: Callable[[], Callable[[int], list[int]]] | None = None
 
     def __init__(
         self,
@@ -66,16 +69,15 @@ class Session:
         self.backend = opener(manifest.backend, artefact) if with_kernels else artefact.opened_by
         self.labels = _labels(bundle)
         if device != LOCAL:
-            self._runner = _open_on_board(bundle, artefact, device, threads)
-            self.board = self._runner.board
-            self.threads, self.receipt = self._runner.threads, ()
+            remote = _open_on_device(bundle, artefact, device, threads)
+            self._runner, self._timer, self.board = remote, remote.timer, remote.board
+            self.threads, self.receipt = remote.threads, ()
             self._check_names()
             return
         known = manifest.target in TARGETS
         providers = TARGETS[manifest.target].device.execution_providers if known else ()
-        self._runner = BACKENDS[self.backend].open_model(
-            self.path / artefact.file, threads, providers, with_kernels, bundle.digests
-        )
+        options = OpenOptions(threads, providers, with_kernels, bundle.digests)
+        self._runner = BACKENDS[self.backend].open_model(self.path / artefact.file, options)
         self.threads, self.receipt = self._runner.threads, self._runner.receipt
         self._check_names()
 
@@ -118,7 +120,7 @@ class Session:
 
         spec = self.manifest.inputs[0]
         if array is None:
-            array = np.random.default_rng(0).standard_normal(spec.shape, dtype=np.float32)
+            array = np.random.default_rng(0).standard_normal(spec.sizes, dtype=np.float32)
         array = self._checked(array, spec.shape)
         if not self.manifest.streaming:
             with self._running():
@@ -136,16 +138,16 @@ class Session:
         """
         import numpy as np
 
-        if self.board is None:
+        if self._timer is None:
             raise EdgevidError("only a board over RPC has a timer: open the bundle with device='rpc://...'")
         spec = self.manifest.inputs[0]
-        given = {spec.name: np.random.default_rng(0).standard_normal(spec.shape, dtype=np.float32)}
+        given = {spec.name: np.random.default_rng(0).standard_normal(spec.sizes, dtype=np.float32)}
         for state in self.manifest.states:
             given[state.input] = np.full(state.shape, state.initial, dtype=state.dtype)
         self._runner.bind(given)()
-        return self._runner.timer()
+        return self._timer()
 
-    def _stepper(self):
+    def _stepper(self) -> Stepper:
         with self._running():
             return self._runner.stepper(self.manifest.inputs[0].name, self.manifest.states)
 
@@ -162,7 +164,7 @@ class Session:
                 "export again"
             )
         for name, shape in taken.items() if isinstance(runner.inputs, Mapping) else ():
-            own = runner.inputs[name]
+            own = runner.inputs[name]  # type: ignore[index]
             if len(own) != len(shape) or any(
                 isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(own, shape)
             ):
@@ -183,7 +185,7 @@ class Session:
                 f"bundle '{self.path}' fails when it runs: {first_line(error)}. Export again"
             ) from error
 
-    def _checked(self, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    def _checked(self, array: np.ndarray, shape: tuple[int | str, ...]) -> np.ndarray:
         import numpy as np
 
         array = np.asarray(array, dtype=np.float32)
@@ -230,16 +232,18 @@ def _default_artefact(bundle: Bundle) -> Artefact:
     raise BundleError(f"bundle '{bundle.path}' names no model file: export it again")
 
 
-def _open_on_board(bundle: Bundle, artefact: Artefact, device: str, threads: int | None) -> RemoteRunner:
-    from edgevid.backends.tvm.rpc import Address, open_remote
-
-    Address.parse(device)
-    if artefact.opened_by != "tvm":
+def _open_on_device(bundle: Bundle, artefact: Artefact, device: str, threads: int | None) -> RemoteRunner:
+    """On a board, by the backend to whose addresses ``device`` belongs; the first reports one of nobody's."""
+    remote = [backend for backend in BACKENDS.values() if backend.device_scheme]
+    backend = next((entry for entry in remote if device.startswith(entry.device_scheme)), remote[0])
+    path = bundle.path / artefact.file
+    if device.startswith(backend.device_scheme) and artefact.opened_by != backend.name:
         raise BackendError(
-            f"bundle '{bundle.path}' was made with {bundle.manifest.backend}, and a board over RPC runs what "
-            "TVM compiled: export again with --backend tvm"
+            f"bundle '{bundle.path}' was made with {bundle.manifest.backend}, and a board at "
+            f"{backend.device_scheme} runs what {backend.name} compiled: export again with --backend "
+            f"{backend.name}"
         )
-    return open_remote(bundle.path / artefact.file, device, threads)
+    return backend.open_on_device(path, device, threads)
 
 
 def _labels(bundle: Bundle) -> list[str] | None:

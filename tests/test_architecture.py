@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 
@@ -60,6 +61,22 @@ def test_backends_do_not_import_each_other():
     for name in packages:
         others = tuple(f"edgevid.backends.{other}" for other in packages - {name})
         assert offenders((f"edgevid.backends.{name}",), others) == []
+
+
+def test_no_name_of_a_backend_is_compared_outside_its_folder():
+    """What differs between backends is a fact of ``Backend``, which a new one states too."""
+    names = {path.parent.name for path in (ROOT / "edgevid" / "backends").glob("*/__init__.py")}
+    compared = [
+        f"{module}:{node.lineno}"
+        for module, path in MODULES.items()
+        if not is_in(module, tuple(f"edgevid.backends.{name}" for name in names))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Compare)
+        for side in (node.left, *node.comparators)
+        for part in getattr(side, "elts", [side])
+        if isinstance(part, ast.Constant) and part.value in names
+    ]
+    assert compared == []
 
 
 def test_nothing_imports_the_command_line():

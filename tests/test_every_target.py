@@ -12,7 +12,8 @@ import onnx.reference
 import onnx_ir as ir
 import pytest
 
-from edgevid.backends import BACKENDS, Job
+from edgevid.backends import BACKENDS
+from edgevid.backends.protocol import Job
 from edgevid.backends.tensorrt import layer_info
 from edgevid.errors import BackendError, ExportError, TargetError
 from edgevid.ops.functions import attach_functions

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevid.backends import Job
 from edgevid.backends.onnxruntime.specialize import pipeline
+from edgevid.backends.protocol import Job
 from edgevid.backends.tensorrt.scripts import write_check_data
 from edgevid.benchmarks.experiments.peers import arena
 from edgevid.benchmarks.experiments.peers.children import PeerError

@@ -75,6 +75,7 @@ def _running(
         )
     except OSError as error:
         raise BenchmarkError(f"the measuring process does not start ({error}): reinstall edgevid") from error
+    assert process.stdin and process.stdout  # pipes, as asked for
     try:
         with contextlib.suppress(BrokenPipeError):  # died at once; the reader of its events says so
             process.stdin.write(json.dumps(asdict(request)).encode() + b"\n")
@@ -91,7 +92,7 @@ def _events(process: subprocess.Popen[bytes], silence_limit_s: float) -> Iterato
     lines: queue.Queue[bytes | None] = queue.Queue()
 
     def read() -> None:  # in a thread, because a blocking read cannot notice silence
-        for line in process.stdout:
+        for line in process.stdout or ():
             lines.put(line)
         lines.put(None)
 

@@ -81,7 +81,7 @@ class BoardClock:
     """
 
     def __init__(self, time: Callable[[int], Sequence[int]]) -> None:
-        self._time, self._samples = time, []
+        self._time, self._samples = time, list[int]()
         self._now, self._last = 0, CHUNK_NS
 
     def step(self) -> None:

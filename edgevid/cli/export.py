@@ -113,6 +113,6 @@ def _verdict(manifest) -> str:
 
 
 def _next_step(manifest, path) -> str:
-    if manifest.backend == "tensorrt":
-        return f"copy {path} to the device and read its README.md (./build.sh, then ./run.sh)"
-    return f"edgevid run {path} --video FILE, edgevid bench {path}"
+    from edgevid.backends import BACKENDS
+
+    return BACKENDS[manifest.backend].next_step.format(path=path)

@@ -100,7 +100,9 @@ def _verify(bundle) -> tuple[list[dict], dict[str, str]]:
 
 
 def _what_runs(backend: str) -> str:
-    return "kernels" if backend == "onnxruntime" else backend
+    from edgevid.backends import BACKENDS
+
+    return "kernels" if backend in BACKENDS and BACKENDS[backend].has_kernels else backend
 
 
 def _takes_kernels(artefact, manifest) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from edgevid.backends import Backend
+    from edgevid.backends.protocol import Backend
     from edgevid.host.probes import Probe
 
 SHORT = {

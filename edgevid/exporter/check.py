@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgevid import parity
-from edgevid.backends import BACKENDS, Compiled, Runner
+from edgevid.backends import BACKENDS
+from edgevid.backends.protocol import Compiled, OpenOptions, Runner
 from edgevid.bundle.bundle import Bundle
 from edgevid.errors import EdgevidError, ExportError, ParityError, first_line
 from edgevid.passes.streaming.to_streaming import FRAME
@@ -42,8 +43,8 @@ class OpenModel:
     def open(
         cls, path: Path, artefact: Artefact, request: Request, states: tuple[StateSpec, ...]
     ) -> OpenModel:
-        providers = request.target.device.execution_providers
-        runner = BACKENDS[artefact.opened_by].open_model(path, None, providers, with_kernels=False)
+        options = OpenOptions(providers=request.target.device.execution_providers, with_kernels=False)
+        runner = BACKENDS[artefact.opened_by].open_model(path, options)
         return cls(runner, FRAME if request.streaming else request.spec.input, states, request.streaming)
 
     def run_clip(self, clip: np.ndarray) -> dict[str, np.ndarray]:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgevid.backends import BACKENDS, Compiled, Job
+from edgevid.backends import BACKENDS
+from edgevid.backends.protocol import Compiled, Job
 from edgevid.errors import BackendError, ExportError
 
 if TYPE_CHECKING:

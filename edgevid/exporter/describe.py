@@ -8,7 +8,7 @@ import importlib.metadata
 import platform
 from pathlib import Path
 
-from edgevid.backends import Compiled
+from edgevid.backends.protocol import Compiled
 from edgevid.bundle.manifest import LABELS
 from edgevid.errors import EdgevidError
 from edgevid.exporter.calibration import Calibration

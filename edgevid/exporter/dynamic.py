@@ -18,7 +18,8 @@ import torch
 from onnx_ir.passes.common import InlinePass
 
 from edgevid import parity
-from edgevid.backends import BACKENDS, Compiled
+from edgevid.backends import BACKENDS
+from edgevid.backends.protocol import Compiled, OpenOptions
 from edgevid.errors import ExportError, first_line
 from edgevid.exporter.example import Example, evaluating
 from edgevid.exporter.free_shapes import LayerWatch
@@ -57,7 +58,7 @@ def write_dynamic(
         InlinePass()(graph)
         run_passes(graph, STANDARD, fixed_shapes=False)
         ir.save(graph, folder / MODEL, external_data=WEIGHTS, size_threshold_bytes=256)
-        session = BACKENDS[RUNNER].open_model(folder / MODEL, None, with_kernels=False)
+        session = BACKENDS[RUNNER].open_model(folder / MODEL, OpenOptions(with_kernels=False))
         for shape in other_shapes(request, steps):
             clips = _clips(shape)
             expected = _eager(network, request, clips, tuple(example.outputs))

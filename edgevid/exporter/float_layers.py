@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevid.backends import BACKENDS
+from edgevid.backends.protocol import OpenOptions
 from edgevid.errors import ParityError
 from edgevid.parity import compare, joined
 from edgevid.passes.quantize.ranges import local_errors, runs_of
@@ -97,7 +98,7 @@ def _compare(model: onnx.ModelProto, calibration: Calibration, states: tuple[Sta
     with tempfile.TemporaryDirectory(prefix="edgevid-int8-") as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(model.SerializeToString())
-        run = BACKENDS[RUNNER].open_model(path, None, with_kernels=False).run
+        run = BACKENDS[RUNNER].open_model(path, OpenOptions(with_kernels=False)).run
         entry = model.graph.input[0]
         rank = len(entry.type.tensor_type.shape.dim)
         steps = [

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from edgevid.backends import Job
+from edgevid.backends.protocol import Job
 from edgevid.exporter.calibration import Calibration, CalibrationClips, load_clips
 from edgevid.exporter.example import Example, eager_outputs
 from edgevid.exporter.graph import Graph

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from torch import nn
 
-from edgevid.backends import BACKENDS, Backend
+from edgevid.backends import BACKENDS
+from edgevid.backends.protocol import Backend
 from edgevid.bundle.bundle import check_destination
 from edgevid.errors import EdgevidError, ExportError
 from edgevid.exporter.calibration import check_calibration
@@ -117,7 +118,7 @@ def _check_network(spec: ModelSpec, network: nn.Module | None, options: ExportOp
 def _check_dynamic(dynamic: tuple[str, ...], spec: ModelSpec, backend: Backend, stream: bool) -> None:
     if dynamic and stream:
         raise EdgevidError(f"a stream takes one frame of one video: leave out --dynamic-{dynamic[0]}")
-    if dynamic and backend.name != "onnxruntime":
+    if dynamic and not backend.dynamic_shapes:
         raise EdgevidError(f"{backend.name} takes fixed shapes only: leave out --dynamic-{dynamic[0]}")
     if "frames" in dynamic and spec.input == "image":
         raise EdgevidError(f"{spec.name} takes single images: leave out --dynamic-frames")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from edgevid.bundle.bundle import Bundle
 from edgevid.errors import BundleError
@@ -69,6 +70,7 @@ def _mapped(path: Path) -> memoryview:
 
 def _locations(data: memoryview, message: int) -> Iterator[str]:
     within = WITHIN.get(message, {})
+    value: Any  # a number, or bytes if the kind says so
     for number, kind, value in fields_of(data):
         if kind != BYTES:
             continue

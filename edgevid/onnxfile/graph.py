@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,8 +46,9 @@ class Node:
 
     def set_ints(self, name: str, values: list[int]) -> None:
         self.attributes[name] = values
-        others = [item for item in self.message.messages(NODE_ATTRIBUTE) if item.text(ATTRIBUTE_NAME) != name]
-        self.message.replace(NODE_ATTRIBUTE, [*others, _attribute(name, values)])
+        message = self.message or self.to_message()
+        others = [item for item in message.messages(NODE_ATTRIBUTE) if item.text(ATTRIBUTE_NAME) != name]
+        self.message = message.replace(NODE_ATTRIBUTE, [*others, _attribute(name, values)])
 
     def to_message(self) -> Message:
         message = self.message or Message().add(NODE_NAME, self.name).add(NODE_OP_TYPE, self.op_type)
@@ -195,7 +197,7 @@ def _value(attribute: Message):
     return attribute.integers(ATTRIBUTE_INTS) or attribute.floats(ATTRIBUTE_FLOATS) or None
 
 
-def _attribute(name: str, value: int | float | list[int]) -> Message:
+def _attribute(name: str, value: Any) -> Message:
     attribute = Message().add(ATTRIBUTE_NAME, name)
     if isinstance(value, list):
         for item in value:

@@ -41,8 +41,8 @@ def save_with_weights(graph: ir.Model, path: Path, weights: str) -> None:
     own = {name: value.const_value for name, value in graph.graph.initializers.items()}
     try:
         for name, value in graph.graph.initializers.items():
-            known = shared.get(name)
-            if known is not None and _are_equal(known, own[name]):
+            known, tensor = shared.get(name), own[name]
+            if known is not None and tensor is not None and _are_equal(known, tensor):
                 value.const_value = known
         graph.metadata_props[METADATA] = sha256_of(beside)
         ir.save(graph, path)
@@ -55,7 +55,7 @@ def _shared(folder: Path, weights: str) -> dict[str, ir.TensorProtocol]:
     """The tensors in the file of weights by name, as the model files in ``folder`` so far refer to them."""
     import onnx_ir as ir
 
-    found = {}
+    found: dict[str, ir.TensorProtocol] = {}
     for model in folder.glob("*.onnx"):
         for name, value in ir.load(model).graph.initializers.items():
             tensor = value.const_value

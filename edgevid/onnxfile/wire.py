@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 WIDTHS = {FIXED64: 8, FIXED32: 4}
@@ -17,7 +18,7 @@ class Message:
     """``fields`` holds ``(number, wire type, value)``: an int for a varint, else bytes."""
 
     def __init__(self, data: bytes = b"") -> None:
-        self.fields = [
+        self.fields: list[tuple[int, int, Any]] = [
             (number, kind, value if kind == VARINT else bytes(value))
             for number, kind, value in fields_of(memoryview(data))
         ]

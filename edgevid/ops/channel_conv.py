@@ -142,7 +142,7 @@ def torch_op() -> Any:
     import torch
     from torch.nn import functional
 
-    def on_view(x: torch.Tensor, weight: torch.Tensor, pad_begin: int, pad_end: int) -> tuple:
+    def on_view(x: torch.Tensor, weight: torch.Tensor, pad_begin: int, pad_end: int) -> tuple[Any, ...]:
         """The input and the kernel of the two-dimensional convolution on ``(N, 1, C, H*W)``."""
         planes = x.reshape(x.shape[0], 1, x.shape[1], -1)
         return functional.pad(planes, (0, 0, pad_begin, pad_end)), weight.to(x.dtype)[:, None, :, None]
@@ -182,12 +182,12 @@ def torch_op() -> Any:
         outputs = (pad_begin + x.shape[1] + pad_end - weight.shape[1]) // stride + 1
         return x.new_empty((x.shape[0], weight.shape[0] * outputs, *x.shape[2:]))
 
-    def keep_inputs(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
+    def keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         x, weight, bias, ctx.stride, ctx.pad_begin, ctx.pad_end = inputs
         ctx.bias_dtype = None if bias is None else bias.dtype
         ctx.save_for_backward(x, weight)
 
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple:
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
         x, weight = ctx.saved_tensors
         planes, kernel = on_view(x, weight, ctx.pad_begin, ctx.pad_end)
         groups = gradient.reshape(x.shape[0], weight.shape[0], -1, planes.shape[3])

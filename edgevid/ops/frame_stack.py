@@ -198,7 +198,7 @@ def torch_op() -> Any:
             target[:, seen_by, tap] = clips[:, source]
         return y
 
-    def backward(gradient: torch.Tensor, x: torch.Tensor, *attributes: int) -> tuple:
+    def backward(gradient: torch.Tensor, x: torch.Tensor, *attributes: int) -> tuple[Any, ...]:
         stack = Stack(*attributes)
         by_tap, total = _by_tap(gradient, stack), gradient.new_zeros(x.shape)
         clips = total.unflatten(0, (-1, stack.frames))
@@ -217,7 +217,8 @@ def torch_op() -> Any:
 
 def _by_tap(y: torch.Tensor, stack: Stack) -> torch.Tensor:
     """``(N*T', taps*C, ...)`` seen as ``(N, T', taps, C, ...)``."""
-    return y.unflatten(1, (stack.taps, -1)).unflatten(0, (-1, stack.frames_out))
+    clips: torch.Tensor = y.unflatten(1, (stack.taps, -1)).unflatten(0, (-1, stack.frames_out))
+    return clips
 
 
 def _windows(stack: Stack, offset: int) -> tuple[slice, slice]:

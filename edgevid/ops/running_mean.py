@@ -121,7 +121,7 @@ def torch_op() -> Any:
         totals = precise.unflatten(0, (-1, frames)).cumsum(1)
         return torch.empty_like(x).copy_((totals / counts(precise, frames)).flatten(0, 1))
 
-    def backward(gradient: torch.Tensor, x: torch.Tensor, frames: int) -> tuple:
+    def backward(gradient: torch.Tensor, x: torch.Tensor, frames: int) -> tuple[Any, ...]:
         shares = gradient.unflatten(0, (-1, frames)) / counts(gradient, frames)
         return (shares.flip(1).cumsum(1).flip(1).flatten(0, 1),)
 

@@ -198,7 +198,7 @@ def torch_op() -> Any:
             y += bias.to(precise).view(-1, *[1] * (x.ndim - 2))
         return y.to(x.dtype)
 
-    def backward(gradient: Any, x: Any, weight: Any, bias: Any, frames: int, causal: bool) -> tuple:
+    def backward(gradient: Any, x: Any, weight: Any, bias: Any, frames: int, causal: bool) -> tuple[Any, ...]:
         precise = torch.promote_types(x.dtype, torch.float32)
         x_wide, wide, offsets = x.to(precise), gradient.to(precise), offsets_of(weight.shape[1], causal)
         for_x = convolve(wide, weight.to(precise), frames, [-offset for offset in offsets]).to(x.dtype)

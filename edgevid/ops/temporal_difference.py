@@ -143,7 +143,7 @@ def torch_op() -> Any:
         target[:, _places(causal)] = first[:, 1:] - second[:, :-1]
         return y
 
-    def backward(gradient: Any, later: Any, earlier: Any, frames: int, causal: bool) -> tuple:
+    def backward(gradient: Any, later: Any, earlier: Any, frames: int, causal: bool) -> tuple[Any, ...]:
         inside = gradient.unflatten(0, (-1, frames))[:, _places(causal)]
         black = torch.zeros_like(gradient.unflatten(0, (-1, frames))[:, :1])
         for_later = torch.cat((black, inside), 1).flatten(0, 1)

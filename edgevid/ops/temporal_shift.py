@@ -168,7 +168,7 @@ def torch_op() -> Any:
                 target[:, 0, group] = 0
         return shifted
 
-    def backward(gradient: Any, x: Any, frames: int, fold: int, first: int, second: int) -> tuple:
+    def backward(gradient: Any, x: Any, frames: int, fold: int, first: int, second: int) -> tuple[Any, ...]:
         return (torch_op()(gradient, frames, fold, -first, -second),)
 
     return register_torch_op(

@@ -170,12 +170,12 @@ def torch_op() -> Any:
     ) -> torch.Tensor:
         return x.new_empty((x.shape[0], weight.shape[0] * weight.shape[2], *x.shape[2:]))
 
-    def keep_inputs(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
+    def keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         x, weight, bias, ctx.stride, ctx.pad_begin, ctx.pad_end = inputs
         ctx.bias_dtype = None if bias is None else bias.dtype
         ctx.save_for_backward(x, weight)
 
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple:
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
         x, weight = ctx.saved_tensors
         filters, taps, steps = weight.shape
         groups = gradient.reshape(x.shape[0], filters, steps, -1)

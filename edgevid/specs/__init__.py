@@ -51,6 +51,11 @@ class TensorSpec:
     layout: str = ""
     unit: str = ""
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The shape, each free axis at 1."""
+        return tuple(size if isinstance(size, int) else 1 for size in self.shape)
+
 
 @dataclass(frozen=True)
 class StateSpec:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgevid.backends import Compiled
+from edgevid.backends.protocol import Compiled
 from edgevid.errors import BackendError
 from edgevid.exporter import companions
 from edgevid.specs import Artefact, Device

@@ -1,1 +1,12 @@
 """ONNX Runtime: its README says how."""
+
+from edgevid.backends.protocol import Backend
+
+BACKEND = Backend(
+    name="onnxruntime",
+    title="ONNX Runtime on the CPU, or by its CUDA provider",
+    precisions=("fp32", "int8"),
+    dynamic_shapes=True,
+    has_kernels=True,
+    module="edgevid.backends.onnxruntime.backend",
+)

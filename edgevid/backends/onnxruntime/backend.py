@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgevid.backends.onnxruntime.android import KERNELS_MODEL, save_ort_format, write_android
+from edgevid.backends.protocol import OpenOptions
 from edgevid.errors import BackendError, first_line
 from edgevid.host.processor import usable_cores
 from edgevid.ops import DOMAIN
@@ -51,7 +52,7 @@ def compile(graph, job, folder: Path):
     """``model.edgevid.onnx`` and ``model.onnx`` over the same weights; ``model.ort`` for who wants it."""
     import onnx_ir as ir
 
-    from edgevid.backends import Compiled
+    from edgevid.backends.protocol import Compiled
     from edgevid.passes import LOWERING, run_passes
 
     if job.precision == "int8":
@@ -89,7 +90,7 @@ def _compile_int8(graph, job, folder: Path):
     """``model.int8.onnx`` alone: standard operators, and no float weights."""
     import onnx_ir as ir
 
-    from edgevid.backends import Compiled
+    from edgevid.backends.protocol import Compiled
     from edgevid.passes import LOWERING, run_passes
     from edgevid.passes.quantize.quantize import ONNXRUNTIME, Kept, quantise
 
@@ -135,30 +136,24 @@ def _count_temporal_ops(graph, how: str) -> tuple[str, ...]:
     return tuple(f"{name} ({how}) x{count}" for name, count in sorted(counts.items()))
 
 
-def open_model(
-    path: Path,
-    threads: int | None,
-    providers: Sequence[str] = (),
-    with_kernels: bool = True,
-    digests: Mapping[str, str] | None = None,
-) -> OnnxRuntimeRunner:
-    """Open ``path`` on ``threads`` threads (the cores that this process may use, if None).
+def open_model(path: Path, options: OpenOptions) -> OnnxRuntimeRunner:
+    """Open ``path``, with our kernels if its temporal ops are nodes and the CPU runs it.
 
-    ``with_kernels`` puts our kernels into a model whose temporal ops are nodes; without them, or on another
-    provider than the CPU, the nodes' portable bodies run. ``digests`` spares reading files once more.
+    Without them, or on another provider than the CPU, the nodes' function bodies run.
     """
     import onnxruntime
 
     _check_format(path)
-    usable = [name for name in providers if name in onnxruntime.get_available_providers()]
-    threads = threads or usable_cores()
+    usable = [name for name in options.providers if name in onnxruntime.get_available_providers()]
+    threads = options.threads or usable_cores()
     if path.name == KERNELS_MODEL:
         return OnnxRuntimeRunner(path, threads, (), _register_kernels)
-    if with_kernels and not usable and path.name == MODEL:
+    if options.with_kernels and not usable and path.name == MODEL:
         from edgevid.backends.onnxruntime.specialize.pipeline import specialise
         from edgevid.host.local_cache import cache_of, secret_is_kept
 
-        made = specialise(path, cache_of(path.parent), threads, apart=secret_is_kept(), digests=digests)
+        cache, apart = cache_of(path.parent), secret_is_kept()
+        made = specialise(path, cache, threads, apart=apart, digests=options.digests)
         return OnnxRuntimeRunner(made.path, threads, usable, made.configure, made.receipt)
     return OnnxRuntimeRunner(path, threads, usable)
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import functools
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgevid.backends.protocol import OpenOptions
 from edgevid.backends.tensorrt.choose_lowering import Choice, choose_forms
 from edgevid.backends.tensorrt.int8 import to_int8, write_int8
 from edgevid.backends.tensorrt.layer_info import NoPlanError, Plan, plan_of
@@ -69,14 +70,8 @@ def opens_here() -> bool:
     return True
 
 
-def open_model(
-    path: Path,
-    threads: int | None,
-    providers: Sequence[str] = (),
-    with_kernels: bool = True,
-    digests: Mapping[str, str] | None = None,
-) -> TensorRTRunner:
-    """The engine of an ONNX file, built unless it was before, on the GPU; the other arguments mean nothing.
+def open_model(path: Path, options: OpenOptions) -> TensorRTRunner:
+    """The engine of an ONNX file, built unless it was before, on the GPU; ``options`` give it the digests.
 
     Raises ``BackendError`` if TensorRT is missing or too old for the bundle, or cannot build it.
     """
@@ -87,7 +82,7 @@ def open_model(
 
     trt, cuda = import_tensorrt(), trt_cuda.load()
     check_bundle(trt, path.parent)
-    return TensorRTRunner(trt, cuda, *engine_of(trt, cuda, path, cache_of(path.parent), digests or {}))
+    return TensorRTRunner(trt, cuda, *engine_of(trt, cuda, path, cache_of(path.parent), options.digests))
 
 
 def compile(graph, job, folder: Path):
@@ -97,7 +92,7 @@ def compile(graph, job, folder: Path):
     Raises ``ExportError`` if that TensorRT is too old for the network, or fp16 cannot hold a weight.
     """
 
-    from edgevid.backends import Compiled
+    from edgevid.backends.protocol import Compiled
     from edgevid.passes import run_passes
     from edgevid.passes.lower import lowering
     from edgevid.passes.to_fp16 import to_fp16

@@ -21,7 +21,7 @@ from edgevid.onnxfile.shared_weights import save_with_weights, weights_of
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from edgevid.backends import Job
+    from edgevid.backends.protocol import Job
     from edgevid.passes.quantize.quantize import Kept
     from edgevid.specs import PassReport
 

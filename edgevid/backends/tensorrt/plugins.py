@@ -24,7 +24,7 @@ from edgevid.specs import TOLERANCE, PassReport
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from edgevid.backends import Job
+    from edgevid.backends.protocol import Job
 
 FOLDER = "plugin"
 """Of a bundle: the sources, and a Makefile that builds ``libedgevid_plugins.so``."""

@@ -11,13 +11,14 @@ import importlib.util
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
+from edgevid.backends.protocol import OpenOptions, RemoteRunner
 from edgevid.bundle import records
 from edgevid.bundle.safe_paths import read_bounded
 from edgevid.errors import BackendError
@@ -76,7 +77,7 @@ def compile(graph, job, folder: Path):
     A library for another processor is checked as the same network compiled for this one. Raises
     ``BackendError`` where TVM or a linker is missing, ``ExportError`` for an operator that it cannot take.
     """
-    from edgevid.backends import Compiled
+    from edgevid.backends.protocol import Compiled
     from edgevid.backends.tvm.build import blame, compile_module, import_graph, write_library
     from edgevid.backends.tvm.cuda import architecture_of
     from edgevid.backends.tvm.toolchain import device_for
@@ -161,14 +162,8 @@ def _describe(folder: Path, device, inputs: tuple[str, ...], outputs: tuple[str,
     (folder / DESCRIPTION).write_text(json.dumps(asdict(description), indent=1) + "\n")
 
 
-def open_model(
-    path: Path,
-    threads: int | None,
-    providers: Sequence[str] = (),
-    with_kernels: bool = True,
-    digests: Mapping[str, str] | None = None,
-) -> TvmRunner:
-    """Open a library on ``threads`` threads (the cores that this process may use, if None).
+def open_model(path: Path, options: OpenOptions) -> TvmRunner:
+    """Open a library.
 
     Raises ``BackendError`` if it is for another processor or another TVM, or TVM is not installed.
     """
@@ -190,7 +185,14 @@ def open_model(
         raise BackendError(
             f"'{path}' needs a processor with {', '.join(missing)}: export it again on this machine"
         )
-    return TvmRunner(path, description.inputs, description.outputs, threads or usable_cores())
+    return TvmRunner(path, description.inputs, description.outputs, options.threads or usable_cores())
+
+
+def open_on_device(path: Path, device: str, threads: int | None) -> RemoteRunner:
+    """On a board that a tracker of TVM lends; ``EdgevidError`` for an address that is not one."""
+    from edgevid.backends.tvm.rpc import open_remote
+
+    return open_remote(path, device, threads)
 
 
 def read_description(path: Path) -> Description:

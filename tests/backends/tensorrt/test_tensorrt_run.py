@@ -14,6 +14,7 @@ from simulated_tensorrt import SimulatedCudart, simulated_tensorrt
 import edgevid
 from edgevid import parity
 from edgevid.backends import BACKENDS
+from edgevid.backends.protocol import OpenOptions
 from edgevid.backends.tensorrt import backend
 from edgevid.backends.tensorrt.runtime import cuda as trt_cuda
 from edgevid.backends.tensorrt.runtime import engine as trt_engine
@@ -79,7 +80,7 @@ def test_without_a_gpu_onnx_runtime_opens_it_as_before(device, clip_copy):
     assert edgevid.open(clip_copy).backend == "onnxruntime"
     assert not BACKENDS["tensorrt"].opens_here()
     with pytest.raises(BackendError, match="no device"):
-        backend.open_model(clip_copy / "model_fp16.onnx", None)
+        backend.open_model(clip_copy / "model_fp16.onnx", OpenOptions())
 
 
 def test_every_inference_but_the_first_is_one_launch_of_a_graph(device, clip_copy):
@@ -202,7 +203,7 @@ def test_a_tensorrt_without_what_a_session_needs_is_not_taken(device, clip_copy)
     device.install("8.4.1")
     assert edgevid.open(clip_copy).backend == "onnxruntime"
     with pytest.raises(BackendError, match=r"TensorRT 8\.4\.1 is too old: a session here needs 8\.5"):
-        backend.open_model(clip_copy / "model_fp16.onnx", None)
+        backend.open_model(clip_copy / "model_fp16.onnx", OpenOptions())
 
 
 def test_a_bundle_that_needs_a_newer_one_is_refused_before_the_build(device, clip_copy):
@@ -210,7 +211,7 @@ def test_a_bundle_that_needs_a_newer_one_is_refused_before_the_build(device, cli
     env = clip_copy / "bundle.env"
     env.write_text(env.read_text().replace("NEEDS=8.2", "NEEDS=10.0"))
     with pytest.raises(BackendError, match=r"needs TensorRT 10\.0 or later"):
-        backend.open_model(clip_copy / "model_fp16.onnx", None)
+        backend.open_model(clip_copy / "model_fp16.onnx", OpenOptions())
     assert not device.trt.builds
 
 
@@ -280,7 +281,7 @@ def test_what_stands_in_for_tensorrt_has_no_names_of_its_own():
 
 
 def test_an_input_of_another_shape_is_refused(device, clip_copy):
-    runner = backend.open_model(clip_copy / "model_fp16.onnx", None)
+    runner = backend.open_model(clip_copy / "model_fp16.onnx", OpenOptions())
     with pytest.raises(BackendError, match=r"takes 'clip' of shape \(1, 4, 3, 64, 64\), not \(1, 2\)"):
         runner.run({"clip": np.zeros((1, 2), np.float32)})
     with pytest.raises(BackendError, match="not nothing"):

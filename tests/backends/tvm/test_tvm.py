@@ -20,6 +20,7 @@ from torch.nn import functional
 
 import edgevid
 from edgevid import parity
+from edgevid.backends.protocol import OpenOptions
 from edgevid.backends.tvm import backend as backend
 from edgevid.backends.tvm import toolchain
 from edgevid.errors import BackendError, ExportError
@@ -355,14 +356,14 @@ def test_a_processor_without_the_instructions_is_refused(tvm_bundle, tmp_path, m
     path = change_description(tvm_bundle, tmp_path / "wide", isa="avx512")
     monkeypatch.setattr(toolchain, "processor_flags", lambda: frozenset({"avx2", "fma"}))
     with pytest.raises(BackendError, match=r"needs a processor with avx512bw.*export it again"):
-        backend.open_model(path, 1)
+        backend.open_model(path, OpenOptions(1))
 
 
 def test_a_library_that_is_damaged_is_refused_in_one_line(tvm_bundle, tmp_path):
     path = change_description(tvm_bundle, tmp_path / "damaged")
     path.write_bytes(b"not a library")
     with pytest.raises(BackendError, match="cannot open") as refusal:
-        backend.open_model(path, 1)
+        backend.open_model(path, OpenOptions(1))
     assert "\n" not in str(refusal.value)
 
 
@@ -370,7 +371,7 @@ def test_a_description_that_is_missing_is_refused(tvm_bundle, tmp_path):
     path = change_description(tvm_bundle, tmp_path / "alone")
     path.with_name(backend.DESCRIPTION).unlink()
     with pytest.raises(BackendError, match="export the bundle again"):
-        backend.open_model(path, 1)
+        backend.open_model(path, OpenOptions(1))
 
 
 def test_without_tvm_it_is_said_what_to_install(tmp_path, monkeypatch):
@@ -378,7 +379,7 @@ def test_without_tvm_it_is_said_what_to_install(tmp_path, monkeypatch):
     assert not backend.available().ok
     assert "edgevid[tvm]" in backend.available().mend
     with pytest.raises(BackendError, match=r"pip install 'edgevid\[tvm\]'"):
-        backend.open_model(tmp_path / backend.MODEL, 1)
+        backend.open_model(tmp_path / backend.MODEL, OpenOptions(1))
 
 
 def test_the_cores_of_this_process_are_used():

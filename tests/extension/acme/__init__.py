@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from edgevid.backends import Backend
+from edgevid.backends.protocol import Backend
 from edgevid.specs import Availability, ModelSpec
 
 BACKEND = Backend("acme", "ONNX's reference evaluator", "acme.backend", ("fp32",))

@@ -10,13 +10,13 @@ def available():
 def compile(graph, job, folder):
     import onnx_ir as ir
 
-    from edgevid.backends import Compiled
+    from edgevid.backends.protocol import Compiled
 
     ir.save(graph, folder / "model.onnx")
     return Compiled("model.onnx", (Artefact("model.onnx", "fp32", "the reference", "acme"),), kernels=())
 
 
-def open_model(path, threads, providers, with_kernels, digests):
+def open_model(path, options):
     return Runner(path)
 
 

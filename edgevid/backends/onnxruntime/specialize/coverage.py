@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from types import SimpleNamespace
 
+from edgevid.backends.protocol import OpReceipt
 from edgevid.onnxfile.graph import Model, Node
 from edgevid.ops import DOMAIN, STEP, op_of
 
 INSIDE_A_CONVOLUTION = ("ShiftConv", "FrameStackConv")
 NO_KERNEL = "the library has no kernel for it, so its portable body runs"
-
-
-@dataclass(frozen=True)
-class OpReceipt:
-    """What became of one temporal op: the kernel that took it, or why none did.
-
-    The bytes are those of a call: before, each element read and written once by the op itself; after, what is
-    still moved. None where the shape is not known before the network runs.
-    """
-
-    name: str
-    op_type: str
-    kernel: str | None
-    reason: str
-    flops: int | None
-    bytes_before: int | None
-    bytes_after: int | None
 
 
 def temporal_ops(model: Model) -> list[Node]:
