@@ -6,10 +6,10 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from edgevid.backends import BACKENDS, opener
-from edgevid.backends.protocol import OpenOptions, OpReceipt, RemoteRunner, Runner, Stepper
+from edgevid.backends import BACKENDS, Backend, board_addresses, board_backend, opener
+from edgevid.backends.protocol import LOCAL, Board, OpenOptions, RemoteRunner, Stepper
 from edgevid.bundle.bundle import LABELS, Bundle
 from edgevid.bundle.records import UNPRINTABLE
 from edgevid.errors import BackendError, BundleError, EdgevidError, first_line
@@ -20,8 +20,6 @@ from edgevid.targets import TARGETS
 if TYPE_CHECKING:
     import numpy as np
 
-
-LOCAL = "local"
 MOST_LABEL_BYTES = 16 << 20
 
 
@@ -50,10 +48,7 @@ class Session:
     takes the model as it is); ``board`` is the board over RPC that runs it, None for this machine.
     """
 
-    board: Any = None
-    receipt: tuple[OpReceipt, ...]
-    _runner: Runner
-    _timer: Callable[[], Callable[[int], list[int]]] | None = None
+    board: Board | None = None
 
     def __init__(
         self,
@@ -66,19 +61,18 @@ class Session:
         manifest = bundle.manifest
         artefact = artefact or _default_artefact(bundle)
         self.bundle, self.manifest, self.path = bundle, manifest, bundle.path
-        self.backend = opener(manifest.backend, artefact) if with_kernels else artefact.opened_by
         self.labels = _labels(bundle)
+        self.backend = opener(manifest.backend, artefact) if with_kernels else artefact.opened_by
         if device != LOCAL:
-            remote = _open_on_device(bundle, artefact, device, threads)
-            self._runner, self._timer, self.board = remote, remote.timer, remote.board
-            self.threads, self.receipt = remote.threads, ()
-            self._check_names()
-            return
+            self.backend = _backend_on(device, bundle, artefact).name
+        own = artefact.file == manifest.model_file and self.backend == manifest.backend
         known = manifest.target in TARGETS
         providers = TARGETS[manifest.target].device.execution_providers if known else ()
-        options = OpenOptions(threads, providers, with_kernels, bundle.digests)
-        self._runner = BACKENDS[self.backend].open_model(self.path / artefact.file, options)
+        options = OpenOptions(threads, providers, with_kernels and own, bundle.digests, device)
+        self._runner = BACKENDS[self.backend].open_model(artefact, self.path, options)
         self.threads, self.receipt = self._runner.threads, self._runner.receipt
+        if isinstance(self._runner, RemoteRunner):
+            self.board = self._runner.board
         self._check_names()
 
     @property
@@ -138,14 +132,14 @@ class Session:
         """
         import numpy as np
 
-        if self._timer is None:
+        if not isinstance(self._runner, RemoteRunner):
             raise EdgevidError("only a board over RPC has a timer: open the bundle with device='rpc://...'")
         spec = self.manifest.inputs[0]
         given = {spec.name: np.random.default_rng(0).standard_normal(spec.sizes, dtype=np.float32)}
         for state in self.manifest.states:
             given[state.input] = np.full(state.shape, state.initial, dtype=state.dtype)
         self._runner.bind(given)()
-        return self._timer()
+        return self._runner.timer()
 
     def _stepper(self) -> Stepper:
         with self._running():
@@ -232,18 +226,17 @@ def _default_artefact(bundle: Bundle) -> Artefact:
     raise BundleError(f"bundle '{bundle.path}' names no model file: export it again")
 
 
-def _open_on_device(bundle: Bundle, artefact: Artefact, device: str, threads: int | None) -> RemoteRunner:
-    """On a board, by the backend to whose addresses ``device`` belongs; the first reports one of nobody's."""
-    remote = [backend for backend in BACKENDS.values() if backend.device_scheme]
-    backend = next((entry for entry in remote if device.startswith(entry.device_scheme)), remote[0])
-    path = bundle.path / artefact.file
-    if device.startswith(backend.device_scheme) and artefact.opened_by != backend.name:
+def _backend_on(device: str, bundle: Bundle, artefact: Artefact) -> Backend:
+    """The backend whose board ``device`` is; ``BackendError`` unless it opens ``artefact``."""
+    backend = board_backend(device)
+    if backend is None:
+        raise BackendError(f"'{device}' is not the address of a board: give {board_addresses()}")
+    if artefact.opened_by != backend.name:
         raise BackendError(
-            f"bundle '{bundle.path}' was made with {bundle.manifest.backend}, and a board at "
-            f"{backend.device_scheme} runs what {backend.name} compiled: export again with --backend "
-            f"{backend.name}"
+            f"bundle '{bundle.path}' was made with {bundle.manifest.backend}, and the board at {device} runs "
+            f"what {backend.name} compiled: export again with --backend {backend.name}"
         )
-    return backend.open_on_device(path, device, threads)
+    return backend
 
 
 def _labels(bundle: Bundle) -> list[str] | None:

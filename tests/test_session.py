@@ -9,10 +9,10 @@ import torch
 import edgevid
 from edgevid import parity
 from edgevid.backends.onnxruntime.specialize import cache as ort_cache
-from edgevid.backends.protocol import OpenOptions
 from edgevid.bundle import bundle
 from edgevid.errors import BackendError, BundleError, EdgevidError
 from edgevid.host.digest import sha256_of
+from edgevid.specs import Artefact
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_a_model_that_onnx_runtime_cannot_open_is_refused_in_words(tmp_path):
 
     (tmp_path / "model.onnx").write_bytes(b"not a model")
     with pytest.raises(BackendError, match="cannot open"):
-        BACKENDS["onnxruntime"].open_model(tmp_path / "model.onnx", OpenOptions(1))
+        BACKENDS["onnxruntime"].open_model(Artefact("model.onnx", "fp32", "", "onnxruntime"), tmp_path)
 
 
 def test_a_bundle_for_another_device_says_what_runs_it_here(jetson_bundle):

@@ -21,7 +21,7 @@ from edgevid.host.digest import sha256_of
 from edgevid.host.probes import Unobserved
 
 if TYPE_CHECKING:
-    from edgevid.backends.tvm.rpc import Board
+    from edgevid.backends.protocol import Board
 
 SCENARIOS = ("single-stream",)
 """Those that a board can time by itself."""

@@ -22,3 +22,17 @@ def opener(backend: str, artefact: Artefact) -> str:
     if backend in BACKENDS and BACKENDS[backend].opens_here():
         return backend
     return artefact.opened_by
+
+
+def board_backend(device: str) -> Backend | None:
+    """The backend whose board ``device`` is; ``BackendError`` if it is only half an address."""
+    for backend in BACKENDS.values():
+        if backend.reaches(device):
+            backend.check_address(device)
+            return backend
+    return None
+
+
+def board_addresses() -> str:
+    """The forms of the addresses of boards, for a message."""
+    return " or ".join(entry.board_address for entry in BACKENDS.values() if entry.board_address)

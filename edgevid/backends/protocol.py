@@ -9,13 +9,16 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from edgevid.specs import Artefact, Availability, PassReport, StateSpec, Target
 
 if TYPE_CHECKING:
     import numpy as np
     import onnx_ir as ir
+
+LOCAL = "local"
+"""The device that is this machine."""
 
 
 @dataclass(frozen=True)
@@ -120,10 +123,24 @@ class Runner(Protocol):
     def stepper(self, frame: str, states: Sequence[StateSpec]) -> Stepper: ...
 
 
+class Board(Protocol):
+    """A board at the other end of a network; ``triple`` names its architecture, vendor and system.
+
+    ``call`` runs a function of the backend's runtime there, ``read`` gives a text file, or None.
+    """
+
+    address: Any
+    triple: str
+
+    def call(self, name: str, *arguments: Any, default: Any = None) -> Any: ...
+    def read(self, path: str) -> str | None: ...
+
+
+@runtime_checkable
 class RemoteRunner(Runner, Protocol):
     """A model on a board: ``timer()(count)`` makes so many inferences there and gives the ns of each."""
 
-    board: Any
+    board: Board
 
     def timer(self) -> Callable[[int], list[int]]: ...
 
@@ -133,33 +150,36 @@ class OpenOptions:
     """How to open a model: on ``threads`` (None: the cores that this process may use), with kernels of ours
     or without, by the first of ``providers`` (execution providers of ONNX Runtime) that is here.
 
-    ``digests`` are the SHA-256 of files beside it that are known already.
+    ``digests`` are the SHA-256 of files beside it that are known already. ``device`` is this machine, or the
+    address of a board.
     """
 
     threads: int | None = None
     providers: Sequence[str] = ()
-    with_kernels: bool = True
+    with_kernels: bool = False
     digests: Mapping[str, str] = field(default_factory=dict)
+    device: str = LOCAL
 
 
 class BackendModule(Protocol):
-    """What the module of a backend has; the last two only if it can open a model here, or on a board."""
+    """What the module of a backend has.
+
+    One that opens models of its own on its device alone has ``opens_here()`` too; one that reaches boards,
+    ``check_address(device)``, which raises ``BackendError`` for an address that is none.
+    """
 
     def available(self) -> Availability: ...
     def compile(self, graph: ir.Model, job: Job, folder: Path) -> Compiled: ...
-    def open_model(self, path: Path, options: OpenOptions) -> Runner: ...
-    def open_on_device(self, path: Path, device: str, threads: int | None) -> RemoteRunner: ...
+    def open_model(self, artefact: Artefact, folder: Path, options: OpenOptions) -> Runner: ...
 
 
 @dataclass(frozen=True)
 class Backend:
-    """An entry of the table; its ``module`` is imported when it is used.
+    """An entry of the table. Its ``module``, a ``BackendModule``, is imported when it is used.
 
-    The module has ``available()``, ``compile(graph, job, folder)`` and, if it can open a model here,
-    ``open_model(path, options)``; if it can do so on its device alone, ``opens_here()``.
     ``precisions`` are what it can write. ``dynamic_shapes`` says that it takes models of free dimensions,
     ``has_kernels`` that kernels of ours go into a model when it is opened. ``next_step`` is what a user does
-    with a bundle at ``{path}``. Boards are reached at addresses that begin with ``device_scheme``, if any.
+    with a bundle at ``{path}``. ``board_address`` is the form of the addresses of boards, if it reaches any.
     """
 
     name: str
@@ -168,11 +188,8 @@ class Backend:
     precisions: tuple[str, ...]
     dynamic_shapes: bool = False
     has_kernels: bool = False
-    device_scheme: str = ""
+    board_address: str = ""
     next_step: str = "edgevid run {path} --video FILE, edgevid bench {path}"
-
-    def _module(self) -> BackendModule:
-        return cast(BackendModule, importlib.import_module(self.module))
 
     def available(self) -> Availability:
         """Whether it can run a model on this machine."""
@@ -182,14 +199,22 @@ class Backend:
         """Write what the device needs into ``folder``; ``graph`` may be changed."""
         return self._module().compile(graph, job, folder)
 
-    def open_model(self, path: Path, options: OpenOptions = OpenOptions()) -> Runner:
-        """Open a model file for running here; ``BackendError`` if it cannot be."""
-        return self._module().open_model(path, options)
-
-    def open_on_device(self, path: Path, device: str, threads: int | None) -> RemoteRunner:
-        """Open a model file on a board at ``device``, an address with ``device_scheme``."""
-        return self._module().open_on_device(path, device, threads)
+    def open_model(self, artefact: Artefact, folder: Path, options: OpenOptions = OpenOptions()) -> Runner:
+        """Open a model file of ``folder``; ``BackendError`` if it cannot be."""
+        return self._module().open_model(artefact, folder, options)
 
     def opens_here(self) -> bool:
         """Whether it can run models on this machine that another backend stands in for elsewhere."""
         return bool(getattr(self._module(), "opens_here", lambda: False)())
+
+    def reaches(self, device: str) -> bool:
+        """Whether ``device`` looks like the address of a board of this backend."""
+        scheme = self.board_address.partition(":")[0]
+        return bool(scheme) and device.startswith(f"{scheme}:")
+
+    def check_address(self, device: str) -> None:
+        """``BackendError`` unless a device that it ``reaches`` is a whole address."""
+        cast(Any, self._module()).check_address(device)
+
+    def _module(self) -> BackendModule:
+        return cast(BackendModule, importlib.import_module(self.module))

@@ -15,7 +15,7 @@ import click
 
 from edgevid.errors import BenchmarkError
 
-DEFAULT_TARGET = "cpu"
+DEFAULT_TARGET, LOCAL = "cpu", "local"
 INTERRUPTED = 130
 
 
@@ -32,7 +32,7 @@ class Subject:
 @click.option("--target", help="Device to export a MODEL for.  [default: cpu]")
 @click.option(
     "--device",
-    default="local",
+    default=LOCAL,
     show_default=True,
     help="Where to run: 'local', or rpc://HOST:PORT/KEY, a board that a TVM tracker lends.",
 )
@@ -97,24 +97,26 @@ def command(
 
 def _scenarios_on(device: str, asked: tuple[str, ...]) -> tuple[str, ...]:
     """Those that can be measured there; ``BenchmarkError`` for a device or scenario that cannot be used."""
+    from edgevid.backends import board_addresses
     from edgevid.benchmarks.harness import remote, scenarios
 
-    if device == "local":
+    if device == LOCAL:
         return tuple(scenarios.SCENARIOS)
-    if not _is_board(device):
+    if _board_backend(device) is None:
         raise BenchmarkError(
-            f"cannot measure on device '{device}': use --device local (and run on the device itself), or "
-            "--device rpc://HOST:PORT/KEY for a board over TVM's RPC"
+            f"cannot measure on device '{device}': use --device {LOCAL} (and run on the device itself), or "
+            f"--device {board_addresses()} for a board over TVM's RPC"
         )
-    from edgevid.backends.tvm.rpc import Address
-
-    Address.parse(device)
     remote.refuse_other_scenarios(*asked)
     return remote.SCENARIOS
 
 
-def _is_board(device: str) -> bool:
-    return device.startswith("rpc:")
+def _board_backend(device: str) -> str | None:
+    """The backend that a network must be exported with to run at ``device``; None for this machine."""
+    from edgevid.backends import board_backend
+
+    backend = board_backend(device)
+    return None if backend is None else backend.name
 
 
 def _refuse_swallowed_subject(subjects: tuple[str, ...], json_to: str | None) -> None:
@@ -192,7 +194,8 @@ def _bundle_of(subject: Subject, target: str | None, device: str, folder: Path) 
     click.echo(f"{subject.name}: exporting for {wanted} with random weights ...", err=True)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for results alone
-            options = {"backend": "tvm"} if _is_board(device) else {}
+            backend = _board_backend(device)
+            options = {"backend": backend} if backend else {}
             edgevid.export(subject.name, target=wanted, output=folder, **options)
     except ImportError as error:
         if error.name is None or error.name.startswith("edgevid"):  # our bug, not a missing package

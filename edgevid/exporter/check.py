@@ -43,8 +43,8 @@ class OpenModel:
     def open(
         cls, path: Path, artefact: Artefact, request: Request, states: tuple[StateSpec, ...]
     ) -> OpenModel:
-        options = OpenOptions(providers=request.target.device.execution_providers, with_kernels=False)
-        runner = BACKENDS[artefact.opened_by].open_model(path, options)
+        options = OpenOptions(providers=request.target.device.execution_providers)
+        runner = BACKENDS[artefact.opened_by].open_model(artefact, path.parent, options)
         return cls(runner, FRAME if request.streaming else request.spec.input, states, request.streaming)
 
     def run_clip(self, clip: np.ndarray) -> dict[str, np.ndarray]:

@@ -18,8 +18,7 @@ import torch
 from onnx_ir.passes.common import InlinePass
 
 from edgevid import parity
-from edgevid.backends import BACKENDS
-from edgevid.backends.protocol import Compiled, OpenOptions
+from edgevid.backends.protocol import Compiled
 from edgevid.errors import ExportError, first_line
 from edgevid.exporter.example import Example, evaluating
 from edgevid.exporter.free_shapes import LayerWatch
@@ -29,7 +28,6 @@ from edgevid.passes import STANDARD, run_passes
 from edgevid.specs import TOLERANCE, Artefact, ModelSpec
 
 MODEL, WEIGHTS = "model.dynamic.onnx", "model.dynamic.weights"
-RUNNER = "onnxruntime"
 UNITS = {"batch": "clips", "frames": "frames", "size": "pixels of height and width"}
 """The kinds of free dimensions, and what is counted along each."""
 
@@ -57,8 +55,11 @@ def write_dynamic(
         graph, steps, watch = _trace(network, request, tuple(example.outputs))
         InlinePass()(graph)
         run_passes(graph, STANDARD, fixed_shapes=False)
+        numbers = " and ".join(_any_number(kind, steps[kind]) for kind in request.options.dynamic)
+        purpose = f"any runtime that reads ONNX: {numbers}"
+        artefact = Artefact(MODEL, "fp32", purpose, opened_by=request.backend.name)
         ir.save(graph, folder / MODEL, external_data=WEIGHTS, size_threshold_bytes=256)
-        session = BACKENDS[RUNNER].open_model(folder / MODEL, OpenOptions(with_kernels=False))
+        session = request.backend.open_model(artefact, folder)
         for shape in other_shapes(request, steps):
             clips = _clips(shape)
             expected = _eager(network, request, clips, tuple(example.outputs))
@@ -74,8 +75,6 @@ def write_dynamic(
                     f"{_refusal(request)}: {watch.broken_layer(shape) or 'its code'} holds a fixed number, "
                     f"so the file is wrong for an input {shape} ({difference}). {_remedy(request)}"
                 )
-    numbers = " and ".join(_any_number(kind, steps[kind]) for kind in request.options.dynamic)
-    artefact = Artefact(MODEL, "fp32", f"any runtime that reads ONNX: {numbers}", opened_by=RUNNER)
     return replace(compiled, artefacts=(*compiled.artefacts, artefact))
 
 

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevid.backends import BACKENDS
-from edgevid.backends.protocol import OpenOptions
 from edgevid.errors import ParityError
 from edgevid.parity import compare, joined
 from edgevid.passes.quantize.ranges import local_errors, runs_of
-from edgevid.specs import LOCAL_TOLERANCE, TOLERANCE
+from edgevid.specs import LOCAL_TOLERANCE, TOLERANCE, Artefact
 
 if TYPE_CHECKING:
     import onnx
@@ -33,7 +32,7 @@ LEAST_SHARE = 0.1
 """With less of a network's multiply-adds in int8 there is nothing to gain."""
 
 POINTWISE = "sums, products and pools"
-RUNNER = "onnxruntime"
+TRIAL = Artefact("model.onnx", "int8", "a trial", opened_by="onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -96,9 +95,8 @@ def choose_float_layers(
 def _compare(model: onnx.ModelProto, calibration: Calibration, states: tuple[StateSpec, ...]) -> Parity:
     """How far the model is from the eager network on the clips that were held out."""
     with tempfile.TemporaryDirectory(prefix="edgevid-int8-") as folder:
-        path = Path(folder) / "model.onnx"
-        path.write_bytes(model.SerializeToString())
-        run = BACKENDS[RUNNER].open_model(path, OpenOptions(with_kernels=False)).run
+        (Path(folder) / TRIAL.file).write_bytes(model.SerializeToString())
+        run = BACKENDS[TRIAL.opened_by].open_model(TRIAL, Path(folder)).run
         entry = model.graph.input[0]
         rank = len(entry.type.tensor_type.shape.dim)
         steps = [

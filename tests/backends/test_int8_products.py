@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgevid.backends.onnxruntime.backend import open_model
 from edgevid.backends.onnxruntime.int8 import needs_wider_products
 from edgevid.backends.protocol import OpenOptions
+from edgevid.specs import Artefact
 
 
 @pytest.mark.parametrize(
@@ -54,4 +55,9 @@ def largest_products(path) -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_largest_products_do_not_overflow_on_this_processor(tmp_path):
     x, wanted = largest_products(tmp_path / "m.onnx")
-    assert np.array_equal(open_model(tmp_path / "m.onnx", OpenOptions(1)).run({"x": x})["y"], wanted)
+    assert np.array_equal(
+        open_model(Artefact("m.onnx", "int8", "", "onnxruntime"), tmp_path, OpenOptions(1)).run({"x": x})[
+            "y"
+        ],
+        wanted,
+    )

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgevid.backends.onnxruntime.android import KERNELS_MODEL, save_ort_format, write_android
+from edgevid.backends.onnxruntime.android import save_ort_format, write_android
 from edgevid.backends.protocol import OpenOptions
+from edgevid.backends.stepper import DoubleBufferedStepper
 from edgevid.errors import BackendError, first_line
 from edgevid.host.processor import usable_cores
 from edgevid.ops import DOMAIN
@@ -136,43 +137,55 @@ def _count_temporal_ops(graph, how: str) -> tuple[str, ...]:
     return tuple(f"{name} ({how}) x{count}" for name, count in sorted(counts.items()))
 
 
-def open_model(path: Path, options: OpenOptions) -> OnnxRuntimeRunner:
-    """Open ``path``, with our kernels if its temporal ops are nodes and the CPU runs it.
+def open_model(artefact: Artefact, folder: Path, options: OpenOptions) -> OnnxRuntimeRunner:
+    """Open a model file, with our kernels if that is asked for and the CPU runs it.
 
-    Without them, or on another provider than the CPU, the nodes' function bodies run.
+    Without them, or on another provider than the CPU, the bodies of the temporal ops run.
     """
     import onnxruntime
 
-    _check_format(path)
+    path = folder / artefact.file
+    is_ort = _is_ort_format(path)
     usable = [name for name in options.providers if name in onnxruntime.get_available_providers()]
     threads = options.threads or usable_cores()
-    if path.name == KERNELS_MODEL:
-        return OnnxRuntimeRunner(path, threads, (), _register_kernels)
-    if options.with_kernels and not usable and path.name == MODEL:
+    if is_ort:
+        return _open_ort_format(path, threads, usable)
+    if options.with_kernels and not usable and artefact.precision == "fp32":
         from edgevid.backends.onnxruntime.specialize.pipeline import specialise
         from edgevid.host.local_cache import cache_of, secret_is_kept
 
-        cache, apart = cache_of(path.parent), secret_is_kept()
+        cache, apart = cache_of(folder), secret_is_kept()
         made = specialise(path, cache, threads, apart=apart, digests=options.digests)
         return OnnxRuntimeRunner(made.path, threads, usable, made.configure, made.receipt)
     return OnnxRuntimeRunner(path, threads, usable)
 
 
-def _check_format(path: Path) -> None:
+def _is_ort_format(path: Path) -> bool:
     """``BackendError`` for what is named otherwise than it is: only ``.onnx`` is searched for other files."""
     with open(path, "rb") as file:
         is_ort = file.read(8)[4:] == ORT_MARK
     if path.suffix != (ORT_SUFFIX if is_ort else ".onnx"):
         raise BackendError(f"'{path}' is not the kind of model that its name says: export again")
+    return is_ort
 
 
-def _register_kernels(options) -> None:
+def _open_ort_format(path: Path, threads: int, providers: Sequence[str]) -> OnnxRuntimeRunner:
+    """A model in ONNX Runtime's own format; one that holds our kernels opens with their library alone."""
+    try:
+        return OnnxRuntimeRunner(path, threads, providers)
+    except BackendError:
+        if DOMAIN.encode() not in path.read_bytes():
+            raise
+        return OnnxRuntimeRunner(path, threads, (), lambda options: _register_kernels(options, path))
+
+
+def _register_kernels(options: Any, path: Path) -> None:
     from edgevid.backends.onnxruntime.specialize.pipeline import load_as_optimised
     from edgevid.kernels.build import library_or_reason
 
     library = library_or_reason()
     if isinstance(library, str):
-        raise BackendError(f"{KERNELS_MODEL} cannot be opened without the kernels, but {library}")
+        raise BackendError(f"{path.name} cannot be opened without the kernels, but {library}")
     load_as_optimised(options, library)
 
 
@@ -221,52 +234,52 @@ class OnnxRuntimeRunner:
         run = self._session.run_with_iobinding
         return lambda: run(binding)
 
-    def stepper(self, frame: str, states: Sequence[StateSpec]) -> OnnxRuntimeStepper:
-        return OnnxRuntimeStepper(self._session, self._ort, frame, states)
+    def stepper(self, frame: str, states: Sequence[StateSpec]) -> DoubleBufferedStepper:
+        return DoubleBufferedStepper(Bindings(self._session, self._ort, frame, states), states)
 
     def _empty(self, shape: Sequence[int], type_: str):
         return _zeros(self._ort, shape, _numpy_type(type_))
 
 
-class OnnxRuntimeStepper:
-    """Keeps a stream's states in two sets of buffers that take turns, so that no state is ever copied."""
+class Bindings:
+    """A ``DoubleBuffer``: one binding of inputs and outputs for each direction between the sets of states."""
 
-    def __init__(self, session, ort, frame: str, states: Sequence[StateSpec]) -> None:
-        self._session, self._states = session, states
+    def __init__(self, session: Any, ort: Any, frame: str, states: Sequence[StateSpec]) -> None:
+        self._session = session
         kinds = {value.name: value for value in (*session.get_inputs(), *session.get_outputs())}
         self._frame = np.zeros(kinds[frame].shape, _numpy_type(kinds[frame].type))
         frame_value = ort.OrtValue.ortvalue_from_numpy(self._frame)
+        kept = {state.output for state in states}
         self._results = {
             output.name: _zeros(ort, output.shape, _numpy_type(output.type))
             for output in session.get_outputs()
-            if output.name not in {state.output for state in states}
+            if output.name not in kept
         }
-        self._sets = [[_zeros(ort, state.shape, state.dtype) for state in states] for _ in range(2)]
+        self._sets = [
+            {state.input: _zeros(ort, state.shape, state.dtype) for state in states} for _ in range(2)
+        ]
         self._bindings = []
         for source, target in ((0, 1), (1, 0)):
             binding = session.io_binding()
             binding.bind_ortvalue_input(frame, frame_value)
-            for state, before, after in zip(states, self._sets[source], self._sets[target]):
-                binding.bind_ortvalue_input(state.input, before)
-                binding.bind_ortvalue_output(state.output, after)
+            for state in states:
+                binding.bind_ortvalue_input(state.input, self._sets[source][state.input])
+                binding.bind_ortvalue_output(state.output, self._sets[target][state.input])
             for name, value in self._results.items():
                 binding.bind_ortvalue_output(name, value)
             self._bindings.append(binding)
-        self._turn = 0
 
-    def push(self, frame: np.ndarray) -> dict[str, np.ndarray]:
+    def write_frame(self, frame: np.ndarray) -> None:
         self._frame[...] = frame
-        self.step()
+
+    def write_state(self, number: int, state: StateSpec, value: np.ndarray) -> None:
+        self._sets[number][state.input].update_inplace(value)
+
+    def infer(self, number: int) -> None:
+        self._session.run_with_iobinding(self._bindings[number])
+
+    def results(self) -> dict[str, np.ndarray]:
         return {name: value.numpy().copy() for name, value in self._results.items()}
-
-    def step(self) -> None:
-        """One inference on the frame that was pushed last."""
-        self._session.run_with_iobinding(self._bindings[self._turn])
-        self._turn = 1 - self._turn
-
-    def reset(self) -> None:
-        for state, value in zip(self._states, self._sets[self._turn]):
-            value.update_inplace(np.full(state.shape, state.initial, dtype=state.dtype))
 
 
 def _zeros(ort, shape: Sequence[int], dtype: np.dtype | str):

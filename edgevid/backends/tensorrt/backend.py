@@ -70,8 +70,8 @@ def opens_here() -> bool:
     return True
 
 
-def open_model(path: Path, options: OpenOptions) -> TensorRTRunner:
-    """The engine of an ONNX file, built unless it was before, on the GPU; ``options`` give it the digests.
+def open_model(artefact: Artefact, folder: Path, options: OpenOptions) -> TensorRTRunner:
+    """The engine of an ONNX file, built unless it was before, on the GPU; it uses the digests alone.
 
     Raises ``BackendError`` if TensorRT is missing or too old for the bundle, or cannot build it.
     """
@@ -81,8 +81,9 @@ def open_model(path: Path, options: OpenOptions) -> TensorRTRunner:
     from edgevid.host.local_cache import cache_of
 
     trt, cuda = import_tensorrt(), trt_cuda.load()
-    check_bundle(trt, path.parent)
-    return TensorRTRunner(trt, cuda, *engine_of(trt, cuda, path, cache_of(path.parent), options.digests))
+    check_bundle(trt, folder)
+    path = folder / artefact.file
+    return TensorRTRunner(trt, cuda, *engine_of(trt, cuda, path, cache_of(folder), options.digests))
 
 
 def compile(graph, job, folder: Path):

@@ -6,6 +6,6 @@ BACKEND = Backend(
     name="tvm",
     title="TVM: one library, compiled for this processor or an arm64 device",
     precisions=("fp32",),
-    device_scheme="rpc://",
+    board_address="rpc://HOST:PORT/KEY",
     module="edgevid.backends.tvm.backend",
 )

@@ -18,7 +18,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
-from edgevid.backends.protocol import OpenOptions, RemoteRunner
+from edgevid.backends.protocol import LOCAL, OpenOptions, RemoteRunner
 from edgevid.bundle import records
 from edgevid.bundle.safe_paths import read_bounded
 from edgevid.errors import BackendError
@@ -162,8 +162,8 @@ def _describe(folder: Path, device, inputs: tuple[str, ...], outputs: tuple[str,
     (folder / DESCRIPTION).write_text(json.dumps(asdict(description), indent=1) + "\n")
 
 
-def open_model(path: Path, options: OpenOptions) -> TvmRunner:
-    """Open a library.
+def open_model(artefact: Artefact, folder: Path, options: OpenOptions) -> TvmRunner | RemoteRunner:
+    """Open a library here, or on a board that a tracker of TVM lends.
 
     Raises ``BackendError`` if it is for another processor or another TVM, or TVM is not installed.
     """
@@ -171,6 +171,11 @@ def open_model(path: Path, options: OpenOptions) -> TvmRunner:
     from edgevid.backends.tvm.toolchain import missing_flags, this_architecture
     from edgevid.host.processor import usable_cores
 
+    path = folder / artefact.file
+    if options.device != LOCAL:
+        from edgevid.backends.tvm.rpc import open_remote
+
+        return open_remote(path, options.device, options.threads)
     _need_tvm()
     if path.resolve() in _stand_ins:
         path = Path(_stand_ins[path.resolve()].name) / MODEL
@@ -188,11 +193,11 @@ def open_model(path: Path, options: OpenOptions) -> TvmRunner:
     return TvmRunner(path, description.inputs, description.outputs, options.threads or usable_cores())
 
 
-def open_on_device(path: Path, device: str, threads: int | None) -> RemoteRunner:
-    """On a board that a tracker of TVM lends; ``EdgevidError`` for an address that is not one."""
-    from edgevid.backends.tvm.rpc import open_remote
+def check_address(device: str) -> None:
+    """``BackendError`` for what is not ``rpc://HOST:PORT/KEY``."""
+    from edgevid.backends.tvm.rpc import Address
 
-    return open_remote(path, device, threads)
+    Address.parse(device)
 
 
 def read_description(path: Path) -> Description:

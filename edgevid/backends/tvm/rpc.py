@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgevid.backends.stepper import DoubleBufferedStepper
 from edgevid.backends.tvm.importer.importer import ENTRY
 from edgevid.backends.tvm.runner import ONE_THREAD_PER_CORE
 from edgevid.errors import BackendError
@@ -158,8 +159,8 @@ class RemoteRunner:
         self.feed(self.send(inputs[name]) for name in self.inputs)
         return self.infer
 
-    def stepper(self, frame: str, states: Sequence[StateSpec]) -> RemoteStepper:
-        return RemoteStepper(self, frame, states)
+    def stepper(self, frame: str, states: Sequence[StateSpec]) -> DoubleBufferedStepper:
+        return DoubleBufferedStepper(RemoteArguments(self, frame, states), states)
 
     def timer(self) -> Callable[[int], list[int]]:
         """A function that makes some inferences in a row on what was fed last: the time of each, in ns.
@@ -198,37 +199,29 @@ class RemoteRunner:
         return dict(zip(self.outputs, outputs if isinstance(outputs, tuple) else (outputs,)))
 
 
-class RemoteStepper:
-    """Keeps a stream's states on the board: those of a step are fed to the next one, and never sent here."""
+class RemoteArguments:
+    """A ``DoubleBuffer`` on the board: the states of a step are fed to the next one, and never sent here."""
 
     def __init__(self, runner: RemoteRunner, frame: str, states: Sequence[StateSpec]) -> None:
         self._runner, self._states, self._frame = runner, states, frame
-        self._given: dict[str, Any] = {}
-        self.reset()
+        self._arguments: dict[str, Any] = {}
+        self._results: dict[str, Any] = {}
 
-    def push(self, frame: np.ndarray) -> dict[str, np.ndarray]:
-        self._given[self._frame] = self._runner.send(frame)
-        results = self._step()
-        kept = {state.output for state in self._states}
-        with answering(self._runner.board.address):
-            return {name: tensor.numpy() for name, tensor in results.items() if name not in kept}
+    def write_frame(self, frame: np.ndarray) -> None:
+        self._arguments[self._frame] = self._runner.send(frame)
 
-    def step(self) -> None:
-        """One inference on the frame that was pushed last."""
-        self._step()
+    def write_state(self, number: int, state: StateSpec, value: np.ndarray) -> None:
+        self._arguments[state.input] = self._runner.send(value)
 
-    def reset(self) -> None:
-        for state in self._states:
-            self._given[state.input] = self._runner.send(
-                np.full(state.shape, state.initial, dtype=state.dtype)
-            )
-
-    def _step(self) -> dict[str, Any]:
-        self._runner.feed(self._given[name] for name in self._runner.inputs)
+    def infer(self, number: int) -> None:
+        self._runner.feed(self._arguments[name] for name in self._runner.inputs)
         self._runner.infer()
-        results = self._runner.results()
-        self._given |= {state.input: results[state.output] for state in self._states}
-        return results
+        self._results = self._runner.results()
+        self._arguments |= {state.input: self._results.pop(state.output) for state in self._states}
+
+    def results(self) -> dict[str, np.ndarray]:
+        with answering(self._runner.board.address):
+            return {name: tensor.numpy() for name, tensor in self._results.items()}
 
 
 @contextlib.contextmanager

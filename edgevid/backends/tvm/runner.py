@@ -6,10 +6,11 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgevid.backends.stepper import DoubleBufferedStepper
 from edgevid.backends.tvm.importer.importer import ENTRY
 from edgevid.errors import BackendError, first_line
 
@@ -51,8 +52,8 @@ class TvmRunner:
         tensors = [self.to_tensor(inputs[name]) for name in self.inputs]
         return lambda: self.call(tensors) and None
 
-    def stepper(self, frame: str, states: Sequence[StateSpec]) -> TvmStepper:
-        return TvmStepper(self, frame, states)
+    def stepper(self, frame: str, states: Sequence[StateSpec]) -> DoubleBufferedStepper:
+        return DoubleBufferedStepper(Arguments(self, frame, states), states)
 
     def call(self, tensors: Sequence) -> Sequence:
         """The results, as TVM's tensors, of tensors in the order of the inputs."""
@@ -64,39 +65,32 @@ class TvmRunner:
         return self._tensor(np.ascontiguousarray(array))
 
 
-class TvmStepper:
-    """Keeps a stream's states where the library put them: those of a step are the next one's inputs."""
+class Arguments:
+    """A ``DoubleBuffer``: TVM allocates the next states, which are the arguments of the next step."""
 
     def __init__(self, runner: TvmRunner, frame: str, states: Sequence[StateSpec]) -> None:
-        self._runner, self._states, self._frame = runner, states, None
-        self._frame_index = runner.inputs.index(frame)
-        self._result_names = [
-            name for name in runner.outputs if name not in {state.output for state in states}
-        ]
-        self._places = [
-            (runner.inputs.index(state.input), runner.outputs.index(state.output)) for state in states
-        ]
-        self._arguments: list = [None] * len(runner.inputs)
-        self._results: Sequence = ()
-        self.reset()
+        self._runner, kept = runner, {state.output for state in states}
+        self._frame = runner.inputs.index(frame)
+        self._places = {
+            runner.inputs.index(state.input): runner.outputs.index(state.output) for state in states
+        }
+        self._result_places = {name: i for i, name in enumerate(runner.outputs) if name not in kept}
+        self._arguments: list[Any] = [None] * len(runner.inputs)
+        self._results: Sequence[Any] = ()
 
-    def push(self, frame: np.ndarray) -> dict[str, np.ndarray]:
-        self._arguments[self._frame_index] = self._runner.to_tensor(frame)
-        self.step()
-        outputs = self._runner.outputs
-        return {name: self._results[outputs.index(name)].numpy() for name in self._result_names}
+    def write_frame(self, frame: np.ndarray) -> None:
+        self._arguments[self._frame] = self._runner.to_tensor(frame)
 
-    def step(self) -> None:
-        """One inference on the frame that was pushed last."""
+    def write_state(self, number: int, state: StateSpec, value: np.ndarray) -> None:
+        self._arguments[self._runner.inputs.index(state.input)] = self._runner.to_tensor(value)
+
+    def infer(self, number: int) -> None:
         self._results = self._runner.call(self._arguments)
-        for source, result in self._places:
-            self._arguments[source] = self._results[result]
+        for argument, result in self._places.items():
+            self._arguments[argument] = self._results[result]
 
-    def reset(self) -> None:
-        for state, (index, _) in zip(self._states, self._places):
-            self._arguments[index] = self._runner.to_tensor(
-                np.full(state.shape, state.initial, dtype=state.dtype)
-            )
+    def results(self) -> dict[str, np.ndarray]:
+        return {name: self._results[place].numpy() for name, place in self._result_places.items()}
 
 
 _in_use = threading.local()

@@ -20,10 +20,12 @@ from edgevid.backends.onnxruntime import android as ort_mobile
 from edgevid.backends.protocol import OpenOptions
 from edgevid.errors import BackendError
 from edgevid.kernels import build, build_android
+from edgevid.specs import Artefact
 
 pytestmark = pytest.mark.slow
 
 LIBRARY = "android/jniLibs/arm64-v8a/libedgevid_kernels.so"
+KERNELS = Artefact("model.kernels.ort", "fp32", "", "onnxruntime")
 
 
 @pytest.fixture
@@ -52,9 +54,7 @@ def test_it_does_not_open_without_the_library(mobile_bundle):
 
 def test_the_streamed_one_feeds_its_states(mobile_stream_bundle):
     clip, wanted = parity.load(mobile_stream_bundle.path)
-    runner = BACKENDS["onnxruntime"].open_model(
-        mobile_stream_bundle.path / "model.kernels.ort", OpenOptions(1)
-    )
+    runner = BACKENDS["onnxruntime"].open_model(KERNELS, mobile_stream_bundle.path, OpenOptions(1))
     stepper = runner.stepper("frame", mobile_stream_bundle.manifest.states)
     got = np.concatenate([stepper.push(frame[None])["logits"] for frame in clip[0]])
     assert parity.compare({"logits": got}, wanted, 1e-5).ok
@@ -112,7 +112,7 @@ def test_without_a_compiler_there_is_no_network_with_kernels_and_opening_one_is_
     reason = ort_mobile._write_kernels_model(mobile_bundle.path / "model.edgevid.onnx", tmp_path)
     assert reason.endswith("and there is no C++ compiler: install g++")
     with pytest.raises(BackendError, match=r"cannot be opened without the kernels, but .* install g\+\+"):
-        BACKENDS["onnxruntime"].open_model(mobile_bundle.path / "model.kernels.ort", OpenOptions(1))
+        BACKENDS["onnxruntime"].open_model(KERNELS, mobile_bundle.path, OpenOptions(1))
 
 
 def test_a_network_without_temporal_ops_keeps_to_the_standard_file(tmp_path):

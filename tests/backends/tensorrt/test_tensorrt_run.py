@@ -21,8 +21,9 @@ from edgevid.backends.tensorrt.runtime import engine as trt_engine
 from edgevid.backends.tensorrt.runtime.cuda import Cuda
 from edgevid.backends.tensorrt.runtime.engine import source_of
 from edgevid.errors import BackendError
-from edgevid.specs import TOLERANCE
+from edgevid.specs import TOLERANCE, Artefact
 
+MODEL = Artefact("model_fp16.onnx", "fp16", "", "onnxruntime")
 ENGINE_CALLS = (
     "num_io_tensors", "get_tensor_name", "get_tensor_shape", "get_tensor_dtype", "get_tensor_mode",
     "create_execution_context",
@@ -80,7 +81,7 @@ def test_without_a_gpu_onnx_runtime_opens_it_as_before(device, clip_copy):
     assert edgevid.open(clip_copy).backend == "onnxruntime"
     assert not BACKENDS["tensorrt"].opens_here()
     with pytest.raises(BackendError, match="no device"):
-        backend.open_model(clip_copy / "model_fp16.onnx", OpenOptions())
+        backend.open_model(MODEL, clip_copy, OpenOptions())
 
 
 def test_every_inference_but_the_first_is_one_launch_of_a_graph(device, clip_copy):
@@ -203,7 +204,7 @@ def test_a_tensorrt_without_what_a_session_needs_is_not_taken(device, clip_copy)
     device.install("8.4.1")
     assert edgevid.open(clip_copy).backend == "onnxruntime"
     with pytest.raises(BackendError, match=r"TensorRT 8\.4\.1 is too old: a session here needs 8\.5"):
-        backend.open_model(clip_copy / "model_fp16.onnx", OpenOptions())
+        backend.open_model(MODEL, clip_copy, OpenOptions())
 
 
 def test_a_bundle_that_needs_a_newer_one_is_refused_before_the_build(device, clip_copy):
@@ -211,7 +212,7 @@ def test_a_bundle_that_needs_a_newer_one_is_refused_before_the_build(device, cli
     env = clip_copy / "bundle.env"
     env.write_text(env.read_text().replace("NEEDS=8.2", "NEEDS=10.0"))
     with pytest.raises(BackendError, match=r"needs TensorRT 10\.0 or later"):
-        backend.open_model(clip_copy / "model_fp16.onnx", OpenOptions())
+        backend.open_model(MODEL, clip_copy, OpenOptions())
     assert not device.trt.builds
 
 
@@ -281,7 +282,7 @@ def test_what_stands_in_for_tensorrt_has_no_names_of_its_own():
 
 
 def test_an_input_of_another_shape_is_refused(device, clip_copy):
-    runner = backend.open_model(clip_copy / "model_fp16.onnx", OpenOptions())
+    runner = backend.open_model(MODEL, clip_copy, OpenOptions())
     with pytest.raises(BackendError, match=r"takes 'clip' of shape \(1, 4, 3, 64, 64\), not \(1, 2\)"):
         runner.run({"clip": np.zeros((1, 2), np.float32)})
     with pytest.raises(BackendError, match="not nothing"):

@@ -26,6 +26,7 @@ from edgevid.backends.tvm import toolchain
 from edgevid.errors import BackendError, ExportError
 from edgevid.host.processor import usable_cores
 from edgevid.ops import OPS
+from edgevid.specs import Artefact
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +36,7 @@ if not any(map(shutil.which, HOST.compilers)):
     pytest.skip(f"no C++ compiler to link with: apt install {HOST.package}", allow_module_level=True)
 
 OPTIONS = {"backend": "tvm", "frames": 2, "size": 64}
+LIBRARY = Artefact(backend.MODEL, "fp32", "", "tvm")
 
 
 @pytest.fixture(scope="module")
@@ -149,13 +151,12 @@ def test_frame_by_frame_is_what_the_causal_clip_gives(tvm_stream_bundle):
 
 
 def test_the_states_of_a_stream_never_leave_tvm(tvm_stream_bundle, monkeypatch):
-    stepper = edgevid.open(tvm_stream_bundle.path).stream()._stepper
-    stepper.push(np.zeros((1, 3, 64, 64), np.float32))
-    states = len(stepper._arguments) - 1
-    moved = []
-    monkeypatch.setattr(stepper._runner, "to_tensor", lambda array: moved.append(array))
-    stepper.step()
-    assert states == 10
+    session = edgevid.open(tvm_stream_bundle.path)
+    stream, moved = session.stream(), []
+    stream.push(np.zeros((1, 3, 64, 64), np.float32))
+    monkeypatch.setattr(session._runner, "to_tensor", lambda array: moved.append(array))
+    stream._stepper.step()
+    assert len(session.manifest.states) == 10
     assert moved == []
 
 
@@ -356,14 +357,14 @@ def test_a_processor_without_the_instructions_is_refused(tvm_bundle, tmp_path, m
     path = change_description(tvm_bundle, tmp_path / "wide", isa="avx512")
     monkeypatch.setattr(toolchain, "processor_flags", lambda: frozenset({"avx2", "fma"}))
     with pytest.raises(BackendError, match=r"needs a processor with avx512bw.*export it again"):
-        backend.open_model(path, OpenOptions(1))
+        backend.open_model(LIBRARY, path.parent, OpenOptions(1))
 
 
 def test_a_library_that_is_damaged_is_refused_in_one_line(tvm_bundle, tmp_path):
     path = change_description(tvm_bundle, tmp_path / "damaged")
     path.write_bytes(b"not a library")
     with pytest.raises(BackendError, match="cannot open") as refusal:
-        backend.open_model(path, OpenOptions(1))
+        backend.open_model(LIBRARY, path.parent, OpenOptions(1))
     assert "\n" not in str(refusal.value)
 
 
@@ -371,7 +372,7 @@ def test_a_description_that_is_missing_is_refused(tvm_bundle, tmp_path):
     path = change_description(tvm_bundle, tmp_path / "alone")
     path.with_name(backend.DESCRIPTION).unlink()
     with pytest.raises(BackendError, match="export the bundle again"):
-        backend.open_model(path, OpenOptions(1))
+        backend.open_model(LIBRARY, path.parent, OpenOptions(1))
 
 
 def test_without_tvm_it_is_said_what_to_install(tmp_path, monkeypatch):
@@ -379,7 +380,7 @@ def test_without_tvm_it_is_said_what_to_install(tmp_path, monkeypatch):
     assert not backend.available().ok
     assert "edgevid[tvm]" in backend.available().mend
     with pytest.raises(BackendError, match=r"pip install 'edgevid\[tvm\]'"):
-        backend.open_model(tmp_path / backend.MODEL, OpenOptions(1))
+        backend.open_model(LIBRARY, tmp_path, OpenOptions(1))
 
 
 def test_the_cores_of_this_process_are_used():

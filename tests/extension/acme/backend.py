@@ -16,8 +16,8 @@ def compile(graph, job, folder):
     return Compiled("model.onnx", (Artefact("model.onnx", "fp32", "the reference", "acme"),), kernels=())
 
 
-def open_model(path, options):
-    return Runner(path)
+def open_model(artefact, folder, options):
+    return Runner(folder / artefact.file)
 
 
 class Runner:

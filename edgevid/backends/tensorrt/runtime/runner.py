@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgevid.backends.stepper import DoubleBufferedStepper
 from edgevid.backends.tensorrt.runtime.cuda import Cuda, free_with
 from edgevid.errors import BackendError
 
@@ -59,8 +60,8 @@ class TensorRTRunner:
         self._fill(program, inputs)
         return program
 
-    def stepper(self, frame: str, states: Sequence[StateSpec]) -> TensorRTStepper:
-        return TensorRTStepper(self._loaded, self._program, frame, states)
+    def stepper(self, frame: str, states: Sequence[StateSpec]) -> DoubleBufferedStepper:
+        return DoubleBufferedStepper(TwoPrograms(self._loaded, self._program, frame, states), states)
 
     def _program(self, on_device: Mapping[str, int] | None = None, **shared: np.ndarray) -> Program:
         return Program(self._loaded, self._inputs, self._outputs, on_device or {}, shared)
@@ -144,38 +145,35 @@ class Program:
         return arrays
 
 
-class TensorRTStepper:
-    """A ``Stepper``: two programs, each of which reads the states that the other wrote."""
+class TwoPrograms:
+    """A ``DoubleBuffer``: two programs, each of which reads the states that the other wrote."""
 
     def __init__(
         self, loaded: Loaded, program: Callable[..., Program], frame: str, states: Sequence[StateSpec]
     ) -> None:
-        self._cuda, self._stream, self._states, self._frame = loaded.cuda, loaded.stream, states, frame
-        self._sets = [[self._buffer(state) for state in states] for _ in range(2)]
-        self._programs = []
+        self._cuda, self._stream = loaded.cuda, loaded.stream
+        self._sets = [{state.input: self._buffer(state) for state in states} for _ in range(2)]
+        self._programs: list[Program] = []
         for source, target in ((0, 1), (1, 0)):
-            addresses = {state.input: address for state, address in zip(states, self._sets[source])}
-            addresses |= {state.output: address for state, address in zip(states, self._sets[target])}
+            addresses = dict(self._sets[source])
+            addresses |= {state.output: self._sets[target][state.input] for state in states}
             shared = {frame: self._programs[0].given[frame]} if self._programs else {}
             self._programs.append(program(addresses, **shared))
-        self._turn = 0
-        self.reset()
+        self._frame, self._last = self._programs[0].given[frame], 0
 
-    def push(self, frame: np.ndarray) -> dict[str, np.ndarray]:
-        self._programs[0].given[self._frame][...] = frame
-        program = self._programs[self._turn]
-        self.step()
-        return {name: array.copy() for name, array in program.results.items()}
+    def write_frame(self, frame: np.ndarray) -> None:
+        self._frame[...] = frame
 
-    def step(self) -> None:
-        """One inference on the frame that was pushed last."""
-        self._programs[self._turn]()
-        self._turn = 1 - self._turn
+    def write_state(self, number: int, state: StateSpec, value: np.ndarray) -> None:
+        self._cuda.upload(self._sets[number][state.input], value, self._stream)
+        self._cuda.synchronise(self._stream)  # before the array goes
 
-    def reset(self) -> None:
-        for state, address in zip(self._states, self._sets[self._turn]):
-            self._cuda.upload(address, np.full(state.shape, state.initial, state.dtype), self._stream)
-            self._cuda.synchronise(self._stream)  # before the array goes
+    def infer(self, number: int) -> None:
+        self._programs[number]()
+        self._last = number
+
+    def results(self) -> dict[str, np.ndarray]:
+        return {name: array.copy() for name, array in self._programs[self._last].results.items()}
 
     def _buffer(self, state: StateSpec) -> int:
         size = int(np.prod(state.shape, dtype=np.int64)) * np.dtype(state.dtype).itemsize

@@ -1,0 +1,54 @@
+"""A stream's states in two sets that take turns: each step reads one and writes the other; none is copied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from edgevid.specs import StateSpec
+
+
+class DoubleBuffer(Protocol):
+    """A streaming model with its frame, its results, and two sets of its states, number 0 and 1.
+
+    A runtime that allocates the states of every step itself keeps the newest, and may ignore the number.
+    """
+
+    def write_frame(self, frame: np.ndarray) -> None: ...
+    def write_state(self, number: int, state: StateSpec, value: np.ndarray) -> None: ...
+
+    def infer(self, number: int) -> None:
+        """One inference on the frame and the states of set ``number``; the other set gets the next states."""
+        ...
+
+    def results(self) -> dict[str, np.ndarray]:
+        """Copies of the last inference's outputs that are not states."""
+        ...
+
+
+class DoubleBufferedStepper:
+    """The ``Stepper`` of every backend."""
+
+    def __init__(self, buffer: DoubleBuffer, states: Sequence[StateSpec]) -> None:
+        self._buffer, self._states, self._number = buffer, states, 0
+        self.reset()
+
+    def push(self, frame: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs after one more frame."""
+        self._buffer.write_frame(frame)
+        self.step()
+        return self._buffer.results()
+
+    def step(self) -> None:
+        """One inference on the frame that was pushed last."""
+        self._buffer.infer(self._number)
+        self._number = 1 - self._number
+
+    def reset(self) -> None:
+        """Each state is what it is before the first frame."""
+        for state in self._states:
+            value = np.full(state.shape, state.initial, dtype=state.dtype)
+            self._buffer.write_state(self._number, state, value)
