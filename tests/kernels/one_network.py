@@ -8,6 +8,9 @@ from onnx import helper, numpy_helper
 
 from edgevid import ops
 
+INPUTS = 4
+"""Channels of a network's input: fewer than a block holds anywhere, so nothing is reordered before it."""
+
 
 def save(path, nodes, weights, inputs, outputs, shapes=None) -> None:
     """A model of ``nodes`` at ``path``; ``inputs``, ``outputs`` and ``shapes`` give shapes by name."""
@@ -19,7 +22,7 @@ def save(path, nodes, weights, inputs, outputs, shapes=None) -> None:
     graph = helper.make_graph(nodes, "network", values[0], values[1], constants, value_info=values[2])
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid(ops.DOMAIN, 1)]
     ours = {node.op_type for node in nodes if node.domain == ops.DOMAIN}
-    functions = [onnx.parser.parse_function(ops.module_of(kind).ONNX_FUNCTIONS[kind]) for kind in ours]
+    functions = [onnx.parser.parse_function(ops.op_of(kind).functions[kind]) for kind in ours]
     onnx.save(helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=9), path)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from one_kernel import random
-from one_network import assert_same, save
+from one_network import INPUTS, assert_same, save
 from onnx import helper
 
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
@@ -83,7 +83,7 @@ def test_between_blocks_nothing_is_reordered(library, tmp_path, causal, channels
     if block_size() is None:
         pytest.skip("ONNX Runtime has no blocked layout on this processor")
     weights = {
-        "w1": random((channels, 8, 1, 1), 1),
+        "w1": random((channels, INPUTS, 1, 1), 1),
         "w2": random((channels, 1, 3, 3), 2),
         "w3": random((16, channels, 1, 1), 3),
     }
@@ -96,7 +96,7 @@ def test_between_blocks_nothing_is_reordered(library, tmp_path, causal, channels
     ]
     path = tmp_path / "model.onnx"
     shapes = {name: [4, channels, 6, 7] for name in "abd"}
-    save(path, nodes, weights, {"x": [4, 8, 6, 7]}, dict.fromkeys(("y", *keep)), shapes)
+    save(path, nodes, weights, {"x": [4, INPUTS, 6, 7]}, dict.fromkeys(("y", *keep)), shapes)
     result = specialise(path, tmp_path / "cache", 1)
     assert_same(path, result)
     kinds = [node.op_type for node in Model(result.path.read_bytes()).nodes]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from one_kernel import random
-from one_network import assert_same, save, session_without_blocks
+from one_network import INPUTS, assert_same, save, session_without_blocks
 from onnx import helper
 
 from edgevid.backends.onnxruntime.specialize import pipeline
@@ -39,13 +39,13 @@ def network(
 ):
     """A 1x1 convolution, ``over_time`` (an op and its attributes), batch norm, activation, a 3x3 one."""
     weights = {
-        "w1": random((channels, 8, 1, 1), 1),
+        "w1": random((channels, INPUTS, 1, 1), 1),
         "taps": random((channels, taps), 2),
         "bias": random(channels, 3),
         "w2": random((16, channels, 3, 3), 4),
     }
     op_type, attributes = over_time
-    inputs, outputs = {"x": [4, 8 if before else channels, *SIZE]}, {}
+    inputs, outputs = {"x": [4, INPUTS if before else channels, *SIZE]}, {}
     nodes = [helper.make_node("Conv", ["x", "w1"], ["a"])] if before else []
     own_inputs, own_outputs = ["a" if before else "x", "taps", "bias"], ["b"]
     if op_type == "TemporalConvStep":
@@ -169,8 +169,8 @@ def test_a_sum_is_not_lost(tmp_path):
         helper.make_node("Add", ["b", "c"], ["y"]),
     ]
     path, shape = tmp_path / "model.onnx", [4, 32, *SIZE]
-    weights = {"w": random((32, 8, 1, 1), 1), "taps": random((32, 3), 2)}
-    save(path, nodes, weights, {"x": [4, 8, *SIZE]}, {"y": None}, {"a": shape})
+    weights = {"w": random((32, INPUTS, 1, 1), 1), "taps": random((32, 3), 2)}
+    save(path, nodes, weights, {"x": [4, INPUTS, *SIZE]}, {"y": None}, {"a": shape})
     op, _ = specialised(path, tmp_path)
     assert op.kernel.startswith("TemporalConv")
 
@@ -203,7 +203,7 @@ def test_a_channel_conv_runs_on_its_kernel(tmp_path, op_type):
 
 
 def test_an_op_without_a_kernel_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "kernels_of", lambda model: {})
+    monkeypatch.setattr(pipeline.coverage, "kernels_of", lambda model: {})
     op, _ = specialised(network(tmp_path, CLIP), tmp_path)
     assert op.kernel is None
     assert "no kernel for it" in op.reason

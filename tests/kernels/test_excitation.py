@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from one_kernel import random
-from one_network import assert_same, save
+from one_network import INPUTS, assert_same, save
 from onnx import helper
 
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
@@ -52,7 +52,7 @@ def test_what_does_not_fit_is_refused_with_the_reason(run_op, op, shapes, block,
 def network(path, channels: int, pixels: bool, keep: tuple[str, ...] = ()) -> None:
     """A convolution, gates made of its result's means, and a convolution; then a convolution over time."""
     weights = {
-        "w1": random((channels, 8, 1, 1), 1),
+        "w1": random((channels, INPUTS, 1, 1), 1),
         "w2": random((channels, channels, 1, 1), 2),
         "w3": random((16, channels, 1, 1), 3),
         "taps": random((16, 3), 4),
@@ -79,7 +79,12 @@ def network(path, channels: int, pixels: bool, keep: tuple[str, ...] = ()) -> No
     shapes = {"a": full, "s": full, "g": full, "m": one, "c": one, "n": plane, "p": plane, "d": [4, 16, 6, 7]}
     outputs = dict.fromkeys(("y", *keep), None)
     save(
-        path, nodes, weights, {"x": [4, 8, 6, 7]}, outputs, {k: v for k, v in shapes.items() if k not in keep}
+        path,
+        nodes,
+        weights,
+        {"x": [4, INPUTS, 6, 7]},
+        outputs,
+        {k: v for k, v in shapes.items() if k not in keep},
     )
 
 

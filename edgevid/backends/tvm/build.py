@@ -122,7 +122,12 @@ def _alone(graph: ir.Model, node: ir.Node) -> ir.Model:
         result.name, result.shape, result.type = known.name, known.shape, known.type
     constants = [copy for copy in copies.values() if is_constant(copy)]
     inner = ir.Graph(
-        inputs, single.outputs[:1], nodes=[single], initializers=constants, opset_imports=graph.opset_imports
+        inputs,
+        single.outputs[:1],
+        nodes=[single],
+        initializers=constants,
+        opset_imports=graph.opset_imports,
+        name=node.name or node.op_type,
     )
     return ir.Model(inner, ir_version=graph.ir_version)
 

@@ -222,7 +222,7 @@ def graph_of(op_type: str, shape: tuple[int, ...] = (1, 8, 4, 4), domain: str = 
     node = ir.node(op_type, [x], attributes=attributes, domain=domain, name="the_node")
     y = node.outputs[0]
     y.name, y.shape, y.type = "y", x.shape, x.type
-    return ir.Model(ir.Graph([x], [y], nodes=[node], opset_imports={"": 18}), ir_version=9)
+    return ir.Model(ir.Graph([x], [y], nodes=[node], opset_imports={"": 18}, name="one_node"), ir_version=9)
 
 
 def test_an_operator_that_is_not_known_is_named_with_what_to_do():

@@ -8,6 +8,7 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 
+from edgevid.backends.onnxruntime.int8 import needs_wider_products
 from edgevid.errors import ExportError
 from edgevid.passes import LOWERING, STANDARD, run_passes
 from edgevid.passes.quantize.qdq import activation_scale, weight_scales
@@ -80,7 +81,13 @@ def quantised(traced, ranges, scheme, *before) -> onnx.ModelProto:
 
 
 def run(model: onnx.ModelProto, clip: np.ndarray) -> np.ndarray:
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    options = (
+        onnxruntime.SessionOptions()
+    )  # as a bundle's session has them: some processors overflow otherwise
+    options.add_session_config_entry("session.x64quantprecision", str(int(needs_wider_products())))
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     return session.run(None, {"clip": clip})[0]
 
 
