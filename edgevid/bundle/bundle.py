@@ -16,15 +16,12 @@ from pathlib import Path
 
 from edgevid.bundle import manifest as manifests
 from edgevid.bundle.manifest import LABELS, MANIFEST, MANIFEST_HASH
-from edgevid.bundle.safe_paths import read_bounded, regular_file
 from edgevid.errors import BundleError
 from edgevid.host.digest import sha256_of
-from edgevid.specs import PARITY, Manifest
+from edgevid.host.safe_paths import read_bounded, regular_file
+from edgevid.specs import CACHE, PARITY, Manifest
 
 __all__ = ["CACHE", "LABELS", "MANIFEST", "PARITY", "Bundle", "write_manifest", "writing"]
-
-CACHE = "cache"
-"""Folder of a bundle for what is made of it on a device; no part of what was exported, so it has no hash."""
 
 TEMPORARY = ".edgevid-"
 

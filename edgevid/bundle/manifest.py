@@ -16,9 +16,9 @@ from typing import Any
 
 from edgevid.bundle import records
 from edgevid.bundle.records import matches, one_of
-from edgevid.bundle.safe_paths import read_bounded, why_unsafe
 from edgevid.errors import BundleError
 from edgevid.host.digest import sha256
+from edgevid.host.safe_paths import read_bounded, why_unsafe
 from edgevid.specs import (
     PARITY,
     SCHEMA_VERSION,

@@ -11,9 +11,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from edgevid.bundle.bundle import CACHE
 from edgevid.host.digest import keyed_sha256
 from edgevid.kernels.build import cache_folder
+from edgevid.specs import CACHE
 
 SECRET, SECRET_BYTES = "secret", 32
 SIGNATURE_BYTES = 32

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from edgevid.backends.protocol import LOCAL, OpenOptions, RemoteRunner
 from edgevid.bundle import records
-from edgevid.bundle.safe_paths import read_bounded
 from edgevid.errors import BackendError
+from edgevid.host.safe_paths import read_bounded
 from edgevid.specs import Artefact, Availability
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edgevid import onnxfile
-from edgevid.bundle.safe_paths import read_bounded
 from edgevid.host.digest import sha256, sha256_of
 from edgevid.host.local_cache import is_signed, sign
+from edgevid.host.safe_paths import read_bounded
 from edgevid.kernels.build import temporary_folder
 
 RECEIPT = "receipt"

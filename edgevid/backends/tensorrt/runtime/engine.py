@@ -21,10 +21,10 @@ from edgevid.backends.tensorrt.runtime.build import build, is_strongly_typed, lo
 from edgevid.backends.tensorrt.runtime.cuda import Cuda
 from edgevid.backends.tensorrt.scripts import ENVIRONMENT, read_environment
 from edgevid.backends.tensorrt.versions import Requirement, Version
-from edgevid.bundle.safe_paths import regular_file
 from edgevid.errors import BackendError
 from edgevid.host.digest import sha256, sha256_of
 from edgevid.host.local_cache import SIGNATURE_BYTES, is_signed, sign
+from edgevid.host.safe_paths import regular_file
 
 MODULE = "tensorrt"
 LEAST_PYTHON = Requirement(Version(8, 5), "tensors by name in its Python interface")
