@@ -35,17 +35,21 @@ from edgevid.specs import (
 
 MANIFEST, MANIFEST_HASH = "manifest.json", "manifest.sha256"
 LABELS = "labels.txt"
-MOST_BYTES = 16 << 20
-LONGEST_SIDE = 1 << 15
+MAX_BYTES = 16 << 20
+MAX_SIDE = 1 << 15
 """Pixels, and values along an axis of a tensor that are thought to be a mistake where there are more."""
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 DTYPES = ("float32", "float16", "bfloat16", "float64", "int8", "uint8", "int32", "int64", "bool")
 SHA256 = "[0-9a-f]{64}"
 
 
-def at_least(least: float, most: float = float("inf")) -> records.Rule:
-    says = f"must be at least {least:g}" if most == float("inf") else f"must be from {least:g} to {most:g}"
-    return lambda value: None if least <= value <= most else says
+def at_least(minimum: float, maximum: float = float("inf")) -> records.Rule:
+    says = (
+        f"must be at least {minimum:g}"
+        if maximum == float("inf")
+        else f"must be from {minimum:g} to {maximum:g}"
+    )
+    return lambda value: None if minimum <= value <= maximum else says
 
 
 def positive(value: float) -> str | None:
@@ -71,8 +75,8 @@ RULES: records.Rules = {
     },
     StateSpec: {"input": a_name, "output": a_name, "shape": a_size, "dtype": one_of(*DTYPES)},
     Preprocessing: {
-        "short_side": at_least(1, LONGEST_SIDE),
-        "crop": at_least(1, LONGEST_SIDE),
+        "short_side": at_least(1, MAX_SIDE),
+        "crop": at_least(1, MAX_SIDE),
         "std": positive,
         "color": one_of("RGB", "BGR"),
         "sampling": one_of("segments", "dense"),
@@ -93,7 +97,7 @@ RULES: records.Rules = {
         "target": a_name,
         "backend": a_name,
         "precision": one_of(*PRECISIONS),
-        "frames": at_least(1, LONGEST_SIDE),
+        "frames": at_least(1, MAX_SIDE),
         "files": a_hash,
     },
 }
@@ -123,7 +127,7 @@ def read(folder: Path) -> Manifest:
     Raises ``BundleError`` if it is of another schema, is not as it was written, or says what cannot be: the
     message names the key.
     """
-    data = _read(folder, MANIFEST, MOST_BYTES)
+    data = _read(folder, MANIFEST, MAX_BYTES)
     content, broken = None, ""
     try:
         content = records.parse(data)
@@ -150,9 +154,9 @@ def read(folder: Path) -> Manifest:
     return manifest
 
 
-def _read(folder: Path, name: str, most_bytes: int) -> bytes:
+def _read(folder: Path, name: str, max_bytes: int) -> bytes:
     try:
-        return read_bounded(folder, name, most_bytes)
+        return read_bounded(folder, name, max_bytes)
     except FileNotFoundError:
         raise BundleError(
             f"bundle '{folder}' lacks its file '{name}': copy it again, or export again"

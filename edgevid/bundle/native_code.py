@@ -17,12 +17,12 @@ OPENING = "opening this bundle runs it"
 
 def native_code(bundle: Bundle) -> dict[str, str]:
     """By the name of each file that is code: what runs it. Files that no manifest lists are told too."""
-    found = {}
+    code = {}
     for name in sorted({*bundle.manifest.files, *_on_disk(bundle.path)}):
         if what := _runs(bundle, name):
             listed = name in bundle.manifest.files
-            found[name] = what if listed else f"{what}; it is not in the manifest, so nothing vouches for it"
-    return found
+            code[name] = what if listed else f"{what}; it is not in the manifest, so nothing vouches for it"
+    return code
 
 
 def opening_runs_code(bundle: Bundle) -> bool:

@@ -24,7 +24,7 @@ Rule = Callable[[Any], "str | None"]
 Rules = Mapping[type, Mapping[str, Rule]]
 """Rules by dataclass and by the name of the field."""
 
-MOST_DIGITS = 18
+MAX_DIGITS = 18
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 """Control characters, with which a text could write over what a terminal shows; half characters."""
 
@@ -78,8 +78,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _integer(text: str) -> int:
     # Python takes time that is quadratic in the digits, or refuses with an advice for programmers.
-    if len(text.lstrip("-")) > MOST_DIGITS:
-        raise ValueError(f"a number has more than {MOST_DIGITS} digits")
+    if len(text.lstrip("-")) > MAX_DIGITS:
+        raise ValueError(f"a number has more than {MAX_DIGITS} digits")
     return int(text)
 
 
@@ -98,11 +98,11 @@ def _check(value: Any, kind: Any, rules: Rules, path: str, rule: Rule) -> None:
     """Go down ``value``, whose types are those of ``kind`` already, and stop at what ``rules`` refuse."""
     kind = _without_none(kind)
     if isinstance(value, dict) and _is_record(kind):
-        known, of_kind = _types(kind), rules.get(kind, {})
+        field_types, of_kind = _types(kind), rules.get(kind, {})
         for key, item in value.items():
-            if key not in known:
+            if key not in field_types:
                 raise ValueError(f"{_join(path, key)} is a key that this edgevid does not know")
-            _check(item, known[key], rules, _join(path, key), of_kind.get(key, _usual))
+            _check(item, field_types[key], rules, _join(path, key), of_kind.get(key, _usual))
     elif isinstance(value, dict):
         for key, item in value.items():
             _check(key, str, rules, _join(path, key), _usual)

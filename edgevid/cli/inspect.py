@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 import click
 
-PLAN, MOST_PLAN_BYTES = "plan.json", 64 << 20
-MOST_NAMES = 6
+PLAN, MAX_PLAN_BYTES = "plan.json", 64 << 20
+MAX_NAMES = 6
 
 
 @click.command("inspect")
@@ -128,8 +128,8 @@ def _show_code(code: dict[str, str], err: bool = False) -> None:
     """A line for each thing that can run code of the bundle, with the files."""
     for what in dict.fromkeys(code.values()):
         names = [name for name, how in code.items() if how == what]
-        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-        click.echo(f"contains native code: {', '.join(names[:MOST_NAMES])}{more}; {what}", err=err)
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        click.echo(f"contains native code: {', '.join(names[:MAX_NAMES])}{more}; {what}", err=err)
 
 
 def _show_receipt(receipt: tuple) -> None:
@@ -160,7 +160,7 @@ def _plan(bundle) -> dict | None:
     if PLAN not in bundle.manifest.files:
         return None
     try:
-        content = records.parse(bundle.read(PLAN, MOST_PLAN_BYTES))
+        content = records.parse(bundle.read(PLAN, MAX_PLAN_BYTES))
     except ValueError as error:
         raise BundleError(f"bundle '{bundle.path}': {PLAN} cannot be read ({error}): export again") from None
     if not isinstance(content, dict):

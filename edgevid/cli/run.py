@@ -1,4 +1,4 @@
-"""``edgevid run``: recognise what happens in videos, in a stream from a network, or before a camera."""
+"""``edgevid run``: recognize what happens in videos, in a stream from a network, or before a camera."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgevid.errors import EdgevidError, VideoError
 
 if TYPE_CHECKING:
     from edgevid.video.predictions import Change
-    from edgevid.video.recognise import Session
+    from edgevid.video.recognize import Session
     from edgevid.video.source import Source
     from edgevid.video.watch import Options
 
@@ -25,7 +25,7 @@ CAMERA_WINDOW_S = 2.0
 
 MAX_FPS = 1000.0
 MAX_SECONDS = 1e6
-COLOURS = 3
+COLOR_CHANNELS = 3
 
 
 @click.command()
@@ -36,7 +36,7 @@ COLOURS = 3
     "videos",
     metavar="VIDEO...",
     multiple=True,
-    help="What to recognise: files, folders (with all below), patterns such as 'clips/**/*.mp4', addresses "
+    help="What to recognize: files, folders (with all below), patterns such as 'clips/**/*.mp4', addresses "
     "(rtsp, rtmp, http, https, udp, tcp), or - for standard input. Of several, each gives one line.",
 )
 @click.option("--camera", metavar="N", type=click.IntRange(min=0), help="Camera to watch, until Ctrl-C.")
@@ -44,7 +44,7 @@ COLOURS = 3
 @click.option(
     "--sampling",
     type=click.Choice(["segments", "dense"]),
-    help="How a clip is taken from a file: the centre of equal segments, or 64 consecutive frames from the "
+    help="How a clip is taken from a file: the center of equal segments, or 64 consecutive frames from the "
     "middle. Default: as the bundle says.",
 )
 @click.option(
@@ -102,7 +102,7 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Recognise what happens in a video with BUNDLE, and say where the time goes.
+    """Recognize what happens in a video with BUNDLE, and say where the time goes.
 
     A clip bundle looks at a few frames of a file once. A streaming bundle, or any bundle with --camera, goes
     through the frames and prints a line each time the best class changes; a streaming bundle's logits are
@@ -127,7 +127,7 @@ def command(
     from edgevid.video.watch import Options
 
     session = edgevid.open(bundle, threads=threads, device=device)
-    _check_classifies_colour(session)
+    _check_classifies_color(session)
     follows = session.manifest.streaming or camera is not None
     if sampling is not None and follows:
         raise click.UsageError("--sampling is for a clip bundle with --video: frames are taken as they come")
@@ -165,7 +165,7 @@ def _check_live_options(
         raise click.UsageError("--reconnect is for addresses: there is no connection to make again")
 
 
-def _check_classifies_colour(session: Session) -> None:
+def _check_classifies_color(session: Session) -> None:
     manifest = session.manifest
     outputs, taken = [output.name for output in manifest.outputs], manifest.inputs[0]
     if "logits" not in outputs:
@@ -174,9 +174,9 @@ def _check_classifies_colour(session: Session) -> None:
             "show: use edgevid.open(...) in Python for its outputs"
         )
     channels = taken.shape[-3]
-    if channels != COLOURS:
+    if channels != COLOR_CHANNELS:
         raise EdgevidError(
-            f"{manifest.model} takes frames of {channels} channels, not colour as a video has it: "
+            f"{manifest.model} takes frames of {channels} channels, not color as a video has it: "
             "use edgevid.open(...) in Python with what it was trained on"
         )
 
@@ -190,13 +190,13 @@ def _run_one(
     as_json: bool,
 ) -> None:
     from edgevid.video.source import parse_source
-    from edgevid.video.watch import recognise, watch_camera
+    from edgevid.video.watch import recognize, watch_camera
 
     if camera is not None:
         result = watch_camera(session, camera, options)
     else:
         source = parse_source(name or "", options.timeout_s, options.reconnect)
-        result = recognise(session, source, options)
+        result = recognize(session, source, options)
     result = {**about, **result}
     if as_json:
         click.echo(json.dumps(result, indent=2))
@@ -208,7 +208,7 @@ def _run_several(
     session: Session, names: tuple[str, ...], about: dict[str, Any], options: Options, as_json: bool
 ) -> None:
     """A line for each video; one that cannot be read costs a line on stderr, and nothing else."""
-    from edgevid.video.watch import recognise
+    from edgevid.video.watch import recognize
 
     videos = skipped = 0
     for source in _sources(names, options):
@@ -216,7 +216,7 @@ def _run_several(
         try:
             if isinstance(source, VideoError):
                 raise source
-            result = {**about, **recognise(session, source, options)}
+            result = {**about, **recognize(session, source, options)}
         except (VideoError, OSError) as error:
             skipped += 1
             why = error if isinstance(error, VideoError) else f"'{source}': {error.strerror or error}"

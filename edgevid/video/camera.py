@@ -15,7 +15,7 @@ from edgevid.errors import VideoError
 from edgevid.video.decode import Container, Stream, VideoInfo, video_stream
 from edgevid.video.reader import FrameReader, Way
 
-_MEND = {
+_REMEDIES = {
     errno.EACCES: "you may not use it, join the group that owns the device (often 'video')",
     errno.EBUSY: "another program is using it, close that first",
 }
@@ -66,16 +66,16 @@ def list_cameras() -> list[str]:
         paths = map(str, Path("/dev").glob("video*"))
         return sorted(paths, key=lambda path: int(re.sub(r"\D", "", path) or 0))
     try:
-        found = av.enumerate_input_devices("dshow" if sys.platform == "win32" else "avfoundation")
+        devices = av.enumerate_input_devices("dshow" if sys.platform == "win32" else "avfoundation")
     except (AttributeError, ValueError, av.error.FFmpegError):  # older PyAV, or built without the format
         return []
-    return [camera.name for camera in found]
+    return [camera.name for camera in devices]
 
 
 def _why_not(number: int, name: str, error: Exception) -> str:
-    mend = _MEND.get(getattr(error, "errno", None) or 0)
-    if mend:
-        return f"camera {number} ('{name}') cannot be opened: {mend}"
+    remedy = _REMEDIES.get(getattr(error, "errno", None) or 0)
+    if remedy:
+        return f"camera {number} ('{name}') cannot be opened: {remedy}"
     cameras = list_cameras()
     there = f"cameras here: {', '.join(cameras)}" if cameras else "no camera was found here"
     reason = getattr(error, "strerror", None) or error

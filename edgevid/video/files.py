@@ -73,12 +73,12 @@ def expand(name: str) -> Sequence[Source] | None:
     matches = _matches(Path(name))
     if not matches:
         raise VideoError(f"no file matches '{name}': check the pattern")
-    found = {path for path in matches if not path.is_dir() and holds_video(path)}
+    matched = {path for path in matches if not path.is_dir() and holds_video(path)}
     for folder in filter(Path.is_dir, matches):
-        found.update(videos_in(folder))
-    if not found:
+        matched.update(videos_in(folder))
+    if not matched:
         raise VideoError(f"no file that matches '{name}' holds a video: check the pattern")
-    return sorted(found)
+    return sorted(matched)
 
 
 def holds_video(path: Path) -> bool:
@@ -138,7 +138,7 @@ def _is_below(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
 
 def _files(root: Path) -> list[Path]:
     """Every file below ``root`` that is not hidden; dangling links are among them."""
-    found: list[Path] = []
+    files: list[Path] = []
     folders, links = deque([root]), deque[Path]()
     real_root = Path(os.path.realpath(root))
     seen: set[str] = set()
@@ -162,5 +162,5 @@ def _files(root: Path) -> list[Path]:
             if path.is_dir():
                 (links if entry.is_symlink() else folders).append(path)
             elif path.is_file() or entry.is_symlink():
-                found.append(path)
-    return found
+                files.append(path)
+    return files

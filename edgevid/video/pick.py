@@ -59,11 +59,11 @@ def pick_frames(path: Source, choose: Choose, keep: Keep) -> Timeline:
         return index.timeline()
     expected = max(1, index.total)
     for attempt in range(MAX_PASSES):
-        wanted = set(_unique(choose(expected)))
+        chosen = set(_unique(choose(expected)))
         timeline = Timeline()
         with open_video(path) as (container, stream):
             for picture, time_s in decoded_frames(container, stream, str(path), warn=not attempt):
-                if timeline.frames in wanted:
+                if timeline.frames in chosen:
                     keep(timeline.frames, to_rgb(picture))
                 timeline.add(time_s)
         if timeline.frames == expected:
@@ -140,14 +140,14 @@ def _is_whole(container: Container, stream: Stream, packets: int, end_s: float) 
     return declared_s is None or end_s >= declared_s - ROUNDING_S
 
 
-def _by_seeking(path: Source, index: _Index, wanted: list[int], keep: Keep) -> bool:
+def _by_seeking(path: Source, index: _Index, chosen: list[int], keep: Keep) -> bool:
     """Go from group to group; False if other frames are decoded on the way than the packets promise."""
     with open_video(path) as (container, stream):
         as_shown = AsShown(stream, str(path))
         pictures: Iterator[Picture] = iter(())
         reached: int | None = None
         coming = 0  # the index of the next frame
-        for i in wanted:
+        for i in chosen:
             key = index.keys[max(0, bisect.bisect_right(index.keys, index.stamps[i]) - 1)]
             try:
                 if reached is None or key > reached:

@@ -37,13 +37,13 @@ MAX_WAITING = 8
 AHEAD = 4
 """Frames that are read ahead where every frame counts."""
 
-FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 30.0
+FIRST_DELAY_S, MAX_DELAY_S = 1.0, 30.0
 """Reconnection waits for the first, then each time twice as long up to the other."""
 
 FIRST_FRAME_S = 60.0
 """How long an open source may go without a frame that can be decoded: whole pictures are rare."""
 
-LONGEST_PAUSE_S = 30.0
+MAX_PAUSE_S = 30.0
 """A paced source whose next frame is later than this has jumped in time, and is not waited for."""
 
 POLL_S = 0.2
@@ -180,7 +180,7 @@ class FrameReader:
                 delay_s = FIRST_DELAY_S
             logger.warning("%s: connecting again in %g s", why, delay_s)
             self._stop.wait(delay_s)
-            delay_s = min(2 * delay_s, LONGEST_DELAY_S)
+            delay_s = min(2 * delay_s, MAX_DELAY_S)
 
     def _read(self) -> None:
         """One connection, from its first frame to its last."""
@@ -211,7 +211,7 @@ class FrameReader:
         self._last_s = time_s
         if self.way.paced:
             ahead_s = self._start_s + self._jumped_s + time_s - time.monotonic()
-            if ahead_s > LONGEST_PAUSE_S:
+            if ahead_s > MAX_PAUSE_S:
                 self._jumped_s -= ahead_s
             else:
                 self._stop.wait(max(0.0, ahead_s))

@@ -21,7 +21,7 @@ _GAP = "the time stamps of '%s' jump by %.1f s after %.1f s: gaps of more than %
 
 
 def segment_indices(total_frames: int, frames: int) -> np.ndarray:
-    """Take the centre frame of each of ``frames`` equal segments.
+    """Take the center frame of each of ``frames`` equal segments.
 
     Test-time sampling of TSN (Wang et al., 2016) as in ``_get_test_indices`` of the official TSM code. A
     video with fewer frames than segments repeats them in order.

@@ -1,4 +1,4 @@
-"""From an RGB frame to the network's input: resize, centre crop, scale to [0, 1], normalise."""
+"""From an RGB frame to the network's input: resize, center crop, scale to [0, 1], normalize."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Preprocess:
     """Callable that turns a frame into the input that a network was trained on.
 
     The short side is resized to ``short_side`` with antialiased bilinear interpolation (that is Pillow's
-    BILINEAR), the long side by torchvision's rule ``int(short_side * long / short)``; the centre is cropped
+    BILINEAR), the long side by torchvision's rule ``int(short_side * long / short)``; the center is cropped
     with torchvision's rounding, padded with black if the crop is larger; pixels become
     ``(value / 255 - mean) / std``. ``mean`` and ``std`` are in the order of ``color`` (RGB or BGR).
 
@@ -60,7 +60,7 @@ class Preprocess:
 
 
 def resize_and_crop(image: np.ndarray, short_side: int, crop: int) -> np.ndarray:
-    """Resize the short side of a uint8 (height, width, 3) image and cut out its centre.
+    """Resize the short side of a uint8 (height, width, 3) image and cut out its center.
 
     Returns
     -------

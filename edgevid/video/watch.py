@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgevid.video.decode import VideoInfo
     from edgevid.video.frame import Frame
     from edgevid.video.predictions import Change
-    from edgevid.video.recognise import Session
+    from edgevid.video.recognize import Session
     from edgevid.video.source import Address, Pipe, Source
 
 
@@ -37,7 +37,7 @@ class Options:
     on_change: Callable[[Change], None] | None
 
 
-def recognise(session: Session, source: Source, options: Options) -> dict[str, Any]:
+def recognize(session: Session, source: Source, options: Options) -> dict[str, Any]:
     """Raises ``VideoError`` if the source cannot be read, or not by a bundle of this kind."""
     from edgevid.video.source import Address, Pipe
 
@@ -87,12 +87,12 @@ def _check_is_whole(source: Address | Pipe) -> None:
 def _clip(session: Session, source: Source, options: Options) -> dict[str, Any]:
     from edgevid.video.decode import measured, probe
     from edgevid.video.predictions import top_predictions
-    from edgevid.video.recognise import Stopwatch, recognise_clip
+    from edgevid.video.recognize import Stopwatch, recognize_clip
 
     watch = Stopwatch()
     with watch.measure("decoding"):
         info = probe(source)
-    logits, clip = recognise_clip(session, source, options.sampling, watch)
+    logits, clip = recognize_clip(session, source, options.sampling, watch)
     return {
         "video": asdict(measured(info, clip.timeline)),
         "predictions": [asdict(p) for p in top_predictions(logits, session.labels, options.top)],
@@ -104,7 +104,7 @@ def _clip(session: Session, source: Source, options: Options) -> dict[str, Any]:
 
 def _stream_file(session: Session, path: Source, options: Options) -> dict[str, Any]:
     from edgevid.video.decode import probe, read_frames
-    from edgevid.video.recognise import decoder_threads
+    from edgevid.video.recognize import decoder_threads
 
     info = probe(path)
     frames = read_frames(path, threads=decoder_threads(session))
@@ -113,7 +113,7 @@ def _stream_file(session: Session, path: Source, options: Options) -> dict[str, 
 
 def _stream(session: Session, source: Address | Pipe, options: Options) -> dict[str, Any]:
     from edgevid.video.reader import open_reader
-    from edgevid.video.recognise import decoder_threads
+    from edgevid.video.recognize import decoder_threads
 
     threads = decoder_threads(session)
     with open_reader(source, options.live, options.reconnect, options.duration_s, threads) as reader:
@@ -146,7 +146,7 @@ def _follow(
     from edgevid.video.decode import measured
     from edgevid.video.predictions import top_predictions
     from edgevid.video.reader import FrameReader
-    from edgevid.video.recognise import Follower, Stopwatch
+    from edgevid.video.recognize import Follower, Stopwatch
     from edgevid.video.sampling import frames_as_they_come, frames_at_rate
     from edgevid.video.timestamps import Timeline
 

@@ -1,7 +1,7 @@
 """Reading the checkpoints that people already have into the networks of the zoo.
 
 One file per project whose checkpoints are read, holding its ``Format``s: what the project calls its tensors.
-A checkpoint's format is recognised by itself. To add one, write its rules in a file here and name it in
+A checkpoint's format is recognized by itself. To add one, write its rules in a file here and name it in
 ``FORMATS``:
 
     STM = Format("STM", ((r"^fc\\.", "classifier."), (r"^layer", "backbone.layer")))
@@ -37,7 +37,7 @@ from edgevid.weights import (
     tsm,
 )
 from edgevid.weights.fit import backbone_of, layers_of, left_out_of, problems_of, without_axes_of_one
-from edgevid.weights.formats import Format, recognise
+from edgevid.weights.formats import Format, recognize
 from edgevid.weights.read import read_checkpoint
 from edgevid.weights.unwrap import Checkpoint
 from edgevid.zoo.action_net.network import Action
@@ -86,7 +86,7 @@ TRAINED_BY = (
     ),
     ("torchvision", normalization.imagenet, (torchvision.RESNET, torchvision.MOBILENET_V2)),
 )
-"""The projects, what they normalise a network's input with, and the formats that give them away."""
+"""The projects, what they normalize a network's input with, and the formats that give them away."""
 
 SHOWN = 3
 CLASSIFIER = ("classifier.bias", "classifier.weight")
@@ -116,32 +116,32 @@ def load_weights(
 
 def load_checkpoint(model: nn.Module, checkpoint: Checkpoint, ema: bool = False) -> Format:
     """As ``load_weights``; returns the format that the checkpoint is in."""
-    wanted = model.state_dict()
-    state, notes = checkpoint.state(ema, wanted)
+    expected = model.state_dict()
+    state, notes = checkpoint.state(ema, expected)
     for name, tensor in state.items():
         if tensor.is_meta or tensor.is_quantized or tensor.is_complex() or tensor.layout != strided:
-            kind = "no values (meta)" if tensor.is_meta else "quantised, sparse or complex values"
+            kind = "no values (meta)" if tensor.is_meta else "quantized, sparse or complex values"
             raise WeightsError(
                 f"{checkpoint.what} has {kind} in '{name}': save its plain floating-point state_dict()"
             )
-    found = recognise(FORMATS, state, wanted, _is_wrapped_in(model))
-    if found.rival:
-        one, other = found.rival
+    recognized = recognize(FORMATS, state, expected, _is_wrapped_in(model))
+    if recognized.rival:
+        one, other = recognized.rival
         raise WeightsError(
             f"{checkpoint.what} holds two networks of these names, {one!r} and {other!r}: "
             "save the state_dict() of one"
         )
-    form, names = found.format, found.names
-    left_out = left_out_of(state, {name for ours, name in names.items() if ours in wanted})
+    form, names = recognized.format, recognized.names
+    left_out = left_out_of(state, {name for ours, name in names.items() if ours in expected})
     names = {ours: theirs for ours, theirs in names.items() if theirs not in left_out}
-    names |= {theirs: theirs for theirs in found.outside if theirs not in left_out}
-    given = {name: _turned(form, name, state[theirs], wanted) for name, theirs in names.items()}
-    backbone_only = form.initialises or not any(name in wanted for name in CLASSIFIER)
+    names |= {theirs: theirs for theirs in recognized.outside if theirs not in left_out}
+    tensors = {name: _turned(form, name, state[theirs], expected) for name, theirs in names.items()}
+    backbone_only = form.initializes or not any(name in expected for name in CLASSIFIER)
     if backbone_only:
-        given = backbone_of(given, wanted)
+        tensors = backbone_of(tensors, expected)
     else:
-        _check_classes(given, wanted)
-    problems = problems_of(given, wanted, names, backbone_only)
+        _check_classes(tensors, expected)
+    problems = problems_of(tensors, expected, names, backbone_only)
     if problems:
         raise WeightsError(
             f"these are not the weights of this network: {_first(problems)}. "
@@ -149,9 +149,9 @@ def load_checkpoint(model: nn.Module, checkpoint: Checkpoint, ema: bool = False)
         )
     if misfit := form.misfit(model):
         raise WeightsError(f"these are not the weights of this network, though their names fit: {misfit}")
-    model.load_state_dict(given, strict=False)
-    _report(found.taken_off, left_out, notes)
-    if untrained := layers_of(wanted.keys() - given.keys()):
+    model.load_state_dict(tensors, strict=False)
+    _report(recognized.taken_off, left_out, notes)
+    if untrained := layers_of(expected.keys() - tensors.keys()):
         log.warning("%s fills the backbone; untrained are %s", form.name, _first(untrained))
     return form
 
@@ -190,9 +190,9 @@ def _first(things: list[str]) -> str:
 
 def checkpoint_classes(state: Mapping[str, Tensor]) -> int | None:
     """The number of classes of a checkpoint's classifier; None if it is of images, or not one we know."""
-    form, names, *_ = recognise(FORMATS, state, CLASSIFIER)
-    known = [state[names[name]] for name in CLASSIFIER if name in names]
-    return int(known[0].shape[0]) if known and not form.initialises else None
+    form, names, *_ = recognize(FORMATS, state, CLASSIFIER)
+    parameters = [state[names[name]] for name in CLASSIFIER if name in names]
+    return int(parameters[0].shape[0]) if parameters and not form.initializes else None
 
 
 def _is_wrapped_in(model: nn.Module) -> Callable[[str], bool]:
@@ -211,16 +211,16 @@ def _is_wrapped_in(model: nn.Module) -> Callable[[str], bool]:
     return lambda layer: layer in layers or any(layer.startswith(block) for block in blocks)
 
 
-def _turned(form: Format, name: str, tensor: Tensor, wanted: Mapping[str, Tensor]) -> Tensor:
-    if name not in wanted:
+def _turned(form: Format, name: str, tensor: Tensor, expected: Mapping[str, Tensor]) -> Tensor:
+    if name not in expected:
         return tensor
-    return without_axes_of_one(form.turn(name, tensor, wanted[name]), wanted[name])
+    return without_axes_of_one(form.turn(name, tensor, expected[name]), expected[name])
 
 
-def _check_classes(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+def _check_classes(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     """Refuse a classifier that differs by the number of classes alone, whichever way round it is stored."""
-    bias, weight = (given.get(name) for name in CLASSIFIER)
-    ours = wanted.get(CLASSIFIER[1])
+    bias, weight = (tensors.get(name) for name in CLASSIFIER)
+    ours = expected.get(CLASSIFIER[1])
     if weight is None or ours is None:
         return
     classes = (weight if bias is None else bias).shape[0]

@@ -16,10 +16,10 @@ def _group_module(match: re.Match) -> str:
     return f"groups.{int(match[1]) - 1}."
 
 
-def _flat(name: str, tensor: Tensor, wanted: Tensor) -> Tensor:
+def _flat(name: str, tensor: Tensor, expected: Tensor) -> Tensor:
     """The (25, 7, 7) of the classification layer is one filter along channels laid out pixel by pixel."""
-    is_volume = name == "classifier.filter.weight" and tensor.numel() == wanted.numel()
-    return tensor.reshape(wanted.shape) if is_volume else tensor
+    is_volume = name == "classifier.filter.weight" and tensor.numel() == expected.numel()
+    return tensor.reshape(expected.shape) if is_volume else tensor
 
 
 FORMAT = Format(

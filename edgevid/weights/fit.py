@@ -22,36 +22,36 @@ OF_TRAINING = re.compile(
 
 def left_out_of(names: Iterable[str], used: Container[str]) -> dict[str, str]:
     """Of the names that the network has not ``used``, those of a training's other tensors, and their kind."""
-    found = {}
+    kinds = {}
     for name in names:
         parts = name.split(".")
         if name in used:
             continue
         if parts[-1] in COUNTERS:
-            found[name] = "counters"
+            kinds[name] = "counters"
         elif any(OF_TRAINING.fullmatch(part) for part in parts):
-            found[name] = "loss weights"
-    return found
+            kinds[name] = "loss weights"
+    return kinds
 
 
-def without_axes_of_one(tensor: Tensor, wanted: Tensor) -> Tensor:
-    """``tensor`` in the shape of ``wanted``, if they differ by axes of length 1 alone; else as it is."""
-    if [n for n in tensor.shape if n != 1] == [n for n in wanted.shape if n != 1]:
-        return tensor.reshape(wanted.shape)
+def without_axes_of_one(tensor: Tensor, expected: Tensor) -> Tensor:
+    """``tensor`` in the shape of ``expected``, if they differ by axes of length 1 alone; else as it is."""
+    if [n for n in tensor.shape if n != 1] == [n for n in expected.shape if n != 1]:
+        return tensor.reshape(expected.shape)
     return tensor
 
 
-def backbone_of(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def backbone_of(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What of a checkpoint is taken for the backbone alone: all but a classifier that does not fit.
 
     A first convolution that reads other channels than RGB takes the mean over RGB for each of them:
     "cross-modality pre-training", Wang et al., "Temporal Segment Networks", ECCV 2016, section 3.2.
     """
     taken = {}
-    for name, tensor in given.items():
-        if name.startswith("classifier.") and (name not in wanted or tensor.shape != wanted[name].shape):
+    for name, tensor in tensors.items():
+        if name.startswith("classifier.") and (name not in expected or tensor.shape != expected[name].shape):
             continue
-        taken[name] = _over_channels(tensor, wanted[name]) if name in wanted else tensor
+        taken[name] = _over_channels(tensor, expected[name]) if name in expected else tensor
     return taken
 
 
@@ -62,8 +62,8 @@ def layers_of(names: Iterable[str]) -> list[str]:
 
 
 def problems_of(
-    given: Mapping[str, Tensor],
-    wanted: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
     names: Mapping[str, str],
     backbone_only: bool = False,
 ) -> list[str]:
@@ -72,26 +72,26 @@ def problems_of(
     ``backbone_only``: layers of a kind that the checkpoint does not know at all may be missing.
     """
     shapes = [
-        f"{names[name]} is {tuple(given[name].shape)}, not {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if name in given and given[name].shape != tensor.shape
+        f"{names[name]} is {tuple(tensors[name].shape)}, not {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in tensors and tensors[name].shape != tensor.shape
     ]
-    kinds = {_kind(name) for name in given}
+    kinds = {_kind(name) for name in tensors}
     missing = [
         f"{name} is missing"
-        for name in wanted
-        if name not in given
+        for name in expected
+        if name not in tensors
         and not name.endswith(REBUILT)
         and not (backbone_only and _kind(name) not in kinds)
     ]
-    unknown = [f"{names[name]} is unknown" for name in given if name not in wanted]
+    unknown = [f"{names[name]} is unknown" for name in tensors if name not in expected]
     return shapes + unknown + missing
 
 
-def _over_channels(tensor: Tensor, wanted: Tensor) -> Tensor:
+def _over_channels(tensor: Tensor, expected: Tensor) -> Tensor:
     rgb = tensor.ndim == 4 and tensor.shape[1] == 3
-    if rgb and wanted.shape == (tensor.shape[0], wanted.shape[1], *tensor.shape[2:]):
-        return tensor if wanted.shape[1] == 3 else tensor.mean(1, keepdim=True).expand_as(wanted).clone()
+    if rgb and expected.shape == (tensor.shape[0], expected.shape[1], *tensor.shape[2:]):
+        return tensor if expected.shape[1] == 3 else tensor.mean(1, keepdim=True).expand_as(expected).clone()
     return tensor
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from torch import Tensor
 
 
-def inflate(name: str, tensor: Tensor, wanted: Tensor) -> Tensor:
-    """``(O, C, kh, kw)`` as ``(O, C, k, kh, kw)`` if that is what is ``wanted``; else as it is."""
-    if tensor.ndim == 4 and wanted.ndim == 5 and wanted.shape[:2] + wanted.shape[3:] == tensor.shape:
-        return (tensor / wanted.shape[2]).unsqueeze(2).expand_as(wanted).clone()
+def inflate(name: str, tensor: Tensor, expected: Tensor) -> Tensor:
+    """``(O, C, kh, kw)`` as ``(O, C, k, kh, kw)`` if that is what is ``expected``; else as it is."""
+    if tensor.ndim == 4 and expected.ndim == 5 and expected.shape[:2] + expected.shape[3:] == tensor.shape:
+        return (tensor / expected.shape[2]).unsqueeze(2).expand_as(expected).clone()
     return tensor

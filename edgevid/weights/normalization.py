@@ -57,8 +57,8 @@ def imagenet_bgr(spec: ModelSpec) -> Normalization:
 
 def as_the_model(spec: ModelSpec) -> Normalization:
     """For a project with one network of its own, whose entry in the list says it."""
-    given = spec.preprocessing
-    return Normalization(given.mean, given.std, given.color)
+    defaults = spec.preprocessing
+    return Normalization(defaults.mean, defaults.std, defaults.color)
 
 
 def mmaction2(spec: ModelSpec) -> Normalization:

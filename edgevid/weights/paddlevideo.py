@@ -16,9 +16,9 @@ from edgevid.zoo.backbones.mobilenet_v2 import FIRST_BLOCKS
 _STATISTICS: tuple[Rule, ...] = ((r"\._mean$", ".running_mean"), (r"\._variance$", ".running_var"))
 
 
-def _linear(name: str, tensor: Tensor, wanted: Tensor) -> Tensor:
+def _linear(name: str, tensor: Tensor, expected: Tensor) -> Tensor:
     """A square matrix shows no layout: it is then Paddle's."""
-    if tensor.ndim != 2 or tensor.T.shape != wanted.shape:
+    if tensor.ndim != 2 or tensor.T.shape != expected.shape:
         return tensor
     return tensor.T
 

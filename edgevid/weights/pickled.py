@@ -44,10 +44,10 @@ def read_arrays(path: Path) -> dict[str, torch.Tensor]:
     """
     with path.open("rb") as file:
         content = _ArraysOnly(file, encoding="latin1").load()
-    found: dict[str, torch.Tensor] = collections.OrderedDict()
+    tensors: dict[str, torch.Tensor] = collections.OrderedDict()
     if isinstance(content, dict):
         for name, value in content.items():
             array = value[1] if isinstance(value, tuple) and len(value) == 2 else value
             if isinstance(array, np.ndarray):
-                found[name] = torch.from_numpy(np.array(array))
-    return found
+                tensors[name] = torch.from_numpy(np.array(array))
+    return tensors

@@ -54,9 +54,9 @@ def candidates(names: Iterable[str]) -> list[str]:
 
 def taken_off(renamed: dict[str, str]) -> list[str]:
     """What was before, or inside, the names: ``renamed`` maps short names to the whole ones."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for short, whole in renamed.items():
         if short != whole:
             inside = not whole.endswith(short)
-            found["wrappers inside names" if inside else repr(whole[: len(whole) - len(short)])] += 1
-    return [text for text, _ in found.most_common()]
+            counts["wrappers inside names" if inside else repr(whole[: len(whole) - len(short)])] += 1
+    return [text for text, _ in counts.most_common()]

@@ -151,8 +151,8 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 def _unsafe(path: Path, error: str) -> WeightsError:
     """What stands in the way, by name: a type that is not allowed, or no checkpoint at all."""
-    if found := re.search(r"GLOBAL ([\w.]+)", error):
-        kind = found[1] if "." in found[1] else f"builtins.{found[1]}"
+    if match := re.search(r"GLOBAL ([\w.]+)", error):
+        kind = match[1] if "." in match[1] else f"builtins.{match[1]}"
         whole = "whole networks, " if kind.startswith(("torch.nn.", "__main__.")) else ""
         return WeightsError(
             f"'{path}' holds Python objects besides tensors ({kind}), which are not loaded for safety "

@@ -1,4 +1,4 @@
-"""torchvision's checkpoints of images, which initialise a backbone: ResNet, ResNeXt and MobileNetV2.
+"""torchvision's checkpoints of images, which initialize a backbone: ResNet, ResNeXt and MobileNetV2.
 
 Source: github.com/pytorch/vision, ``torchvision/models/resnet.py`` and ``mobilenetv2.py``. The latter nests
 convolution, batch norm and activation, so its numbers are counted anew here.
@@ -15,7 +15,7 @@ RESNET = Format(
     "torchvision's ResNet",
     ((r"^fc\.", "classifier."), (r"^(conv1|bn1|layer\d)\.", r"backbone.\1.")),
     turn=inflate,
-    initialises=True,
+    initializes=True,
 )
 
 
@@ -38,5 +38,5 @@ MOBILENET_V2 = Format(
         (r"^features\.(\d+)\.conv\.(\d)\.(?:(\d)\.)?", _flat),
         (r"^features\.", "backbone.features."),
     ),
-    initialises=True,
+    initializes=True,
 )

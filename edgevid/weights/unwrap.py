@@ -1,6 +1,6 @@
 """From what a checkpoint holds to one flat dictionary of tensors: which state dict in it, and which average.
 
-What stands before the names of tensors is found by ``prefixes``, which knows the network.
+``prefixes`` strips wrappers from the names of the tensors, because that takes the network's own names.
 """
 
 from __future__ import annotations
@@ -89,13 +89,13 @@ def unwrap(content: Any, what: str, ema: bool = False, own: Collection[str] = ()
 
 
 def _tensors_of(content: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    found = {}
+    tensors = {}
     for name, value in content.items():
         if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
             value = torch.from_numpy(value.copy())
         if isinstance(name, str) and isinstance(value, torch.Tensor):
-            found[name] = value
-    return found
+            tensors[name] = value
+    return tensors
 
 
 def _under(content: Mapping[str, Any], keys: Iterable[str], depth: int = 0) -> dict[str, torch.Tensor] | None:
@@ -115,24 +115,25 @@ def _of_callbacks(content: Mapping[str, Any]) -> dict[str, torch.Tensor] | None:
     callbacks = content.get("callbacks")
     states = callbacks.values() if isinstance(callbacks, Mapping) else ()
     return next(
-        (found for state in states if isinstance(state, Mapping) and (found := _under(state, EMA_KEYS))), None
+        (tensors for state in states if isinstance(state, Mapping) and (tensors := _under(state, EMA_KEYS))),
+        None,
     )
 
 
 def _only_state_dict(content: Mapping[str, Any], what: str, notes: list[str]) -> dict[str, torch.Tensor]:
     """The one state dict under a key that is not usual."""
-    found = {
+    candidates = {
         key: tensors
         for key, value in content.items()
         if isinstance(value, Mapping)
         and not any(word in str(key).lower() for word in NOT_WEIGHTS)
         and (tensors := _under(value, (*STATE_KEYS, *EMA_KEYS), 1) or _tensors_of(value))
     }
-    if len(found) > 1:
+    if len(candidates) > 1:
         raise WeightsError(
-            f"{what} holds several state dicts ({', '.join(map(repr, found))}): save the network's alone"
+            f"{what} holds several state dicts ({', '.join(map(repr, candidates))}): save the network's alone"
         )
-    for key, tensors in found.items():
+    for key, tensors in candidates.items():
         notes.append(f"took what is under {key!r}")
         return tensors
     return {}

@@ -17,7 +17,7 @@ from edgevid.specs import Manifest, Weights
 from edgevid.video import camera
 from edgevid.video.decode import VideoInfo
 from edgevid.video.frame import Frame
-from edgevid.video.recognise import decoder_threads
+from edgevid.video.recognize import decoder_threads
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def watched(monkeypatch):
     return place
 
 
-def test_a_clip_is_recognised_and_the_time_of_each_part_is_told(run, video):
+def test_a_clip_is_recognized_and_the_time_of_each_part_is_told(run, video):
     status, out, err = run(FakeSession(), "--video", video)
     assert (status, err) == (0, "")
     assert "bright" in out and "fake saw 4 frames of" in out and "30 frames)" in out

@@ -232,7 +232,7 @@ def test_addresses_are_among_several_videos(run, web, video):
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.ts"])
-def test_standard_input_is_recognised(web, tmp_path, name):
+def test_standard_input_is_recognized(web, tmp_path, name):
     (tmp_path / name).write_bytes(web.files[name])
     with subprocess.Popen(["cat", str(tmp_path / name)], stdout=subprocess.PIPE) as cat:
         process = start("stream", "--video", "-", "--json", stdin=cat.stdout)
@@ -253,7 +253,7 @@ def test_a_file_redirected_into_standard_input_is_a_file(web, tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/fd").exists(), reason="this system has no process substitution")
-def test_process_substitution_is_recognised(web, tmp_path):
+def test_process_substitution_is_recognized(web, tmp_path):
     (tmp_path / "a.ts").write_bytes(web.files["a.ts"])
     command = f"{' '.join(EDGEVID)} run stream --json --video <(cat '{tmp_path / 'a.ts'}')"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)

@@ -38,7 +38,7 @@ def test_frames_come_in_order_with_their_times(write_video, which):
     assert frames[0].image.shape == (48, 64, 3)
 
 
-def test_colours_are_red_green_blue(write_video):
+def test_colors_are_red_green_blue(write_video):
     image = next(read_frames(write_video(images=[quadrants()]))).image
     assert abs(image.astype(int) - quadrants()).mean() < 12
 

@@ -128,6 +128,6 @@ def test_the_frame_itself_is_not_changed():
     np.testing.assert_array_equal(image, before)
 
 
-def test_an_unknown_colour_order_is_refused():
+def test_an_unknown_color_order_is_refused():
     with pytest.raises(UnknownNameError, match="unknown color order 'YUV': choose one of RGB, BGR"):
         Preprocess(Preprocessing(color="YUV"))

@@ -8,7 +8,7 @@ from fake_session import FakeSession
 
 from edgevid.video.decode import measured, probe
 from edgevid.video.timestamps import Timeline
-from edgevid.video.watch import Options, recognise
+from edgevid.video.watch import Options, recognize
 
 
 def watch(path, streaming: bool, fps: float | None = None) -> dict:
@@ -23,7 +23,7 @@ def watch(path, streaming: bool, fps: float | None = None) -> dict:
         several=False,
         on_change=None,
     )
-    return recognise(FakeSession(streaming), str(path), options)
+    return recognize(FakeSession(streaming), str(path), options)
 
 
 @pytest.mark.parametrize("streaming", [False, True])

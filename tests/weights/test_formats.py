@@ -1,4 +1,4 @@
-"""Checkpoints of other projects: each format is recognised, and each tensor finds its place."""
+"""Checkpoints of other projects: each format is recognized, and each tensor finds its place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgevid.errors import WeightsError
 from edgevid.exporter.network import build_network
 from edgevid.exporter.options import ExportOptions
 from edgevid.exporter.request import make_request
-from edgevid.weights import FORMATS, checkpoint_classes, recognise
+from edgevid.weights import FORMATS, checkpoint_classes, recognize
 from edgevid.weights.read import read_state_dict
 from edgevid.zoo.backbones.mobilenet_v2 import STAGES
 
@@ -217,9 +217,9 @@ def test_a_video_checkpoint_does_not_fill_a_network_of_other_channels():
         ("mm_tsm_r50_8f", "tsm_r50", "MMAction2"),
     ],
 )
-def test_a_format_is_recognised_by_its_names(case, model, name):
+def test_a_format_is_recognized_by_its_names(case, model, name):
     wanted = edgevid.create_model(model).state_dict()
-    assert recognise(FORMATS, reference(case).state, wanted)[0].name == name
+    assert recognize(FORMATS, reference(case).state, wanted)[0].name == name
 
 
 class TestPaddleFiles:

@@ -10,7 +10,7 @@ from edgevid.errors import EdgevidError
 from edgevid.specs import Preprocessing
 from edgevid.video.transforms import Preprocess
 from edgevid.weights import FORMATS, TRAINED_BY, preprocessing_of
-from edgevid.weights.formats import recognise
+from edgevid.weights.formats import recognize
 from edgevid.weights.normalization import NO_OVERRIDE, parse_override
 from edgevid.zoo import MODELS
 
@@ -47,7 +47,7 @@ def values(preprocessing: Preprocessing) -> tuple:
 )
 def test_a_checkpoints_names_say_who_trained_it(case, model, project, expected):
     state = reference(case).state
-    form = recognise(FORMATS, state, _names_of(model, case)).format
+    form = recognize(FORMATS, state, _names_of(model, case)).format
     preprocessing = preprocessing_of(form, MODELS[model])
     assert values(preprocessing) == expected
     assert preprocessing.source == f"{project}'s, by the names in the checkpoint"

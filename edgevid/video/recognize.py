@@ -55,7 +55,7 @@ class Stopwatch:
         return {**self.ms, "total": 1e3 * (time.perf_counter() - self._start_s)}
 
 
-def recognise_clip(
+def recognize_clip(
     session: Session, path: Source, sampling: str | None, watch: Stopwatch
 ) -> tuple[np.ndarray, Clip]:
     """Run a clip bundle once on a file; an image network sees each frame, and its logits are averaged.
@@ -78,7 +78,7 @@ def recognise_clip(
 
 
 class Follower:
-    """Feeds frames to a network one by one, keeps its opinions and the time each part takes.
+    """Feeds frames to a network one by one, keeps its predictions and the time each part takes.
 
     ``mean_logits`` is over every frame so far and ``recent_logits`` over the last few (T of the manifest),
     both of shape (classes,).
@@ -88,7 +88,7 @@ class Follower:
         manifest = session.manifest
         self.watch = watch
         self.frames = 0
-        self._opinions = 0
+        self._predictions = 0
         self._sum: np.ndarray | None = None
         self._changes = Changes(session.labels, window=manifest.frames if manifest.streaming else 1)
         self._transform = Preprocess(manifest.preprocessing)
@@ -102,11 +102,11 @@ class Follower:
     def mean_logits(self) -> np.ndarray:
         if self._sum is None:
             raise EdgevidError(f"too few frames for a prediction ({self.frames}): go on for longer")
-        return self._sum / self._opinions
+        return self._sum / self._predictions
 
     @property
     def recent_logits(self) -> np.ndarray:
-        return self._changes.smoothed if self._opinions else self.mean_logits
+        return self._changes.smoothed if self._predictions else self.mean_logits
 
     def follow(self, frames: Iterable[Frame]) -> Iterator[Change | None]:
         """Go through ``frames``; yield, after each, the change of the best class that it brought, if any."""
@@ -128,7 +128,7 @@ class Follower:
             yield None if logits is None else self._take(frame.time_s, logits)
 
     def _take(self, time_s: float, logits: np.ndarray) -> Change | None:
-        self._opinions += 1
+        self._predictions += 1
         self._sum = logits.astype(np.float64) if self._sum is None else self._sum + logits
         return self._changes.update(time_s, logits)
 
