@@ -16,22 +16,18 @@ from edgevid.video.decode import Container, Stream, VideoInfo, video_stream
 from edgevid.video.reader import FrameReader, Way
 
 _REMEDIES = {
-    errno.EACCES: "you may not use it, join the group that owns the device (often 'video')",
-    errno.EBUSY: "another program is using it, close that first",
+    errno.EACCES: "permission denied; join the group that owns the device (often 'video')",
+    errno.EBUSY: "another program is using it; close that program first",
 }
 
 
 @contextlib.contextmanager
 def open_camera(number: int) -> Iterator[tuple[VideoInfo, FrameReader]]:
-    """Open camera ``number``; give what it is and its frames, which never end by themselves.
+    """Open camera ``number`` and yield its description and its frames, which never end.
 
-    Frames that come faster than they are taken are dropped: what is given is what the camera sees now.
-    Times are in seconds after the first frame, from the clock of the driver.
-
-    Raises
-    ------
-    VideoError
-        If there is no such camera (the message names those that exist) or it cannot be used.
+    Frames that arrive faster than they are read are dropped, so each one shows the present. Times are
+    seconds after the first frame, by the driver's clock. Raises ``VideoError`` if the camera does not
+    exist (the message lists those that do) or cannot be used.
     """
     name, input_format = device(number)
 
@@ -51,7 +47,7 @@ def open_camera(number: int) -> Iterator[tuple[VideoInfo, FrameReader]]:
 
 
 def device(number: int) -> tuple[str, str]:
-    """What FFmpeg calls camera ``number`` on this system, and the input format that reads it."""
+    """FFmpeg's name for camera ``number`` on this system, and the input format that reads it."""
     if sys.platform == "darwin":
         return str(number), "avfoundation"
     if sys.platform == "win32":
@@ -77,6 +73,6 @@ def _why_not(number: int, name: str, error: Exception) -> str:
     if remedy:
         return f"camera {number} ('{name}') cannot be opened: {remedy}"
     cameras = list_cameras()
-    there = f"cameras here: {', '.join(cameras)}" if cameras else "no camera was found here"
+    there = f"available cameras: {', '.join(cameras)}" if cameras else "no camera was found"
     reason = getattr(error, "strerror", None) or error
     return f"camera {number} ('{name}') cannot be opened ({reason}): {there}; connect one or use --video FILE"

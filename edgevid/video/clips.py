@@ -1,4 +1,4 @@
-"""From a video file to the clip that a network takes."""
+"""Load the input clip of a network from a video file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SAMPLINGS = ("segments", "dense")
 
 @dataclass(frozen=True)
 class Clip:
-    """A preprocessed clip and what it cost.
+    """A preprocessed clip and the time it took.
 
     ``data``: float32 (clips, T, 3, H, W). ``indices``: int64 (clips, T), the frames it shows, counted from
     0 among those of ``timeline``, which is of the whole video. Times are wall-clock milliseconds.
@@ -44,27 +44,11 @@ def load_clip(
     sampling: str | None = None,
     clips: int = 1,
 ) -> Clip:
-    """Decode, sample and preprocess a clip.
+    """Decode, sample and preprocess a clip of ``frames`` (T) frames.
 
-    Parameters
-    ----------
-    path : path
-        A video file.
-    preprocessing : Preprocessing
-        As in the bundle's manifest.
-    frames : int
-        Frames of a clip, T.
-    sampling : {"segments", "dense"}, optional
-        Instead of ``preprocessing.sampling``.
-    clips : int
-        Windows of dense sampling; segments are always one clip.
-
-    Raises
-    ------
-    VideoError
-        If the video cannot be read.
-    UnknownNameError
-        If the sampling is unknown.
+    ``sampling`` ("segments" or "dense") overrides ``preprocessing.sampling``. ``clips`` is the number of
+    windows of dense sampling; segments always give one clip. Raises ``VideoError`` if the video cannot be
+    read and ``UnknownNameError`` for an unknown sampling.
     """
     sampling = sampling or preprocessing.sampling
     check_choice("sampling", sampling, SAMPLINGS)

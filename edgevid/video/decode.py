@@ -36,13 +36,12 @@ Stream: TypeAlias = av.video.stream.VideoStream
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a file says of its video.
+    """Metadata of a video; unknown values are None.
 
-    ``width`` and ``height`` are in pixels as shown: made square, which were ``pixel_aspect`` times as wide as
-    high, ``mirrored`` left to right, then turned by ``rotation`` degrees counterclockwise.
-    ``frame_rate`` is in frames per second, an average where it varies. ``frames`` and ``duration_s`` are
-    what the file declares, which may be more than there is, unless they were :func:`measured`. What is
-    unknown is None.
+    ``width`` and ``height`` are display pixels: after pixels with aspect ratio ``pixel_aspect`` were made
+    square, ``mirrored`` left to right, and rotated by ``rotation`` degrees counterclockwise.
+    ``frame_rate`` is in frames per second, averaged if it varies. ``frames`` and ``duration_s`` are as
+    declared by the file, which may overstate them, unless :func:`measured`.
     """
 
     path: str
@@ -58,12 +57,9 @@ class VideoInfo:
 
 
 def probe(path: Source) -> VideoInfo:
-    """Describe a video file; its first frame is decoded, which proves that it can be read.
+    """Describe a video file, and decode its first frame to prove that it can be read.
 
-    Raises
-    ------
-    VideoError
-        If the file is missing, not a video, has no pictures, or no frame can be decoded.
+    Raises ``VideoError`` if the file is missing, is not a video, or has no frame that can be decoded.
     """
     with open_video(path) as (container, stream):
         with contextlib.closing(decoded_frames(container, stream, str(path), warn=False)) as frames:
@@ -72,15 +68,11 @@ def probe(path: Source) -> VideoInfo:
 
 
 def read_frames(path: Source, threads: int = 0) -> Iterator[Frame]:
-    """Yield every frame of a file in the order of presentation; only one is in memory at a time.
+    """Yield every frame of a file in presentation order, with one in memory at a time.
 
-    A damaged or cut file yields the frames that can be decoded, then logs one warning. ``threads`` decode;
-    0 takes every core.
-
-    Raises
-    ------
-    VideoError
-        As :func:`probe`, at the first frame.
+    A damaged or truncated file yields the frames that can be decoded, then logs one warning. ``threads``
+    is the number of decoder threads; 0 uses every core. Raises ``VideoError`` at the first frame, like
+    :func:`probe`.
     """
     with open_video(path) as (container, stream):
         stream.codec_context.thread_count = threads
@@ -133,10 +125,10 @@ def decoded_frames(
             frames += 1
             yield as_shown(frame), clock(frame.time)
     if not frames:
-        what_to_do = "it is damaged or cut, copy it again"
+        what_to_do = "it is damaged or truncated; copy it again"
         if container.format.name.startswith("mov") and not os.path.isfile(container.name):
             # Behind its frames came its index, and a pipe or a server without ranges does not lead back.
-            what_to_do = f"{INDEX_FIRST}, or be saved to a file here"
+            what_to_do = f"{INDEX_FIRST}, or be saved to a local file"
         raise VideoError(f"no frame of '{name}' can be decoded: {what_to_do}")
     if warn:
         why = shortfall(container, stream, packets, clock.next_s, first_stamp_s)

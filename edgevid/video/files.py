@@ -1,4 +1,4 @@
-"""Which files of a folder, or of a pattern, hold a video. FFmpeg is asked, not a list of endings."""
+"""Find the video files in a folder or pattern, by probing with FFmpeg rather than by file extension."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ Any other file is opened, and is no video if FFmpeg finds none in it.
 """
 
 SOURCE_CODE = (".mts", ".ts")
-"""TypeScript's endings too."""
+"""Also the extensions of TypeScript."""
 
 BEGINNING = 4096
-"""Bytes by which a text is told."""
+"""Bytes to read when testing whether a file is text."""
 
 
 def videos_in(folder: str | os.PathLike[str]) -> list[Path]:
@@ -54,21 +54,16 @@ def stands_for_several(name: str) -> bool:
 
 
 def expand(name: str) -> Sequence[Source] | None:
-    """The videos of a folder, or of a pattern such as ``clips/**/*.mp4``, sorted; None for any other name.
+    """The videos of a folder or of a pattern such as ``clips/**/*.mp4``, sorted; None for any other name.
 
-    Folders that a pattern matches stand for the videos in them.
-
-    Raises
-    ------
-    VideoError
-        If there are no videos.
+    A folder that matches a pattern contributes the videos in it. Raises ``VideoError`` if there are none.
     """
     if not stands_for_several(name):
         return None
     if os.path.isdir(name):
         videos = videos_in(name)
         if not videos:
-            raise VideoError(f"'{name}' holds no videos: put some in, or name another folder")
+            raise VideoError(f"'{name}' contains no videos: add some, or choose another folder")
         return videos
     matches = _matches(Path(name))
     if not matches:
@@ -82,7 +77,7 @@ def expand(name: str) -> Sequence[Source] | None:
 
 
 def holds_video(path: Path) -> bool:
-    """Whether a file is a video, or by its ending was meant as one; text and still images are none."""
+    """Whether a file is a video, or has the extension of one; text and still images are not videos."""
     is_meant = VIDEO_SUFFIX.fullmatch(path.suffix) is not None
     if is_meant and path.suffix.lower() not in SOURCE_CODE:
         return True

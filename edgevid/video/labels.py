@@ -1,4 +1,4 @@
-"""The names of the classes of a data set: one label a line, the line number (from 0) is the class index.
+"""The names of the classes of a data set: one label per line, the line number (from 0) is the class index.
 
 Kinetics-400 is in alphabetical order as in ``tools/kinetics_label_map.txt`` of the official TSM code;
 Something-Something V1 and V2 are in its sorted order too (the 174 sentences are the same); Jester is in the
@@ -24,31 +24,27 @@ def label_sets() -> list[str]:
 
 
 def default_label_set(classes: int) -> str | None:
-    """The label set that a network with so many classes most likely has, or None."""
+    """The most likely label set of a network with this number of classes, or None."""
     return _DEFAULTS.get(classes)
 
 
 def read_labels(name_or_path: str | os.PathLike[str]) -> list[str]:
-    """Read a label set that comes with the package, or a text file with one label a line.
+    """Read a built-in label set, or a text file with one label per line.
 
-    Raises
-    ------
-    UnknownNameError
-        If it is neither; the message names the nearest sets.
-    EdgevidError
-        If the file is not text, is empty, or has a blank line, which would shift every later index.
+    Raises ``UnknownNameError`` (with the nearest names) if it is neither, and ``EdgevidError`` if the file
+    is not text, is empty, or has a blank line, which would shift every later index.
     """
     name = str(name_or_path)
     path = FOLDER / f"{name}.txt" if name in label_sets() else Path(name)
     if not path.is_file():
-        remedy = f"use {', '.join(label_sets())}, or a text file with one label a line"
+        remedy = f"use {', '.join(label_sets())}, or a text file with one label per line"
         check_choice("label set", name, label_sets(), remedy)
     try:
         labels = [line.strip() for line in path.read_text(encoding="utf-8").rstrip().splitlines()]
     except UnicodeDecodeError:
-        raise EdgevidError(f"'{name}' is not UTF-8 text: save it as text with one label a line") from None
+        raise EdgevidError(f"'{name}' is not UTF-8 text: save it as text with one label per line") from None
     if not labels:
-        raise EdgevidError(f"'{name}' has no labels: write one label a line")
+        raise EdgevidError(f"'{name}' has no labels: write one label per line")
     if "" in labels:
-        raise EdgevidError(f"line {labels.index('') + 1} of '{name}' is blank: remove it, one label a line")
+        raise EdgevidError(f"line {labels.index('') + 1} of '{name}' is blank: remove it, one label per line")
     return labels

@@ -29,30 +29,22 @@ ROUNDING_S = 0.005
 """Matroska rounds stamps and durations to milliseconds."""
 
 Choose = Callable[[int], Iterable[int]]
-"""From the number of frames of a video to the indices of those that are wanted."""
+"""Maps the number of frames of a video to the indices of the frames to decode."""
 
 Keep = Callable[[int, np.ndarray], None]
-"""Takes the index and RGB image of a wanted frame: no full-size picture need stay in memory."""
+"""Takes the index and RGB image of a chosen frame, so no full-size image needs to stay in memory."""
 
 
 def pick_frames(path: Source, choose: Choose, keep: Keep) -> Timeline:
-    """Decode the frames that ``choose`` wants and hand each to ``keep``, in order of presentation.
+    """Decode the frames that ``choose`` selects and pass each to ``keep``, in presentation order.
 
-    The packets are looked at first, which reads the file but decodes nothing. If that agrees with what the
-    file declares, only the groups of pictures that hold a wanted frame are decoded. Otherwise, as in a cut
-    file, or if what is decoded is not what the packets promised, the whole video is; if another number of
-    frames comes out than was counted, ``choose`` is asked again and ``keep`` gets the frames of the last
-    choice last.
+    The packets are scanned first, without decoding. If they agree with what the file declares, only the
+    groups of pictures that hold a chosen frame are decoded. Otherwise (a truncated file, or frames that
+    contradict the packets) the whole video is decoded. If the number of frames then differs from the
+    count, ``choose`` is called again, and ``keep`` gets the frames of the last choice last.
 
-    Returns
-    -------
-    Timeline
-        What the video shows; ``choose`` was last told its number of frames.
-
-    Raises
-    ------
-    VideoError
-        If the file cannot be read or no frame can be decoded.
+    Returns the timeline of the whole video; the last call of ``choose`` got its number of frames. Raises
+    ``VideoError`` if the file cannot be read or no frame can be decoded.
     """
     index = _index(path)
     if index.reliable and _by_seeking(path, index, _unique(choose(index.total)), keep):
@@ -69,7 +61,9 @@ def pick_frames(path: Source, choose: Choose, keep: Keep) -> Timeline:
         if timeline.frames == expected:
             return timeline
         expected = timeline.frames
-    raise VideoError(f"'{path}' decodes to another number of frames each time: convert it to a whole file")
+    raise VideoError(
+        f"'{path}' decodes to a different number of frames each time: convert it to an undamaged file"
+    )
 
 
 @dataclass

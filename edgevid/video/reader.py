@@ -1,4 +1,4 @@
-"""Reads frames in a thread of its own: Ctrl-C is heard while FFmpeg waits, and live frames do not pile up."""
+"""Read frames in a background thread: Ctrl-C works while FFmpeg waits, and live frames do not queue up."""
 
 from __future__ import annotations
 
@@ -257,15 +257,11 @@ def open_reader(
     duration_s: float | None = None,
     threads: int = 0,
 ) -> Iterator[FrameReader]:
-    """Read an address or a pipe; the reader has its first frame.
+    """Read an address or a pipe, and yield the reader once it has its first frame.
 
-    ``live``: None to tell it from the source; pipes, and addresses of whole files, give every frame in order.
-    ``reconnect`` and ``duration_s`` are for live sources, else ignored.
-
-    Raises
-    ------
-    VideoError
-        If no frame comes within about the source's time-out, or none can be decoded.
+    ``live`` None detects it from the source; pipes, and addresses of whole files, give every frame in order.
+    ``reconnect`` and ``duration_s`` apply to live sources only. Raises ``VideoError`` if no frame arrives
+    within about the source's timeout, or none can be decoded.
     """
 
     def choose_way(container: Container) -> Way:

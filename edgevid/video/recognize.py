@@ -1,4 +1,4 @@
-"""Show a video to an open bundle, as one clip or frame by frame, and keep the time that each part takes."""
+"""Run an open bundle on a video, as one clip or frame by frame, and time each stage."""
 
 from __future__ import annotations
 
@@ -58,13 +58,9 @@ class Stopwatch:
 def recognize_clip(
     session: Session, path: Source, sampling: str | None, watch: Stopwatch
 ) -> tuple[np.ndarray, Clip]:
-    """Run a clip bundle once on a file; an image network sees each frame, and its logits are averaged.
+    """Run a clip bundle once on a file; an image classifier runs on each frame, and its logits are averaged.
 
-    Returns
-    -------
-    logits : ndarray of float32, shape (classes,)
-    clip : Clip
-        What was shown.
+    Returns float32 logits of shape (classes,) and the clip.
     """
     manifest = session.manifest
     clip = load_clip(path, manifest.preprocessing, manifest.frames, sampling)
@@ -78,7 +74,7 @@ def recognize_clip(
 
 
 class Follower:
-    """Feeds frames to a network one by one, keeps its predictions and the time each part takes.
+    """Feeds frames to a network one by one; keeps its predictions and the time of each stage.
 
     ``mean_logits`` is over every frame so far and ``recent_logits`` over the last few (T of the manifest),
     both of shape (classes,).
@@ -101,7 +97,7 @@ class Follower:
     @property
     def mean_logits(self) -> np.ndarray:
         if self._sum is None:
-            raise EdgevidError(f"too few frames for a prediction ({self.frames}): go on for longer")
+            raise EdgevidError(f"too few frames for a prediction ({self.frames}): run for longer")
         return self._sum / self._predictions
 
     @property
@@ -148,7 +144,7 @@ def first_logits(outputs: dict[str, np.ndarray]) -> np.ndarray:
     if logits.ndim != 2:
         raise EdgevidError(
             f"output '{name}' has shape {logits.shape}, not (N, classes): "
-            "'edgevid run' shows classifications only, use edgevid.open(...) in Python for other outputs"
+            "'edgevid run' supports classifiers only; use edgevid.open(...) in Python for other outputs"
         )
     return logits[0]
 

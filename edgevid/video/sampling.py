@@ -17,7 +17,7 @@ DENSE_WINDOW = 64
 """Consecutive frames that a dense clip spans (``dataset.py`` of the official TSM code)."""
 
 
-_GAP = "the time stamps of '%s' jump by %.1f s after %.1f s: gaps of more than %g s are not filled"
+_GAP = "the timestamps of '%s' jump by %.1f s after %.1f s: gaps of more than %g s are not filled"
 
 
 def segment_indices(total_frames: int, frames: int) -> np.ndarray:
@@ -26,17 +26,7 @@ def segment_indices(total_frames: int, frames: int) -> np.ndarray:
     Test-time sampling of TSN (Wang et al., 2016) as in ``_get_test_indices`` of the official TSM code. A
     video with fewer frames than segments repeats them in order.
 
-    Parameters
-    ----------
-    total_frames : int
-        Frames in the video, 1 or more.
-    frames : int
-        Frames of a clip, T.
-
-    Returns
-    -------
-    ndarray of int64, shape (T,)
-        Indices from 0, in order.
+    Returns int64 indices of shape (frames,), from 0 and in order.
     """
     _check(total_frames, frames)
     tick = total_frames / frames
@@ -48,23 +38,9 @@ def dense_indices(total_frames: int, frames: int, stride: int | None = None, cli
 
     Test-time dense sampling of I3D and of the official TSM code, which takes 10 windows of 64 frames that
     start evenly from the first frame to the last possible one. A single window is the middle one. Indices
-    wrap round in a video that is shorter than a window.
+    wrap around in a video that is shorter than a window. ``stride`` defaults to 64 // ``frames``, at least 1.
 
-    Parameters
-    ----------
-    total_frames : int
-        Frames in the video, 1 or more.
-    frames : int
-        Frames of a clip, T.
-    stride : int, optional
-        Distance in frames; by default 64 // T (at least 1).
-    clips : int
-        Windows.
-
-    Returns
-    -------
-    ndarray of int64, shape (clips, T)
-        Indices from 0.
+    Returns int64 indices of shape (clips, frames), from 0.
     """
     _check(total_frames, frames)
     stride = max(1, DENSE_WINDOW // frames) if stride is None else stride
@@ -83,17 +59,8 @@ def frames_at_rate(frames: Iterable[Frame], fps: float, name: str = "video") -> 
     A gap of more than :data:`MAX_GAP_S` is not filled: the frame before it lasts as long as the one before
     that, the ticks go on at the frame after it, and one line about ``name`` is logged at the first gap.
 
-    Parameters
-    ----------
-    frames : iterable of Frame
-        In the order of presentation; read one ahead, never all at once.
-    fps : float
-        Frames per second, above 0.
-
-    Yields
-    ------
-    Frame
-        The image, and the time of the tick in seconds. A repeated image is the same object.
+    ``frames`` are in presentation order and are read one ahead. Each yielded frame has the time of its tick
+    in seconds; a repeated image is the same object.
     """
     tick = 0
     told = False

@@ -58,12 +58,9 @@ Source: TypeAlias = "str | os.PathLike[str] | Address | Pipe"
 
 
 def parse_source(text: str, timeout_s: float = TIMEOUT_S, resume: bool = False) -> Source:
-    """The source that a user names: an address, a ``file://`` address, ``-``, or the path of a file or pipe.
+    """Parse a user's source: an address, a ``file://`` address, ``-``, or the path of a file or pipe.
 
-    Raises
-    ------
-    VideoError
-        If it is an address of a kind that is not taken.
+    Raises ``VideoError`` for an address with an unsupported protocol.
     """
     if text == STANDARD_INPUT:
         # A file that is redirected can be read more than once, and from any place.
@@ -87,13 +84,7 @@ def is_pipe(name: str) -> bool:
 
 @contextlib.contextmanager
 def open_container(source: Source) -> Iterator[av.container.InputContainer]:
-    """Open a source with FFmpeg; its streams have not been looked at.
-
-    Raises
-    ------
-    VideoError
-        If it cannot be opened; the message says what to do.
-    """
+    """Open a source with FFmpeg, without choosing a stream. Raises ``VideoError`` if it cannot be opened."""
     opened = source.open() if isinstance(source, Address | Pipe) else _open_file(str(source))
     with opened as container:
         yield container
@@ -101,7 +92,9 @@ def open_container(source: Source) -> Iterator[av.container.InputContainer]:
 
 def _open_file(name: str) -> av.container.InputContainer:
     if is_address(name):
-        raise VideoError(f"'{mask(name)}' is an address, and a file is needed here: save the video to one")
+        raise VideoError(
+            f"'{mask(name)}' is an address, but a file is required: save the video to a file first"
+        )
     if os.path.isdir(name):
         raise VideoError(f"'{name}' is a folder: name one video file")
     if re.fullmatch(r"/dev/video\d+", name):
@@ -109,14 +102,16 @@ def _open_file(name: str) -> av.container.InputContainer:
     if not os.path.exists(name):
         raise VideoError(f"no video at '{name}': check the path")
     if not os.path.isfile(name):
-        raise VideoError(f"'{name}' is not a regular file: save the video to one, it is read more than once")
+        raise VideoError(
+            f"'{name}' is not a regular file, so it cannot be read twice: save the video to a file"
+        )
     if os.path.getsize(name) == 0:
         raise VideoError(f"'{name}' is empty: copy or record it again")
     try:
         # An absolute path, because FFmpeg takes what comes before a colon for a protocol.
         return av.open(os.path.abspath(name))
     except PermissionError:
-        raise VideoError(f"'{name}' may not be read: change its permissions") from None
+        raise VideoError(f"'{name}' cannot be read (permission denied): change its permissions") from None
     except (av.error.FFmpegError, OSError) as error:
         raise VideoError(
             f"'{name}' cannot be read as a video ({error.strerror}): "
@@ -145,7 +140,7 @@ class _PipeFile:
     def read(self, size: int) -> bytes:
         # Windows cannot wait for pipes.
         if sys.platform != "win32" and not select.select([self._descriptor], [], [], self._pipe.timeout_s)[0]:
-            raise VideoError(f"{self._pipe} gives no video: {silence(self._pipe.timeout_s)}, or name a file")
+            raise VideoError(f"{self._pipe} sends no video: {silence(self._pipe.timeout_s)}, or name a file")
         data = os.read(self._descriptor, size)
         self.bytes_read += len(data)
         return data

@@ -15,14 +15,10 @@ MAX_PREVIEW_SHARE = 0.1
 
 
 def choose_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
-    """Choose the stream that FFmpeg's players do (default before others, moving before still, then bit rate).
+    """Choose the stream that FFmpeg's players do: default first, moving before still, then by bit rate.
 
-    Covers and thumbnails are left out, also those that are not flagged: one frame, or hardly any time.
-
-    Raises
-    ------
-    VideoError
-        If there are no pictures, or none that this FFmpeg can decode.
+    Covers and thumbnails are skipped, even unflagged ones (one frame, or a very short duration). Raises
+    ``VideoError`` if there is no video stream, or none that this FFmpeg can decode.
     """
     streams = [stream for stream in container.streams.video if not stream.disposition & STILLS]
     # FFmpeg can draw any text file as a terminal; that is never what was meant.

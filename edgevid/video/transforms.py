@@ -38,18 +38,9 @@ class Preprocess:
         self._shift = (mean / std).astype(np.float32)[:, None, None]
 
     def __call__(self, image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Preprocess one frame.
+        """Preprocess one upright RGB frame, uint8 (height, width, 3).
 
-        Parameters
-        ----------
-        image : ndarray of uint8, shape (height, width, 3)
-            RGB, upright.
-        out : ndarray of float32, shape (3, crop, crop), optional
-            Where to write.
-
-        Returns
-        -------
-        ndarray of float32, shape (3, crop, crop)
+        Returns float32 (3, crop, crop), written into ``out`` if given.
         """
         pixels = resize_and_crop(image, self.preprocessing.short_side, self.preprocessing.crop)
         if self.preprocessing.color == "BGR":
@@ -60,12 +51,9 @@ class Preprocess:
 
 
 def resize_and_crop(image: np.ndarray, short_side: int, crop: int) -> np.ndarray:
-    """Resize the short side of a uint8 (height, width, 3) image and cut out its center.
+    """Resize the short side of a uint8 (height, width, 3) image and crop its center.
 
-    Returns
-    -------
-    ndarray of uint8, shape (crop, crop, 3)
-        Perhaps a view of ``image``.
+    Returns uint8 of shape (crop, crop, 3), possibly a view of ``image``.
     """
     height, width = image.shape[:2]
     new_width, new_height = resized_size(width, height, short_side)

@@ -79,7 +79,7 @@ def test_a_name_that_stands_for_nothing_is_skipped_like_a_bad_file(run, folder, 
     assert status == 0 and len(out.splitlines()) == 1
     lines = err.splitlines()
     for line, words in zip(
-        lines, ["no video at", "holds no videos", "no file matches", "'foo://' are not taken"]
+        lines, ["no video at", "contains no videos", "no file matches", "'foo://' are not taken"]
     ):
         assert line.startswith("edgevid: skipped: ") and words in line
     assert lines[-1] == "5 videos, 4 skipped"
@@ -98,7 +98,7 @@ def test_a_folder_without_videos_is_said(run, tmp_path):
     (tmp_path / "notes.txt").write_text("no video")
     status, out, err = run(FakeSession(), "--video", tmp_path)
     assert (status, out) == (2, "")
-    assert "holds no videos" in err and err.splitlines()[-1].startswith("edgevid: 1 video, 1 skipped")
+    assert "contains no videos" in err and err.splitlines()[-1].startswith("edgevid: 1 video, 1 skipped")
 
 
 def test_a_network_that_cannot_be_shown_is_refused_once(run, folder, monkeypatch):

@@ -22,7 +22,10 @@ def test_cameras_are_named_as_each_system_names_them(monkeypatch):
 
 @pytest.mark.parametrize(
     "cameras,there",
-    [([], "no camera was found here"), (["/dev/video0", "/dev/video2"], "here: /dev/video0, /dev/video2;")],
+    [
+        ([], "no camera was found"),
+        (["/dev/video0", "/dev/video2"], "available cameras: /dev/video0, /dev/video2;"),
+    ],
 )
 def test_a_missing_camera_is_named_with_those_that_exist(monkeypatch, cameras, there):
     monkeypatch.setattr(camera, "device", lambda number: (f"/dev/video{number}", "v4l2"))

@@ -180,7 +180,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path, store):
 
 def test_nothing_to_take_is_said(tmp_path):
     (tmp_path / "notes.txt").write_text("no video")
-    with pytest.raises(VideoError, match="holds no videos"):
+    with pytest.raises(VideoError, match="contains no videos"):
         expand(str(tmp_path))
     with pytest.raises(VideoError, match=r"no file matches '.*\*\.mp4'"):
         expand(str(tmp_path / "*.mp4"))

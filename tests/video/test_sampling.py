@@ -112,7 +112,7 @@ def test_a_longer_gap_is_not_filled_and_one_line_says_so(caplog, gap_s):
     assert len(shown) == 60
     assert [frame.time_s for frame in shown] == pytest.approx(times, abs=0.06)
     assert [record.getMessage() for record in caplog.records] == [
-        f"the time stamps of 'jump.mkv' jump by {gap_s:.1f} s after 2.9 s: "
+        f"the timestamps of 'jump.mkv' jump by {gap_s:.1f} s after 2.9 s: "
         "gaps of more than 10 s are not filled"
     ]
 

@@ -75,7 +75,7 @@ def test_a_named_pipe_is_read_in_order(tmp_path, which):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_named_pipe_that_nobody_writes_is_given_up(tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")
-    with pytest.raises(VideoError, match=r"pipe\.mp4 gives no video: nothing came for 0\.3 s"):
+    with pytest.raises(VideoError, match=r"pipe\.mp4 sends no video: nothing came for 0\.3 s"):
         probe(Pipe(str(tmp_path / "pipe.mp4"), 0.3))
 
 

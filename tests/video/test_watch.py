@@ -53,7 +53,7 @@ def test_a_clock_that_jumps_is_told_and_its_gap_is_not_filled(write_video, caplo
     assert result["frames"] == result["video"]["frames"] == 60
     assert result["video"]["frame_rate"] == 10
     (record,) = caplog.records
-    assert f"the time stamps of '{path}' jump by 95443.8 s after 2.9 s" in record.getMessage()
+    assert f"the timestamps of '{path}' jump by 95443.8 s after 2.9 s" in record.getMessage()
 
 
 def test_a_declaration_that_only_rounding_contradicts_stays(write_video):
