@@ -35,13 +35,13 @@ class Commands(click.Group):
 )
 @click.version_option(package_name="edgevid")
 def cli() -> None:
-    """Take a video-understanding network to an edge device, prove it equal to PyTorch, and measure it."""
+    """Compile a video network for an edge device, verify it against PyTorch, and benchmark it."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; bad input is one line on stderr and exit status 2, never a traceback."""
     with contextlib.suppress(ValueError):  # a signal handler can only be set in the main thread
-        # A polite kill must clean up as Ctrl-C does, so that no half-written bundle stays behind.
+        # SIGTERM cleans up like Ctrl-C, so that no half-written bundle is left behind.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         status = cli.main(arguments, prog_name="edgevid", standalone_mode=False)
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, status: int = BAD_INPUT) -> None:
-    # A message may quote what a stranger's file says; what steers a terminal is no part of it.
+    # A message may quote an untrusted file; strip terminal control characters.
     printable = "".join(letter if letter.isprintable() else "?" for letter in " ".join(message.split()))
     click.echo(f"edgevid: {printable}", err=True)
     sys.exit(status)

@@ -1,4 +1,4 @@
-"""edgevid inspect: what a bundle says of itself, and whether it is true."""
+"""``edgevid inspect``: describe a bundle and verify it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ MAX_NAMES = 6
 @click.command("inspect")
 @click.argument("bundle")
 @click.option(
-    "--verify", is_flag=True, help="Check every hash, run every model file, compare with PyTorch's answer."
+    "--verify",
+    is_flag=True,
+    help="Check every hash, run every model file and compare it with PyTorch's output.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def command(bundle: str, verify: bool, as_json: bool) -> int:
-    """Show what BUNDLE is, and with --verify whether it is intact and equal to PyTorch on this machine.
+    """Describe BUNDLE; with --verify, check that it is intact and matches PyTorch on this machine.
 
-    Needs no PyTorch. Exit status 1: the bundle is intact but does not compute here what PyTorch did; 2: it is
-    damaged.
+    Does not need PyTorch. Exit status 1: the bundle is intact, but its outputs here differ from PyTorch's;
+    2: the bundle is damaged.
     """
     from edgevid.bundle.bundle import Bundle
     from edgevid.bundle.native_code import native_code
@@ -52,7 +54,7 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
         _show_code(code)
     _show_receipt(_receipt(opened))
     if verify:
-        click.echo(f"\nall {len(manifest.files)} files are as they were written")
+        click.echo(f"\nall {len(manifest.files)} files are unchanged since the export")
     for check in checks:
         parity = check["parity"]
         how = f" with {check['backend']}" if check["with_kernels"] else ""
@@ -67,7 +69,7 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
 
 
 def _verify(bundle) -> tuple[list[dict], dict[str, str]]:
-    """What each file gave; and by name why those for other processors were not run."""
+    """The result of each file, and by name why files for other processors were not run."""
     from edgevid.backends import opener
     from edgevid.errors import BackendError
     from edgevid.exporter.check import check_artefact
@@ -111,9 +113,9 @@ def _takes_kernels(artefact, manifest) -> bool:
 
 
 def _receipt(bundle) -> tuple:
-    """What became of each temporal op on this machine; opening a session is what tells.
+    """The kernel of each temporal op on this machine, which only an open session knows.
 
-    Empty for a bundle whose own code that would run: nobody who only looks at it asked for that.
+    Empty if opening the bundle would run code that came with it: inspecting must not do that.
     """
     from edgevid.bundle.native_code import opening_runs_code
     from edgevid.session import Session
@@ -125,7 +127,7 @@ def _receipt(bundle) -> tuple:
 
 
 def _show_code(code: dict[str, str], err: bool = False) -> None:
-    """A line for each thing that can run code of the bundle, with the files."""
+    """Print a line for each way that code in the bundle can run, with its files."""
     for what in dict.fromkeys(code.values()):
         names = [name for name, how in code.items() if how == what]
         more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
@@ -164,30 +166,32 @@ def _plan(bundle) -> dict | None:
     except ValueError as error:
         raise BundleError(f"bundle '{bundle.path}': {PLAN} cannot be read ({error}): export again") from None
     if not isinstance(content, dict):
-        raise BundleError(f"bundle '{bundle.path}': {PLAN} is no JSON object: export again")
+        raise BundleError(f"bundle '{bundle.path}': {PLAN} is not a JSON object: export again")
     return {key: value for key, value in content.items() if key != "layers"}
 
 
 def _describe_plan(plan) -> str:
     if plan["kernels"] is None:
-        return f"not counted: {plan['why_none']}"
+        return f"not available: {plan['why_none']}"
     return (
         f"{plan['kernels']} kernels, {plan['copies']} of them copies, {_mib(plan['activation_bytes'])} MiB "
-        f"of activations ({plan['plan']} of {plan['file']}; the device's own TensorRT may fuse otherwise)"
+        f"of activations ({plan['plan']} of {plan['file']}; TensorRT on the device may fuse differently)"
     )
 
 
 def _describe_calibration(manifest) -> str:
     how, parity = manifest.calibration, manifest.parity
-    judged = f"judged on {how['held_out']} other clips: {parity.max_rel:.1e} relative at the outputs"
+    judged = (
+        f"evaluated on {how['held_out']} held-out clips: {parity.max_rel:.1e} relative error of the outputs"
+    )
     if parity.local_error is not None:
-        judged += f", {parity.local_error:.1e} of the worst layer alone"
+        judged += f", {parity.local_error:.1e} of the worst layer"
     if parity.top1_agreement is not None:
-        judged += f", same best class on {parity.top1_agreement:.0%}"
+        judged += f", top-1 agreement {parity.top1_agreement:.0%}"
     skipped = f"; {len(how['skipped'])} videos could not be read" if how["skipped"] else ""
     return (
-        f"ranges of {how['clips']} clips of {how['videos']} videos, but for {how['outliers']:g} of each "
-        f"tensor's numbers (seed {how['seed']}){skipped}; {judged}"
+        f"ranges from {how['clips']} clips of {how['videos']} videos, ignoring the outermost "
+        f"{how['outliers']:g} of each tensor's values (seed {how['seed']}){skipped}; {judged}"
     )
 
 
@@ -202,11 +206,11 @@ def _show(manifest) -> None:
     weights, prep = manifest.weights, manifest.preprocessing
     rows = [
         ("model", f"{manifest.model} ({manifest.source})"),
-        ("target asked for", manifest.target),
+        ("target", manifest.target),
         ("backend", f"{manifest.backend}, {manifest.precision}"),
         ("inputs", "; ".join(map(tensor, manifest.inputs))),
         ("outputs", "; ".join(map(tensor, manifest.outputs))),
-        ("states", f"{len(manifest.states)}, zero at first" if manifest.states else "none"),
+        ("states", f"{len(manifest.states)}, initialized to zero" if manifest.states else "none"),
         ("labels", manifest.labels or "none"),
         (
             "preprocessing",
@@ -216,7 +220,7 @@ def _show(manifest) -> None:
             "weights",
             f"{weights.source}; {weights.parameters:,} parameters, {weights.size_bytes / 2**20:.1f} MiB",
         ),
-        ("multiply-adds", f"{manifest.macs / 1e9:.3f} G for one {_one_input(manifest)}"),
+        ("MACs", f"{manifest.macs / 1e9:.3f} G per {_one_input(manifest)}"),
         ("temporal ops", ", ".join(manifest.kernels) or "none"),
         (
             "equal to PyTorch",
@@ -224,22 +228,22 @@ def _show(manifest) -> None:
         ),
         *([("int8", _describe_calibration(manifest))] if manifest.calibration else []),
         *([("fused plan", _describe_plan(manifest.plan))] if manifest.plan else []),
-        ("made", f"{manifest.created} by edgevid {manifest.tools.get('edgevid', '?')}"),
+        ("created", f"{manifest.created} by edgevid {manifest.tools.get('edgevid', '?')}"),
     ]
     click.echo(tabulate(rows, tablefmt="plain"))
     if manifest.states:
         states = [(s.input, s.output, "x".join(map(str, s.shape)), s.dtype, s.op) for s in manifest.states]
-        click.echo("\n" + tabulate(states, headers=["state", "comes back as", "shape", "type", "belongs to"]))
+        click.echo("\n" + tabulate(states, headers=["state input", "state output", "shape", "type", "op"]))
     files = [
         (a.file, a.precision, a.purpose, f"{a.parity.max_rel:.1e}" if a.parity else "-")
         for a in manifest.artefacts
     ]
-    click.echo("\n" + tabulate(files, headers=["model file", "precision", "for", "distance"]))
+    click.echo("\n" + tabulate(files, headers=["model file", "precision", "for", "max rel error"]))
     passes = [(p.name, p.matched, "; ".join(p.refused) or "-") for p in manifest.passes]
-    click.echo("\n" + tabulate(passes, headers=["pass", "matched", "left alone because"]))
+    click.echo("\n" + tabulate(passes, headers=["pass", "matched", "not applied because"]))
     for layer, reason in manifest.calibration.get("float_layers", {}).items():
         click.echo(f"\nnot in int8: {layer} ({reason})")
     for sentence in manifest.not_run:
-        click.echo(f"\nnot tried where this was made: {sentence}")
+        click.echo(f"\nnot run at export: {sentence}")
     for sentence in manifest.warnings:
         click.echo(f"\nwarning: {sentence}")

@@ -1,4 +1,4 @@
-"""``edgevid run``: recognize what happens in videos, in a stream from a network, or before a camera."""
+"""``edgevid run``: classify videos, network streams or a camera."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("edgevid")
 
 CAMERA_WINDOW_S = 2.0
-"""What a clip of a camera spans unless --fps says otherwise: 64 frames of a video at 30 frames/s, rounded."""
+"""Default time span of a camera clip without --fps: 64 frames at 30 frames/s, rounded."""
 
 MAX_FPS = 1000.0
 MAX_SECONDS = 1e6
@@ -36,22 +36,23 @@ COLOR_CHANNELS = 3
     "videos",
     metavar="VIDEO...",
     multiple=True,
-    help="What to recognize: files, folders (with all below), patterns such as 'clips/**/*.mp4', addresses "
-    "(rtsp, rtmp, http, https, udp, tcp), or - for standard input. Of several, each gives one line.",
+    help="Videos to classify: files, folders (searched recursively), patterns such as 'clips/**/*.mp4', "
+    "addresses (rtsp, rtmp, http, https, udp, tcp), or - for standard input. Several videos print one line "
+    "each.",
 )
 @click.option("--camera", metavar="N", type=click.IntRange(min=0), help="Camera to watch, until Ctrl-C.")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to show.")
 @click.option(
     "--sampling",
     type=click.Choice(["segments", "dense"]),
-    help="How a clip is taken from a file: the center of equal segments, or 64 consecutive frames from the "
-    "middle. Default: as the bundle says.",
+    help="How to sample a clip from a file: the center frame of equal segments, or 64 consecutive frames "
+    "from the middle. Default: the bundle's setting.",
 )
 @click.option(
     "--fps",
     type=float,
-    help="Frames per second that a streaming bundle or a camera's clips see. Default: every frame of the "
-    f"video; for a camera and a clip bundle, a clip spans {CAMERA_WINDOW_S:g} s.",
+    help="Frame rate of the network's input, for a streaming bundle or a camera. Default: every frame of the "
+    f"video; with a camera and a clip bundle, a clip spans {CAMERA_WINDOW_S:g} s.",
 )
 @click.option(
     "--duration", metavar="SECONDS", type=float, help="Stop the camera, address or '-' after this time."
@@ -67,24 +68,29 @@ COLOR_CHANNELS = 3
 @click.option(
     "--live/--every-frame",
     default=None,
-    help="Of an address or '-': see the latest frame and drop those that come too fast, or see each. "
-    "Default: the latest of a live stream, each of a file and of '-'.",
+    help="For an address or '-': process the latest frame and drop the backlog, or process every frame. "
+    "Default: --live for a live stream, --every-frame for a file and '-'.",
 )
 @click.option(
     "--reconnect",
     is_flag=True,
-    help="When a live address ends or fails, connect again until Ctrl-C or --duration; the network's states "
-    "are kept.",
+    help="Reconnect when a live address ends or fails, until Ctrl-C or --duration; the network keeps its "
+    "state.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of the network. Default: its backend's.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Inference threads. Default: the backend's choice."
+)
 @click.option(
     "--device",
     default="local",
     show_default=True,
-    help="Where the network runs: 'local', or rpc://HOST:PORT/KEY, a board that a TVM tracker lends.",
+    help="Where the network runs: 'local', or a board behind a TVM tracker, rpc://HOST:PORT/KEY.",
 )
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON alone on stdout; of several videos, a line each."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print only JSON on stdout, one line per video if there are several.",
 )
 def command(
     bundle: str,
@@ -102,15 +108,15 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Recognize what happens in a video with BUNDLE, and say where the time goes.
+    """Classify a video with BUNDLE and report the time of each stage.
 
-    A clip bundle looks at a few frames of a file once. A streaming bundle, or any bundle with --camera, goes
-    through the frames and prints a line each time the best class changes; a streaming bundle's logits are
-    averaged over the last frames, as many as the network was trained on, and over the whole file for the
-    answer at the end. Addresses, standard input and named pipes are for streaming bundles; a clip bundle
-    takes a whole file over HTTP.
+    A clip bundle runs once, on frames sampled from a file. A streaming bundle, or any bundle with --camera,
+    runs on frame after frame and prints a line each time the top class changes. While it runs, a streaming
+    bundle averages its logits over the clip length that the network was trained on; its final prediction
+    averages the whole file. Addresses, standard input and named pipes need a streaming bundle; a clip bundle
+    also reads complete files over HTTP.
 
-    Of several videos, those that cannot be read are left out and counted; the status is 2 if none can.
+    With several videos, unreadable ones are skipped and counted; the exit status is 2 if all are unreadable.
     """
     names = (*videos, *more_videos)
     if bool(names) == (camera is not None):
@@ -130,11 +136,13 @@ def command(
     _check_classifies_color(session)
     follows = session.manifest.streaming or camera is not None
     if sampling is not None and follows:
-        raise click.UsageError("--sampling is for a clip bundle with --video: frames are taken as they come")
+        raise click.UsageError(
+            "--sampling needs a clip bundle and --video: a stream uses frames as they arrive"
+        )
     if fps is not None and not follows:
-        raise click.UsageError("--fps is for a streaming bundle or a camera: use --sampling for a clip")
+        raise click.UsageError("--fps needs a streaming bundle or a camera: use --sampling for a clip")
     if not follows and (duration is not None or live is not None):
-        raise click.UsageError("--duration, --live and --every-frame are for a streaming bundle or a camera")
+        raise click.UsageError("--duration, --live and --every-frame need a streaming bundle or a camera")
     if camera is not None and fps is None and not session.manifest.streaming:
         fps = session.manifest.frames / CAMERA_WINDOW_S
 
@@ -157,12 +165,12 @@ def _check_live_options(
     addresses = [name for name in names if is_address(name)]
     pipes = [name for name in names if is_pipe(name)]
     if duration is not None and camera is None and not addresses and not pipes:
-        raise click.UsageError("--duration is for --camera and for addresses: a file ends by itself")
+        raise click.UsageError("--duration needs --camera, an address or '-': a file ends by itself")
     if live is not None and not addresses and not pipes:
         option = "--live" if live else "--every-frame"
-        raise click.UsageError(f"{option} is for addresses and '-': each frame of a file is seen anyway")
+        raise click.UsageError(f"{option} needs an address or '-': every frame of a file is processed anyway")
     if reconnect and not addresses:
-        raise click.UsageError("--reconnect is for addresses: there is no connection to make again")
+        raise click.UsageError("--reconnect needs an address: a file or a camera has no connection")
 
 
 def _check_classifies_color(session: Session) -> None:
@@ -170,14 +178,14 @@ def _check_classifies_color(session: Session) -> None:
     outputs, taken = [output.name for output in manifest.outputs], manifest.inputs[0]
     if "logits" not in outputs:
         raise EdgevidError(
-            f"{manifest.model} gives {' and '.join(outputs)}, not logits of classes, so there is nothing to "
-            "show: use edgevid.open(...) in Python for its outputs"
+            f"{manifest.model} is not a classifier (its outputs are {' and '.join(outputs)}): "
+            "use edgevid.open(...) in Python"
         )
     channels = taken.shape[-3]
     if channels != COLOR_CHANNELS:
         raise EdgevidError(
-            f"{manifest.model} takes frames of {channels} channels, not color as a video has it: "
-            "use edgevid.open(...) in Python with what it was trained on"
+            f"{manifest.model} takes frames of {channels} channels, not the RGB frames of a video: "
+            "use edgevid.open(...) in Python with the input that it was trained on"
         )
 
 
@@ -207,7 +215,7 @@ def _run_one(
 def _run_several(
     session: Session, names: tuple[str, ...], about: dict[str, Any], options: Options, as_json: bool
 ) -> None:
-    """A line for each video; one that cannot be read costs a line on stderr, and nothing else."""
+    """Print one line per video; skip unreadable ones with a line on stderr."""
     from edgevid.video.watch import recognize
 
     videos = skipped = 0
@@ -225,12 +233,12 @@ def _run_several(
         click.echo(json.dumps(result) if as_json else _one_line(result))
     counts = f"{videos} video{'s' * (videos != 1)}, {skipped} skipped"
     if skipped == videos:
-        raise VideoError(f"{counts}: none can be read, see above")
+        raise VideoError(f"{counts}: no video could be read, see the messages above")
     click.echo(counts, err=True)
 
 
 def _sources(names: tuple[str, ...], options: Options) -> Iterator[Source | VideoError]:
-    """Each video that ``names`` stand for; of a name that stands for none, what is wrong with it."""
+    """Every video that ``names`` expand to; for a name without videos, the error."""
     from edgevid.video.files import expand
     from edgevid.video.source import parse_source
 
@@ -272,7 +280,7 @@ def _one_line(result: dict[str, Any]) -> str:
 
 
 def _print(result: dict[str, Any]) -> None:
-    """The same facts as the JSON, for a person."""
+    """Print the contents of the JSON as text."""
     from tabulate import tabulate
 
     video = result["video"]
@@ -280,18 +288,20 @@ def _print(result: dict[str, Any]) -> None:
     if video["frame_rate"]:
         facts.append(f"{video['frame_rate']:.2f} frames/s")
     if video["pixel_aspect"] != 1:
-        facts.append(f"pixels {video['pixel_aspect']:.3f} times as wide as high made square")
+        facts.append(f"pixel aspect ratio {video['pixel_aspect']:.3f}, scaled to square")
     if video["mirrored"]:
         facts.append("mirrored")
     if video["rotation"]:
-        facts.append(f"turned by {video['rotation']} degrees")
+        facts.append(f"rotated by {video['rotation']} degrees")
     if video["frames"]:
         facts.append(f"{video['frames']} frames")
     if result["drops"]:
         facts.append(f"{result['drops']} dropped")
     if result.get("changes"):
         click.echo()  # after the lines of the changes
-    click.echo(f"{result['model']} saw {result['frames']} frames of {video['path']} ({', '.join(facts)})\n")
+    click.echo(
+        f"{result['model']} processed {result['frames']} frames of {video['path']} ({', '.join(facts)})\n"
+    )
 
     rows = [(p["index"], p["label"] or "", p["probability"], p["logit"]) for p in result["predictions"]]
     headers = ("class", "label", "probability", "logit")
@@ -306,4 +316,4 @@ def _print(result: dict[str, Any]) -> None:
     elif "live" in video:
         click.echo(f"Decoding includes waiting for {video['path']}.")
     elif not columns[1]:
-        click.echo("Inference is a first run, warm-up included; 'edgevid bench' measures the steady state.")
+        click.echo("Inference is one run, warm-up included; use 'edgevid bench' to measure the steady state.")

@@ -12,7 +12,7 @@ REBUILT = "num_batches_tracked"
 
 
 COUNTERS = frozenset({"total_ops", "total_params", "n_averaged", "num_averaged"})
-"""What counters of multiply-adds leave in every module, and averages in theirs."""
+"""Buffers that MAC counters and weight averages leave in modules."""
 
 OF_TRAINING = re.compile(
     r"(.*_)?(loss(es)?\d*|criteri(on|a)|metrics?|ema_decay)(_.*)?|(train|val|valid|test)_(acc|top|f1|auroc|conf).*"

@@ -43,7 +43,7 @@ def watched(monkeypatch):
 def test_a_clip_is_recognized_and_the_time_of_each_part_is_told(run, video):
     status, out, err = run(FakeSession(), "--video", video)
     assert (status, err) == (0, "")
-    assert "bright" in out and "fake saw 4 frames of" in out and "30 frames)" in out
+    assert "bright" in out and "fake processed 4 frames of" in out and "30 frames)" in out
     assert out.index("bright") < out.index("dark")
     for part in ("decoding", "preprocessing", "inference", "total"):
         assert part in out
@@ -104,7 +104,7 @@ def test_a_stream_tells_when_the_best_class_changes(run, video):
     # 4 frames are averaged, so the change at 1.0 s is seen when bright outweighs dark.
     assert bright.split()[1:3] == ["s", "bright"] and 1.0 <= float(bright.split()[0]) <= 1.3
     assert len(session.shown) == 30
-    assert "fake saw 30 frames of" in out and "ms per frame" in out
+    assert "fake processed 30 frames of" in out and "ms per frame" in out
 
 
 def test_a_stream_answers_for_the_whole_file_at_the_end(run, video):
@@ -178,12 +178,12 @@ def test_random_weights_are_warned_of(run, video, caplog):
         (False, ["--camera", "-1"], "--camera"),
         (False, ["--video", "a.mp4", "--sampling", "all"], "--sampling"),
         (False, ["--video", "a.mp4", "--fps", "5"], "use --sampling for a clip"),
-        (True, ["--video", "a.mp4", "--sampling", "dense"], "--sampling is for a clip bundle"),
+        (True, ["--video", "a.mp4", "--sampling", "dense"], "--sampling needs a clip bundle"),
         (True, ["--video", "a.mp4", "--fps", "0"], "--fps is 0"),
         (True, ["--video", "a.mp4", "--fps", "nan"], "--fps is nan"),
         (True, ["--video", "a.mp4", "--fps", "inf"], "--fps is inf"),
         (True, ["--camera", "0", "--duration", "-1"], "--duration is -1"),
-        (True, ["--video", "a.mp4", "--duration", "1"], "--duration is for --camera"),
+        (True, ["--video", "a.mp4", "--duration", "1"], "--duration needs --camera"),
         (False, ["--video", "missing.mp4"], "no video at 'missing.mp4'"),
         (True, ["--video", "missing.mp4"], "no video at 'missing.mp4'"),
         (False, ["--camera", "97"], "camera 97"),

@@ -302,10 +302,10 @@ def test_a_clip_bundle_takes_no_option_of_streams(run, option):
 @pytest.mark.parametrize(
     "arguments,what",
     [
-        (["a.mp4", "--reconnect"], "--reconnect is for addresses"),
-        (["-", "--reconnect"], "--reconnect is for addresses"),
-        (["a.mp4", "--live"], "--live is for addresses and '-'"),
-        (["a.mp4", "--every-frame"], "--every-frame is for addresses and '-'"),
+        (["a.mp4", "--reconnect"], "--reconnect needs an address"),
+        (["-", "--reconnect"], "--reconnect needs an address"),
+        (["a.mp4", "--live"], "--live needs an address or '-'"),
+        (["a.mp4", "--every-frame"], "--every-frame needs an address or '-'"),
         (["udp://127.0.0.1:9", "--timeout", "0"], "--timeout is 0"),
         (["udp://127.0.0.1:9", "--timeout", "inf"], "--timeout is inf"),
         (["udp://127.0.0.1:9", "--timeout", "nan"], "--timeout is nan"),

@@ -90,7 +90,9 @@ def test_if_none_can_be_read_the_status_is_2(run, folder, as_json):
     bad = folder / "broken.mp4"
     status, out, err = run(FakeSession(), "--video", bad, folder / "gone.mp4", *as_json)
     assert (status, out) == (2, "")
-    assert err.splitlines()[-1] == "edgevid: 2 videos, 2 skipped: none can be read, see above"
+    assert (
+        err.splitlines()[-1] == "edgevid: 2 videos, 2 skipped: no video could be read, see the messages above"
+    )
     assert len(err.splitlines()) == 3
 
 
