@@ -103,9 +103,12 @@ def test_several_gpus_are_told_by_their_oldest(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (BOARD + "sm_counts = 8", "gpu.sm_counts is a key that this edgevid does not know"),
-        (BOARD + "[device.gpu]\nsm_count = 8", "device.gpu is a key that this edgevid does not know"),
-        ("colour = 3\n" + BOARD, "colour is a key that this edgevid does not know"),
+        (BOARD + "sm_counts = 8", "gpu.sm_counts is an unknown key"),
+        (
+            BOARD + "[device.gpu]\nsm_count = 8",
+            "device.gpu is an unknown key",
+        ),
+        ("colour = 3\n" + BOARD, "colour is an unknown key"),
         (BOARD.replace("title", "titel"), "title is missing"),
         (BOARD.replace('"a board"', "8"), "title: expected str, got int"),
         (BOARD.replace('["tensorrt"]', "[]"), "a target has at least one backend"),

@@ -1,1 +1,1 @@
-"""The folder that travels: its files, its manifest, and what strangers may have put there."""
+"""Bundles: reading, writing and checking an exported folder, which may come from an untrusted source."""

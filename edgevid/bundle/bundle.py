@@ -1,8 +1,8 @@
-"""A bundle: a folder that holds a network for a device, and says everything about itself.
+"""A bundle: a self-describing folder that holds a network for a device.
 
-``manifest.json`` is its description (``specs.Manifest``), ``parity.npz`` an input with the eager network's
-outputs, so that the bundle can check itself without torch. The rest is what the device needs. A bundle may
-come from a stranger: nothing of it is read before it is known to be a file of this folder and of its hash.
+``manifest.json`` describes it (``specs.Manifest``); ``parity.npz`` holds an input with the eager network's
+outputs, so that a bundle can be verified without torch. The other files are what the device needs. A bundle
+may be untrusted: no file is read before its path is known to stay in the folder and its hash to match.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Bundle:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Bundle:
-        """Read a bundle.
+        """Open a bundle.
 
-        ``BundleError`` says what is missing, was changed, cannot be right (by its key), leads out of the
-        folder, or that its schema is another than we read.
+        Raises ``BundleError`` for a missing or changed file, an invalid manifest key, a path that leaves the
+        folder, or an unsupported schema.
         """
         folder = Path(path)
         if not folder.is_dir():
@@ -50,30 +50,28 @@ class Bundle:
                 f"make one with 'edgevid export MODEL --target cpu -o {folder}'"
             )
         if not os.path.lexists(folder / MANIFEST):
-            raise BundleError(
-                f"'{folder}' has no {MANIFEST}, so it is not a bundle: give the folder that export wrote"
-            )
+            raise BundleError(f"'{folder}' has no {MANIFEST}, so it is not a bundle: pass an exported folder")
         bundle = cls(folder, manifests.read(folder))
         for name in bundle.manifest.files:
             bundle.file(name)
         return bundle
 
     def file(self, name: str) -> Path:
-        """The path of a file of the bundle; ``BundleError`` if it is none, or is no regular file inside."""
+        """The path of a file of the bundle. Raises ``BundleError`` unless it is a listed, regular file."""
         with self._refusing(name):
             if name not in self.manifest.files:
                 raise ValueError("is not in its manifest")
             return regular_file(self.path, name)
 
     def read(self, name: str, limit: int) -> bytes:
-        """The content of a file, at most ``limit`` bytes; ``BundleError`` if it is not as it was written."""
+        """The content of a file of at most ``limit`` bytes. Raises ``BundleError`` if its hash differs."""
         self.file(name)
         self._check(name)
         with self._refusing(name):
             return read_bounded(self.path, name, limit)
 
     def check_files(self) -> None:
-        """Raise ``BundleError`` for the first file that is not as it was written."""
+        """Raise ``BundleError`` for the first file whose hash differs."""
         for name in self.manifest.files:
             self._check(name)
 
@@ -104,7 +102,7 @@ class Bundle:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Hash every file of ``folder`` and write the manifest and its hash, which are a bundle's last files."""
+    """Hash every file of ``folder``, then write the manifest and its hash, the last files of a bundle."""
     files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     others = [name for name in sorted(files) if name.parts[0] not in (CACHE, MANIFEST, MANIFEST_HASH)]
     manifests.write(folder, manifest, {name.as_posix(): sha256_of(folder / name) for name in others})
@@ -130,9 +128,10 @@ def check_destination(destination: Path, force: bool) -> None:
 
 @contextlib.contextmanager
 def writing(destination: Path) -> Iterator[Path]:
-    """A temporary folder that takes the place of ``destination`` as a whole when the block ends well.
+    """Yield a temporary folder that atomically replaces ``destination`` when the block succeeds.
 
-    If it does not, the temporary folder goes and ``destination`` is as it was. Needs ``check_destination``.
+    If it fails, the temporary folder is deleted and ``destination`` is unchanged. Call ``check_destination``
+    first.
     """
     parent = destination.parent
     with creating_in(parent):
@@ -149,7 +148,7 @@ def writing(destination: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def creating_in(parent: Path) -> Iterator[None]:
-    """Turn the operating system's refusals to write into one clear line."""
+    """Turn errors of the operating system on writing into one-line ``BundleError`` messages."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
         yield

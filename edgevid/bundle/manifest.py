@@ -1,8 +1,8 @@
-"""Read and write ``manifest.json``, which says everything about a bundle, and the file of its SHA-256.
+"""Read and write ``manifest.json``, the description of a bundle, and the file with its SHA-256.
 
 To add a field, add it to its dataclass in ``specs``, with a default so that bundles without it can still be
-read. If its type says too little of it, add a line to ``RULES``; what ties it to other fields belongs to
-``_relations``. A field whose meaning changes needs a new ``SCHEMA_VERSION``.
+read. Constraints beyond its type go to ``RULES``; constraints between fields go to ``_relations``. A field
+whose meaning changes needs a new ``SCHEMA_VERSION``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MANIFEST, MANIFEST_HASH = "manifest.json", "manifest.sha256"
 LABELS = "labels.txt"
 MAX_BYTES = 16 << 20
 MAX_SIDE = 1 << 15
-"""Pixels, and values along an axis of a tensor that are thought to be a mistake where there are more."""
+"""The largest plausible size in pixels, and along an axis of a tensor."""
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 DTYPES = ("float32", "float16", "bfloat16", "float64", "int8", "uint8", "int32", "int64", "bool")
 SHA256 = "[0-9a-f]{64}"
@@ -106,13 +106,13 @@ NEEDED = {
     "calibration": frozenset(CalibrationRecord.__annotations__) - {"float_layers"},
     "plan": frozenset({"file", "plan", "kernels", "copies", "why_none"}),
 }
-"""The keys of the records that are empty where there is nothing to tell."""
+"""Required keys of the optional records (empty if absent)."""
 
 
 def write(folder: Path, manifest: Manifest, hashes: dict[str, str]) -> None:
     """Write the manifest with the ``hashes`` of the other files by name, and last of all its own hash.
 
-    What cannot be printed in it, such as the colors of a compiler's message, becomes question marks.
+    Unprintable characters, such as color codes in a compiler's message, become question marks.
     """
     content = records.printable(asdict(replace(manifest, files=hashes)))
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
@@ -124,8 +124,8 @@ def write(folder: Path, manifest: Manifest, hashes: dict[str, str]) -> None:
 def read(folder: Path) -> Manifest:
     """The manifest of the bundle in ``folder``.
 
-    Raises ``BundleError`` if it is of another schema, is not as it was written, or says what cannot be: the
-    message names the key.
+    Raises ``BundleError`` if its schema is unsupported, its hash differs, or a value is invalid; the message
+    names the key.
     """
     data = _read(folder, MANIFEST, MAX_BYTES)
     content, broken = None, ""
@@ -149,7 +149,7 @@ def read(folder: Path) -> Manifest:
             raise ValueError(complaint)
     except ValueError as error:
         raise BundleError(
-            f"'{folder / MANIFEST}' cannot be right: {error}. Export again, or update edgevid"
+            f"'{folder / MANIFEST}' is not valid: {error}. Export again, or update edgevid"
         ) from None
     return manifest
 
@@ -193,28 +193,28 @@ def _check_hash(folder: Path, data: bytes) -> None:
 
 
 def _relations(manifest: Manifest) -> Iterator[str]:
-    """What is wrong between fields that are right by themselves, each with its key first."""
+    """Yield inconsistencies between fields that are valid by themselves, each with its key first."""
     for name in manifest.files:
         if reason := why_unsafe(name):
             yield f"files.{json.dumps(name)} {reason}"
     for index, artefact in enumerate(manifest.artefacts):
         if artefact.file not in manifest.files:
-            yield f"artefacts[{index}].file is none of the bundle's files"
+            yield f"artefacts[{index}].file is not one of the bundle's files"
     files = [artefact.file for artefact in manifest.artefacts]
     if len(set(files)) < len(files):
         yield "artefacts name a file twice"
     if manifest.model_file not in files:
-        yield "model_file is none of the artefacts"
+        yield "model_file is not one of the artefacts"
     if manifest.model_file in files:
         main = manifest.artefacts[files.index(manifest.model_file)]
         if main.precision != manifest.precision:
-            yield f"precision is {manifest.precision}, and that of model_file {main.precision}"
+            yield f"precision is {manifest.precision}, but that of model_file is {main.precision}"
         if main.parity != manifest.parity:
-            yield "parity is not that of model_file"
+            yield "parity differs from that of model_file"
     if PARITY not in manifest.files:
-        yield f"files have no {PARITY}"
+        yield f"files do not include {PARITY}"
     if (LABELS in manifest.files) != (manifest.labels is not None):
-        yield f"labels and the file {LABELS} are there together or not at all"
+        yield f"labels and the file {LABELS} must be both present or both absent"
     yield from _tensor_relations(manifest)
     for name, record in (("calibration", manifest.calibration), ("plan", manifest.plan)):
         if record and (missing := NEEDED[name] - record.keys()):
@@ -246,11 +246,11 @@ def _tensor_relations(manifest: Manifest) -> Iterator[str]:
         expected.append((1, "frames", manifest.frames))
     for axis, name, size in expected:
         if isinstance(shape[axis], int) and shape[axis] != size:
-            yield f"inputs[0].shape[{axis % len(shape)}] is {shape[axis]}, and {name} is {size}"
+            yield f"inputs[0].shape[{axis % len(shape)}] is {shape[axis]}, but {name} is {size}"
     for index, output in enumerate(manifest.outputs):
         last = output.shape[-1] if output.shape else 0
         if output.name == "logits" and isinstance(last, int) and last != manifest.classes:
             axis = len(output.shape) - 1
-            yield f"outputs[{index}].shape[{axis}] is {last}, and classes is {manifest.classes}"
+            yield f"outputs[{index}].shape[{axis}] is {last}, but classes is {manifest.classes}"
         elif output.name == "logits" and output.shape[:-1] != shape[:1]:
             yield f"outputs[{index}].shape is {list(output.shape)}, which is not a row for each clip"

@@ -1,4 +1,4 @@
-"""Which files of a bundle are code, and what runs them; told without opening one."""
+"""Find the files of a bundle that are code, and what runs them, without opening any."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ OPENING = "opening this bundle runs it"
 
 
 def native_code(bundle: Bundle) -> dict[str, str]:
-    """By the name of each file that is code: what runs it. Files that no manifest lists are told too."""
+    """What runs each file that is code, by file name; includes files that are not in the manifest."""
     code = {}
     for name in sorted({*bundle.manifest.files, *_on_disk(bundle.path)}):
         if what := _runs(bundle, name):
             listed = name in bundle.manifest.files
-            code[name] = what if listed else f"{what}; it is not in the manifest, so nothing vouches for it"
+            code[name] = what if listed else f"{what}; it is not in the manifest, so it is not verified"
     return code
 
 
@@ -44,7 +44,7 @@ def _runs(bundle: Bundle, name: str) -> str | None:
 
 
 def _on_disk(folder: Path) -> Iterator[str]:
-    """Every file in the folder but the cache's, whose entries are believed only where they were made."""
+    """Every file outside the cache, whose entries are trusted only on the machine that signed them."""
     for parent, folders, files in os.walk(folder):
         if Path(parent) == folder and CACHE in folders:
             folders.remove(CACHE)

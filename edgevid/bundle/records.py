@@ -1,4 +1,4 @@
-"""Read JSON that somebody else wrote into dataclasses: every key, type and value is checked.
+"""Decode untrusted JSON into dataclasses, checking every key, type and value.
 
 A number is finite, an integer at least 0 and a text printable unless a rule for its field says otherwise.
 """
@@ -26,11 +26,11 @@ Rules = Mapping[type, Mapping[str, Rule]]
 
 MAX_DIGITS = 18
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
-"""Control characters, with which a text could write over what a terminal shows; half characters."""
+"""Control characters, which could overwrite what a terminal shows, and lone surrogates."""
 
 
 def parse(data: bytes) -> Any:
-    """The JSON value in ``data``; ``ValueError`` for what is none, or has a key twice in an object."""
+    """The JSON value in ``data``. Raises ``ValueError`` for invalid JSON and for duplicate keys."""
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_int=_integer)
     except RecursionError:
@@ -72,12 +72,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {_shown(twice)} is there twice")
+        raise ValueError(f"the key {_shown(twice)} occurs twice")
     return values
 
 
 def _integer(text: str) -> int:
-    # Python takes time that is quadratic in the digits, or refuses with an advice for programmers.
+    # Python takes quadratic time in the digits, or refuses with a message for programmers.
     if len(text.lstrip("-")) > MAX_DIGITS:
         raise ValueError(f"a number has more than {MAX_DIGITS} digits")
     return int(text)
@@ -101,7 +101,7 @@ def _check(value: Any, kind: Any, rules: Rules, path: str, rule: Rule) -> None:
         field_types, of_kind = _types(kind), rules.get(kind, {})
         for key, item in value.items():
             if key not in field_types:
-                raise ValueError(f"{_join(path, key)} is a key that this edgevid does not know")
+                raise ValueError(f"{_join(path, key)} is an unknown key")
             _check(item, field_types[key], rules, _join(path, key), of_kind.get(key, _usual))
     elif isinstance(value, dict):
         for key, item in value.items():

@@ -1,7 +1,7 @@
-"""Reading the checkpoints that people already have into the networks of the zoo.
+"""Load existing checkpoints into the networks of the zoo.
 
 One file per project whose checkpoints are read, holding its ``Format``s: what the project calls its tensors.
-A checkpoint's format is recognized by itself. To add one, write its rules in a file here and name it in
+A checkpoint's format is detected automatically. To add one, write its rules in a file here and name it in
 ``FORMATS``:
 
     STM = Format("STM", ((r"^fc\\.", "classifier."), (r"^layer", "backbone.layer")))
@@ -101,21 +101,21 @@ def load_weights(
 ) -> nn.Module:
     """Fill ``model`` from a checkpoint file, a folder of shards or a state dict, in any of ``FORMATS``.
 
-    Returns ``model``. What it was wrapped in when it was trained is taken off (``module.``, ``_orig_mod.``, a
-    LightningModule's attribute), weights of losses and counters are left out, and one line in the log says
-    so. ``ema`` takes the averaged weights of a checkpoint that has both.
-    A checkpoint of images (torchvision's) fills the backbone: the classifier stays as it is unless it has as
-    many classes, so do layers over time, and a first convolution of other channels than RGB takes the mean
-    over RGB. Any checkpoint fills the backbone alone of a network without a classifier. A warning in the log
-    says what is untrained then. Raises ``WeightsError`` if the file cannot be
-    read, or with the first names that do not fit; the model is then unchanged.
+    Returns ``model``. Training wrappers (``module.``, ``_orig_mod.``, a LightningModule's attribute) are
+    stripped and the weights of losses and counters skipped, which one log line reports. ``ema`` selects the
+    averaged weights of a checkpoint that has both.
+    An image checkpoint (torchvision's) initializes the backbone: temporal layers keep their values, as does
+    the classifier unless the number of classes matches, and a first convolution with input channels other
+    than RGB takes the mean over RGB. A network without a classifier takes only the backbone of any
+    checkpoint. A warning lists the layers that stay untrained. Raises ``WeightsError`` if the file cannot
+    be read or the names do not fit (the message has the first of them); the model is then unchanged.
     """
     load_checkpoint(model, read_checkpoint(path_or_state_dict), ema)
     return model
 
 
 def load_checkpoint(model: nn.Module, checkpoint: Checkpoint, ema: bool = False) -> Format:
-    """As ``load_weights``; returns the format that the checkpoint is in."""
+    """Like ``load_weights``, but returns the format of the checkpoint."""
     expected = model.state_dict()
     state, notes = checkpoint.state(ema, expected)
     for name, tensor in state.items():
@@ -174,7 +174,7 @@ def preprocessing_of(form: Format, spec: ModelSpec) -> Preprocessing:
 
 
 def _report(taken_off: list[str], left_out: Mapping[str, str], notes: tuple[str, ...]) -> None:
-    """One line of what was done to a checkpoint before it fitted; none if nothing was."""
+    """Log one line about the changes that made a checkpoint fit, if there were any."""
     parts = ["took off " + ", ".join(taken_off)] if taken_off else []
     if left_out:
         counts = Counter(left_out.values())
@@ -189,7 +189,7 @@ def _first(things: list[str]) -> str:
 
 
 def checkpoint_classes(state: Mapping[str, Tensor]) -> int | None:
-    """The number of classes of a checkpoint's classifier; None if it is of images, or not one we know."""
+    """The number of classes of a checkpoint's classifier; None for image checkpoints and unknown formats."""
     form, names, *_ = recognize(FORMATS, state, CLASSIFIER)
     parameters = [state[names[name]] for name in CLASSIFIER if name in names]
     return int(parameters[0].shape[0]) if parameters and not form.initializes else None

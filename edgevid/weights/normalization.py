@@ -70,7 +70,7 @@ def mmaction2(spec: ModelSpec) -> Normalization:
 
 @dataclass(frozen=True)
 class Override:
-    """What the user says of it; None leaves what the checkpoint or the model has."""
+    """The user's settings; None keeps the value of the checkpoint or the model."""
 
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
@@ -110,7 +110,7 @@ def parse_override(mean: Numbers | None, std: Numbers | None, color: str | None)
     means = None if mean is None else _three("mean", mean)
     stds = None if std is None else _three("std", std)
     if stds is not None and min(stds) <= 0:
-        raise EdgevidError(f"--std divides, so it must be above 0, not {_text(stds)}")
+        raise EdgevidError(f"--std is a divisor, so it must be above 0, not {_text(stds)}")
     if means is not None and min(means) < 0:
         raise EdgevidError(f"--mean is that of pixels, at least 0, not {_text(means)}")
     scale = 1.0

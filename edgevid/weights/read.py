@@ -42,7 +42,7 @@ DAMAGE = (
     TypeError,
     AttributeError,
 )
-"""What readers raise at bytes that are no checkpoint."""
+"""What readers raise for bytes that are not a checkpoint."""
 
 
 def read_checkpoint(source: str | os.PathLike | Mapping[str, Any]) -> Checkpoint:
@@ -74,7 +74,7 @@ def files_of(path: Path) -> list[Path]:
         if within is None:
             raise WeightsError(
                 f"weights '{path}' is a folder without {', '.join(IN_A_FOLDER[:-1])} or {IN_A_FOLDER[-1]}: "
-                "give the checkpoint file in it"
+                "pass the checkpoint file in it"
             )
         path = within
     if not path.name.endswith(INDEX):
@@ -85,13 +85,15 @@ def files_of(path: Path) -> list[Path]:
         inside = bool(names) and all(Path(name).name == name and name not in ("", "..") for name in names)
     except (ValueError, LookupError, AttributeError, TypeError):
         raise WeightsError(
-            f"'{path}' is no index of tensors ('weight_map'): download or save it again"
+            f"'{path}' is not an index of tensors ('weight_map'): download or save it again"
         ) from None
     if not inside:
-        raise WeightsError(f"the index '{path}' names files outside its folder, or none: save it again")
+        raise WeightsError(f"the index '{path}' names files outside its folder, or no files: save it again")
     for name in names:
         if not (path.parent / name).is_file():
-            raise WeightsError(f"'{path.parent / name}' is missing, which the index '{path.name}' names")
+            raise WeightsError(
+                f"'{path.parent / name}' is missing, which the index '{path.name}' names: download it too"
+            )
     return [path.parent / name for name in names]
 
 
@@ -119,7 +121,9 @@ def _read_file(path: Path) -> Any:
         with allowing_inert_types():
             return torch.load(path, map_location="cpu", weights_only=True)
     except PermissionError:
-        raise WeightsError(f"weights file '{path}' may not be read: check its permissions") from None
+        raise WeightsError(
+            f"weights file '{path}' cannot be read (permission denied): check its permissions"
+        ) from None
     except NotArraysError as error:
         raise WeightsError(
             f"'{path}' holds Python objects besides arrays ({error}), which are not loaded for safety: "
