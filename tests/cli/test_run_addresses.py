@@ -290,13 +290,13 @@ def test_ctrl_c_ends_a_live_stream_with_what_was_seen(web):
     out, err = process.communicate(timeout=20)
     assert time.monotonic() - start_s < 5
     assert process.returncode == 0 and "Traceback" not in err
-    assert "fake saw" in out and "ms per frame" in out
+    assert "fake processed" in out and "ms per frame" in out
 
 
 @pytest.mark.parametrize("option", [["--duration", "2"], ["--live"], ["--every-frame"]])
 def test_a_clip_bundle_takes_no_option_of_streams(run, option):
     status, out, err = run(FakeSession(), "--video", "http://127.0.0.1:9/a.mp4", *option)
-    assert (status, out) == (2, "") and "are for a streaming bundle or a camera" in err
+    assert (status, out) == (2, "") and "need a streaming bundle or a camera" in err
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_a_clip_bundle_takes_no_option_of_streams(run, option):
         (["udp://127.0.0.1:9", "--timeout", "inf"], "--timeout is inf"),
         (["udp://127.0.0.1:9", "--timeout", "nan"], "--timeout is nan"),
         (["udp://127.0.0.1:9", "--duration", "-1"], "--duration is -1"),
-        (["a.mp4", "b.mp4", "--duration", "1"], "--duration is for --camera and for addresses"),
+        (["a.mp4", "b.mp4", "--duration", "1"], "--duration needs --camera, an address or '-'"),
         (["udp://127.0.0.1:9", "--camera", "0"], "give exactly one of --video FILE and --camera N"),
     ],
 )
