@@ -98,6 +98,7 @@ class OpReceipt:
     bytes_after: int | None
 
 
+@runtime_checkable
 class Stepper(Protocol):
     """A streaming network with its states: ``push`` gives the outputs that are not states."""
 
@@ -106,6 +107,7 @@ class Stepper(Protocol):
     def reset(self) -> None: ...
 
 
+@runtime_checkable
 class Runner(Protocol):
     """A model that is ready to run. ``bind`` gives a function that does one inference on given inputs.
 

@@ -1,0 +1,94 @@
+"""The least that a backend is: it writes the graph as it is, and runs it with ONNX's reference evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgevid.backends.protocol import Compiled, Job, OpenOptions, OpReceipt
+from edgevid.backends.stepper import DoubleBufferedStepper
+from edgevid.errors import BackendError, first_line
+from edgevid.specs import Artefact, Availability, StateSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx_ir as ir
+
+MODEL = Artefact("model.onnx", "fp32", "any runtime that reads ONNX", opened_by="reference")
+INSTALL = "pip install 'edgevid[export]'"
+
+
+def available() -> Availability:
+    try:
+        import onnx.reference
+    except ImportError as error:
+        return Availability(False, "", str(error), INSTALL)
+    return Availability(True, f"ONNX {onnx.__version__}")
+
+
+def compile(graph: ir.Model, job: Job, folder: Path) -> Compiled:
+    """``model.onnx``, in standard operators: the evaluator takes no function whose last input is left out."""
+    import onnx_ir as ir
+
+    from edgevid.passes import LOWERING, run_passes
+
+    passes = run_passes(graph, LOWERING)
+    ir.save(graph, folder / MODEL.file)
+    return Compiled(MODEL.file, (MODEL,), kernels=(), passes=passes)
+
+
+def open_model(artefact: Artefact, folder: Path, options: OpenOptions) -> ReferenceRunner:
+    """Open a model; the evaluator runs on one thread, whatever ``options`` say."""
+    path = folder / artefact.file
+    try:
+        from onnx.reference import ReferenceEvaluator
+
+        return ReferenceRunner(ReferenceEvaluator(str(path)))
+    except ImportError as error:
+        raise BackendError(f"the reference evaluator needs the package onnx ({error}): {INSTALL}") from error
+    except Exception as error:  # protobuf and onnx raise kinds of their own
+        raise BackendError(f"ONNX cannot open '{path}': {first_line(error)}. Export again") from error
+
+
+class ReferenceRunner:
+    """A ``Runner`` of NumPy arrays."""
+
+    threads = 1
+    receipt: tuple[OpReceipt, ...] = ()
+
+    def __init__(self, evaluator: Any) -> None:
+        self._evaluator = evaluator
+        self.inputs: tuple[str, ...] = tuple(evaluator.input_names)
+        self.outputs: tuple[str, ...] = tuple(evaluator.output_names)
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(self.outputs, self._evaluator.run(None, dict(inputs))))
+
+    def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], None]:
+        return lambda: self.run(inputs) and None
+
+    def stepper(self, frame: str, states: Sequence[StateSpec]) -> DoubleBufferedStepper:
+        return DoubleBufferedStepper(Arrays(self, frame, states), states)
+
+
+class Arrays:
+    """A ``DoubleBuffer``: the states that a step gives are the inputs of the next one."""
+
+    def __init__(self, runner: ReferenceRunner, frame: str, states: Sequence[StateSpec]) -> None:
+        self._runner, self._frame, self._states = runner, frame, states
+        self._inputs: dict[str, np.ndarray] = {}
+        self._results: dict[str, np.ndarray] = {}
+
+    def write_frame(self, frame: np.ndarray) -> None:
+        self._inputs[self._frame] = frame
+
+    def write_state(self, number: int, state: StateSpec, value: np.ndarray) -> None:
+        self._inputs[state.input] = value
+
+    def infer(self, number: int) -> None:
+        self._results = self._runner.run(self._inputs)
+        self._inputs |= {state.input: self._results.pop(state.output) for state in self._states}
+
+    def results(self) -> dict[str, np.ndarray]:
+        return dict(self._results)

@@ -1,0 +1,31 @@
+"""The reference evaluator runs networks of every kind, each at its smallest size."""
+
+from __future__ import annotations
+
+import pytest
+
+import edgevid
+from edgevid.zoo import MODELS
+
+NETWORKS = ("shufflenet_v1", "channelnet_v3", "action_mbv2", "r2plus1d_r34")
+"""Images with shuffled channels, convolutions over channels, excitations, and 3D convolutions."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_it_gives_what_pytorch_gives(name, tmp_path):
+    frames, size = MODELS[name].smallest
+    options = {} if MODELS[name].input == "image" else {"frames": frames}
+    bundle = edgevid.export(name, output=tmp_path / "b", backend="reference", size=size, classes=5, **options)
+    assert bundle.manifest.parity.ok
+    assert edgevid.open(bundle.path).backend == "reference"
+
+
+def test_a_file_that_is_no_model_is_refused_in_words(tmp_path):
+    from edgevid.backends import BACKENDS
+    from edgevid.backends.reference.backend import MODEL
+    from edgevid.errors import BackendError
+
+    (tmp_path / MODEL.file).write_bytes(b"not a model")
+    with pytest.raises(BackendError, match=r"ONNX cannot open .* Export again"):
+        BACKENDS["reference"].open_model(MODEL, tmp_path)
