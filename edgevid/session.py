@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from edgevid.backends import BACKENDS, Backend, board_addresses, board_backend, opener
 from edgevid.backends.protocol import LOCAL, Board, OpenOptions, RemoteRunner, Stepper
 from edgevid.bundle.bundle import LABELS, Bundle
-from edgevid.bundle.records import UNPRINTABLE
 from edgevid.errors import BackendError, BundleError, EdgevidError, first_line
 from edgevid.onnxfile.external_files import check_models
+from edgevid.records import UNPRINTABLE
 from edgevid.specs import Artefact
 from edgevid.targets import TARGETS
 

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from edgevid.host.digest import sha256
+from edgevid.host.local_cache import cache_folder
 from edgevid.host.processor import architecture
 
 SOURCES = Path(__file__).parent
@@ -41,13 +42,6 @@ def isa_flags() -> dict[str, tuple[str, ...]]:
 def cxxflags() -> tuple[str, ...]:
     """The flags of every source: ours, then those of ``$EDGEVID_CXXFLAGS``, such as a sanitizer's."""
     return (*CXXFLAGS, *shlex.split(os.environ.get("EDGEVID_CXXFLAGS", "")))
-
-
-def cache_folder() -> Path:
-    """``$EDGEVID_CACHE``, or ``edgevid`` in the user's cache folder."""
-    if chosen := os.environ.get("EDGEVID_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgevid"
 
 
 def library() -> Path | None:

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevid.bundle import records
-from edgevid.bundle.records import matches, one_of
+from edgevid import records
 from edgevid.errors import TargetError
+from edgevid.records import matches, one_of
 from edgevid.registry import Registry
 from edgevid.specs import TOLERANCE, Device, Gpu, Target
 

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from edgevid.benchmarks.experiments.gpu import FRAMES, describe, interleaved, shift_by_slices
+from edgevid.benchmarks.experiments.gpu_graphs import FRAMES, describe, interleaved, shift_by_slices
 from edgevid.benchmarks.experiments.turns import require_equal
 from edgevid.kernels.shift_conv.triton_call import shift_conv
 from edgevid.zoo.backbones.mobilenet_v2 import InvertedResidual

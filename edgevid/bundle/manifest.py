@@ -14,11 +14,11 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from edgevid.bundle import records
-from edgevid.bundle.records import matches, one_of
+from edgevid import records
 from edgevid.errors import BundleError
 from edgevid.host.digest import sha256
 from edgevid.host.safe_paths import read_bounded, why_unsafe
+from edgevid.records import matches, one_of
 from edgevid.specs import (
     PARITY,
     SCHEMA_VERSION,

@@ -13,14 +13,14 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print JSON alone on standard output.")
 def command(as_json: bool) -> int:
     """Try what edgevid needs or could use here; exit with 1 if it cannot run bundles or read videos."""
-    from edgevid import doctor
+    from edgevid.cli import checks
 
-    checks = doctor.examine()
-    works = doctor.core_works(checks)
+    rows = checks.examine()
+    works = checks.core_works(rows)
     if as_json:
-        click.echo(json.dumps(doctor.as_json(checks), indent=1))
+        click.echo(json.dumps(checks.as_json(rows), indent=1))
     else:
-        click.echo(_table(checks))
+        click.echo(_table(rows))
         click.echo()
         click.echo(
             "edgevid can run bundles and read videos here."

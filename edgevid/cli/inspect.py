@@ -156,7 +156,7 @@ def _one_input(manifest) -> str:
 
 def _plan(bundle) -> dict | None:
     """What ``plan.json`` of a TensorRT bundle says, without its layers; None for other bundles."""
-    from edgevid.bundle import records
+    from edgevid import records
     from edgevid.errors import BundleError
 
     if PLAN not in bundle.manifest.files:

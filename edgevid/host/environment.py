@@ -15,7 +15,6 @@ from typing import Any
 
 import psutil
 
-import edgevid
 from edgevid.host.commands import ask
 from edgevid.host.cpu import board, describe_cpu
 from edgevid.host.memory import MIB
@@ -60,7 +59,7 @@ def observe(sysfs: Path = SYSFS, proc: Path = PROC) -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "packages": _versions(),
-        "edgevid": {"version": edgevid.__version__, **_checkout()},
+        "edgevid": {"version": importlib.metadata.version("edgevid"), **_checkout()},
         "thread_variables": {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
         "date_utc": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "not_read": not_read,
@@ -112,7 +111,7 @@ def _versions() -> dict[str, str]:
 
 def _checkout() -> dict[str, Any]:
     """Commit of the edgevid checkout, and whether files were changed since; null for an installed one."""
-    root = Path(edgevid.__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return {"commit": None, "changed": None}
     commit = ask(["git", "-C", str(root), "rev-parse", "HEAD"])

@@ -12,11 +12,17 @@ import tempfile
 from pathlib import Path
 
 from edgevid.host.digest import keyed_sha256
-from edgevid.kernels.build import cache_folder
 from edgevid.specs import CACHE
 
 SECRET, SECRET_BYTES = "secret", 32
 SIGNATURE_BYTES = 32
+
+
+def cache_folder() -> Path:
+    """``$EDGEVID_CACHE``, or ``edgevid`` in the user's cache folder."""
+    if chosen := os.environ.get("EDGEVID_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgevid"
 
 
 def cache_of(folder: Path) -> Path:

@@ -28,7 +28,8 @@ TOLERANCE = 1e-4
 
 
 def test_a_library_for_a_phone_runs_with_what_stands_for_its_libc(export, bionic, tmp_path):
-    from edgevid.backends.tvm.backend import MODEL, read_description
+    from edgevid.backends.tvm.backend import MODEL
+    from edgevid.backends.tvm.description import read_description
     from edgevid.backends.tvm.runner import TvmRunner
 
     bundle = export("tsm_mbv2", tmp_path / "clip", target="mobile", backend="tvm", frames=2)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from edgevid import doctor
-from edgevid.cli import main
-from edgevid.doctor import Check
-from edgevid.host import commands, smoke
+from edgevid.cli import checks as doctor
+from edgevid.cli import main, smoke
+from edgevid.cli.checks import Check
+from edgevid.host import commands
 
 pytestmark = pytest.mark.slow
 

@@ -12,30 +12,26 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
 from edgevid.backends.protocol import LOCAL, OpenOptions, RemoteRunner
-from edgevid.bundle import records
+from edgevid.backends.tvm.description import DESCRIPTION, INSTALL, Description, read_description
 from edgevid.errors import BackendError
-from edgevid.host.safe_paths import read_bounded
 from edgevid.specs import Artefact, Availability
 
 if TYPE_CHECKING:
     from edgevid.backends.tvm.runner import TvmRunner
 
 NAME = "tvm"
-MODEL, GPU_MODEL, DESCRIPTION = "model.so", "model_cuda.so", "model.json"
+MODEL, GPU_MODEL = "model.so", "model_cuda.so"
 GPU_LINE = (
     f"| `{GPU_MODEL}` | the same for the GPU, on `tvm.cuda()`: a TVM with CUDA, which compiles it with the "
     "board's nvcc when it is opened |\n"
 )
-MOST_BYTES = 1 << 20
-"""Of a description."""
-INSTALL = "pip install 'edgevid[tvm]'"
 WITH_PYTHON = (
     "On the device, Python 3.10 or later: `pip install 'edgevid[tvm]'`, or for the library alone\n"
     "`pip install apache-tvm=={tvm} apache-tvm-ffi=={ffi}`.",
@@ -52,17 +48,6 @@ IN_AN_APP = (
 
 _stand_ins: dict[Path, tempfile.TemporaryDirectory] = {}
 """Libraries for other processors that were just made: the same network compiled for this one."""
-
-
-@dataclass(frozen=True)
-class Description:
-    """What is beside a library: its parameters and results in order, and what it needs."""
-
-    tvm: str
-    architecture: str
-    isa: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
 
 
 def available() -> Availability:
@@ -198,17 +183,6 @@ def check_address(device: str) -> None:
     from edgevid.backends.tvm.rpc import Address
 
     Address.parse(device)
-
-
-def read_description(path: Path) -> Description:
-    """What stands beside the library ``path``; ``BackendError`` if it cannot be read."""
-    beside = path.with_name(DESCRIPTION)
-    try:
-        return records.decode(
-            Description, records.parse(read_bounded(beside.parent, DESCRIPTION, MOST_BYTES))
-        )
-    except (OSError, ValueError) as error:
-        raise BackendError(f"'{beside}' cannot be read ({error}): export the bundle again") from None
 
 
 def _need_tvm() -> None:

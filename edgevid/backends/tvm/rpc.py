@@ -105,7 +105,7 @@ def open_remote(path: Path, url: str, threads: int | None) -> RemoteRunner:
     Raises ``BackendError`` if the address is wrong, no tracker answers, no board is free, or if the board
     cannot run it.
     """
-    from edgevid.backends.tvm.backend import INSTALL, read_description
+    from edgevid.backends.tvm.description import INSTALL, read_description
 
     address = Address.parse(url)
     if importlib.util.find_spec("tvm") is None:

@@ -31,7 +31,7 @@ def test_without_a_gpu_it_says_so_in_one_line():
 
 
 def test_the_shift_it_compares_with_is_the_reference():
-    from edgevid.benchmarks.experiments.gpu import FRAMES, shift_by_slices
+    from edgevid.benchmarks.experiments.gpu_graphs import FRAMES, shift_by_slices
 
     x = np.random.default_rng(0).standard_normal((2 * FRAMES, 16, 2, 3))
     expected = temporal_shift(x, frames=FRAMES, fold=2, first=1, second=-1)

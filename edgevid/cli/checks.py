@@ -185,7 +185,7 @@ def _guarded(kind: str, check: Callable[[], list[Check]]) -> list[Check]:
 
 def _isolated(call: str) -> Any:
     """Call a function of ``smoke`` in a fresh interpreter; its last line on stderr is the reason."""
-    code = f"from edgevid.host import smoke; smoke.{call}"
+    code = f"from edgevid.cli import smoke; smoke.{call}"
     return ask([sys.executable, "-c", code], timeout_s=LIMIT_S)
 
 

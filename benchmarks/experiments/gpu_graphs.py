@@ -1,0 +1,90 @@
+"""Time candidates on an NVIDIA GPU as CUDA graphs that take turns, and the shift as TSM's code writes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from edgevid.benchmarks.experiments.turns import rotated
+
+if TYPE_CHECKING:
+    import torch
+
+FRAMES = 8
+LEAST_SAMPLE_MS = 0.4
+
+
+def interleaved(runs: dict[str, Callable[[int], Any]], buffers: int, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of one run of each as a CUDA graph, in rounds that begin with another one each time."""
+    import torch
+
+    graphs = {name: capture(run, buffers) for name, run in runs.items()}
+    replays = {name: _replays(graph) for name, graph in graphs.items()}
+    samples: dict[str, list[float]] = {name: [] for name in runs}
+    names = list(runs)
+    for turn in range(-2, rounds):
+        for name in rotated(names, turn):
+            took_ms = _time_ms(graphs[name], replays[name])
+            if turn >= 0:
+                samples[name].append(took_ms / replays[name] / buffers)
+    torch.cuda.synchronize()
+    return samples
+
+
+def capture(run: Callable[[int], Any], buffers: int) -> torch.cuda.CUDAGraph:
+    """``run`` on each of the buffers in turn, as a graph."""
+    import torch
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            run(0)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for i in range(buffers):
+            run(i)
+    return graph
+
+
+def _replays(graph: torch.cuda.CUDAGraph) -> int:
+    _time_ms(graph, 3)
+    return max(1, math.ceil(LEAST_SAMPLE_MS / max(_time_ms(graph, 3) / 3, 1e-3)))
+
+
+def _time_ms(graph: torch.cuda.CUDAGraph, replays: int) -> float:
+    import torch
+
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    for _ in range(replays):
+        graph.replay()
+    end.record()
+    end.synchronize()
+    return start.elapsed_time(end)
+
+
+def describe(samples: dict[str, list[float]]) -> str:
+    """Medians; the first one's paired ratio to each other."""
+    import numpy as np
+
+    first, *others = samples
+    parts = [f"{name} {np.median(values):.4f}" for name, values in samples.items()]
+    parts += [
+        f"{first}/{other} {np.median(np.divide(samples[first], samples[other])):.3f}" for other in others
+    ]
+    return ", ".join(parts)
+
+
+def shift_by_slices(x: torch.Tensor, fold: int) -> torch.Tensor:
+    """The bidirectional shift as TSM's code writes it, by assignments to slices of zeros."""
+    import torch
+
+    clips = x.unflatten(0, (-1, FRAMES))
+    shifted = torch.zeros_like(clips)
+    shifted[:, :-1, :fold] = clips[:, 1:, :fold]
+    shifted[:, 1:, fold : 2 * fold] = clips[:, :-1, fold : 2 * fold]
+    shifted[:, :, 2 * fold :] = clips[:, :, 2 * fold :]
+    return shifted.flatten(0, 1)
