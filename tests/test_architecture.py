@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from import_graph import ROOT, imports, modules
+from import_graph import ROOT, circle, imports, module_graph, modules, room_graph
 
 MODULES = modules()
 
@@ -119,6 +119,20 @@ def test_help_and_list_models_load_nothing_heavy():
     for arguments in (["--help"], ["list", "models"], ["list", "models", "--json"], ["list", "targets"]):
         result = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
         assert result.returncode == 0, result.stderr
+
+
+def test_imports_lead_down_without_circles():
+    """``python tests/import_graph.py`` prints the graph; imports inside functions count too."""
+    graph = module_graph()
+    rooms = room_graph(graph)
+    assert circle(rooms) == []
+    assert circle(graph) == []
+    assert len(rooms) <= 24
+    assert sum(map(len, rooms.values())) <= 93, "one arrow more than there was: is it needed?"
+
+
+def test_a_circle_would_be_noticed():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) != []
 
 
 def test_every_file_is_small_enough_to_hold_one_idea():

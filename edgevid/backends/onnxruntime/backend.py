@@ -93,7 +93,8 @@ def _compile_int8(graph, job, folder: Path):
 
     from edgevid.backends.protocol import Compiled
     from edgevid.passes import LOWERING, run_passes
-    from edgevid.passes.quantize.quantize import ONNXRUNTIME, Kept, quantise
+    from edgevid.passes.quantize.quantize import Kept, quantise
+    from edgevid.passes.quantize.scheme import ONNXRUNTIME
 
     kernels = _count_temporal_ops(graph, "standard operators")
 

@@ -55,7 +55,8 @@ def to_int8(
     ``ExportError`` if a weight is too large for fp16, or an operator is not in opset 13 for TensorRT 8.
     """
     from edgevid.passes import run_passes
-    from edgevid.passes.quantize.quantize import ALL_INT8, TENSORRT, quantise
+    from edgevid.passes.quantize.quantize import ALL_INT8, quantise
+    from edgevid.passes.quantize.scheme import TENSORRT
     from edgevid.passes.recurrent import layout_to_transposes
     from edgevid.passes.to_fp16 import to_fp16
     from edgevid.passes.to_opset_13 import to_opset_13

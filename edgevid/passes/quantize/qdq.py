@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
-from edgevid.passes.quantize.quantize import Group, Range, Scheme, moved_inputs
+from edgevid.passes.quantize.scheme import Group, Range, Scheme, moved_inputs
 
 LARGEST = 127
 BIAS_LIMIT = 2.0**30

@@ -1,6 +1,6 @@
 """f32(x) -> DQ(i8(Q(x))): convolutions and matrix products in int8 by quantise-dequantise pairs.
 
-Which tensors are quantised, and on what scale, is decided here; ``quantise_nodes`` writes the nodes. A tensor
+Which tensors are quantised, and on what scale, is decided here; ``qdq`` writes the nodes. A tensor
 and what only moves its numbers (slices, concatenations, reshapes) form a *group* of one scale, and the moves
 work on the integers themselves: Q stands before a temporal shift and DQ after it, so that the shift moves one
 byte for each number.
@@ -14,20 +14,15 @@ connections).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 
 import onnx_ir as ir
 
 from edgevid.passes.layer_names import describe
+from edgevid.passes.quantize.qdq import write_pairs, write_weights
+from edgevid.passes.quantize.scheme import TENSORRT, Group, Range, Scheme, moved_inputs
 from edgevid.specs import PassReport
-
-Range = tuple[float, float]
-MOVES = {
-    "Concat", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice", "Split", "Squeeze", "Transpose",
-    "Unsqueeze",
-}  # fmt: skip
-"""Operators that only move numbers, and so work on integers as on floats."""
 
 PRODUCTS = {"Conv", "Gemm", "MatMul"}
 SMALLEST_SHARE = 5e-4
@@ -44,35 +39,6 @@ POOLS = {"MaxPool"}
 
 
 @dataclass(frozen=True)
-class Scheme:
-    """What a runtime wants of quantised graphs.
-
-    ``symmetric`` activations are int8 around zero, others uint8 with a zero point of their own. With
-    ``all_results`` what convolutions and the ``others`` give is quantised at once, as a runtime needs that
-    has a kernel for each operator; without, results stay floats until a product reads them, so that a
-    compiler can fuse a bias, a sum and an activation first. ``integer_constants`` stores weights as int8 and
-    biases as int32 instead of leaving it to the runtime to quantise them.
-    """
-
-    symmetric: bool
-    all_results: bool
-    integer_constants: bool
-    others: frozenset[str] = frozenset()
-
-
-TENSORRT = Scheme(symmetric=True, all_results=False, integer_constants=False)
-"""Explicit quantisation as TensorRT documents it: symmetric, float biases, pairs where products read."""
-
-ONNXRUNTIME = Scheme(
-    symmetric=False,
-    all_results=True,
-    integer_constants=True,
-    others=frozenset({"Add", "Mul", "GlobalAveragePool", "AveragePool"}),
-)
-"""What ONNX Runtime fuses to its QLinear kernels; a zero point at the lowest value swallows an activation."""
-
-
-@dataclass(frozen=True)
 class Kept:
     """What stays in float: products by the name of their result, and with ``pointwise`` all but products.
 
@@ -86,16 +52,6 @@ class Kept:
 ALL_INT8 = Kept()
 
 
-@dataclass
-class Group:
-    """Values of one scale: ``members`` in order, and the ``range`` that holds them all."""
-
-    members: list[ir.Value] = field(default_factory=list)
-    wanted: bool = False
-    range: Range | None = None
-    refusal: str = ""
-
-
 def quantise(
     graph: ir.Model, ranges: Mapping[str, Range], scheme: Scheme = TENSORRT, kept: Kept = ALL_INT8
 ) -> PassReport:
@@ -104,8 +60,6 @@ def quantise(
     ``ranges`` holds the smallest and the largest value of tensors by name, as ``calibration`` measures them.
     ``matched`` counts the products that take int8; a product is refused where a range is missing.
     """
-    from edgevid.passes.quantize.qdq import write_pairs, write_weights
-
     groups = group_values(graph.graph, ranges, scheme, kept)
     products, small = worthwhile_products(graph.graph)
     quantised = [node for node in products if groups[id(node.inputs[0])].range]
@@ -187,16 +141,6 @@ def _multiply_adds(node: ir.Node) -> int:
     if node.op_type == "Conv":
         return prod(result) * prod(weight[1:])
     return prod(result) * int(node.inputs[0].shape[-1])
-
-
-def moved_inputs(node: ir.Node) -> list[ir.Value]:
-    """The float tensors whose numbers ``node`` only moves; none if it does something else."""
-    if node.domain or node.op_type not in MOVES:
-        return []
-    if node.op_type == "Pad" and not _pads_with_zero(node):
-        return []
-    inputs = node.inputs if node.op_type == "Concat" else node.inputs[:1]
-    return [value for value in inputs if value.dtype == ir.DataType.FLOAT]
 
 
 def spread_ranges(graph: ir.Model, ranges: Mapping[str, Range]) -> dict[str, Range]:
@@ -292,10 +236,3 @@ def _is_moved(value: ir.Value) -> bool:
 
 def _union(ranges: list[Range]) -> Range:
     return min(low for low, _ in ranges), max(high for _, high in ranges)
-
-
-def _pads_with_zero(node: ir.Node) -> bool:
-    if node.attributes.get_string("mode", "constant") != "constant":
-        return True
-    fill = node.inputs[2] if len(node.inputs) > 2 else None
-    return fill is None or (fill.const_value is not None and not fill.const_value.numpy().any())

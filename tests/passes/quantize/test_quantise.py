@@ -12,15 +12,9 @@ from edgevid.backends.onnxruntime.int8 import needs_wider_products
 from edgevid.errors import ExportError
 from edgevid.passes import LOWERING, STANDARD, run_passes
 from edgevid.passes.quantize.qdq import activation_scale, weight_scales
-from edgevid.passes.quantize.quantize import (
-    ONNXRUNTIME,
-    TENSORRT,
-    group_values,
-    is_product,
-    quantise,
-    spread_ranges,
-)
+from edgevid.passes.quantize.quantize import group_values, is_product, quantise, spread_ranges
 from edgevid.passes.quantize.ranges import local_errors, measure_ranges, without_outliers
+from edgevid.passes.quantize.scheme import ONNXRUNTIME, TENSORRT
 from edgevid.passes.to_fp16 import to_fp16
 from edgevid.passes.to_opset_13 import to_opset_13
 from edgevid.passes.verify import verify
