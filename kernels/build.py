@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import logging
 import os
 import shlex
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from edgevid.host.digest import sha256
-from edgevid.host.local_cache import cache_folder
+from edgevid.host.cache import cache_folder, temporary_folder
+from edgevid.host.files import atomic_path
 from edgevid.host.processor import architecture
 
 SOURCES = Path(__file__).parent
@@ -100,11 +100,9 @@ def kept(folder: Path, name: str, announcement: str, make: Callable[[Path, Path]
     with _alone_in(folder):
         if (folder / name).is_file():  # another process has just made it
             return folder / name
-        # A name of its own until it is whole, so that another process never opens half a library.
-        with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as work:
+        with atomic_path(folder / name) as target:  # another process never opens half a library
             log.warning(announcement)
-            make(Path(work), Path(work) / name)
-            os.replace(Path(work) / name, folder / name)
+            make(target.parent, target)
     return folder / name
 
 
@@ -128,7 +126,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 @functools.cache
 def fingerprint(compiler: tuple[str, ...], flags: tuple[str, ...]) -> str:
     version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    digest = sha256(repr((compiler, version, flags, LINK_FLAGS, isa_flags())).encode())
+    digest = hashlib.sha256(repr((compiler, version, flags, LINK_FLAGS, isa_flags())).encode())
     for path in sources("*.cpp", "*.h"):
         digest.update(path.relative_to(SOURCES).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
@@ -157,16 +155,6 @@ def compile_sources(command: Sequence[str], work: Path, isas: Mapping[str, Seque
 def run(command: Sequence[str]) -> None:
     """Raises ``subprocess.CalledProcessError`` with what the compiler said."""
     subprocess.run(command, capture_output=True, text=True, check=True)
-
-
-@functools.cache
-def temporary_folder() -> Path:
-    """A folder for what cannot be kept, the same one at each call; it goes when the process ends."""
-    import atexit
-
-    folder = tempfile.mkdtemp(prefix="edgevid-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
 
 
 @functools.cache

@@ -16,9 +16,8 @@ from tabulate import tabulate
 
 from edgevid.benchmarks.experiments.turns import require_equal, rotated
 from edgevid.errors import BenchmarkError
-from edgevid.host.cpu import describe_cpu
 from edgevid.host.environment import environment_warnings, observe
-from edgevid.host.processor import usable_cores
+from edgevid.host.processor import describe_cpu, usable_cores
 from edgevid.kernels.standalone import compile
 
 TOLERANCE = 1e-5

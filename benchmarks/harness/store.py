@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import tempfile
@@ -11,6 +10,7 @@ from typing import Any
 
 from edgevid.benchmarks.harness.result import document
 from edgevid.errors import BenchmarkError
+from edgevid.host.files import atomic_write
 
 
 class ResultFile:
@@ -30,7 +30,7 @@ class ResultFile:
         if self._file.exists() and not os.access(self._file, os.W_OK):
             raise BenchmarkError(f"'{path}' is write-protected: choose another file for --json")
         try:
-            Path(self._write("")).unlink()
+            tempfile.TemporaryFile(dir=self._file.parent).close()
         except OSError as error:
             raise BenchmarkError(
                 f"cannot write '{path}' ({error.strerror}): choose a file in a folder that you can write to"
@@ -38,32 +38,9 @@ class ResultFile:
 
     def save(self, results: list[dict[str, Any]]) -> None:
         """Replace the file by one with all ``results``."""
-        written = self._write(to_json(results) + "\n")
-        os.replace(written, self._file)
-
-    def _write(self, text: str) -> str:
-        """Write ``text`` beside the file; returns the path. Nothing is left behind on failure."""
-        descriptor, written = tempfile.mkstemp(prefix=f".{self._file.name}.", dir=self._file.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(written, 0o666 & ~_umask())  # mkstemp hides files from everybody else
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(written)
-            raise
-        return written
+        atomic_write(self._file, (to_json(results) + "\n").encode())
 
 
 def to_json(results: list[dict[str, Any]]) -> str:
     """The document that the contract describes; a value that is no JSON number is our bug and raises."""
     return json.dumps(document(results), indent=1, allow_nan=False)
-
-
-def _umask() -> int:
-    """The umask can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,12 +17,11 @@ from edgevid.bundle import manifest as manifests
 from edgevid.bundle.manifest import LABELS, MANIFEST, MANIFEST_HASH
 from edgevid.errors import BundleError
 from edgevid.host.digest import sha256_of
+from edgevid.host.files import atomic_folder, remove_abandoned
 from edgevid.host.safe_paths import read_bounded, regular_file
 from edgevid.specs import CACHE, PARITY, Manifest
 
 __all__ = ["CACHE", "LABELS", "MANIFEST", "PARITY", "Bundle", "write_manifest", "writing"]
-
-TEMPORARY = ".edgevid-"
 
 
 class Bundle:
@@ -133,17 +131,11 @@ def writing(destination: Path) -> Iterator[Path]:
     If it fails, the temporary folder is deleted and ``destination`` is unchanged. Call ``check_destination``
     first.
     """
-    parent = destination.parent
-    with creating_in(parent):
-        _remove_abandoned(parent)
-        folder = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{os.getpid()}-", dir=parent))
-    try:
-        with creating_in(parent):
+    with creating_in(destination.parent):
+        remove_abandoned(destination.parent)
+        with atomic_folder(destination) as folder:
             yield folder
             folder.chmod(0o755)
-            _replace(destination, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -156,34 +148,3 @@ def creating_in(parent: Path) -> Iterator[None]:
         raise BundleError(
             f"cannot write in '{parent}': {error.strerror or error}. Free space, or choose another with -o"
         ) from error
-
-
-def _replace(destination: Path, folder: Path) -> None:
-    old = folder.with_name(folder.name + "-old")
-    if destination.exists():
-        os.rename(destination, old)
-    try:
-        os.rename(folder, destination)
-    except BaseException:
-        if old.exists():
-            os.rename(old, destination)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _remove_abandoned(parent: Path) -> None:
-    """Temporary folders whose export was killed outright; those of a running process are left alone."""
-    for path in parent.glob(f"{TEMPORARY}*-*"):
-        pid = path.name.removeprefix(TEMPORARY).split("-")[0]
-        if pid.isdigit() and not _is_running(int(pid)) and not path.name.endswith("-old"):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -7,6 +7,7 @@ whose meaning changes needs a new ``SCHEMA_VERSION``.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -16,7 +17,6 @@ from typing import Any
 
 from edgevid import records
 from edgevid.errors import BundleError
-from edgevid.host.digest import sha256
 from edgevid.host.safe_paths import read_bounded, why_unsafe
 from edgevid.records import matches, one_of
 from edgevid.specs import (
@@ -118,7 +118,9 @@ def write(folder: Path, manifest: Manifest, hashes: dict[str, str]) -> None:
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     (folder / MANIFEST).write_bytes(text.encode())
     # In the form that `sha256sum -c` reads, which every device has.
-    (folder / MANIFEST_HASH).write_bytes(f"{sha256(text.encode()).hexdigest()}  {MANIFEST}\n".encode())
+    (folder / MANIFEST_HASH).write_bytes(
+        f"{hashlib.sha256(text.encode()).hexdigest()}  {MANIFEST}\n".encode()
+    )
 
 
 def read(folder: Path) -> Manifest:
@@ -184,7 +186,7 @@ def _check_schema(folder: Path, content: Any) -> None:
 def _check_hash(folder: Path, data: bytes) -> None:
     line = _read(folder, MANIFEST_HASH, 1000).decode("utf-8", "replace")
     expected = re.fullmatch(rf"({SHA256})  {re.escape(MANIFEST)}\n", line)
-    if expected is None or sha256(data).hexdigest() != expected[1]:
+    if expected is None or hashlib.sha256(data).hexdigest() != expected[1]:
         changed = MANIFEST_HASH if expected is None else MANIFEST
         raise BundleError(
             f"bundle '{folder}': '{changed}' was changed after the export (its SHA-256 differs): "

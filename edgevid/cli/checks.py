@@ -19,9 +19,8 @@ from typing import Any
 
 from edgevid.host import thermal
 from edgevid.host.commands import ask
-from edgevid.host.cpu import board, describe_cpu
 from edgevid.host.probes import PROBES
-from edgevid.host.processor import architecture
+from edgevid.host.processor import architecture, board, describe_cpu
 
 LIMIT_S = 4.0
 CORE = (("provider", "CPUExecutionProvider"), ("video", "encode and decode"))

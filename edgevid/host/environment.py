@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 
 from edgevid.host.commands import ask
-from edgevid.host.cpu import board, describe_cpu
 from edgevid.host.memory import MIB
+from edgevid.host.processor import board, describe_cpu
 from edgevid.host.thermal import WHY_NONE, temperatures_c
 
 SYSFS = Path("/sys")

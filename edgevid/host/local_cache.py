@@ -7,22 +7,17 @@ like. So entries are named and signed with a secret in the user's own cache fold
 from __future__ import annotations
 
 import functools
+import hashlib
+import hmac
 import os
-import tempfile
 from pathlib import Path
 
-from edgevid.host.digest import keyed_sha256
+from edgevid.host.cache import cache_folder
+from edgevid.host.files import atomic_write
 from edgevid.specs import CACHE
 
 SECRET, SECRET_BYTES = "secret", 32
 SIGNATURE_BYTES = 32
-
-
-def cache_folder() -> Path:
-    """``$EDGEVID_CACHE``, or ``edgevid`` in the user's cache folder."""
-    if chosen := os.environ.get("EDGEVID_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgevid"
 
 
 def cache_of(folder: Path) -> Path:
@@ -33,11 +28,27 @@ def cache_of(folder: Path) -> Path:
 
 def sign(data: bytes) -> bytes:
     """The signature of ``data``, which nobody can make without reading this user's files."""
-    return keyed_sha256(_secret(cache_folder() / SECRET), data)
+    return hmac.digest(_secret(cache_folder() / SECRET), data, "sha256")
 
 
-def is_signed(data: bytes, signature: bytes) -> bool:
-    return sign(data) == signature
+def entry_name(stem: str, identity: tuple) -> str:
+    """The name of an entry for all that ``identity`` holds; a stranger cannot foresee it and lie in wait."""
+    return f"{stem}-{sign(repr(identity).encode()).hex()[:16]}"
+
+
+def seal(name: str, content: bytes) -> bytes:
+    """``content`` of the entry ``name``, after a signature of both."""
+    return _signature(name, content) + content
+
+
+def unseal(name: str, sealed: bytes) -> bytes | None:
+    """What ``seal`` was given for ``name``; None if this user did not make it."""
+    signature, content = sealed[:SIGNATURE_BYTES], sealed[SIGNATURE_BYTES:]
+    return content if hmac.compare_digest(_signature(name, content), signature) else None
+
+
+def _signature(name: str, content: bytes) -> bytes:
+    return sign(name.encode() + hashlib.sha256(content).digest())
 
 
 def secret_is_kept() -> bool:
@@ -52,10 +63,7 @@ def _secret(path: Path) -> bytes:
     made = os.urandom(SECRET_BYTES)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # mkstemp's files are readable by their owner alone.
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".secret-", delete=False) as file:
-            file.write(made)
-        os.replace(file.name, path)
+        atomic_write(path, made, private=True)
     except OSError:
         return made  # what this process makes is then believed by itself alone
     return _read(path) or made  # another process may have been later

@@ -1,16 +1,25 @@
-"""What this machine's processor offers to whoever computes on it."""
+"""The processor that is really there: model, cores, instruction sets, frequency and governor."""
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
-CPUINFO = Path("/proc/cpuinfo")
-
+SYSFS, PROC = Path("/sys"), Path("/proc")
+CPUINFO = PROC / "cpuinfo"
 
 ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 """Other names that operating systems give to a processor than the files of targets."""
+
+INSTRUCTION_SETS = {
+    "sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16",
+    "avx512_fp16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16",
+    "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2",
+}  # fmt: skip
+"""Those that decide which kernels a backend takes, by the names the Linux kernel gives them."""
 
 
 def architecture(machine: str | None = None) -> str:
@@ -34,9 +43,78 @@ def usable_cores() -> int:
 
 def processor_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
     """What an x86-64 processor can do, as Linux names it; nothing where that cannot be read."""
+    return frozenset(_cpuinfo(cpuinfo).get("flags", "").split())
+
+
+@functools.cache
+def model(cpuinfo: Path = CPUINFO) -> str:
+    """The name of the processor, or on arm64 the numbers of its maker and part."""
+    return _model(_cpuinfo(cpuinfo))
+
+
+def describe_cpu(sysfs: Path = SYSFS, proc: Path = PROC) -> tuple[dict[str, Any], dict[str, str]]:
+    """What can be read about the CPU, and for what cannot be read the reason, by the same keys."""
+    import psutil
+
+    fields = _cpuinfo(proc / "cpuinfo")
+    unread: dict[str, str] = {}
+    cpu: dict[str, Any] = {
+        "model": _model(fields),
+        "architecture": platform.machine(),
+        "physical_cores": psutil.cpu_count(logical=False),
+        "logical_cores": psutil.cpu_count(),
+        "usable_cores": usable_threads(),
+        "instruction_sets": sorted(INSTRUCTION_SETS & set(_flags(fields))),
+        "governor": None,
+        "frequency_mhz": None,
+    }
     try:
-        lines = cpuinfo.read_text(errors="replace").splitlines()
+        cpu["governor"] = (sysfs / "devices/system/cpu/cpu0/cpufreq/scaling_governor").read_text().strip()
     except OSError:
-        return frozenset()
-    flags = next((line.partition(":")[2] for line in lines if line.startswith("flags")), "")
-    return frozenset(flags.split())
+        unread["cpu.governor"] = "the kernel offers no cpufreq here, as in most virtual machines"
+    try:
+        cpu["frequency_mhz"] = _frequency_mhz(sysfs, fields)
+    except (OSError, ValueError):
+        unread["cpu.frequency_mhz"] = "neither cpufreq nor /proc/cpuinfo tells the frequency"
+    if not cpu["instruction_sets"]:
+        unread["cpu.instruction_sets"] = "/proc/cpuinfo lists none that is known"
+    return cpu, unread
+
+
+def board(sysfs: Path = SYSFS) -> str | None:
+    """The name of the board from its device tree, such as that of a Jetson or a Raspberry Pi."""
+    try:
+        return (sysfs / "firmware/devicetree/base/model").read_bytes().rstrip(b"\0").decode(errors="replace")
+    except OSError:
+        return None
+
+
+def _cpuinfo(path: Path) -> dict[str, str]:
+    """The first processor's fields of /proc/cpuinfo; empty on other systems."""
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in text.split("\n\n")[0].splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _model(fields: dict[str, str]) -> str:
+    if "model name" in fields:
+        return fields["model name"]
+    if "CPU part" in fields:  # arm64 kernels print numbers only: Arm's MIDR_EL1
+        return f"Arm implementer {fields.get('CPU implementer', '?')} part {fields['CPU part']}"
+    return platform.processor() or platform.machine()
+
+
+def _flags(fields: dict[str, str]) -> list[str]:
+    return (fields.get("flags") or fields.get("Features") or "").split()
+
+
+def _frequency_mhz(sysfs: Path, fields: dict[str, str]) -> float:
+    """Now, of core 0; raises where it cannot be read."""
+    try:
+        kilohertz = (sysfs / "devices/system/cpu/cpu0/cpufreq/scaling_cur_freq").read_text()
+    except OSError:
+        return float(fields.get("cpu MHz", ""))
+    return int(kilohertz) / 1000

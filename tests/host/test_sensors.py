@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgevid.host import cpu, memory, power
+from edgevid.host import memory, power, processor
 from edgevid.host.environment import environment_warnings, observe
 from edgevid.host.probes import ina3221, rapl
 from edgevid.host.thermal import temperatures_c
@@ -157,7 +157,7 @@ def test_an_arm_board_is_described_by_its_part_number_and_features(tmp_path):
             "firmware/devicetree/base/model": "NVIDIA Jetson Orin Nano\0",
         },
     )
-    found, unread = cpu.describe_cpu(sysfs, proc)
+    found, unread = processor.describe_cpu(sysfs, proc)
     assert found["model"] == "Arm implementer 0x41 part 0xd42"
     assert found["instruction_sets"] == ["asimd", "asimddp", "asimdhp", "i8mm"]
     assert (found["governor"], found["frequency_mhz"], unread) == ("powersave", 1510.4, {})

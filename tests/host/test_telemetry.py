@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from edgevid.host import telemetry
-from edgevid.kernels.build import cache_folder
+from edgevid.host.cache import cache_folder
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from edgevid.host.cpu import describe_cpu
+from edgevid.host.processor import describe_cpu
 from edgevid.kernels.standalone import compile
 
 ISAS = ("avx512", "avx2", "generic")

@@ -15,6 +15,7 @@ from edgevid.benchmarks.experiments.peers.bounds import ratio_of, rows_of, verdi
 from edgevid.benchmarks.experiments.peers.ratios import Ratio, of_rounds
 from edgevid.benchmarks.harness.statistics import SPREAD_LIMIT, relative_spread
 from edgevid.host.environment import environment_warnings
+from edgevid.host.files import atomic_write
 
 SCHEMA = 1
 
@@ -38,10 +39,8 @@ def document(environment: dict, options: dict, cases: list[dict]) -> dict[str, A
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
-    """Replace ``path`` as a whole, so that a run that is cut short leaves what it had."""
-    written = path.with_name(f".{path.name}.part")
-    written.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")
-    written.replace(path)
+    """Replace ``path`` atomically, so that a run that is cut short leaves what it had."""
+    atomic_write(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
 def edgevid_ratios(case: dict[str, Any]) -> Iterator[dict[str, Any]]:

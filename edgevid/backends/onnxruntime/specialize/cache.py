@@ -10,18 +10,17 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import os
-import platform
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edgevid import onnxfile
-from edgevid.host.digest import sha256, sha256_of
-from edgevid.host.local_cache import is_signed, sign
+from edgevid.host.cache import temporary_folder
+from edgevid.host.digest import sha256_of
+from edgevid.host.files import atomic_folder
+from edgevid.host.local_cache import entry_name, seal, unseal
+from edgevid.host.processor import model
 from edgevid.host.safe_paths import read_bounded
-from edgevid.kernels.build import temporary_folder
 
 RECEIPT = "receipt"
 MOST_BYTES = 16 << 20
@@ -43,7 +42,7 @@ class Cache:
         known = digests or {}
         hashes = [f"{file.name}{known.get(file.name) or sha256_of(file)}" for file in files]
         self._parent = folder
-        self._name = f"{files[0].stem}-{_key(hashes, identity)}"
+        self._name = _name(files[0].stem, hashes, identity)
 
     def load(self) -> tuple[Path, dict] | None:
         """The entry's folder and receipt; None if there is none, or if it is not as it was written."""
@@ -54,40 +53,19 @@ class Cache:
 
     def store(self, make: Callable[[Path], dict]) -> tuple[Path, dict]:
         """Have ``make`` fill a folder and give the receipt; the entry's folder and receipt."""
-        parent = _writable(self._parent)
-        with tempfile.TemporaryDirectory(prefix=".making-", dir=parent) as work:
-            folder = Path(work) / "entry"
-            folder.mkdir()
+        entry = _writable(self._parent) / self._name
+        with atomic_folder(entry, keep=lambda: _read(entry) is not None) as folder:
             receipt = make(folder)
             files = {file.name: sha256_of(file) for file in folder.iterdir()}
             text = json.dumps({**receipt, "files": files}, indent=2) + "\n"
-            (folder / RECEIPT).write_text(f"{_signature(self._name, text)}\n{text}")
-            return self._put(parent, folder), receipt
-
-    def _put(self, parent: Path, folder: Path) -> Path:
-        entry = parent / self._name
-        try:
-            os.rename(folder, entry)
-        except OSError:
-            # Another process was faster, or the entry is corrupt.
-            if _read(entry) is None:
-                shutil.rmtree(entry, ignore_errors=True)
-                os.rename(folder, entry)
-        return entry
+            (folder / RECEIPT).write_bytes(seal(self._name, text.encode()))
+        return entry, receipt
 
 
-def _key(hashes: list[str], identity: tuple[str, ...]) -> str:
+def _name(stem: str, hashes: list[str], identity: tuple[str, ...]) -> str:
     import onnxruntime
 
-    digest = sha256(repr((identity, _processor(), onnxruntime.__version__, _code())).encode())
-    for known in hashes:
-        digest.update(known.encode())
-    # A name that a stranger cannot foresee, so that nothing can lie in wait under it.
-    return sign(digest.digest()).hex()[:16]
-
-
-def _signature(name: str, text: str) -> str:
-    return sign(f"{name}\n{text}".encode()).hex()
+    return entry_name(stem, (identity, model(), onnxruntime.__version__, _code(), *hashes))
 
 
 @functools.cache
@@ -97,22 +75,12 @@ def _code() -> str:
     return "".join(sha256_of(file) for folder in folders for file in sorted(folder.glob("*.py")))
 
 
-@functools.cache
-def _processor() -> str:
-    model = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith(("model name", "CPU part")):
-                return f"{model} {line}"
-    return model
-
-
 def _read(entry: Path) -> dict | None:
     try:
-        signature, _, text = read_bounded(entry, RECEIPT, MOST_BYTES).decode("utf-8").partition("\n")
-        if not is_signed(f"{entry.name}\n{text}".encode(), bytes.fromhex(signature)):
+        content = unseal(entry.name, read_bounded(entry, RECEIPT, MOST_BYTES))
+        if content is None:
             return None
-        receipt = json.loads(text)
+        receipt = json.loads(content)
         for name, digest in receipt.pop("files").items():
             if sha256_of(entry / name) != digest:
                 return None

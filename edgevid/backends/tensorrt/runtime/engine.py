@@ -10,9 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
-import os
 import platform
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +20,9 @@ from edgevid.backends.tensorrt.runtime.cuda import Cuda
 from edgevid.backends.tensorrt.scripts import ENVIRONMENT, read_environment
 from edgevid.backends.tensorrt.versions import Requirement, Version
 from edgevid.errors import BackendError
-from edgevid.host.digest import sha256, sha256_of
-from edgevid.host.local_cache import SIGNATURE_BYTES, is_signed, sign
+from edgevid.host.digest import sha256_of
+from edgevid.host.files import atomic_write
+from edgevid.host.local_cache import entry_name, seal, unseal
 from edgevid.host.safe_paths import regular_file
 
 MODULE = "tensorrt"
@@ -71,7 +70,7 @@ def engine_of(trt: Any, cuda: Cuda, path: Path, folder: Path, digests: Mapping[s
     weights = sorted(digest for name, digest in digests.items() if name.endswith(".weights"))
     machine = (trt.__version__, cuda.compute_capability(), cuda.name(), platform.machine())
     identity = (known, *weights, *machine, flags)
-    entry = folder / f"{source.stem}-{sign(repr(identity).encode()).hex()[:16]}.engine"
+    entry = folder / f"{entry_name(source.stem, identity)}.engine"
     logger = logger_of(trt)
     runtime = trt.Runtime(logger)
     if (content := _read(entry)) is not None:
@@ -116,8 +115,8 @@ def _read(entry: Path) -> bytes | None:
         content = regular_file(entry.parent, entry.name).read_bytes()
     except (OSError, ValueError):
         return None
-    signature, engine = content[:SIGNATURE_BYTES], content[SIGNATURE_BYTES:]
-    if is_signed(_signed_part(entry, engine), signature):
+    engine = unseal(entry.name, content)
+    if engine is not None:
         return engine
     log.warning("the engine '%s' is not as it was written, so it is built again", entry)
     return None
@@ -127,12 +126,6 @@ def _write(entry: Path, engine: bytes) -> None:
     """Write an entry as a whole; where nothing can be written, the next session builds again."""
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=entry.parent, prefix=".making-", delete=False) as file:
-            file.write(sign(_signed_part(entry, engine)) + engine)
-        os.replace(file.name, entry)
+        atomic_write(entry, seal(entry.name, engine), private=True)
     except OSError as error:
         log.warning("the engine is not kept ('%s': %s)", entry.parent, error.strerror or error)
-
-
-def _signed_part(entry: Path, engine: bytes) -> bytes:
-    return entry.name.encode() + sha256(engine, len(engine)).digest()
