@@ -13,7 +13,6 @@ Results are compared with float64 first.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import tempfile
 from collections.abc import Callable
@@ -21,9 +20,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevid.benchmarks.experiments.gpu_graphs import FRAMES, describe, interleaved, shift_by_slices
-from edgevid.benchmarks.experiments.turns import require_equal
-from edgevid.errors import BenchmarkError, EdgevidError
+from edgevid.benchmarks.experiments.gpu_graphs import FRAMES, interleaved, shift_by_slices
+from edgevid.benchmarks.experiments.study import Study, describe, require_equal
+from edgevid.errors import BenchmarkError
 
 if TYPE_CHECKING:
     import torch
@@ -64,27 +63,18 @@ LAYERS = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
+    study = Study(__doc__.splitlines()[0], rounds=30)
+    study.parser.add_argument(
         "--clips", type=int, nargs="*", default=[1, 8], help="clips of 8 frames at once (1 8)"
     )
-    parser.add_argument("--networks", nargs="*", default=["tsm_r50", "tsm_mbv2"], help="whole networks")
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--json", type=Path, help="write every sample there")
-    asked = parser.parse_args()
-    try:
-        result = measure(asked)
-    except EdgevidError as error:
-        parser.exit(2, f"error: {error}\n")
-    if asked.json:
-        asked.json.write_text(json.dumps(result, indent=1) + "\n")
+    study.parser.add_argument("--networks", nargs="*", default=["tsm_r50", "tsm_mbv2"], help="whole networks")
+    study.run(lambda options: measure(study, options))
 
 
-def measure(asked: argparse.Namespace) -> dict[str, Any]:
-    """Print each row when it is there; all samples as they go to the file."""
+def measure(study: Study, options: argparse.Namespace) -> None:
+    """Print each row when it is there."""
     import torch
 
-    from edgevid.host.environment import observe
     from edgevid.kernels.cuda.compile import find_nvcc, shared_library
 
     if not torch.cuda.is_available():
@@ -92,27 +82,19 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
     nvcc = find_nvcc()
     if nvcc is None:
         raise BenchmarkError("nvcc is not on this machine: install CUDA's compiler")
-    result: dict[str, Any] = {
-        "environment": observe(),
-        "torch": torch.__version__,
-        "layers": [],
-        "networks": [],
-    }
-    result["gpu"] = torch.cuda.get_device_name()
-    print(f"{result['gpu']}, PyTorch {torch.__version__}, {result['environment']['date_utc']}; ms, medians")
+    study.facts |= {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__}
     with tempfile.TemporaryDirectory() as folder:
         library = shared_library(nvcc, Path(folder) / "cuda_kernels.so")
-        for clips in asked.clips:
-            rows = [layer_row(layer, clips, library, asked.rounds) for layer in LAYERS]
-            result["layers"] += rows
+        for clips in options.clips:
+            rows = [layer_row(layer, clips, library, options.rounds) for layer in LAYERS]
+            study.results += rows
             _print_totals(rows, clips)
-    if asked.networks:
+    if options.networks:
         from edgevid.benchmarks.experiments.gpu_networks import network_row
 
-        for clips in asked.clips:
-            for name in asked.networks:
-                result["networks"].append(network_row(name, clips, asked.rounds))
-    return result
+        for clips in options.clips:
+            for name in options.networks:
+                study.results.append(network_row(name, clips, options.rounds))
 
 
 def layer_row(layer: Layer, clips: int, library: Any, rounds: int) -> dict[str, Any]:
@@ -134,7 +116,7 @@ def layer_row(layer: Layer, clips: int, library: Any, rounds: int) -> dict[str, 
         result = run(0).double().cpu().numpy()
         require_equal(f"{layer}: {name}", [result], "float64", [expected.cpu().numpy()], TOLERANCE)
     samples = interleaved(runs, buffers, rounds)
-    row = {**asdict(layer), "clips": clips, "samples_ms": samples}
+    row = {"name": str(layer), **asdict(layer), "clips": clips, "samples_ms": samples}
     print(f"{clips} clips, {layer}: {describe(samples)}", flush=True)
     return row
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from edgevid.benchmarks.experiments.turns import rotated
+from edgevid.benchmarks.experiments.study import interleave
 
 if TYPE_CHECKING:
     import torch
@@ -20,14 +20,8 @@ def interleaved(runs: dict[str, Callable[[int], Any]], buffers: int, rounds: int
     import torch
 
     graphs = {name: capture(run, buffers) for name, run in runs.items()}
-    replays = {name: _replays(graph) for name, graph in graphs.items()}
-    samples: dict[str, list[float]] = {name: [] for name in runs}
-    names = list(runs)
-    for turn in range(-2, rounds):
-        for name in rotated(names, turn):
-            took_ms = _time_ms(graphs[name], replays[name])
-            if turn >= 0:
-                samples[name].append(took_ms / replays[name] / buffers)
+    replayed = {name: (graph, _replays(graph)) for name, graph in graphs.items()}
+    samples = interleave(replayed, rounds, clock=lambda one: _time_ms(*one) / one[1] / buffers)
     torch.cuda.synchronize()
     return samples
 
@@ -64,18 +58,6 @@ def _time_ms(graph: torch.cuda.CUDAGraph, replays: int) -> float:
     end.record()
     end.synchronize()
     return start.elapsed_time(end)
-
-
-def describe(samples: dict[str, list[float]]) -> str:
-    """Medians; the first one's paired ratio to each other."""
-    import numpy as np
-
-    first, *others = samples
-    parts = [f"{name} {np.median(values):.4f}" for name, values in samples.items()]
-    parts += [
-        f"{first}/{other} {np.median(np.divide(samples[first], samples[other])):.3f}" for other in others
-    ]
-    return ", ".join(parts)
 
 
 def shift_by_slices(x: torch.Tensor, fold: int) -> torch.Tensor:

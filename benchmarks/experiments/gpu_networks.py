@@ -17,8 +17,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from edgevid.benchmarks.experiments.gpu_graphs import FRAMES, describe, interleaved, shift_by_slices
-from edgevid.benchmarks.experiments.turns import require_equal
+from edgevid.benchmarks.experiments.gpu_graphs import FRAMES, interleaved, shift_by_slices
+from edgevid.benchmarks.experiments.study import describe, require_equal
 from edgevid.kernels.shift_conv.triton_call import shift_conv
 from edgevid.zoo.backbones.mobilenet_v2 import InvertedResidual
 from edgevid.zoo.backbones.resnet import Bottleneck
@@ -138,7 +138,7 @@ def network_row(name: str, clips: int, rounds: int) -> dict[str, Any]:
             runs[label] = functools.partial(_run, run, clip.half())
         samples = interleaved(runs, 1, rounds)
     print(f"{clips} clips, {name}: {describe(samples)}", flush=True)
-    return {"network": name, "clips": clips, "samples_ms": samples}
+    return {"name": name, "network": name, "clips": clips, "samples_ms": samples}
 
 
 def _run(network: Callable, clip: torch.Tensor, index: int) -> torch.Tensor:

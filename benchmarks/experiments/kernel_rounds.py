@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import ctypes
-import json
+import functools
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -12,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tabulate import tabulate
 
-from edgevid.benchmarks.experiments.turns import require_equal, rotated
+from edgevid.benchmarks.experiments.study import Study, interleave, require_equal, wall_ms
 from edgevid.errors import BenchmarkError
-from edgevid.host.environment import environment_warnings, observe
-from edgevid.host.processor import describe_cpu, usable_cores
+from edgevid.host.processor import describe_cpu
 from edgevid.kernels.standalone import compile
 
 TOLERANCE = 1e-5
@@ -25,13 +22,12 @@ LEAST_SAMPLE_MS = 20.0
 """Shorter work is repeated within a sample, so that starting and waiting are not what is timed."""
 
 
-def arguments(description: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--threads", type=int, default=min(2, usable_cores()))
-    parser.add_argument("--rounds", type=int, default=30, help="samples of each candidate (30)")
-    parser.add_argument("--isa", choices=compile.CPU_FLAGS, help="instruction set; the best one if not given")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write all samples to a file")
-    return parser.parse_args()
+def kernel_study(description: str) -> Study:
+    study = Study(description, rounds=30)
+    study.parser.add_argument(
+        "--isa", choices=compile.CPU_FLAGS, help="instruction set; the best one if not given"
+    )
+    return study
 
 
 class Floors:
@@ -122,16 +118,14 @@ class OnnxRuntime:
 
 
 def interleaved(candidates: dict[str, Callable[[int], None]], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of one run of each, ``rounds`` samples, each candidate beginning a round in its turn."""
-    repeats = {name: repeats_of(run) for name, run in candidates.items()}
-    samples: dict[str, list[float]] = {name: [] for name in candidates}
-    names = list(candidates)
-    for turn in range(rounds):
-        for name in rotated(names, turn):
-            start = time.perf_counter_ns()
-            candidates[name](repeats[name])
-            samples[name].append((time.perf_counter_ns() - start) / 1e6 / repeats[name])
-    return samples
+    """Milliseconds of one run of each, from samples of several."""
+    repeated = {name: (run, repeats_of(run)) for name, run in candidates.items()}
+    return interleave(repeated, rounds, clock=_repeated_ms)
+
+
+def _repeated_ms(candidate: tuple[Callable[[int], None], int]) -> float:
+    run, repeats = candidate
+    return wall_ms(lambda: run(repeats)) / repeats
 
 
 def repeats_of(run: Callable[[int], None]) -> int:
@@ -139,26 +133,9 @@ def repeats_of(run: Callable[[int], None]) -> int:
     repeats = copies = getattr(run, "copies", 1)
     while True:
         run(repeats)  # warm
-        start = time.perf_counter_ns()
-        run(repeats)
-        took_ms = (time.perf_counter_ns() - start) / 1e6
+        took_ms = wall_ms(functools.partial(run, repeats))
         if took_ms >= LEAST_SAMPLE_MS:
             return repeats
         repeats = copies * max(
             2 * repeats // copies, round(repeats / copies * LEAST_SAMPLE_MS / max(took_ms, 1e-3))
         )
-
-
-def report(
-    kernel: Kernel, rows: list[dict[str, Any]], layers: list[dict[str, Any]], target: Path | None
-) -> None:
-    """The table on stdout, with the device that was observed; all samples to ``target``."""
-    environment = observe()
-    print(tabulate(rows, headers="keys", floatfmt=".3f"))
-    print(f"\nmedians in ms; {environment['device']}, {kernel.isa}, {kernel.threads} threads,", end=" ")
-    print(f"{environment['date_utc']}; spread is (p90 - p10) / p50 of the kernel's samples")
-    for warning in environment_warnings(environment):
-        print(f"warning: {warning}")
-    if target:
-        result = {"environment": environment, "isa": kernel.isa, "threads": kernel.threads, "layers": layers}
-        target.write_text(json.dumps(result, indent=1) + "\n")

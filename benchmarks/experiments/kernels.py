@@ -15,7 +15,6 @@ import argparse
 import json
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,15 +22,14 @@ from math import ceil, prod
 from pathlib import Path
 
 import numpy as np
-from tabulate import tabulate
 
 from edgevid.backends.onnxruntime.specialize import pipeline
 from edgevid.backends.onnxruntime.specialize.winograd import TILE
 from edgevid.benchmarks.experiments.kernel_rounds import Floors, aligned, repeats_of
-from edgevid.benchmarks.experiments.turns import bound, open_session
+from edgevid.benchmarks.experiments.sessions import bound, open_session
+from edgevid.benchmarks.experiments.study import Study, print_table, wall_ms
 from edgevid.benchmarks.harness.statistics import relative_spread
 from edgevid.bundle.bundle import Bundle
-from edgevid.host.environment import environment_warnings, observe
 from edgevid.onnxfile.graph import Model
 from edgevid.zoo import MODELS
 
@@ -140,53 +138,34 @@ def describe(layer: Layer, floors: Floors, peak_gmacs: float) -> dict[str, objec
 
 def _copy_ms(floors: Floors, size_bytes: int) -> float:
     target, source = (aligned((max(size_bytes // 4, 1),)) for _ in range(2))
-    copy, samples = floors.copy(target, source), []
+    copy = floors.copy(target, source)
     repeats = repeats_of(copy)
-    for _ in range(COPIES):
-        start = time.perf_counter()
-        copy(repeats)
-        samples.append((time.perf_counter() - start) * 1000 / repeats)
-    return float(np.median(samples))
+    return float(np.median([wall_ms(lambda: copy(repeats)) / repeats for _ in range(COPIES)]))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("networks", nargs="*", metavar="MODEL|BUNDLE", help="all of the zoo if none is given")
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
-    asked = parser.parse_args()
-    environment = observe()
-    found: dict[tuple, Layer] = {}
-    for network, path in models(asked.networks):
+    study = Study(__doc__.splitlines()[0], rounds=20)
+    study.parser.add_argument(
+        "networks", nargs="*", metavar="MODEL|BUNDLE", help="all of the zoo if none is given"
+    )
+    study.run(lambda options: measure(study, options))
+
+
+def measure(study: Study, options: argparse.Namespace) -> None:
+    layers: dict[tuple, Layer] = {}
+    for network, path in models(options.networks):
         print(f"running {network}", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory() as cache:
-            for layer in layers_of(network, path, Path(cache), asked.threads, asked.rounds):
-                found.setdefault(layer.key, layer).networks[network] += 1
-    floors = Floors(None, asked.threads)
+            for layer in layers_of(network, path, Path(cache), options.threads, options.rounds):
+                layers.setdefault(layer.key, layer).networks[network] += 1
+    floors = Floors(None, options.threads)
     peak_gmacs = floors.peak_gmacs()
-    ordered = sorted(found.values(), key=lambda layer: (layer.op, -layer.bytes_moved))
+    ordered = sorted(layers.values(), key=lambda layer: (layer.op, -layer.bytes_moved))
     rows = [describe(layer, floors, peak_gmacs) for layer in ordered]
-    print(tabulate(rows, headers="keys", floatfmt=".3f"))
-    print(
-        f"\nmedians of {asked.rounds} runs; {environment['device']}, {floors.isa}, {asked.threads} threads,",
-        end=" ",
-    )
-    print(f"{environment['date_utc']}; the peak is {2 * peak_gmacs:.0f} GFLOP/s; spread is (p90 - p10) / p50")
-    for warning in environment_warnings(environment):
-        print(f"warning: {warning}")
-    if asked.json:
-        result = {
-            "environment": environment,
-            "isa": floors.isa,
-            "threads": asked.threads,
-            "peak_gmacs": peak_gmacs,
-        }
-        result["layers"] = [
-            row | {"samples_ms": layer.samples_ms, "networks": layer.networks}
-            for row, layer in zip(rows, ordered)
-        ]
-        asked.json.write_text(json.dumps(result, indent=1) + "\n")
+    print_table(rows)
+    study.facts |= {"isa": floors.isa, "peak_gmacs": peak_gmacs}
+    for row, layer in zip(rows, ordered):
+        study.add(layer.op, layer.samples_ms, **row, networks=layer.networks)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ multiplications at the peak of the processor.
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +18,10 @@ from edgevid.benchmarks.experiments.kernel_rounds import (
     Kernel,
     OnnxRuntime,
     aligned,
-    arguments,
     interleaved,
-    report,
+    kernel_study,
 )
+from edgevid.benchmarks.experiments.study import Study, print_table
 from edgevid.benchmarks.harness.statistics import relative_spread
 from edgevid.kernels.channel_conv.call import conv_of
 
@@ -118,12 +119,17 @@ def measure(kernel: Kernel, layer: Layer, rounds: int) -> dict[str, list[float]]
 
 
 def main() -> None:
-    asked = arguments(__doc__.splitlines()[0])
-    kernel = Kernel("channel_conv", asked.isa, asked.threads)
+    study = kernel_study(__doc__.splitlines()[0])
+    study.run(lambda options: measure_layers(study, options))
+
+
+def measure_layers(study: Study, options: argparse.Namespace) -> None:
+    kernel = Kernel("channel_conv", options.isa, options.threads)
     peak_gmacs = kernel.peak_gmacs()
-    rows, layers = [], []
+    study.facts["isa"] = kernel.isa
+    rows = []
     for layer in LAYERS:
-        samples = measure(kernel, layer, asked.rounds)
+        samples = measure(kernel, layer, options.rounds)
         median = {candidate: float(np.median(values)) for candidate, values in samples.items()}
         floor_ms = max(median["copy"], layer.macs / peak_gmacs / 1e6)
         rows.append(
@@ -139,8 +145,8 @@ def main() -> None:
                 "spread": relative_spread(samples["kernel"]),
             }
         )
-        layers.append({"layer": layer.name, "macs": layer.macs, "floor_ms": floor_ms, "samples_ms": samples})
-    report(kernel, rows, layers, asked.json)
+        study.add(layer.name, samples, macs=layer.macs, floor_ms=floor_ms)
+    print_table(rows)
     print(f"the peak of {kernel.threads} threads is {2 * peak_gmacs:.0f} GFLOP/s")
 
 

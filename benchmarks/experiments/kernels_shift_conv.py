@@ -12,7 +12,6 @@ own blocked convolution without shift. The floor is the multiply-adds at the mea
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 
@@ -21,7 +20,8 @@ import numpy as np
 from edgevid.backends.onnxruntime.specialize import pipeline
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
 from edgevid.benchmarks.experiments.kernel_rounds import Floors
-from edgevid.benchmarks.experiments.turns import convolution, describe, interleaved, session
+from edgevid.benchmarks.experiments.sessions import REST_S, convolution, session
+from edgevid.benchmarks.experiments.study import Study, describe, interleave
 
 LAYERS = (
     (64, 64, 56, 8),
@@ -49,21 +49,20 @@ MobileNetV2, also for a streamed frame; 24 channels are 32 in blocks."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", nargs="*", default=["tsm_r50", "tsm_mbv2", "tsm_mbv2_online"])
-    parser.add_argument("--layers", action="store_true", help="single layers instead of networks")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="write every sample there")
-    asked = parser.parse_args()
-    results = {}
-    peak_gmacs = Floors(None, asked.threads).peak_gmacs()
-    for name, runs, macs in layers(asked.threads) if asked.layers else networks(asked.models, asked.threads):
-        results[name] = interleaved(runs, asked.rounds)
+    study = Study(__doc__.splitlines()[0], rounds=15)
+    study.parser.add_argument("--models", nargs="*", default=["tsm_r50", "tsm_mbv2", "tsm_mbv2_online"])
+    study.parser.add_argument("--layers", action="store_true", help="single layers instead of networks")
+    study.run(lambda options: measure(study, options))
+
+
+def measure(study: Study, options: argparse.Namespace) -> None:
+    threads = options.threads
+    peak_gmacs = Floors(None, threads).peak_gmacs()
+    for name, runs, macs in layers(threads) if options.layers else networks(options.models, threads):
+        samples = interleave(runs, options.rounds, REST_S)
         floor = f"; multiply-adds at the peak {macs / peak_gmacs / 1e6:.2f} ms"
-        print(f"{name}: {describe(results[name])}{floor}", flush=True)
-    if asked.json:
-        asked.json.write_text(json.dumps({"threads": asked.threads, "samples_ms": results}, indent=2) + "\n")
+        print(f"{name}: {describe(samples)}{floor}", flush=True)
+        study.add(name, samples)
 
 
 def networks(models: list[str], threads: int):

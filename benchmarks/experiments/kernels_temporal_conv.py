@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ from edgevid.benchmarks.experiments.kernel_rounds import (
     Kernel,
     OnnxRuntime,
     aligned,
-    arguments,
     interleaved,
-    report,
+    kernel_study,
 )
+from edgevid.benchmarks.experiments.study import Study, print_table
 from edgevid.benchmarks.harness.statistics import relative_spread
 from edgevid.kernels.temporal_conv.call import conv_of
 
@@ -91,11 +92,16 @@ def measure(kernel: Kernel, channels: int, side: int, taps: int, rounds: int) ->
 
 
 def main() -> None:
-    asked = arguments(__doc__.splitlines()[0])
-    kernel = Kernel("temporal_conv", asked.isa, asked.threads)
-    rows, layers = [], []
+    study = kernel_study(__doc__.splitlines()[0])
+    study.run(lambda options: measure_layers(study, options))
+
+
+def measure_layers(study: Study, options: argparse.Namespace) -> None:
+    kernel = Kernel("temporal_conv", options.isa, options.threads)
+    study.facts["isa"] = kernel.isa
+    rows = []
     for name, channels, side, taps in LAYERS:
-        samples = measure(kernel, channels, side, taps, asked.rounds)
+        samples = measure(kernel, channels, side, taps, options.rounds)
         median = {candidate: float(np.median(values)) for candidate, values in samples.items()}
         shape = f"{FRAMES}x{channels}x{side}x{side}"
         rows.append(
@@ -111,8 +117,8 @@ def main() -> None:
                 "spread": relative_spread(samples["kernel"]),
             }
         )
-        layers.append({"layer": name, "tensor": shape, "taps": taps, "samples_ms": samples})
-    report(kernel, rows, layers, asked.json)
+        study.add(name, samples, tensor=shape, taps=taps)
+    print_table(rows)
 
 
 if __name__ == "__main__":

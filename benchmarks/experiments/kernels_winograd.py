@@ -8,17 +8,15 @@ multiply, at the measured peak.
 
 from __future__ import annotations
 
-import argparse
-import json
 from math import ceil
-from pathlib import Path
 
 import numpy as np
 
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
 from edgevid.backends.onnxruntime.specialize.winograd import TILE, pays
 from edgevid.benchmarks.experiments.kernel_rounds import Floors
-from edgevid.benchmarks.experiments.turns import Run, convolution, describe, interleaved
+from edgevid.benchmarks.experiments.sessions import REST_S, convolution
+from edgevid.benchmarks.experiments.study import Run, Study, describe, interleave
 from edgevid.kernels.winograd.reference import filters_to_points, points_to_blocks
 
 LAYERS = (
@@ -35,15 +33,14 @@ LAYERS = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="write every sample there")
-    asked = parser.parse_args()
-    results = {}
-    peak_gmacs = Floors(None, asked.threads).peak_gmacs()
+    study = Study(__doc__.splitlines()[0], rounds=15)
+    study.run(lambda options: measure(study, options.threads, options.rounds))
+
+
+def measure(study: Study, threads: int, rounds: int) -> None:
+    peak_gmacs = Floors(None, threads).peak_gmacs()
     for channels, side, images in LAYERS:
-        samples = interleaved(_runs(channels, side, images, asked.threads), asked.rounds)
+        samples = interleave(_runs(channels, side, images, threads), rounds, REST_S)
         taken = pays((images, channels, side, side), (channels, channels))
         name = f"{channels} channels, {side}x{side}, {images} images"
         products = 36 * ceil(side / TILE) ** 2 * channels**2 * images
@@ -52,9 +49,7 @@ def main() -> None:
             f"{'' if taken else 'not '}taken",
             flush=True,
         )
-        results[name] = samples
-    if asked.json:
-        asked.json.write_text(json.dumps({"threads": asked.threads, "samples_ms": results}, indent=2) + "\n")
+        study.add(name, samples)
 
 
 def _runs(channels: int, side: int, images: int, threads: int) -> dict[str, Run]:

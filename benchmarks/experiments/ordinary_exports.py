@@ -11,7 +11,6 @@ logits, which is checked, and take turns.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,8 +22,8 @@ from torch import nn
 from edgevid.backends.onnxruntime.specialize import pipeline
 from edgevid.benchmarks.experiments.networks_3d import official_resnet3d, official_slowfast
 from edgevid.benchmarks.experiments.networks_official import official_action_r50, official_stm_r50
-from edgevid.benchmarks.experiments.turns import describe, interleaved, require_equal, session
-from edgevid.host.environment import observe
+from edgevid.benchmarks.experiments.sessions import REST_S, session
+from edgevid.benchmarks.experiments.study import Study, describe, interleave, require_equal
 
 ORDINARY: dict[str, Callable[[nn.Module], nn.Module]] = {
     "stm_r50": official_stm_r50,
@@ -39,21 +38,17 @@ TOLERANCE = 1e-4
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", nargs="*", choices=ORDINARY, default=list(BOUNDS))
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--size", type=int, help="height and width in pixels (the network's own)")
-    parser.add_argument("--json", type=Path, help="write every sample there")
-    asked = parser.parse_args()
-    results = {}
-    for name in asked.models:
-        results[name] = measure(name, asked.rounds, asked.threads, asked.size)
+    study = Study(__doc__.splitlines()[0], rounds=11, size=True)
+    study.parser.add_argument("--models", nargs="*", choices=ORDINARY, default=list(BOUNDS))
+    study.run(lambda options: measure_all(study, options))
+
+
+def measure_all(study: Study, options: argparse.Namespace) -> None:
+    for name in options.models:
+        samples = measure(name, options.rounds, options.threads, options.size)
         bound = f", at most {BOUNDS[name]} wanted" if name in BOUNDS else ""
-        print(f"{name}: {describe(results[name])}{bound}", flush=True)
-    if asked.json:
-        content = {"environment": observe(), "threads": asked.threads, "samples_ms": results}
-        asked.json.write_text(json.dumps(content, indent=1) + "\n")
+        print(f"{name}: {describe(samples)}{bound}", flush=True)
+        study.add(name, samples)
 
 
 def measure(name: str, rounds: int, threads: int, size: int | None = None) -> dict[str, list[float]]:
@@ -76,7 +71,7 @@ def measure(name: str, rounds: int, threads: int, size: int | None = None) -> di
             "edgevid": session(made.path, threads, made.configure),
             "ordinary": session(ordinary, threads),
         }
-        return interleaved(runs, rounds)
+        return interleave(runs, rounds, REST_S)
 
 
 def _check(name: str, clip: np.ndarray, made: pipeline.Specialised, ordinary: Path) -> None:

@@ -9,18 +9,14 @@ edgevid's own ONNX Runtime bundle with its kernels. That all give the same logit
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from edgevid.benchmarks.experiments.peers.networks import ConcatenatedShift
-from edgevid.benchmarks.experiments.peers.ratios import paired_ratio
-from edgevid.benchmarks.experiments.turns import interleaved, open_session, require_equal
-from edgevid.host.environment import observe
+from edgevid.benchmarks.experiments.sessions import open_session
+from edgevid.benchmarks.experiments.study import Study, describe, interleave, require_equal
 from edgevid.zoo.layers.shift import TemporalShift
 
 TVM, ORDINARY, OWN = "tvm", "plain ONNX Runtime", "edgevid onnxruntime"
@@ -32,31 +28,20 @@ REST_S = 0.1
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="tsm_mbv2", help="a network whose only temporal op is the shift")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--size", type=int, help="height and width in pixels (the network's own)")
-    parser.add_argument("--json", type=Path, help="write every sample there")
-    asked = parser.parse_args()
-    samples = measure(asked.model, asked.rounds, asked.threads, asked.size)
-    ratios = {name: paired_ratio(samples[TVM], samples[name]) for name in (ORDINARY, OWN)}
-    for name, values in samples.items():
-        print(f"{asked.model}, {name}: {np.median(values):.1f} ms, fastest {min(values):.1f}")
-    for name, ratio in ratios.items():
-        bound = (
-            f", at most {BOUNDS[asked.model]:g} wanted" if name == ORDINARY and asked.model in BOUNDS else ""
-        )
-        print(f"{TVM} / {name}: {ratio}{bound}")
-    if asked.json:
-        content = {
-            "environment": observe(),
-            "model": asked.model,
-            "threads": asked.threads,
-            "ratios": {f"{TVM} / {name}": asdict(ratio) for name, ratio in ratios.items()},
-            "samples_ms": samples,
-        }
-        asked.json.write_text(json.dumps(content, indent=1) + "\n")
+    study = Study(__doc__.splitlines()[0], rounds=15, size=True)
+    study.parser.add_argument(
+        "--model", default="tsm_mbv2", help="a network whose only temporal op is the shift"
+    )
+    study.run(lambda options: compare(study, options))
+
+
+def compare(study: Study, options: argparse.Namespace) -> None:
+    samples = measure(options.model, options.rounds, options.threads, options.size)
+    bound = (
+        f", TVM at most {BOUNDS[options.model]:g} times {ORDINARY} wanted" if options.model in BOUNDS else ""
+    )
+    print(f"{options.model}: {describe(samples)}{bound}")
+    study.add(options.model, samples)
 
 
 def measure(name: str, rounds: int, threads: int, size: int | None = None) -> dict[str, list[float]]:
@@ -86,7 +71,7 @@ def measure(name: str, rounds: int, threads: int, size: int | None = None) -> di
             ORDINARY: lambda: plain.run(None, given),
             OWN: sessions[OWN].prepare(clip.numpy()),
         }
-        return interleaved(runs, rounds, REST_S)
+        return interleave(runs, rounds, REST_S)
 
 
 def _session(network, backend: str, work: Path, frames: int, size: int, threads: int):

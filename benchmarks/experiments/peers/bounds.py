@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from edgevid.benchmarks.experiments.peers.ratios import Ratio, of_rounds, paired_ratio
+from edgevid.benchmarks.experiments.peers.ratios import of_rounds
+from edgevid.benchmarks.experiments.study import Ratio, paired_ratio
 
 Row = Mapping[str, Any]
 

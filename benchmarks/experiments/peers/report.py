@@ -12,7 +12,8 @@ import numpy as np
 from tabulate import tabulate
 
 from edgevid.benchmarks.experiments.peers.bounds import ratio_of, rows_of, verdicts
-from edgevid.benchmarks.experiments.peers.ratios import Ratio, of_rounds
+from edgevid.benchmarks.experiments.peers.ratios import of_rounds
+from edgevid.benchmarks.experiments.study import Ratio
 from edgevid.benchmarks.harness.statistics import SPREAD_LIMIT, relative_spread
 from edgevid.host.environment import environment_warnings
 from edgevid.host.files import atomic_write

@@ -54,7 +54,9 @@ def test_every_kernel_of_a_network_is_timed_against_its_floor(exported, tmp_path
     arguments = [str(bundle.path), "--rounds", "2", "--threads", "1", "--json", str(target)]
     monkeypatch.setattr(sys, "argv", ["kernels", *arguments])
     kernels.main()
-    layers = json.loads(target.read_text())["layers"]
+    document = json.loads(target.read_text())
+    layers = document["results"]
+    assert document["environment"]["cpu"] and document["options"]["rounds"] == 2
     assert sum(count for layer in layers for count in layer["networks"].values()) >= 10
     assert all(len(layer["samples_ms"]) == 2 and layer["kernel/floor"] > 0 for layer in layers)
     assert "kernel/floor" in capsys.readouterr().out

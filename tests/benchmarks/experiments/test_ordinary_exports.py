@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgevid.backends.onnxruntime.specialize.pipeline import Specialised
-from edgevid.benchmarks.experiments import ordinary_exports, turns
+from edgevid.benchmarks.experiments import ordinary_exports, study
 from edgevid.errors import BenchmarkError
 from edgevid.zoo import MODELS
 
@@ -34,9 +34,9 @@ def test_networks_that_differ_are_not_compared(tmp_path):
 @pytest.mark.parametrize("wrong", [1.01, np.nan, np.inf])
 def test_a_difference_in_the_second_output_is_found(wrong):
     expected = [np.ones((1, 5), np.float32), np.ones((2, 3), np.float32)]
-    turns.require_equal("net", [array * np.float32(1.00001) for array in expected], "other", expected, 1e-4)
+    study.require_equal("net", [array * np.float32(1.00001) for array in expected], "other", expected, 1e-4)
     with pytest.raises(BenchmarkError, match="net differs from other by"):
-        turns.require_equal("net", [expected[0], expected[1] * wrong], "other", expected, 1e-4)
+        study.require_equal("net", [expected[0], expected[1] * wrong], "other", expected, 1e-4)
 
 
 def test_every_promised_network_has_an_ordinary_form():
@@ -45,7 +45,7 @@ def test_every_promised_network_has_an_ordinary_form():
 
 def test_runs_take_turns_and_begin_with_another_each_round():
     order = []
-    samples = turns.interleaved({name: lambda name=name: order.append(name) for name in "ab"}, 2)
+    samples = study.interleave({name: lambda name=name: order.append(name) for name in "ab"}, 2)
     assert {name: len(values) for name, values in samples.items()} == {"a": 2, "b": 2}
     assert order == ["a", "b", "b", "a"] * 2
-    assert "a/b" in turns.describe(samples)
+    assert "a/b" in study.describe(samples)

@@ -17,8 +17,9 @@ from edgevid.benchmarks.experiments.peers import bounds, report
 from edgevid.benchmarks.experiments.peers.arena import TOLERANCE, Options, compete
 from edgevid.benchmarks.experiments.peers.cases import Case, Contestant, contestants
 from edgevid.benchmarks.experiments.peers.children import TASKS, Child, PeerError
-from edgevid.benchmarks.experiments.peers.ratios import Ratio, of_rounds, paired_ratio
+from edgevid.benchmarks.experiments.peers.ratios import of_rounds
 from edgevid.benchmarks.experiments.peers.rounds import measure
+from edgevid.benchmarks.experiments.study import Ratio, paired_ratio
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 import torch
 
-from edgevid.benchmarks.experiments import turns, tvm
+from edgevid.benchmarks.experiments import study, tvm
 from edgevid.zoo import MODELS
 from edgevid.zoo.layers.shift import TemporalShift
 
@@ -31,4 +31,4 @@ def test_the_ordinary_export_has_no_operator_of_ours_and_the_same_answer(tmp_pat
     assert {node.domain for node in onnx.load(tmp_path / "ordinary.onnx").graph.node} == {""}
     session = tvm.open_session(tmp_path / "ordinary.onnx", 1)
     result = session.run(None, {session.get_inputs()[0].name: clip.numpy()})
-    turns.require_equal("net", result, tvm.ORDINARY, [wanted], tvm.TOLERANCE)
+    study.require_equal("net", result, tvm.ORDINARY, [wanted], tvm.TOLERANCE)

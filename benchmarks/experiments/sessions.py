@@ -1,65 +1,17 @@
-"""Sessions of ONNX Runtime that take turns in one process.
-
-A ratio is that of two runs that followed each other: what else the machine does hits both.
-"""
+"""Sessions of ONNX Runtime, and single nodes in a session, as runs on inputs that they keep."""
 
 from __future__ import annotations
 
 import functools
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from edgevid.errors import BenchmarkError
-from edgevid.parity import compare
+from edgevid.benchmarks.experiments.study import Run
 
-Run = Callable[[], None]
-Outputs = Sequence[np.ndarray]
 REST_S = 0.01
 """Between two runs: the threads of a session go on spinning for a while, and would take the other's cores."""
-
-
-def interleaved(runs: dict[str, Run], rounds: int, rest_s: float = REST_S) -> dict[str, list[float]]:
-    """Milliseconds of each run, in rounds that begin with another one each time."""
-    samples: dict[str, list[float]] = {name: [] for name in runs}
-    names = list(runs)
-    for turn in range(-2, rounds):
-        for name in rotated(names, turn):
-            time.sleep(rest_s)
-            start = time.perf_counter()
-            runs[name]()
-            if turn >= 0:
-                samples[name].append((time.perf_counter() - start) * 1000)
-    return samples
-
-
-def require_equal(what: str, result: Outputs, other: str, expected: Outputs, tolerance: float) -> None:
-    """Raise ``BenchmarkError`` if ``what`` does not compute what ``other`` does, output by output."""
-    measured = compare(dict(enumerate(result)), dict(enumerate(expected)), tolerance)
-    if not measured.ok:
-        raise BenchmarkError(
-            f"{what} differs from {other} by {measured.max_rel:.1e} (tolerance {tolerance:g}), so its times "
-            "say nothing"
-        )
-
-
-def rotated(names: list[str], turn: int) -> list[str]:
-    """All names, another one first each turn."""
-    first = turn % len(names)
-    return names[first:] + names[:first]
-
-
-def describe(samples: dict[str, list[float]]) -> str:
-    """Medians; the first one's paired ratio to each other, with its quartiles; that of the fastest runs."""
-    first, *others = samples
-    parts = [f"{name} {np.median(values):.2f} ms" for name, values in samples.items()]
-    for other in others:
-        low, middle, high = np.percentile(np.divide(samples[first], samples[other]), (25, 50, 75))
-        fastest = min(samples[first]) / min(samples[other])
-        parts.append(f"{first}/{other} {middle:.3f} ({low:.3f} to {high:.3f}; fastest {fastest:.3f})")
-    return ", ".join(parts)
 
 
 def session(model: Path | bytes, threads: int, configure: Callable = lambda options: None) -> Run:
