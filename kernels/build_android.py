@@ -17,8 +17,6 @@ from edgevid.kernels import build
 
 LIBRARY = "libedgevid_kernels.so"
 COMPILER, PACKAGE = "aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu"
-API_LEVEL = 24
-"""Android 7, the oldest that ``BIONIC`` is true for."""
 
 BIONIC = {
     "libc.so": (
@@ -30,7 +28,7 @@ BIONIC = {
     ),
     "libdl.so": ("dl_iterate_phdr",),
 }  # fmt: skip
-"""What the library may refer to, by the name of the library that has it on Android.
+"""What the library may refer to on Android 7 (API level 24) and later, by the library that has it.
 
 Source: libc/libc.map.txt and libdl/libdl.map.txt of Android's bionic (commit 731631f, 2025-03-26). Each name
 stands in the first section there (LIBC, LIBDL) without an ``introduced`` above 24: ``stderr`` says 23.

@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import edgevid
+from edgevid.benchmarks.harness.measurement import Emit, Timer, emit_progress, measure
 from edgevid.benchmarks.harness.protocol import Progress, Request
-from edgevid.benchmarks.harness.result import Measured, result_of
-from edgevid.benchmarks.harness.scenarios import single_stream
-from edgevid.benchmarks.harness.warmup import warm_up
-from edgevid.bundle.bundle import MANIFEST
+from edgevid.benchmarks.harness.scenarios import INFERENCE_TIMES, scenarios_for
 from edgevid.errors import BenchmarkError
-from edgevid.host.digest import sha256_of
 from edgevid.host.probes import Unobserved
 
 if TYPE_CHECKING:
     from edgevid.backends.protocol import Board
 
-SCENARIOS = ("single-stream",)
-"""Those that a board can time by itself."""
+OFFERS = frozenset({INFERENCE_TIMES})
+"""What a board can time by itself."""
 CHUNK_NS = 250_000_000
 """Inferences of about this much are asked for at once, so that the network between is idle meanwhile."""
 MOST_AT_ONCE = 1000
@@ -33,44 +29,31 @@ THERMAL_ZONES = 12
 NOT_TOLD = "a board over RPC tells only what is in files of /etc and /sys, and what its TVM knows"
 WHY_NO_POWER = "sensors of a board over RPC are not read: run 'edgevid bench' on the board itself"
 
-Emit = Callable[[dict[str, Any]], None]
 
-
-def measure_remote(
-    request: Request, open_session: Callable[..., Any], emit: Emit, reporter: Callable[..., Any]
-) -> dict[str, Any]:
-    """Open the bundle on the board at ``request.device``, warm up, measure there; returns the result."""
+def measure_remote(request: Request, open_session: Callable[..., Any], emit: Emit) -> dict[str, Any]:
+    """Open the bundle on the board at ``request.device`` and measure there; returns the result."""
     refuse_other_scenarios(request.scenario)
-    emit({"event": "progress", **asdict(Progress("asking for the board"))})
+    emit_progress(emit, Progress("asking for the board"))
     session = open_session(request.bundle, threads=request.threads, device=request.device)
     environment = observe_board(session.board)
     clock = BoardClock(session.timer())
-    warm = warm_up(clock.step, reporter("warming up"), clock=clock.now)
-    timing = single_stream(clock.step, request.duration_s, reporter("measuring"), clock.now)
-    return result_of(
-        Measured(
-            request=request,
-            manifest=session.manifest,
-            backend=session.backend,
-            threads=session.threads,
-            warm_up=warm,
-            timing=timing,
-            baseline_mib=None,
-            peak_mib=None,
-            harness_overhead_us=0.0,  # nothing of the harness runs between two inferences of the board
-            manifest_sha256=sha256_of(session.path / MANIFEST),
-            environment=environment,
-            warnings=[],
-            power=Unobserved(WHY_NO_POWER).fields(),
-        )
+    timer = Timer(
+        clock.step,
+        clock.now,
+        Unobserved(WHY_NO_POWER),
+        baseline_mib=None,
+        peak_mib=lambda: None,
+        overhead_us=lambda scenario: 0.0,  # nothing of the harness runs between two inferences of the board
     )
+    return measure(request, session, timer, environment, emit)
 
 
 def refuse_other_scenarios(*names: str) -> None:
+    possible = scenarios_for(OFFERS)
     for name in names:
-        if name not in SCENARIOS:
+        if name not in possible:
             raise BenchmarkError(
-                f"scenario '{name}' cannot be measured over RPC: use --scenario {' or '.join(SCENARIOS)}"
+                f"scenario '{name}' cannot be measured over RPC: use --scenario {' or '.join(possible)}"
             )
 
 

@@ -1,4 +1,4 @@
-"""What is timed, and how: one function per scenario, in the terms of MLPerf Inference.
+"""What is timed, and how: one ``Scenario`` each, in the terms of MLPerf Inference.
 
 Source: Reddi et al., "MLPerf Inference Benchmark", ISCA 2020, section IV.
 A scenario takes ``step`` (a function without arguments that does one inference and returns when it is
@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from edgevid.errors import BenchmarkError
+from edgevid.registry import Registry
 
 Step = Callable[[], None]
+Clock = Callable[[], int]
 Report = Callable[[float, list[int]], None]
 """Called now and then with the seconds since the start and the samples so far, in nanoseconds."""
 
@@ -40,9 +42,7 @@ class Timing:
         return len(self.samples_ns) / self.elapsed_s
 
 
-def single_stream(
-    step: Step, duration_s: float, report: Report, clock: Callable[[], int] | None = None
-) -> Timing:
+def single_stream(step: Step, duration_s: float, report: Report, clock: Clock | None = None) -> Timing:
     """Single-stream: the next query is sent when the previous one has been answered.
 
     A sample is the latency of one query: from just before the inference to just after it. What the
@@ -69,7 +69,7 @@ def single_stream(
     return Timing(samples, elapsed_s)
 
 
-def offline(step: Step, duration_s: float, report: Report) -> Timing:
+def offline(step: Step, duration_s: float, report: Report, clock: Clock | None = None) -> Timing:
     """Offline: all the queries are there from the beginning; what counts is the throughput.
 
     The same clip is run back to back, in batches of the one clip that ``step`` holds. The run is timed
@@ -80,7 +80,7 @@ def offline(step: Step, duration_s: float, report: Report) -> Timing:
     throughput. A batch of several clips and inferences that overlap are not tried, so a backend that
     gains from them could be faster than is reported.
     """
-    clock = time.perf_counter_ns
+    clock = clock or time.perf_counter_ns
     samples: list[int] = []
     record = samples.append
     with collection_paused():
@@ -99,20 +99,61 @@ def offline(step: Step, duration_s: float, report: Report) -> Timing:
     return Timing(samples, elapsed_s)
 
 
-SCENARIOS: dict[str, Callable[[Step, float, Report], Timing]] = {
-    "single-stream": single_stream,
-    "offline": offline,
-}
-
-PLANNED = ("multi-stream", "server", "camera", "sustained")
+INFERENCE_TIMES = "the time of each inference"
+TIMES_BETWEEN = "the time between inferences"
+HERE = frozenset({INFERENCE_TIMES, TIMES_BETWEEN})
+"""What this machine can time."""
 
 
-def scenario_named(name: str) -> Callable[[Step, float, Report], Timing]:
+@dataclass(frozen=True)
+class Scenario:
+    """``sample`` is what one sample is, ``metric`` the figure that counts.
+
+    ``needs`` is what a device must be able to time. ``run(step, duration_s, report, clock)`` returns the
+    samples.
+    """
+
+    name: str
+    sample: str
+    metric: str
+    needs: frozenset[str]
+    run: Callable[..., Timing]
+
+
+SCENARIOS: Registry[Scenario] = Registry("scenario", "scenarios")
+for _scenario in (
+    Scenario(
+        "single-stream",
+        "latency of one inference, the next begins when it is done",
+        "p90 (MLPerf), and p50, p99",
+        frozenset({INFERENCE_TIMES}),
+        single_stream,
+    ),
+    Scenario(
+        "offline",
+        "time from the end of one inference to the end of the next; together they fill the run",
+        "clips/s over the whole run",
+        frozenset({INFERENCE_TIMES, TIMES_BETWEEN}),
+        offline,
+    ),
+):
+    SCENARIOS.register(_scenario.name, _scenario)
+
+RESERVED = ("multi-stream", "server", "camera", "sustained")
+"""Names of the contract for scenarios that do not exist yet."""
+
+
+def scenarios_for(offers: frozenset[str] = HERE) -> tuple[str, ...]:
+    """Those that a device can run which offers so much."""
+    return tuple(scenario.name for scenario in SCENARIOS.values() if scenario.needs <= offers)
+
+
+def scenario_named(name: str) -> Scenario:
     """The scenario of that name, or a ``BenchmarkError`` that lists those which exist."""
     if name in SCENARIOS:
         return SCENARIOS[name]
     known = " or ".join(SCENARIOS)
-    if name in PLANNED:
+    if name in RESERVED:
         raise BenchmarkError(f"scenario '{name}' cannot be measured yet: use --scenario {known}")
     raise BenchmarkError(f"unknown scenario '{name}': use --scenario {known}")
 
@@ -124,7 +165,7 @@ def overhead_us(name: str, duration_s: float = 0.1) -> float:
     report), measured live, so it is an upper bound of what these add to a sample. The reports themselves
     come by the second, not by the inference, and are not in it.
     """
-    timing = scenario_named(name)(_nothing, duration_s, _ignore)
+    timing = scenario_named(name).run(_nothing, duration_s, _ignore)
     return 1e6 * timing.elapsed_s / len(timing.samples_ns)
 
 

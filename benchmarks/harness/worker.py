@@ -11,73 +11,37 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
-from dataclasses import asdict
-from statistics import median
 from typing import Any, TextIO
 
+from edgevid.benchmarks.harness.measurement import Emit, Timer, emit_progress, measure
 from edgevid.benchmarks.harness.protocol import Progress, Request, error_event
 from edgevid.benchmarks.harness.remote import measure_remote
-from edgevid.benchmarks.harness.result import Measured, result_of
-from edgevid.benchmarks.harness.scenarios import REPORT_INTERVAL_NS, overhead_us, scenario_named
-from edgevid.benchmarks.harness.warmup import LIMIT_S, warm_up
-from edgevid.bundle.bundle import MANIFEST
+from edgevid.benchmarks.harness.scenarios import overhead_us, scenario_named
 from edgevid.errors import EdgevidError
 from edgevid.host import memory
-from edgevid.host.digest import sha256_of
-from edgevid.host.environment import environment_warnings, observe
+from edgevid.host.environment import observe
 from edgevid.host.probes import power_probe
 from edgevid.targets import TARGETS
 
-RECENT = 101
-"""The running median looks at no more samples than this, so that its cost does not grow."""
-
-Emit = Callable[[dict[str, Any]], None]
-
 
 def measure_here(request: Request, open_session: Callable[..., Any], emit: Emit) -> dict[str, Any]:
-    """Open the bundle, warm up, run the scenario in this process; returns the result.
+    """Open the bundle here or on the board at ``request.device``, and measure; returns the result.
 
     ``open_session(path, threads=...)`` is ``edgevid.open`` or what stands in for it.
     """
     if request.device != "local":
-        limits_s = {"warming up": LIMIT_S, "measuring": request.duration_s}
-        return measure_remote(
-            request, open_session, emit, lambda phase: _reporter(emit, phase, limits_s[phase])
-        )
-    scenario = scenario_named(request.scenario)
-    _progress(emit, Progress("opening"))
+        return measure_remote(request, open_session, emit)
+    scenario_named(request.scenario)
+    emit_progress(emit, Progress("opening"))
     environment = observe()
     baseline_mib = memory.resident_mib()
     session = open_session(request.bundle, threads=request.threads)
     target = session.manifest.target
     probe = power_probe(TARGETS[target].power if target in TARGETS else None)
-    step = session.prepare()
-
-    warm = warm_up(step, _reporter(emit, "warming up", LIMIT_S))
-    with probe:
-        timing = scenario(step, request.duration_s, _reporter(emit, "measuring", request.duration_s))
-    # The peak is read before anything else is computed: it is to be the network's, not the harness's.
-    peak_mib = memory.peak_mib()
-
-    _progress(emit, Progress("summing up"))
-    return result_of(
-        Measured(
-            request=request,
-            manifest=session.manifest,
-            backend=session.backend,
-            threads=session.threads,
-            warm_up=warm,
-            timing=timing,
-            baseline_mib=baseline_mib,
-            peak_mib=peak_mib,
-            harness_overhead_us=overhead_us(request.scenario),
-            manifest_sha256=sha256_of(session.path / MANIFEST),
-            environment=environment,
-            warnings=environment_warnings(environment),
-            power=probe.fields(),
-        )
-    )
+    timer = Timer(session.prepare(), time.perf_counter_ns, probe, baseline_mib, memory.peak_mib, overhead_us)
+    return measure(request, session, timer, environment, emit)
 
 
 def main(open_session: Callable[..., Any] | None = None) -> int:
@@ -110,25 +74,6 @@ def _private_stdout() -> TextIO:
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return channel
-
-
-def _progress(emit: Emit, progress: Progress) -> None:
-    emit({"event": "progress", **asdict(progress)})
-
-
-def _reporter(emit: Emit, phase: str, total_s: float) -> Callable[[float, list[int]], None]:
-    """A report function that sends the running median, at most once per interval."""
-    next_s = 0.0
-
-    def report(elapsed_s: float, samples_ns: list[int]) -> None:
-        nonlocal next_s
-        if elapsed_s < next_s:
-            return
-        next_s = elapsed_s + REPORT_INTERVAL_NS / 1e9
-        p50_ms = median(samples_ns[-RECENT:]) / 1e6
-        _progress(emit, Progress(phase, elapsed_s, total_s, p50_ms))
-
-    return report
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from edgevid.benchmarks.harness.scenarios import SCENARIOS
 from edgevid.errors import BenchmarkError
 
 DEFAULT_TARGET, LOCAL = "cpu", "local"
@@ -37,7 +38,10 @@ class Subject:
     help="Where to run: 'local', or rpc://HOST:PORT/KEY, a board that a TVM tracker lends.",
 )
 @click.option(
-    "--scenario", "scenarios", multiple=True, help="single-stream or offline; repeatable.  [default: both]"
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    help=f"{' or '.join(SCENARIOS)}; repeatable.  [default: all of them]",
 )
 @click.option("--duration", type=float, default=10.0, show_default=True, help="Seconds of each measurement.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to run on.  [default: the backend's]")
@@ -101,14 +105,14 @@ def _scenarios_on(device: str, asked: tuple[str, ...]) -> tuple[str, ...]:
     from edgevid.benchmarks.harness import remote, scenarios
 
     if device == LOCAL:
-        return tuple(scenarios.SCENARIOS)
+        return scenarios.scenarios_for()
     if _board_backend(device) is None:
         raise BenchmarkError(
             f"cannot measure on device '{device}': use --device {LOCAL} (and run on the device itself), or "
             f"--device {board_addresses()} for a board over TVM's RPC"
         )
     remote.refuse_other_scenarios(*asked)
-    return remote.SCENARIOS
+    return scenarios.scenarios_for(remote.OFFERS)
 
 
 def _board_backend(device: str) -> str | None:

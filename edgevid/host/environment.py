@@ -69,7 +69,7 @@ def observe(sysfs: Path = SYSFS, proc: Path = PROC) -> dict[str, Any]:
 def environment_warnings(environment: dict[str, Any]) -> list[str]:
     """One sentence for each thing about the device that makes its times doubtful."""
     found = []
-    if environment["busy_percent"] > BUSY_PERCENT:
+    if (environment["busy_percent"] or 0) > BUSY_PERCENT:  # null: a board over RPC does not tell
         found.append(
             f"other programs kept the CPU {environment['busy_percent']:.0f}% busy just before the "
             "measurement: stop them, and measure again"

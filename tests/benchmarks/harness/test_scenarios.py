@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import types
+from pathlib import Path
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_offline_samples_cover_the_whole_run(clock):
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_an_inference_longer_than_the_duration_is_made_once_and_kept(clock, name):
-    timing = scenario_named(name)(clock.takes(100), 0.01, quiet)
+    timing = scenario_named(name).run(clock.takes(100), 0.01, quiet)
     assert timing.samples_ms == [100.0]
     assert timing.inferences_per_s == pytest.approx(10)
 
@@ -72,7 +73,7 @@ def test_an_inference_longer_than_the_duration_is_made_once_and_kept(clock, name
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_no_garbage_is_collected_inside_the_loop_and_the_old_state_returns(name):
     states = []
-    scenario_named(name)(lambda: states.append(gc.isenabled()), 0.001, quiet)
+    scenario_named(name).run(lambda: states.append(gc.isenabled()), 0.001, quiet)
     assert not any(states) and gc.isenabled()
 
 
@@ -82,7 +83,7 @@ def test_garbage_collection_returns_after_an_error(name):
         raise BenchmarkError("no")
 
     with pytest.raises(BenchmarkError):
-        scenario_named(name)(fails, 0.01, quiet)
+        scenario_named(name).run(fails, 0.01, quiet)
     assert gc.isenabled()
 
 
@@ -90,6 +91,17 @@ def test_garbage_collection_returns_after_an_error(name):
 def test_the_overhead_is_that_of_the_scenarios_own_loop(clock, monkeypatch, name):
     monkeypatch.setattr(scenarios, "_nothing", clock.takes(0.005))
     assert overhead_us(name) == pytest.approx(5.0)
+
+
+def test_the_table_of_the_readme_lists_every_scenario():
+    readme = (Path(scenarios.__file__).parent.parent / "README.md").read_text("utf-8")
+    for scenario in SCENARIOS.values():
+        assert f"| `{scenario.name}` | {scenario.sample} | {scenario.metric} |" in readme
+
+
+def test_a_device_runs_the_scenarios_whose_times_it_can_tell():
+    assert scenarios.scenarios_for() == ("single-stream", "offline")
+    assert scenarios.scenarios_for(frozenset({scenarios.INFERENCE_TIMES})) == ("single-stream",)
 
 
 @pytest.mark.parametrize("name", ["multi-stream", "server", "camera", "sustained"])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from edgevid.backends.onnxruntime.specialize.activation import activation_of, refusal_of
 from edgevid.onnxfile.graph import Model, Node
 
-NCHWC, MICROSOFT = "com.microsoft.nchwc", "com.microsoft"
+NCHWC = "com.microsoft.nchwc"
 SHIFT, STEP = "edgevid.TemporalShift", "edgevid.TemporalShiftStep"
 FIRST_MARK = 4096
 """A mark is a dilation. A 1x1 kernel ignores it, and unlike a name it survives every fusion."""
