@@ -128,7 +128,7 @@ def test_imports_lead_down_without_circles():
     assert circle(rooms) == []
     assert circle(graph) == []
     assert len(rooms) <= 24
-    assert sum(map(len, rooms.values())) <= 93, "one arrow more than there was: is it needed?"
+    assert sum(map(len, rooms.values())) <= 94, "one arrow more than there was: is it needed?"
 
 
 def test_a_circle_would_be_noticed():
