@@ -118,7 +118,7 @@ def test_export_and_inspect_say_how_pixels_are_normalised_and_why(run_edgevid, o
     ("options", "why"),
     [
         (("--mean", "1,2"), "--mean takes three numbers"),
-        (("--std", "0,0,0"), "--std divides, so it must be above 0"),
+        (("--std", "0,0,0"), "--std is a divisor, so it must be above 0"),
         (("--color", "CMYK"), "--color is RGB or BGR, not CMYK"),
         (("--ema",), "--ema chooses among the weights of a checkpoint: give --weights too"),
     ],
@@ -223,7 +223,7 @@ BAD = [
     (["tsm_mbv"], ["unknown model 'tsm_mbv'", "did you mean tsm_mbv2", "edgevid list models"]),
     (["tsm_mbv2", "--target", "jetsen"], ["unknown target 'jetsen'", "did you mean jetson"]),
     (["tsm_mbv2", "--backend", "onnxruntim"], ["unknown backend", "did you mean onnxruntime"]),
-    (["tsm_mbv2", "--backend", "tensorrt"], ["target cpu takes onnxruntime or tvm, not tensorrt"]),
+    (["tsm_mbv2", "--backend", "tensorrt"], ["takes onnxruntime or tvm or reference, not tensorrt"]),
     (["tsm_mbv2", "--precision", "int8"], ["--precision int8 needs --calibration DIR"]),
     (["tsm_mbv2", "--target", "jetson-nano", "--precision", "int8"], ["takes fp16 or fp32 so far, not int8"]),
     (["tsm_mbv2", "--precision", "fp64"], ["fp64"]),

@@ -127,7 +127,8 @@ def test_named_outputs_stream_frame_by_frame(pyramid, pyramid_bundle, tmp_path):
 
 
 def test_run_says_that_a_bundle_has_no_classes_to_show(refuses, pyramid_bundle, tmp_path):
-    refuses(["run", pyramid_bundle.path, "--video", tmp_path / "x.mp4"], "gives fine and coarse, not logits")
+    words = "is not a classifier (its outputs are fine and coarse)"
+    refuses(["run", pyramid_bundle.path, "--video", tmp_path / "x.mp4"], words)
 
 
 def test_run_says_that_a_bundle_does_not_take_colour(refuses, tmp_path):
@@ -141,7 +142,7 @@ def test_run_says_that_a_bundle_does_not_take_colour(refuses, tmp_path):
 
     network = described(Flow(), channels=10)
     edgevid.export(network, output=tmp_path / "flow", frames=2)
-    refuses(["run", tmp_path / "flow", "--video", tmp_path / "x.mp4"], "10 channels", "colour")
+    refuses(["run", tmp_path / "flow", "--video", tmp_path / "x.mp4"], "10 channels", "RGB frames")
 
 
 def test_labels_and_classes_belong_to_logits(pyramid, tmp_path):

@@ -123,7 +123,7 @@ def test_numbers_are_of_either_scale(mean, std, expected):
         ([0.5], None, None, "--mean takes three numbers"),
         (0.5, None, None, "--mean takes three numbers"),
         ("-0.1,0,0", None, None, "--mean is that of pixels"),
-        (None, "0,1,1", None, "--std divides, so it must be above 0, not 0,1,1"),
+        (None, "0,1,1", None, "--std is a divisor, so it must be above 0, not 0,1,1"),
         (None, "inf,1,1", None, "--std takes three numbers"),
         ("0.485,0.456,0.406", "58.395,57.12,57.375", None, "give both in one scale"),
         ("123.7,116.3,103.5", "0.229,0.224,0.225", None, "give both in one scale"),
