@@ -14,7 +14,7 @@ from edgevid.bundle.bundle import LABELS, Bundle
 from edgevid.errors import BackendError, BundleError, EdgevidError, first_line
 from edgevid.onnxfile.external_files import check_models
 from edgevid.records import UNPRINTABLE
-from edgevid.specs import Artefact
+from edgevid.specs import TOLERANCE, Artefact, Parity
 from edgevid.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -216,6 +216,24 @@ class Stream:
     def reset(self) -> None:
         """Forget everything: the states are zero again."""
         self._stepper.reset()
+
+
+def check_artefact(bundle: Bundle, artefact: Artefact, with_kernels: bool = False) -> Parity:
+    """Run one model file of a bundle on its own example and compare with what the eager network gave.
+
+    ``with_kernels`` runs it as a session here does; without, as a runtime that has no library of ours.
+    """
+    from edgevid import parity
+
+    session = Session(bundle, artefact=artefact, with_kernels=with_kernels)
+    clip, expected = parity.load(bundle.path)
+    if session.manifest.streaming:
+        stream = session.stream()
+        pushed = [stream.push(frame[None]) for frame in clip[0]]
+        outputs = parity.joined(pushed, pushed[0])
+    else:
+        outputs = session.run(clip)
+    return parity.compare(outputs, expected, TOLERANCE[artefact.precision])
 
 
 def _default_artefact(bundle: Bundle) -> Artefact:

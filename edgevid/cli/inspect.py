@@ -72,7 +72,7 @@ def _verify(bundle) -> tuple[list[dict], dict[str, str]]:
     """The result of each file, and by name why files for other processors were not run."""
     from edgevid.backends import opener
     from edgevid.errors import BackendError
-    from edgevid.exporter.check import check_artefact
+    from edgevid.session import check_artefact
 
     checks, not_run = [], {}
     for artefact in bundle.manifest.artefacts:

@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from edgevid.exporter.check import check_artefact
+from edgevid.session import check_artefact
 
 pytestmark = pytest.mark.skipif(
     platform.machine() != "aarch64", reason="this computer is not arm64: make test-arm64-jetson makes one"

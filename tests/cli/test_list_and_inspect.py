@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -90,6 +92,25 @@ def test_verify_runs_every_model_file(run_edgevid, jetson_bundle):
     verified = json.loads(result.out)["verified"]
     assert [check["file"] for check in verified] == ["model_fp32.onnx", "model_fp16.onnx"]
     assert all(check["parity"]["ok"] for check in verified)
+
+
+def test_verify_needs_neither_torch_nor_onnx(clip_bundle, stream_bundle):
+    """As on a device, where ``pip install edgevid`` brings what runs a bundle and not what exports one."""
+    code = (
+        "import sys\n"
+        "class Block:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name.split('.')[0] in ('torch', 'onnx', 'onnx_ir', 'onnxscript', 'safetensors'):\n"
+        "            raise ModuleNotFoundError(name, name=name.split('.')[0])\n"
+        "sys.meta_path.insert(0, Block())\n"
+        "from edgevid.cli import main\n"
+        "main(['inspect', sys.argv[1], '--verify'])\n"
+    )
+    for bundle in (clip_bundle, stream_bundle):
+        command = [sys.executable, "-c", code, str(bundle.path)]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert result.returncode == 0, result.stderr
+        assert "equal to PyTorch" in result.stdout
 
 
 def test_verify_notices_a_changed_byte(refuses, clip_bundle, tmp_path):

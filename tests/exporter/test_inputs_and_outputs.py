@@ -9,7 +9,7 @@ from torch import nn
 
 import edgevid
 from edgevid.errors import EdgevidError
-from edgevid.exporter.check import check_artefact
+from edgevid.session import check_artefact
 from edgevid.specs import ModelSpec
 from edgevid.zoo import MODELS
 from edgevid.zoo.layers.shift import TemporalShift
