@@ -82,7 +82,7 @@ def test_make_demo_exports_runs_and_measures(tmp_path):
             "this environment was not made by 'make test' or 'make demo', so make would install it anew"
         )
     # The recipe writes into demo/, so it runs in a copy of the parts that it reads.
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+    for name in ("Makefile", "pyproject.toml", "setup.py", "constraints.txt"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
         os.utime(tmp_path / name, (0, 0))
     result = bash(f"make demo VENV={VENV}", tmp_path)
