@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,12 @@ def compare(result: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]
 def joined(parts: Sequence[Mapping[str, np.ndarray]], names: Iterable[str]) -> dict[str, np.ndarray]:
     """The outputs called ``names`` of several runs, frames or clips, one after the other along axis 0."""
     return {name: np.concatenate([outputs[name] for outputs in parts]) for name in names}
+
+
+def pushed(push: Callable[[np.ndarray], Mapping[str, np.ndarray]], clip: np.ndarray) -> dict[str, np.ndarray]:
+    """The outputs of a stream, a row for each frame of the clip ``(1, T, 3, H, W)`` that it is fed with."""
+    outputs = [push(np.ascontiguousarray(frame[None])) for frame in clip[0]]
+    return joined(outputs, outputs[0])
 
 
 def _distance(result: np.ndarray | None, expected: np.ndarray) -> tuple[float, float]:

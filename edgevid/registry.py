@@ -18,9 +18,12 @@ or a list of several. The module that it stands in should import nothing heavy: 
 from __future__ import annotations
 
 import difflib
+import importlib
 import logging
+import pkgutil
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from edgevid.errors import UnknownNameError
@@ -54,6 +57,13 @@ def check_choice(kind: str, name: str, choices: Iterable[str], remedy: str = "")
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     remedy = remedy or f"choose one of {', '.join(names)}"
     raise UnknownNameError(f"unknown {kind} '{name}': {hint}{remedy}")
+
+
+def submodules(path: Iterable[str], package: str, folders: bool = False) -> Iterator[ModuleType]:
+    """The modules of a ``package`` at ``path``, or its folders, imported, in the order of their names."""
+    for module in pkgutil.iter_modules(path, f"{package}."):
+        if module.ispkg == folders:
+            yield importlib.import_module(module.name)
 
 
 class Registry(Generic[T]):

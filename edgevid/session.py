@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from edgevid.backends import BACKENDS, Backend, board_addresses, board_backend, opener
-from edgevid.backends.protocol import LOCAL, Board, OpenOptions, RemoteRunner, Stepper
+from edgevid.backends.protocol import Board, OpenOptions, RemoteRunner, Stepper
 from edgevid.bundle.bundle import LABELS, Bundle
 from edgevid.errors import BackendError, BundleError, EdgevidError, first_line
 from edgevid.onnxfile.external_files import check_models
 from edgevid.records import UNPRINTABLE
-from edgevid.specs import TOLERANCE, Artefact, Parity
+from edgevid.specs import LOCAL, TOLERANCE, Artefact, Parity
 from edgevid.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -227,13 +227,9 @@ def check_artefact(bundle: Bundle, artefact: Artefact, with_kernels: bool = Fals
 
     session = Session(bundle, artefact=artefact, with_kernels=with_kernels)
     clip, expected = parity.load(bundle.path)
-    if session.manifest.streaming:
-        stream = session.stream()
-        pushed = [stream.push(frame[None]) for frame in clip[0]]
-        outputs = parity.joined(pushed, pushed[0])
-    else:
-        outputs = session.run(clip)
-    return parity.compare(outputs, expected, TOLERANCE[artefact.precision])
+    streaming = session.manifest.streaming
+    result = parity.pushed(session.stream().push, clip) if streaming else session.run(clip)
+    return parity.compare(result, expected, TOLERANCE[artefact.precision])
 
 
 def _default_artefact(bundle: Bundle) -> Artefact:

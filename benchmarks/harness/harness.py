@@ -19,6 +19,7 @@ from typing import IO, Any
 from edgevid.benchmarks.harness.protocol import Progress, Request, error_from
 from edgevid.benchmarks.harness.scenarios import scenario_named
 from edgevid.errors import BenchmarkError
+from edgevid.specs import LOCAL
 
 WORKER = (sys.executable, "-m", "edgevid.benchmarks.harness.worker")
 SILENCE_LIMIT_S = 300.0
@@ -32,7 +33,7 @@ def measure(
     progress: Callable[[Progress], None] | None = None,
     worker: Sequence[str] | None = None,
     silence_limit_s: float = SILENCE_LIMIT_S,
-    device: str = "local",
+    device: str = LOCAL,
 ) -> dict[str, Any]:
     """Measure ``bundle`` for ``duration_s`` seconds in a fresh process; returns one result.
 

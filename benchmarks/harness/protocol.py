@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgevid import errors
+from edgevid.specs import LOCAL
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Request:
     scenario: str
     duration_s: float
     threads: int | None
-    device: str = "local"
+    device: str = LOCAL
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from edgevid.benchmarks.harness.statistics import stability_warnings, summary
 from edgevid.benchmarks.harness.warmup import WarmUp
 from edgevid.host.memory import MIB
 from edgevid.host.processor import architecture
-from edgevid.specs import Manifest
+from edgevid.specs import LOCAL, Manifest
 from edgevid.targets import TARGETS
 
 SCHEMA = 1
@@ -112,7 +112,7 @@ def _warnings(measured: Measured) -> list[str]:
             f"{OVERHEAD_LIMIT_US:.0f} us: stop other programs, and measure again"
         )
     if measured.peak_mib is None:
-        where = "this system" if measured.request.device == "local" else "a board over RPC"
+        where = "this system" if measured.request.device == LOCAL else "a board over RPC"
         found.append(f"{where} does not tell the peak memory of a process: memory_mib.peak is null")
     return found
 

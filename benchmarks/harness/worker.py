@@ -23,6 +23,7 @@ from edgevid.errors import EdgevidError
 from edgevid.host import memory
 from edgevid.host.environment import observe
 from edgevid.host.probes import power_probe
+from edgevid.specs import LOCAL
 from edgevid.targets import TARGETS
 
 
@@ -31,7 +32,7 @@ def measure_here(request: Request, open_session: Callable[..., Any], emit: Emit)
 
     ``open_session(path, threads=...)`` is ``edgevid.open`` or what stands in for it.
     """
-    if request.device != "local":
+    if request.device != LOCAL:
         return measure_remote(request, open_session, emit)
     scenario_named(request.scenario)
     emit_progress(emit, Progress("opening"))

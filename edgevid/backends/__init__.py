@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
 from edgevid.backends.protocol import Backend
-from edgevid.registry import Registry, instance_of
+from edgevid.registry import Registry, instance_of, submodules
 from edgevid.specs import Artefact
 
 BACKENDS: Registry[Backend] = Registry("backend", "backends", instance_of(Backend))
 
-for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
-    if _module.ispkg:
-        _backend = importlib.import_module(_module.name).BACKEND
-        BACKENDS.register(_backend.name, _backend)
+for _folder in submodules(__path__, __name__, folders=True):
+    BACKENDS.register(_folder.BACKEND.name, _folder.BACKEND)
 
 
 def opener(backend: str, artefact: Artefact) -> str:

@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
-from edgevid.specs import Artefact, Availability, PassReport, StateSpec, Target
+from edgevid.specs import LOCAL, Artefact, Availability, PassReport, StateSpec, Target
 
 if TYPE_CHECKING:
     import numpy as np
     import onnx_ir as ir
 
-LOCAL = "local"
 """The device that is this machine."""
 
 

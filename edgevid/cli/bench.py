@@ -14,10 +14,11 @@ from typing import Any
 import click
 
 from edgevid.benchmarks.harness.scenarios import SCENARIOS
+from edgevid.cli import INTERRUPTED
 from edgevid.errors import BenchmarkError
+from edgevid.specs import LOCAL
 
-DEFAULT_TARGET, LOCAL = "cpu", "local"
-INTERRUPTED = 130
+DEFAULT_TARGET = "cpu"
 
 
 @dataclass(frozen=True)

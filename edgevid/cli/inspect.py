@@ -7,7 +7,9 @@ from dataclasses import asdict
 
 import click
 
-PLAN, MAX_PLAN_BYTES = "plan.json", 64 << 20
+from edgevid.specs import PLAN
+
+MAX_PLAN_BYTES = 64 << 20
 MAX_NAMES = 6
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgevid.errors import EdgevidError, VideoError
+from edgevid.specs import LOCAL
 
 if TYPE_CHECKING:
     from edgevid.video.predictions import Change
@@ -82,7 +83,7 @@ COLOR_CHANNELS = 3
 )
 @click.option(
     "--device",
-    default="local",
+    default=LOCAL,
     show_default=True,
     help="Where the network runs: 'local', or a board behind a TVM tracker, rpc://HOST:PORT/KEY.",
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +31,7 @@ INSTEAD = {
 class OpenModel:
     """A model file, opened without kernels of ours; ``input`` names its clip, image or frame."""
 
+    file: str
     runner: Runner
     input: str
     states: tuple[StateSpec, ...]
@@ -43,15 +43,22 @@ class OpenModel:
     ) -> OpenModel:
         options = OpenOptions(providers=request.target.device.execution_providers)
         runner = BACKENDS[artefact.opened_by].open_model(artefact, path.parent, options)
-        return cls(runner, FRAME if request.streaming else request.spec.input, states, request.streaming)
+        name = FRAME if request.streaming else request.spec.input
+        return cls(artefact.file, runner, name, states, request.streaming)
 
     def run_clip(self, clip: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs by name for a clip ``(1, T, 3, H, W)``; a stream's have a row for each frame."""
-        if not self.streaming:
+        """The outputs by name for a clip ``(1, T, 3, H, W)``; a stream's have a row for each frame.
+
+        Raises ``ExportError`` with the runtime's own words.
+        """
+        try:
+            if self.streaming:
+                return parity.pushed(self.runner.stepper(self.input, self.states).push, clip)
             return self.runner.run({self.input: np.ascontiguousarray(clip)})
-        stepper = self.runner.stepper(self.input, self.states)
-        pushed = [stepper.push(np.ascontiguousarray(frame[None])) for frame in clip[0]]
-        return parity.joined(pushed, pushed[0])
+        except EdgevidError:
+            raise
+        except Exception as error:  # a runtime raises kinds of its own
+            raise ExportError(f"{self.file} fails when it runs: {first_line(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,8 @@ def check_compiled(
         if calibration is not None and artefact.precision == "int8":
             measured = calibration.judge(model, artefact, path)
         else:
-            measured = _compare(model, artefact, example.array, example.outputs)
+            result = model.run_clip(example.array)
+            measured = parity.compare(result, example.outputs, TOLERANCE[artefact.precision])
         if measured.ok:
             artefacts.append(replace(artefact, parity=measured))
         elif artefact.precision != request.precision:
@@ -98,18 +106,6 @@ def check_compiled(
                 f"({artefact.precision}). Nothing was written; {INSTEAD.get(artefact.precision, instead)}"
             )
     return Checked(tuple(artefacts), tuple(not_run))
-
-
-def _compare(
-    model: OpenModel, artefact: Artefact, clip: np.ndarray, expected: Mapping[str, np.ndarray]
-) -> Parity:
-    try:
-        result = model.run_clip(clip)
-    except EdgevidError:
-        raise
-    except Exception as error:  # a runtime raises kinds of its own
-        raise ExportError(f"{artefact.file} fails when it runs: {first_line(error)}") from error
-    return parity.compare(result, expected, TOLERANCE[artefact.precision])
 
 
 def _said(measured: Parity) -> str:

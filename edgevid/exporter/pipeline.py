@@ -82,8 +82,10 @@ def export(
         checked = check_compiled(compiled, folder, request, example, graph.states, calibration)
         parity.save(folder, example.array, example.outputs)
         labels = write_labels(request, example.classes, folder)
-        records = (network, example, graph, compiled, calibration, checked)
-        write_manifest(folder, describe(request, *records, labels=labels, warnings=warnings))
+        manifest = describe(
+            request, network, example, graph, compiled, calibration, checked, labels=labels, warnings=warnings
+        )
+        write_manifest(folder, manifest)
     return Bundle.open(request.output)
 
 

@@ -6,8 +6,6 @@ functions, so that devices can read the rest alone.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from typing import Any
 
 from edgevid.ops.temporal_op import DOMAIN as DOMAIN
@@ -17,15 +15,14 @@ from edgevid.ops.temporal_op import STEP as STEP
 from edgevid.ops.temporal_op import Cost as Cost
 from edgevid.ops.temporal_op import StreamingStep as StreamingStep
 from edgevid.ops.temporal_op import TemporalOp as TemporalOp
-from edgevid.registry import Registry
+from edgevid.registry import Registry, submodules
 
 OPS: Registry[TemporalOp[Any]] = Registry("temporal op", "ops")
 """Every temporal op by its ONNX op type."""
 
-for _file in pkgutil.iter_modules(__path__):
-    _op = getattr(importlib.import_module(f"{__name__}.{_file.name}"), "OP", None)
-    if _op is not None:
-        OPS.register(_op.name, _op)
+for _module in submodules(__path__, __name__):
+    if hasattr(_module, "OP"):
+        OPS.register(_module.OP.name, _module.OP)
 
 
 def op_of(op_type: str) -> TemporalOp[Any]:

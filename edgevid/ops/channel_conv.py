@@ -15,13 +15,17 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from edgevid.ops.temporal_op import DOMAIN, Cost, TemporalOp, input_shape, integers
+from edgevid.ops.register import register_torch_op
+from edgevid.ops.temporal_op import Cost, TemporalOp, input_shape, integers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
 
     from edgevid.ops.temporal_op import GraphBuilder
+
+SCHEMA = "(Tensor x, Tensor weight, Tensor? bias, int stride, int pad_begin, int pad_end) -> Tensor"
+"""The arguments of the torch op, of ``UnsharedChannelConv`` too."""
 
 ONNX_FUNCTIONS = {
     # Conv takes its strides as a list, which no function can make of a number. So channels are laid out in
@@ -147,12 +151,7 @@ def torch_op() -> Any:
         planes = x.reshape(x.shape[0], 1, x.shape[1], -1)
         return functional.pad(planes, (0, 0, pad_begin, pad_end)), weight.to(x.dtype)[:, None, :, None]
 
-    @torch.library.custom_op(
-        f"{DOMAIN}::channel_conv",
-        mutates_args=(),
-        schema="(Tensor x, Tensor weight, Tensor? bias, int stride, int pad_begin, int pad_end) -> Tensor",
-    )
-    def channel_conv(
+    def forward(
         x: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor | None,
@@ -170,8 +169,7 @@ def torch_op() -> Any:
             groups = functional.conv2d(planes, kernel, offset, (stride, 1))
         return groups.reshape(filters.result_shape(tuple(x.shape)))
 
-    @channel_conv.register_fake
-    def _(
+    def fake(
         x: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor | None,
@@ -182,24 +180,24 @@ def torch_op() -> Any:
         outputs = (pad_begin + x.shape[1] + pad_end - weight.shape[1]) // stride + 1
         return x.new_empty((x.shape[0], weight.shape[0] * outputs, *x.shape[2:]))
 
-    def keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-        x, weight, bias, ctx.stride, ctx.pad_begin, ctx.pad_end = inputs
-        ctx.bias_dtype = None if bias is None else bias.dtype
-        ctx.save_for_backward(x, weight)
-
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
-        x, weight = ctx.saved_tensors
-        planes, kernel = on_view(x, weight, ctx.pad_begin, ctx.pad_end)
+    def backward(
+        gradient: torch.Tensor,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        stride: int,
+        pad_begin: int,
+        pad_end: int,
+    ) -> tuple[Any, ...]:
+        planes, kernel = on_view(x, weight, pad_begin, pad_end)
         groups = gradient.reshape(x.shape[0], weight.shape[0], -1, planes.shape[3])
-        strides, last = (ctx.stride, 1), ctx.pad_begin + x.shape[1]
-        for_planes = torch.nn.grad.conv2d_input(planes.shape, kernel, groups, strides)
-        for_x = for_planes[:, :, ctx.pad_begin : last].reshape(x.shape)
-        for_kernel = torch.nn.grad.conv2d_weight(planes, kernel.shape, groups, strides)
-        for_bias = None if ctx.bias_dtype is None else groups.sum((0, 2, 3)).to(ctx.bias_dtype)
-        return for_x, for_kernel.reshape(weight.shape).to(weight.dtype), for_bias, None, None, None
+        for_planes = torch.nn.grad.conv2d_input(planes.shape, kernel, groups, (stride, 1))
+        for_x = for_planes[:, :, pad_begin : pad_begin + x.shape[1]].reshape(x.shape)
+        for_kernel = torch.nn.grad.conv2d_weight(planes, kernel.shape, groups, (stride, 1))
+        for_bias = None if bias is None else groups.sum((0, 2, 3)).to(bias.dtype)
+        return for_x, for_kernel.reshape(weight.shape).to(weight.dtype), for_bias
 
-    channel_conv.register_autograd(backward, setup_context=keep_inputs)
-    return torch.ops.edgevid.channel_conv
+    return register_torch_op(f"channel_conv{SCHEMA}", forward, fake, backward, reads=(0, 1))
 
 
 def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:

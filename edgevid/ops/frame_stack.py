@@ -232,14 +232,6 @@ def _windows(stack: Stack, offset: int) -> tuple[slice, slice]:
 
 
 def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
-    """Replace one of the op, or of its streaming step, by standard operators of static shape."""
-    if node.op_type == "FrameStackStep":
-        _lower_step(node, build)
-    else:
-        _lower_stack(node, build)
-
-
-def _lower_stack(node: ir.Node, build: GraphBuilder) -> None:
     x, stack = node.inputs[0], from_node(node)
     shape, beyond = tuple(x.shape.numpy()), x.shape[0]
     clips = range(0, beyond, stack.frames)
@@ -256,7 +248,7 @@ def _lower_stack(node: ir.Node, build: GraphBuilder) -> None:
     build.replace_anchor(build.node("Reshape", [seen, build.ints(stacked)], stacked, x.type))
 
 
-def _lower_step(node: ir.Node, build: GraphBuilder) -> None:
+def lower_step(node: ir.Node, build: GraphBuilder) -> None:
     (x, state), stack = node.inputs, from_node(node)
     channels, seen = x.shape[1], concat([state, x], 1, build)
     starts = [tap * stack.dilation * channels for tap in range(stack.taps)]
@@ -274,5 +266,6 @@ OP = TemporalOp(
     streaming_step=streaming_step,
     torch_op=torch_op,
     lower=lower,
+    lower_step=lower_step,
     variants={"gather": "gather along time"},
 )

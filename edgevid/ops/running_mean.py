@@ -134,14 +134,6 @@ def torch_op() -> Any:
 
 
 def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
-    """Replace one of the op, or of its streaming step, by standard operators of static shape."""
-    if node.op_type == "RunningMeanStep":
-        _lower_step(node, build)
-    else:
-        _lower_mean(node, build)
-
-
-def _lower_mean(node: ir.Node, build: GraphBuilder) -> None:
     x, frames = node.inputs[0], from_node(node).frames
     shape = tuple(x.shape.numpy())
     by_frame = (shape[0] // frames, frames, prod(shape[1:]))
@@ -152,7 +144,7 @@ def _lower_mean(node: ir.Node, build: GraphBuilder) -> None:
     build.replace_anchor(build.node("Reshape", [means, build.ints(shape)], shape, x.type))
 
 
-def _lower_step(node: ir.Node, build: GraphBuilder) -> None:
+def lower_step(node: ir.Node, build: GraphBuilder) -> None:
     x, state = node.inputs
     shape, channels, type_ = tuple(x.shape.numpy()), x.shape[1], x.type
     before, count = slice_of(state, 1, 0, channels, build), slice_of(state, 1, channels, channels + 1, build)
@@ -171,5 +163,6 @@ OP = TemporalOp(
     streaming_step=streaming_step,
     torch_op=torch_op,
     lower=lower,
+    lower_step=lower_step,
     variants={"matrix product": "matrix product"},
 )

@@ -232,14 +232,6 @@ TRANSPOSED = "transpose and Conv"
 
 
 def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
-    """Replace one of the op, or of its streaming step, by standard operators of static shape."""
-    if node.op_type == "TemporalConvStep":
-        _lower_step(node, build)
-    else:
-        _lower_conv(node, build, variant)
-
-
-def _lower_conv(node: ir.Node, build: GraphBuilder, variant: str) -> None:
     x, filters = node.inputs[0], from_node(node)
     if variant == TRANSPOSED and node.inputs[1].const_value is not None:
         build.replace_anchor(_conv_over_time(x, filters, *node.inputs[1:], build=build))
@@ -270,7 +262,7 @@ def _conv_over_time(
     return build.node("Reshape", [y, build.ints(shape)], shape, x.type)
 
 
-def _lower_step(node: ir.Node, build: GraphBuilder) -> None:
+def lower_step(node: ir.Node, build: GraphBuilder) -> None:
     x, state, *weights = node.inputs
     channels, length = x.shape[1], state.shape[1]
     seen = {
@@ -315,5 +307,6 @@ OP = TemporalOp(
     streaming_step=streaming_step,
     torch_op=torch_op,
     lower=lower,
+    lower_step=lower_step,
     variants={**{variant: f"products and sums, {variant}" for variant in MOVES}, TRANSPOSED: TRANSPOSED},
 )

@@ -164,14 +164,6 @@ def _places(causal: bool) -> slice:
 
 
 def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
-    """Replace one of the op, or of its streaming step, by standard operators of static shape."""
-    if node.op_type == "TemporalDifferenceStep":
-        _lower_step(node, build)
-    else:
-        _lower_difference(node, build, variant)
-
-
-def _lower_difference(node: ir.Node, build: GraphBuilder, variant: str) -> None:
     (later, earlier), difference = node.inputs, from_node(node)
     shape, frames = tuple(later.shape.numpy()), difference.frames
     if frames == 1:
@@ -209,7 +201,7 @@ def _compared(
     return build.constant(compared.reshape(-1, *[1] * (len(shape) - 1)).astype(like.dtype.numpy()))
 
 
-def _lower_step(node: ir.Node, build: GraphBuilder) -> None:
+def lower_step(node: ir.Node, build: GraphBuilder) -> None:
     later, state, earlier = node.inputs
     shape, type_ = tuple(later.shape.numpy()), later.type
     channels, seen_shape = shape[1], (shape[0], 1, *shape[2:])
@@ -228,5 +220,6 @@ OP = TemporalOp(
     streaming_step=streaming_step,
     torch_op=torch_op,
     lower=lower,
+    lower_step=lower_step,
     variants={variant: f"subtraction, {variant}" for variant in (SLICES, PADDED)},
 )

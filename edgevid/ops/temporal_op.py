@@ -96,9 +96,11 @@ class TemporalOp(Generic[A]):
     torch_op: Callable[[], Any]
     """``torch.ops.edgevid.X``, registered on first call: tensors are inputs of a node, numbers attributes."""
     lower: Callable[[ir.Node, GraphBuilder, str], None]
-    """Replaces a node of the op, or of its step, by standard operators, in one of ``variants``."""
+    """Replaces a node of the op by standard operators of static shape, in one of ``variants``."""
     variants: Mapping[str, str]
     """The ways to lower it, the default first, each with the words for it in a bundle's list of kernels."""
+    lower_step: Callable[[ir.Node, GraphBuilder], None] | None = None
+    """The same for a node of its streaming step, if it has one."""
 
     @property
     def default_variant(self) -> str:

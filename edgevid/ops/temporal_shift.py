@@ -180,14 +180,6 @@ def torch_op() -> Any:
 
 
 def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
-    """Replace one of the op, or of its streaming step, by standard operators of static shape."""
-    if node.op_type == "TemporalShiftStep":
-        _lower_step(node, build)
-    else:
-        _lower_shift(node, build, variant)
-
-
-def _lower_shift(node: ir.Node, build: GraphBuilder, variant: str) -> None:
     x, shift = node.inputs[0], from_node(node)
     parts = [
         moved(slice_of(x, 1, group, group + shift.fold, build), offset, shift.frames, build, variant)
@@ -200,7 +192,7 @@ def _lower_shift(node: ir.Node, build: GraphBuilder, variant: str) -> None:
     build.replace_anchor(concat(parts, 1, build))
 
 
-def _lower_step(node: ir.Node, build: GraphBuilder) -> None:
+def lower_step(node: ir.Node, build: GraphBuilder) -> None:
     x, state = node.inputs
     fold, channels = node.attributes["fold"].as_int(), x.shape[1]
     rest = [slice_of(x, 1, fold, channels, build)] if fold < channels else []
@@ -216,5 +208,6 @@ OP = TemporalOp(
     streaming_step=streaming_step,
     torch_op=torch_op,
     lower=lower,
+    lower_step=lower_step,
     variants={variant: f"4-D, {variant}" for variant in MOVES},
 )

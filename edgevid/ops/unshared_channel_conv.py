@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgevid.ops.channel_conv import SCHEMA, reshaped
 from edgevid.ops.channel_conv import Filters as SharedFilters
 from edgevid.ops.channel_conv import cost as cost
-from edgevid.ops.channel_conv import reshaped
 from edgevid.ops.channel_conv import streaming_step as streaming_step
-from edgevid.ops.temporal_op import DOMAIN, TemporalOp, input_shape, integers
+from edgevid.ops.register import register_torch_op
+from edgevid.ops.temporal_op import TemporalOp, input_shape, integers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -135,12 +136,7 @@ def torch_op() -> Any:
         planes = functional.pad(x.reshape(*x.shape[:2], -1), (0, 0, pad_begin, pad_end))
         return planes.unfold(1, taps, stride)
 
-    @torch.library.custom_op(
-        f"{DOMAIN}::unshared_channel_conv",
-        mutates_args=(),
-        schema="(Tensor x, Tensor weight, Tensor? bias, int stride, int pad_begin, int pad_end) -> Tensor",
-    )
-    def unshared_channel_conv(
+    def forward(
         x: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor | None,
@@ -159,38 +155,30 @@ def torch_op() -> Any:
             groups = groups + bias.to(x.dtype)[..., None]
         return groups.reshape(filters.result_shape(tuple(x.shape))).contiguous()
 
-    @unshared_channel_conv.register_fake
-    def _(
+    def fake(x: torch.Tensor, weight: torch.Tensor, *_: Any) -> torch.Tensor:
+        return x.new_empty((x.shape[0], weight.shape[0] * weight.shape[2], *x.shape[2:]))
+
+    def backward(
+        gradient: torch.Tensor,
         x: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor | None,
         stride: int,
         pad_begin: int,
         pad_end: int,
-    ) -> torch.Tensor:
-        return x.new_empty((x.shape[0], weight.shape[0] * weight.shape[2], *x.shape[2:]))
-
-    def keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-        x, weight, bias, ctx.stride, ctx.pad_begin, ctx.pad_end = inputs
-        ctx.bias_dtype = None if bias is None else bias.dtype
-        ctx.save_for_backward(x, weight)
-
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
-        x, weight = ctx.saved_tensors
+    ) -> tuple[Any, ...]:
         filters, taps, steps = weight.shape
         groups = gradient.reshape(x.shape[0], filters, steps, -1)
-        windows = windows_of(x, taps, ctx.stride, ctx.pad_begin, ctx.pad_end)
+        windows = windows_of(x, taps, stride, pad_begin, pad_end)
         for_weight = torch.einsum("nmpl,ngmp->glm", windows, groups).to(weight.dtype)
-        padded = x.new_zeros(x.shape[0], ctx.pad_begin + x.shape[1] + ctx.pad_end, groups.shape[3])
+        padded = x.new_zeros(x.shape[0], pad_begin + x.shape[1] + pad_end, groups.shape[3])
         for tap in range(taps):
-            seen_by = slice(tap, tap + (steps - 1) * ctx.stride + 1, ctx.stride)
+            seen_by = slice(tap, tap + (steps - 1) * stride + 1, stride)
             padded[:, seen_by] += torch.einsum("ngmp,gm->nmp", groups, weight[:, tap].to(x.dtype))
-        for_x = padded[:, ctx.pad_begin : ctx.pad_begin + x.shape[1]].reshape(x.shape)
-        for_bias = None if ctx.bias_dtype is None else groups.sum((0, 3)).to(ctx.bias_dtype)
-        return for_x, for_weight, for_bias, None, None, None
+        for_x = padded[:, pad_begin : pad_begin + x.shape[1]].reshape(x.shape)
+        return for_x, for_weight, None if bias is None else groups.sum((0, 3)).to(bias.dtype)
 
-    unshared_channel_conv.register_autograd(backward, setup_context=keep_inputs)
-    return torch.ops.edgevid.unshared_channel_conv
+    return register_torch_op(f"unshared_channel_conv{SCHEMA}", forward, fake, backward, reads=(0, 1))
 
 
 def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:

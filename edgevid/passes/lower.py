@@ -22,7 +22,11 @@ def lower(graph: ir.Model, name: str, variant: str = "", keep: Collection[ir.Nod
         if node.domain == DOMAIN and node.op_type in op.op_types and node not in keep
     ]
     for node in nodes:
-        op.lower(node, Builder(graph.graph, node, node.name or op.snake_name), variant or op.default_variant)
+        build = Builder(graph.graph, node, node.name or op.snake_name)
+        if node.op_type == op.name or op.lower_step is None:
+            op.lower(node, build, variant or op.default_variant)
+        else:
+            op.lower_step(node, build)
     if nodes:
         common.RemoveUnusedNodesPass()(graph)
         attach_functions(graph)

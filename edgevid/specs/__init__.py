@@ -21,8 +21,14 @@ SCHEMA_VERSION = 2
 PARITY = "parity.npz"
 """The file of a bundle that holds an example with the eager network's outputs."""
 
+PLAN = "plan.json"
+"""The file of a bundle for TensorRT that says how each of its operators is built on the board."""
+
 CACHE = "cache"
 """The folder of a bundle for files built from it on a device; not part of the export, so not hashed."""
+
+LOCAL = "local"
+"""The device that is this machine; others are addresses, such as ``rpc://HOST:PORT/KEY``."""
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2, "int8": 0.2}
 """The largest distance to eager PyTorch, max|a-b| / max|b|, at which an export is taken for equal.

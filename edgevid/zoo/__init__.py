@@ -7,10 +7,7 @@ every model follow. ``python -m edgevid.exporter.measure NAME`` prints the ``fac
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
-from edgevid.registry import Registry, instance_of
+from edgevid.registry import Registry, instance_of, submodules
 from edgevid.specs import ModelSpec
 
 MODELS: Registry[ModelSpec] = Registry("model", "models", instance_of(ModelSpec))
@@ -18,7 +15,7 @@ MODELS: Registry[ModelSpec] = Registry("model", "models", instance_of(ModelSpec)
 SHARED = ("backbones", "layers")
 """Folders that families share."""
 
-for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
-    if _module.ispkg and _module.name.rpartition(".")[2] not in SHARED:
-        for _spec in importlib.import_module(_module.name).MODELS:
+for _folder in submodules(__path__, __name__, folders=True):
+    if _folder.__name__.rpartition(".")[2] not in SHARED:
+        for _spec in _folder.MODELS:
             MODELS.register(_spec.name, _spec)

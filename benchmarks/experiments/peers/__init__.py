@@ -13,6 +13,6 @@ the others have just been using the caches.
 
 What is where: ``cases`` (the contestants), ``networks`` (ordinary PyTorch, no op of ours), ``prepare``
 (files that the contestants open), ``runners`` and ``executorch_worker`` (one opener for each peer),
-``serving`` and ``children`` (the two ends of the pipe), ``arena`` and ``rounds`` (the run), ``ratios`` and
-``bounds`` (what follows from the samples), ``report``.
+``serving`` and ``children`` (the two ends of the pipe), ``arena`` and ``rounds`` (the run), ``bounds`` (what
+follows from the samples), ``report``.
 """

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from edgevid.benchmarks.experiments.peers.ratios import of_rounds
+from edgevid.benchmarks.experiments.peers.rounds import medians_of_turns
 from edgevid.benchmarks.experiments.study import Ratio, paired_ratio
 
 Row = Mapping[str, Any]
@@ -87,7 +87,7 @@ def ratio_of(over: Row | None, under: Row | None) -> Ratio | None:
     """The paired ratio of two contestants' times; None where one of them was not timed."""
     if over is None or under is None or not over.get("samples_ms") or not under.get("samples_ms"):
         return None
-    return paired_ratio(of_rounds(over["samples_ms"]), of_rounds(under["samples_ms"]))
+    return paired_ratio(medians_of_turns(over["samples_ms"]), medians_of_turns(under["samples_ms"]))
 
 
 def judge(ratio: Ratio, bound: float) -> str:

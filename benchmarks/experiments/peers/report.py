@@ -12,7 +12,7 @@ import numpy as np
 from tabulate import tabulate
 
 from edgevid.benchmarks.experiments.peers.bounds import ratio_of, rows_of, verdicts
-from edgevid.benchmarks.experiments.peers.ratios import of_rounds
+from edgevid.benchmarks.experiments.peers.rounds import medians_of_turns
 from edgevid.benchmarks.experiments.study import Ratio
 from edgevid.benchmarks.harness.statistics import SPREAD_LIMIT, relative_spread
 from edgevid.host.environment import environment_warnings
@@ -93,7 +93,7 @@ def _case_table(case: dict[str, Any]) -> str:
         if row["error"]:
             line["median ms"] = f"error: {row['error']}"
         else:
-            times = of_rounds(row["samples_ms"])
+            times = medians_of_turns(row["samples_ms"])
             line |= {
                 "median ms": f"{np.median(times):.2f}",
                 "spread": f"{relative_spread(times):.0%}",
@@ -128,7 +128,7 @@ def _spread_warnings(content: dict[str, Any]) -> Iterator[str]:
         wide = [
             f"{row['peer']} {row['network']}"
             for row in case["contestants"]
-            if row.get("samples_ms") and relative_spread(of_rounds(row["samples_ms"])) > SPREAD_LIMIT
+            if row.get("samples_ms") and relative_spread(medians_of_turns(row["samples_ms"])) > SPREAD_LIMIT
         ]
         if wide:
             name = f"{case['case']['model']} {case['case']['mode']}"

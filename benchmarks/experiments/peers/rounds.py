@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from edgevid.benchmarks.experiments.peers.children import PeerError
 
@@ -50,3 +52,8 @@ def measure(
             for name, samples in taken.items():
                 result.samples_ms.setdefault(name, []).append(samples)
     return result
+
+
+def medians_of_turns(samples_ms: Sequence[Sequence[float]]) -> list[float]:
+    """One time for each round of a contestant."""
+    return [float(np.median(turn)) for turn in samples_ms]

@@ -14,20 +14,17 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from edgevid.backends.onnxruntime.android import save_ort_format, write_android
-from edgevid.backends.protocol import OpenOptions
+from edgevid.backends.protocol import OpenOptions, OpReceipt
 from edgevid.backends.stepper import DoubleBufferedStepper
 from edgevid.errors import BackendError, first_line
 from edgevid.host.processor import usable_cores
 from edgevid.ops import DOMAIN
 from edgevid.specs import Artefact, Availability, StateSpec
-
-if TYPE_CHECKING:
-    from edgevid.backends.onnxruntime.specialize.pipeline import OpReceipt
 
 NAME = "onnxruntime"
 MODEL, STANDARD_MODEL, ORT_MODEL, WEIGHTS = "model.edgevid.onnx", "model.onnx", "model.ort", "model.weights"

@@ -23,14 +23,13 @@ from edgevid.backends.tensorrt.scripts import write_check_data, write_scripts
 from edgevid.backends.tensorrt.versions import NEW_OPSETS, Requirement, check_target
 from edgevid.errors import BackendError, ExportError
 from edgevid.onnxfile.shared_weights import save_with_weights, weights_of
-from edgevid.specs import Artefact, Availability
+from edgevid.specs import PLAN, Artefact, Availability
 
 if TYPE_CHECKING:
     from edgevid.backends.tensorrt.runtime.runner import TensorRTRunner
     from edgevid.specs import Target
 
 CHECKED_WITH = "onnxruntime"
-PLAN = "plan.json"
 
 
 def available() -> Availability:

@@ -18,10 +18,10 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
-from edgevid.backends.protocol import LOCAL, OpenOptions, RemoteRunner
+from edgevid.backends.protocol import OpenOptions, RemoteRunner
 from edgevid.backends.tvm.description import DESCRIPTION, INSTALL, Description, read_description
 from edgevid.errors import BackendError
-from edgevid.specs import Artefact, Availability
+from edgevid.specs import LOCAL, Artefact, Availability
 
 if TYPE_CHECKING:
     from edgevid.backends.tvm.runner import TvmRunner

@@ -8,13 +8,11 @@ To add one, write a module here with its ``PROBE``.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from edgevid.errors import UnknownNameError
-from edgevid.registry import Registry, instance_of
+from edgevid.registry import Registry, instance_of, submodules
 from edgevid.specs import Availability, PowerSource
 
 
@@ -43,9 +41,8 @@ class Probe(Protocol):
 
 PROBES: Registry[Probe] = Registry("probe", "probes", instance_of(Probe))  # type: ignore[type-abstract]
 
-for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
-    _probe = importlib.import_module(_module.name).PROBE
-    PROBES.register(_probe.name, _probe)
+for _module in submodules(__path__, __name__):
+    PROBES.register(_module.PROBE.name, _module.PROBE)
 
 
 class Unobserved:

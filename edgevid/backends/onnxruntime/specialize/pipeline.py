@@ -40,6 +40,7 @@ from edgevid.backends.onnxruntime.specialize.placeholder import (
     swap_stand_ins,
 )
 from edgevid.backends.onnxruntime.specialize.winograd import swap_winograd
+from edgevid.backends.protocol import OpReceipt
 from edgevid.errors import BackendError, first_line
 from edgevid.onnxfile.external_files import external_files
 from edgevid.onnxfile.graph import Model, float_value
@@ -56,7 +57,7 @@ class Specialised:
 
     path: Path
     configure: Callable[[object], None]
-    receipt: tuple[coverage.OpReceipt, ...]
+    receipt: tuple[OpReceipt, ...]
 
 
 APART = "import sys; from edgevid.backends.onnxruntime.specialize.pipeline import main; main(*sys.argv[1:])"
@@ -103,7 +104,7 @@ def specialise(
     return Specialised(
         folder / MODEL,
         lambda options: load_as_optimised(options, library),
-        tuple(coverage.OpReceipt(**item) for item in receipt["ops"]),
+        tuple(OpReceipt(**item) for item in receipt["ops"]),
     )
 
 
