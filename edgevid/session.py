@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from edgevid.backends import BACKENDS, Backend, board_addresses, board_backend, opener
 from edgevid.backends.protocol import Board, OpenOptions, RemoteRunner, Stepper
 from edgevid.bundle.bundle import LABELS, Bundle
+from edgevid.bundle.model_files import check_models
 from edgevid.errors import BackendError, BundleError, EdgevidError, first_line
-from edgevid.onnxfile.external_files import check_models
-from edgevid.records import UNPRINTABLE
 from edgevid.specs import LOCAL, TOLERANCE, Artefact, Parity
+from edgevid.specs.records import UNPRINTABLE
 from edgevid.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ def open(path: str | os.PathLike[str], threads: int | None = None, device: str =
 class Session:
     """A network that is ready to run.
 
+    ``artefact`` is the model file, by default the bundle's own; ``with_kernels`` False runs it as a runtime
+    does that has no kernels of ours.
+
     ``manifest`` says what it takes and gives; ``backend`` names what runs it here, which is not the
     manifest's backend where that can only run on the device; ``threads`` is the number in effect;
     ``receipt`` says of each temporal op which of our kernels took it, or why none did (empty where a runtime
@@ -61,6 +64,7 @@ class Session:
         manifest = bundle.manifest
         artefact = artefact or _default_artefact(bundle)
         self.bundle, self.manifest, self.path = bundle, manifest, bundle.path
+        self.artefact = artefact
         self.labels = _labels(bundle)
         self.backend = opener(manifest.backend, artefact) if with_kernels else artefact.opened_by
         if device != LOCAL:
@@ -104,6 +108,14 @@ class Session:
     def stream(self) -> Stream:
         """A new stream, its states zero."""
         return Stream(self)
+
+    def check(self) -> Parity:
+        """Run the bundle's example and compare with what the eager network gave."""
+        from edgevid import parity
+
+        clip, expected = parity.load(self.path)
+        result = parity.pushed(self.stream().push, clip) if self.manifest.streaming else self.run(clip)
+        return parity.compare(result, expected, TOLERANCE[self.artefact.precision])
 
     def prepare(self, array: np.ndarray | None = None) -> Callable[[], None]:
         """A function of no arguments that does one inference, on a clip or on a frame of a stream.
@@ -216,20 +228,6 @@ class Stream:
     def reset(self) -> None:
         """Forget everything: the states are zero again."""
         self._stepper.reset()
-
-
-def check_artefact(bundle: Bundle, artefact: Artefact, with_kernels: bool = False) -> Parity:
-    """Run one model file of a bundle on its own example and compare with what the eager network gave.
-
-    ``with_kernels`` runs it as a session here does; without, as a runtime that has no library of ours.
-    """
-    from edgevid import parity
-
-    session = Session(bundle, artefact=artefact, with_kernels=with_kernels)
-    clip, expected = parity.load(bundle.path)
-    streaming = session.manifest.streaming
-    result = parity.pushed(session.stream().push, clip) if streaming else session.run(clip)
-    return parity.compare(result, expected, TOLERANCE[artefact.precision])
 
 
 def _default_artefact(bundle: Bundle) -> Artefact:

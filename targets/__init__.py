@@ -6,11 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevid import records
 from edgevid.errors import TargetError
-from edgevid.records import matches, one_of
-from edgevid.registry import Registry
-from edgevid.specs import TOLERANCE, Device, Gpu, Target
+from edgevid.specs import TOLERANCE, Device, Gpu, Target, records
+from edgevid.specs.records import matches, one_of
+from edgevid.specs.registry import Registry
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -22,6 +22,7 @@ from math import ceil, prod
 from pathlib import Path
 
 import numpy as np
+import onnx
 
 from edgevid.backends.onnxruntime.specialize import pipeline
 from edgevid.backends.onnxruntime.specialize.winograd import TILE
@@ -30,7 +31,6 @@ from edgevid.benchmarks.experiments.sessions import bound, open_session
 from edgevid.benchmarks.experiments.study import Study, print_table, wall_ms
 from edgevid.benchmarks.harness.statistics import relative_spread
 from edgevid.bundle.bundle import Bundle
-from edgevid.onnxfile.graph import Model
 from edgevid.zoo import MODELS
 
 WARM_UPS = 3
@@ -78,7 +78,8 @@ class Layer:
 def layers_of(network: str, path: Path, cache: Path, threads: int, rounds: int) -> Iterator[Layer]:
     """Those of the model file ``path``, timed by the profiler of the session that runs it."""
     made = pipeline.specialise(path, cache, threads)
-    nodes = [node for node in Model(made.path.read_bytes()).nodes if node.domain == "edgevid"]
+    graph = onnx.load(made.path, load_external_data=False).graph
+    nodes = [node for node in graph.node if node.domain == "edgevid"]
 
     def configure(options) -> None:
         made.configure(options)

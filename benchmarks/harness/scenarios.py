@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from edgevid.errors import BenchmarkError
-from edgevid.registry import Registry
+from edgevid.specs.registry import Registry
 
 Step = Callable[[], None]
 Clock = Callable[[], int]

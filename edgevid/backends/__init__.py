@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edgevid.backends.protocol import Backend
-from edgevid.registry import Registry, instance_of, submodules
 from edgevid.specs import Artefact
+from edgevid.specs.registry import Registry, instance_of, submodules
 
 BACKENDS: Registry[Backend] = Registry("backend", "backends", instance_of(Backend))
 

@@ -165,8 +165,9 @@ class OpenOptions:
 class BackendModule(Protocol):
     """What the module of a backend has.
 
-    One that opens models of its own on its device alone has ``opens_here()`` too; one that reaches boards,
-    ``check_address(device)``, which raises ``BackendError`` for an address that is none.
+    One that opens models of its own on its device alone has ``opens_here()`` too; one that compiles kernels
+    for this machine, ``compile_kernels()``; one that reaches boards, ``check_address(device)``, which raises
+    ``BackendError`` for an address that is none.
     """
 
     def available(self) -> Availability: ...
@@ -207,6 +208,10 @@ class Backend:
     def opens_here(self) -> bool:
         """Whether it can run models on this machine that another backend stands in for elsewhere."""
         return bool(getattr(self._module(), "opens_here", lambda: False)())
+
+    def compile_kernels(self) -> None:
+        """Compile the kernels of this machine unless they are cached, so that a model opens at once."""
+        getattr(self._module(), "compile_kernels", lambda: None)()
 
     def reaches(self, device: str) -> bool:
         """Whether ``device`` looks like the address of a board of this backend."""

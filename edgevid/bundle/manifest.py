@@ -15,10 +15,8 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from edgevid import records
 from edgevid.errors import BundleError
 from edgevid.host.safe_paths import read_bounded, why_unsafe
-from edgevid.records import matches, one_of
 from edgevid.specs import (
     PARITY,
     SCHEMA_VERSION,
@@ -31,7 +29,9 @@ from edgevid.specs import (
     StateSpec,
     TensorSpec,
     Weights,
+    records,
 )
+from edgevid.specs.records import matches, one_of
 
 MANIFEST, MANIFEST_HASH = "manifest.json", "manifest.sha256"
 LABELS = "labels.txt"

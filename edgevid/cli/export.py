@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import click
 
-from edgevid.exporter.options import ExportOptions
+from edgevid.specs.export_options import ExportOptions
 
 
 def _options(command: Callable) -> Callable:
@@ -47,10 +47,8 @@ def command(model: str, as_json: bool, **options) -> None:
     def progress(step: str) -> None:
         click.echo(f"[{time.perf_counter() - start:5.1f} s] {step}", err=True)
 
-    from edgevid.kernels.build import library
-
     # Compiling the kernels, the first time, takes no longer than all the rest beside which it is done.
-    compiling = threading.Thread(target=library, daemon=True)
+    compiling = threading.Thread(target=_compile_kernels, daemon=True)
     if _is_for_any_machine(options["target"]):
         compiling.start()
     progress("starting PyTorch")
@@ -94,6 +92,14 @@ def command(model: str, as_json: bool, **options) -> None:
     for sentence in manifest.not_run:
         click.echo(f"  not tried here: {sentence}")
     click.echo(f"  next: {_next_step(manifest, bundle.path)}")
+
+
+def _compile_kernels() -> None:
+    from edgevid.backends import BACKENDS
+
+    for backend in BACKENDS.values():
+        if backend.has_kernels:
+            backend.compile_kernels()
 
 
 def _is_for_any_machine(target: str) -> bool:

@@ -28,8 +28,8 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
     2: the bundle is damaged.
     """
     from edgevid.bundle.bundle import Bundle
+    from edgevid.bundle.model_files import check_models
     from edgevid.bundle.native_code import native_code
-    from edgevid.onnxfile.external_files import check_models
 
     opened = Bundle.open(bundle)
     opened.check_files()
@@ -72,9 +72,9 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
 
 def _verify(bundle) -> tuple[list[dict], dict[str, str]]:
     """The result of each file, and by name why files for other processors were not run."""
+    import edgevid
     from edgevid.backends import opener
     from edgevid.errors import BackendError
-    from edgevid.session import check_artefact
 
     checks, not_run = [], {}
     for artefact in bundle.manifest.artefacts:
@@ -85,7 +85,8 @@ def _verify(bundle) -> tuple[list[dict], dict[str, str]]:
             how = f" with {_what_runs(backend)}" if with_kernels else ""
             click.echo(f"running {artefact.file}{how}", err=True)
             try:
-                parity = check_artefact(bundle, artefact, with_kernels)
+                session = edgevid.Session(bundle, artefact=artefact, with_kernels=with_kernels)
+                parity = session.check()
             except BackendError as reason:
                 if artefact.file == bundle.manifest.model_file:
                     raise
@@ -119,13 +120,13 @@ def _receipt(bundle) -> tuple:
 
     Empty if opening the bundle would run code that came with it: inspecting must not do that.
     """
+    import edgevid
     from edgevid.bundle.native_code import opening_runs_code
-    from edgevid.session import Session
 
     manifest = bundle.manifest
     if opening_runs_code(bundle) or not any(_takes_kernels(item, manifest) for item in manifest.artefacts):
         return ()
-    return Session(bundle).receipt
+    return edgevid.Session(bundle).receipt
 
 
 def _show_code(code: dict[str, str], err: bool = False) -> None:
@@ -158,8 +159,8 @@ def _one_input(manifest) -> str:
 
 def _plan(bundle) -> dict | None:
     """What ``plan.json`` of a TensorRT bundle says, without its layers; None for other bundles."""
-    from edgevid import records
     from edgevid.errors import BundleError
+    from edgevid.specs import records
 
     if PLAN not in bundle.manifest.files:
         return None

@@ -24,8 +24,8 @@ from edgevid.exporter.graph import rewrite, trace_network
 from edgevid.exporter.job import calibrate, make_job, read_clips
 from edgevid.exporter.lint import lint
 from edgevid.exporter.network import build_network
-from edgevid.exporter.options import ExportOptions
 from edgevid.exporter.request import make_request
+from edgevid.specs.export_options import ExportOptions
 
 log = logging.getLogger("edgevid")
 

@@ -15,8 +15,8 @@ from edgevid.backends.protocol import Backend
 from edgevid.bundle.bundle import check_destination
 from edgevid.errors import EdgevidError, ExportError
 from edgevid.exporter.calibration import check_calibration
-from edgevid.exporter.options import ExportOptions
 from edgevid.specs import ModelSpec, Preprocessing, Target
+from edgevid.specs.export_options import ExportOptions
 from edgevid.targets import TARGETS
 from edgevid.weights.normalization import NO_OVERRIDE, Override, parse_override
 from edgevid.zoo import MODELS

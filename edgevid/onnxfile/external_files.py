@@ -5,13 +5,9 @@ ONNX Runtime before 1.24, and other runtimes, read whatever path stands there.
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
 from typing import Any
 
-from edgevid.bundle.bundle import Bundle
-from edgevid.errors import BundleError
 from edgevid.onnxfile.wire import BYTES, fields_of
 
 # The messages of onnx.proto in which a tensor can stand, and the fields that lead to the next one.
@@ -30,42 +26,9 @@ FOREIGN = "EPContext"
 """An operator of ONNX Runtime that names a file with compiled code."""
 
 
-def check_models(bundle: Bundle) -> None:
-    """``BundleError`` if an ONNX file of the bundle is none, or reads a file that its manifest does not have.
-
-    Names in a manifest lie inside the bundle, and ``Bundle.open`` has refused links.
-    """
-    for name in bundle.manifest.files:
-        if name.endswith(".onnx"):
-            _check(bundle, name)
-
-
 def external_files(data: memoryview) -> set[str]:
     """The locations that the tensors of an ONNX model name; ``ValueError`` if ``data`` is no model."""
     return set(_locations(data, MODEL))
-
-
-def _check(bundle: Bundle, name: str) -> None:
-    try:
-        locations = external_files(_mapped(bundle.file(name)))
-    except (ValueError, RecursionError) as error:
-        reason = "graphs are nested too deeply" if isinstance(error, RecursionError) else error
-        raise BundleError(
-            f"bundle '{bundle.path}': '{name}' cannot be used ({reason}): export again"
-        ) from None
-    for location in locations:
-        if (PurePosixPath(name).parent / location).as_posix() not in bundle.manifest.files:
-            raise BundleError(
-                f"bundle '{bundle.path}': '{name}' reads the file {ascii(location)[:80]}, which is not in "
-                "the manifest: do not use it"
-            )
-
-
-def _mapped(path: Path) -> memoryview:
-    with open(path, "rb") as file:
-        if path.stat().st_size == 0:
-            return memoryview(b"")
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _locations(data: memoryview, message: int) -> Iterator[str]:

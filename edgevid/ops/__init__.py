@@ -15,7 +15,7 @@ from edgevid.ops.temporal_op import STEP as STEP
 from edgevid.ops.temporal_op import Cost as Cost
 from edgevid.ops.temporal_op import StreamingStep as StreamingStep
 from edgevid.ops.temporal_op import TemporalOp as TemporalOp
-from edgevid.registry import Registry, submodules
+from edgevid.specs.registry import Registry, submodules
 
 OPS: Registry[TemporalOp[Any]] = Registry("temporal op", "ops")
 """Every temporal op by its ONNX op type."""

@@ -16,7 +16,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from edgevid.ops.register import register_torch_op
-from edgevid.ops.temporal_op import Cost, TemporalOp, input_shape, integers
+from edgevid.ops.temporal_op import Cost, Example, TemporalOp, input_shape, integers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -234,5 +234,6 @@ OP = TemporalOp(
     streaming_step=streaming_step,
     torch_op=torch_op,
     lower=lower,
+    example=Example(((2, 6, 3, 2), (2, 3), (2,)), {"stride": 2, "pad_begin": 1, "pad_end": 0}),
     variants={"Conv": "Conv along the channels"},
 )

@@ -22,7 +22,7 @@ import numpy as np
 
 from edgevid.ops.moves import concat, slice_of
 from edgevid.ops.register import register_torch_op
-from edgevid.ops.temporal_op import Cost, StreamingStep, TemporalOp, input_shape, integers
+from edgevid.ops.temporal_op import Cost, Example, StreamingStep, TemporalOp, input_shape, integers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -267,5 +267,6 @@ OP = TemporalOp(
     torch_op=torch_op,
     lower=lower,
     lower_step=lower_step,
+    example=Example(((8, 6, 3, 2),), {"frames": 4, "taps": 2, "first": -2, "dilation": 2, "stride": 1}),
     variants={"gather": "gather along time"},
 )

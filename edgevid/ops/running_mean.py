@@ -18,7 +18,7 @@ import numpy as np
 
 from edgevid.ops.moves import concat, slice_of
 from edgevid.ops.register import register_torch_op
-from edgevid.ops.temporal_op import Cost, StreamingStep, TemporalOp, integers
+from edgevid.ops.temporal_op import Cost, Example, StreamingStep, TemporalOp, integers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -164,5 +164,6 @@ OP = TemporalOp(
     torch_op=torch_op,
     lower=lower,
     lower_step=lower_step,
+    example=Example(((8, 6, 3, 2),), {"frames": 4}),
     variants={"matrix product": "matrix product"},
 )

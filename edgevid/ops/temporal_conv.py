@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgevid.ops.moves import MOVES, SLICES, concat, moved, slice_of
 from edgevid.ops.register import register_torch_op
-from edgevid.ops.temporal_op import Cost, StreamingStep, TemporalOp, input_shape, integers
+from edgevid.ops.temporal_op import Cost, Example, StreamingStep, TemporalOp, input_shape, integers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -308,5 +308,6 @@ OP = TemporalOp(
     torch_op=torch_op,
     lower=lower,
     lower_step=lower_step,
+    example=Example(((8, 6, 3, 2), (6, 3), (6,)), {"frames": 4, "causal": 1}),
     variants={**{variant: f"products and sums, {variant}" for variant in MOVES}, TRANSPOSED: TRANSPOSED},
 )

@@ -21,7 +21,7 @@ import numpy as np
 
 from edgevid.ops.moves import PADDED, SLICES, concat, moved, slice_of
 from edgevid.ops.register import register_torch_op
-from edgevid.ops.temporal_op import Cost, StreamingStep, TemporalOp, input_shape, integers
+from edgevid.ops.temporal_op import Cost, Example, StreamingStep, TemporalOp, input_shape, integers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -221,5 +221,6 @@ OP = TemporalOp(
     torch_op=torch_op,
     lower=lower,
     lower_step=lower_step,
+    example=Example(((8, 6, 3, 2), (8, 6, 3, 2)), {"frames": 4, "causal": 1}),
     variants={variant: f"subtraction, {variant}" for variant in (SLICES, PADDED)},
 )

@@ -44,6 +44,14 @@ class StreamingStep:
     state_shape: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Example:
+    """A sound, causal use of an op, which the tests of every op run: shapes of its inputs, and attributes."""
+
+    shapes: tuple[tuple[int, ...], ...]
+    attributes: dict[str, int]
+
+
 class Attributes(Protocol):
     """The attributes of a node and the shapes of its weights."""
 
@@ -97,6 +105,7 @@ class TemporalOp(Generic[A]):
     """``torch.ops.edgevid.X``, registered on first call: tensors are inputs of a node, numbers attributes."""
     lower: Callable[[ir.Node, GraphBuilder, str], None]
     """Replaces a node of the op by standard operators of static shape, in one of ``variants``."""
+    example: Example
     variants: Mapping[str, str]
     """The ways to lower it, the default first, each with the words for it in a bundle's list of kernels."""
     lower_step: Callable[[ir.Node, GraphBuilder], None] | None = None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgevid.ops.moves import MOVES, concat, moved, slice_of
 from edgevid.ops.register import register_torch_op
-from edgevid.ops.temporal_op import Cost, StreamingStep, TemporalOp, integers
+from edgevid.ops.temporal_op import Cost, Example, StreamingStep, TemporalOp, integers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -209,5 +209,6 @@ OP = TemporalOp(
     torch_op=torch_op,
     lower=lower,
     lower_step=lower_step,
+    example=Example(((8, 6, 3, 2),), {"frames": 4, "fold": 2, "first": -1, "second": 0}),
     variants={variant: f"4-D, {variant}" for variant in MOVES},
 )

@@ -22,7 +22,7 @@ from edgevid.ops.channel_conv import Filters as SharedFilters
 from edgevid.ops.channel_conv import cost as cost
 from edgevid.ops.channel_conv import streaming_step as streaming_step
 from edgevid.ops.register import register_torch_op
-from edgevid.ops.temporal_op import TemporalOp, input_shape, integers
+from edgevid.ops.temporal_op import Example, TemporalOp, input_shape, integers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -218,5 +218,6 @@ OP = TemporalOp(
     streaming_step=streaming_step,
     torch_op=torch_op,
     lower=lower,
+    example=Example(((2, 6, 3, 2), (2, 3, 3), (2, 3)), {"stride": 2, "pad_begin": 1, "pad_end": 0}),
     variants={"MatMul": "matrix product for each step"},
 )

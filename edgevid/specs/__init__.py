@@ -1,6 +1,7 @@
 """The frozen records that travel between the rooms of the program.
 
-Standard library only: everything here can be imported on a device without torch, onnx or numpy.
+Standard library only: everything here can be imported on a device without torch, onnx or numpy. Beside them
+stand ``registry``, entries by name, and ``records``, which decodes JSON of strangers into them.
 Shapes are tuples of integers; a dimension that is free is a string such as ``"N"``.
 """
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgevid.registry import check_choice
 from edgevid.specs import Preprocessing
+from edgevid.specs.registry import check_choice
 from edgevid.video.pick import pick_frames
 from edgevid.video.sampling import dense_indices, segment_indices
 from edgevid.video.source import Source

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from edgevid.errors import EdgevidError
-from edgevid.registry import check_choice
+from edgevid.specs.registry import check_choice
 
 FOLDER = Path(__file__).parent / "labels"
 

@@ -9,8 +9,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from edgevid.registry import check_choice
 from edgevid.specs import Preprocessing
+from edgevid.specs.registry import check_choice
 
 EXACT_BITS = 8
 """Fraction bits of a source coordinate in pixels; with 16 integer bits it still fits Pillow's float32."""

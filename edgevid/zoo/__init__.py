@@ -7,8 +7,8 @@ every model follow. ``python -m edgevid.exporter.measure NAME`` prints the ``fac
 
 from __future__ import annotations
 
-from edgevid.registry import Registry, instance_of, submodules
 from edgevid.specs import ModelSpec
+from edgevid.specs.registry import Registry, instance_of, submodules
 
 MODELS: Registry[ModelSpec] = Registry("model", "models", instance_of(ModelSpec))
 

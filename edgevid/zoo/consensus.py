@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from edgevid.registry import check_choice
+from edgevid.specs.registry import check_choice
 
 TOP = 3
 """How many segments top-K averages: K of the paper, which takes 1 to 5."""

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from edgevid.errors import EdgevidError
-from edgevid.registry import check_choice
+from edgevid.specs.registry import check_choice
 from edgevid.zoo.backbones.mobilenet_v2 import mobilenet_v2
 from edgevid.zoo.backbones.resnet import BlockShiftBottleneck, resnet50, resnet101, resnext101_32x8d
 from edgevid.zoo.consensus import Average, Consensus, make_consensus

@@ -1,8 +1,8 @@
 """Compile the fused shift and 1x1 convolution ahead of time, on a machine without a GPU.
 
 ``python -m edgevid.kernels.shift_conv.triton_compile --channels 256 --outputs 64 --frames 8
---architecture 87 --ptx 85 --output FOLDER`` writes a cubin, PTX and what a launch needs as JSON. JetPack 6
-(CUDA 12.6) takes PTX up to 8.5.
+--architecture 87 --processors 8 --shared-kib 163 --ptx 85 --output FOLDER`` writes a cubin, PTX and what a
+launch needs as JSON, here for Orin Nano (``edgevid list targets --json``). JetPack 6 takes PTX up to 8.5.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from edgevid.kernels.shift_conv.triton_call import Blocks, Gpu, choose_blocks
-from edgevid.targets import TARGETS
 
 POINTERS = ("x", "weights", "bias", "residual", "y", "state", "next_state")
 ALIGNED = [["tt.divisibility", 16]]
@@ -73,7 +72,6 @@ def compile_ahead(layer: Layer, architecture: int, blocks: Blocks, ptx_version: 
 
 
 def main() -> None:
-    board = TARGETS["jetson"].gpu
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--channels", type=int, required=True)
     parser.add_argument("--outputs", type=int, required=True)
@@ -86,13 +84,9 @@ def main() -> None:
     parser.add_argument(
         "--rows", type=int, default=8 * 56 * 56, help="pixels of all frames, to choose blocks by"
     )
-    parser.add_argument("--architecture", type=int, default=board.sm, help="SM, such as 87 for Orin (87)")
-    parser.add_argument(
-        "--processors", type=int, default=board.sm_count, help="multiprocessors (Orin Nano's)"
-    )
-    parser.add_argument(
-        "--shared-kib", type=int, default=board.shared_kib, help="shared memory of a block (Orin Nano's)"
-    )
+    parser.add_argument("--architecture", type=int, required=True, help="SM, such as 87 for Orin")
+    parser.add_argument("--processors", type=int, required=True, help="multiprocessors")
+    parser.add_argument("--shared-kib", type=int, required=True, help="shared memory of a block")
     parser.add_argument("--ptx", type=int, help="newest PTX version, such as 85 for 8.5")
     parser.add_argument("--output", type=Path, default=Path("."), metavar="FOLDER")
     asked = parser.parse_args()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edgevid.kernels.tvm.conv import Source
-from edgevid.ops.temporal_shift import Shift
+
+if TYPE_CHECKING:
+    from edgevid.ops.temporal_shift import Shift
 
 
 def shift_sources(shift: Shift, channels: int) -> tuple[Source, ...]:

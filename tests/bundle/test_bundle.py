@@ -22,7 +22,7 @@ from edgevid import parity
 from edgevid.bundle import bundle as bundles
 from edgevid.bundle.bundle import Bundle
 from edgevid.errors import BundleError, ParityError
-from edgevid.session import check_artefact
+from edgevid.session import Session
 from edgevid.specs import SCHEMA_VERSION
 
 pytestmark = pytest.mark.slow
@@ -120,7 +120,7 @@ def test_a_bundle_checks_itself(clip_bundle, stream_bundle, jetson_bundle, mobil
         for artefact in bundle.manifest.artefacts:
             if artefact.opened_by == "tvm":  # of another processor: tests/test_beside.py
                 continue
-            measured = check_artefact(bundle, artefact)
+            measured = Session(bundle, artefact=artefact, with_kernels=False).check()
             assert measured.ok
             assert measured.max_rel == pytest.approx(artefact.parity.max_rel, rel=0.5, abs=1e-7)
 
@@ -129,7 +129,7 @@ def test_the_self_check_fails_for_other_weights(copy):
     weights = copy.path / "model.weights"
     values = np.fromfile(weights, np.float32)
     (values * 1.01).astype(np.float32).tofile(weights)
-    assert not check_artefact(copy, copy.manifest.artefacts[0]).ok
+    assert not Session(copy, artefact=copy.manifest.artefacts[0], with_kernels=False).check().ok
 
 
 @pytest.mark.parametrize(

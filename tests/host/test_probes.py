@@ -6,8 +6,8 @@ import pytest
 
 from edgevid.host import probes
 from edgevid.host.probes import PROBES, Probe, Unobserved, power_probe
-from edgevid.registry import Registry
 from edgevid.specs import Availability, PowerSource
+from edgevid.specs.registry import Registry
 from edgevid.targets import TARGETS
 
 

@@ -144,25 +144,26 @@ def compiled(folder, *options):
 
 
 LAYER = ("--channels", 256, "--outputs", 64)
+ORIN = ("--architecture", 87, "--processors", 8, "--shared-kib", 163)
 
 
 @pytest.mark.parametrize("architecture", [80, 87, 90, 120])
 def test_it_is_compiled_for_tensor_cores_without_a_gpu(architecture, tmp_path):
-    ptx, launch = compiled(tmp_path, *LAYER, "--architecture", architecture, "--shared-kib", 99)
+    ptx, launch = compiled(tmp_path, *LAYER, *ORIN, "--architecture", architecture, "--shared-kib", 99)
     assert f".target sm_{architecture}" in ptx
     assert re.search(r"wgmma\.mma_async|mma\.sync\.aligned\.m16n8k16", ptx)
     assert launch["kernel"] in ptx and launch["shared_bytes"] <= 99 << 10
 
 
 def test_drivers_of_jetpack_6_take_the_ptx(tmp_path):
-    ptx, _ = compiled(tmp_path, *LAYER, "--architecture", 87, "--ptx", 85)
+    ptx, _ = compiled(tmp_path, *LAYER, *ORIN, "--ptx", 85)
     assert ".version 8.5" in ptx
 
 
 def test_a_shift_adds_no_access_to_memory(tmp_path):
     def accesses(fold):
         layer = ("--channels", 512, "--outputs", 128, "--fold", fold)
-        ptx, _ = compiled(tmp_path / str(fold), *layer, "--architecture", 87)
+        ptx, _ = compiled(tmp_path / str(fold), *layer, *ORIN)
         return {word: len(re.findall(word, ptx)) for word in ("cp.async.cg", "ld.global", "st.global")}
 
     assert accesses(64) == accesses(0)
@@ -171,5 +172,5 @@ def test_a_shift_adds_no_access_to_memory(tmp_path):
 
 @pytest.mark.parametrize("options", [("--stream",), ("--causal",), ("--channels", 24, "--outputs", 144)])
 def test_other_forms_compile_too(options, tmp_path):
-    ptx, _ = compiled(tmp_path, "--channels", 64, "--outputs", 384, *options, "--architecture", 87)
+    ptx, _ = compiled(tmp_path, "--channels", 64, "--outputs", 384, *options, *ORIN)
     assert "mma.sync" in ptx

@@ -13,8 +13,8 @@ from official import reference
 import edgevid
 from edgevid.errors import WeightsError
 from edgevid.exporter.network import build_network
-from edgevid.exporter.options import ExportOptions
 from edgevid.exporter.request import make_request
+from edgevid.specs.export_options import ExportOptions
 from edgevid.weights import FORMATS, checkpoint_classes, recognize
 from edgevid.weights.read import read_state_dict
 from edgevid.zoo.backbones.mobilenet_v2 import STAGES

@@ -46,6 +46,12 @@ def available() -> Availability:
     return Availability(True, f"ONNX Runtime {onnxruntime.__version__} ({providers})")
 
 
+def compile_kernels() -> None:
+    from edgevid.kernels.build import library
+
+    library()
+
+
 def compile(graph, job, folder: Path):
     """``model.edgevid.onnx`` and ``model.onnx`` over the same weights; ``model.ort`` for who wants it."""
     import onnx_ir as ir

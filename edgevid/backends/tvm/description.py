@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgevid import records
 from edgevid.errors import BackendError
 from edgevid.host.safe_paths import read_bounded
+from edgevid.specs import records
 
 DESCRIPTION = "model.json"
 MAX_BYTES = 1 << 20

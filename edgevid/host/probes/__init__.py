@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from edgevid.errors import UnknownNameError
-from edgevid.registry import Registry, instance_of, submodules
 from edgevid.specs import Availability, PowerSource
+from edgevid.specs.registry import Registry, instance_of, submodules
 
 
 @runtime_checkable

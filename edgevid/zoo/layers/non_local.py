@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from edgevid.registry import check_choice
+from edgevid.specs.registry import check_choice
 
 PAIRWISE = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from edgevid.errors import UnknownNameError
-from edgevid.registry import Registry, instance_of
+from edgevid.specs.registry import Registry, instance_of
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def test_a_package_adds_one_entry_or_a_list_after_ours(things, tmp_path):
 
 
 def test_packages_are_not_asked_for_what_is_ours(things, monkeypatch):
-    monkeypatch.setattr("edgevid.registry.entry_points", None)
+    monkeypatch.setattr("edgevid.specs.registry.entry_points", None)
     assert things["ours"] == Thing("ours") and "ours" in things
     with pytest.raises(TypeError):
         list(things)
@@ -63,7 +63,7 @@ def test_packages_are_not_asked_for_what_is_ours(things, monkeypatch):
 
 def test_packages_are_loaded_once(things, monkeypatch):
     times = []
-    monkeypatch.setattr("edgevid.registry.entry_points", lambda group: times.append(group) or ())
+    monkeypatch.setattr("edgevid.specs.registry.entry_points", lambda group: times.append(group) or ())
     assert list(things) == ["ours"] and "other" not in things
     assert times == ["edgevid.things"]
 
@@ -128,8 +128,8 @@ def test_listing_goes_on_beside_a_broken_package(tmp_path):
 
 
 def test_the_groups_are_those_that_the_package_itself_documents():
-    import edgevid.registry
+    import edgevid.specs.registry
 
     for group in ("edgevid.backends", "edgevid.models", "edgevid.targets", "edgevid.probes"):
-        assert f"``{group}``" in edgevid.registry.__doc__
+        assert f"``{group}``" in edgevid.specs.registry.__doc__
     assert importlib.metadata.entry_points(group="edgevid.things") is not None
