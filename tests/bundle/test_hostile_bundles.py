@@ -179,6 +179,7 @@ def test_bench_refuses_an_external_tensor_too(refuses, tmp_path, secret):
     refuses(["bench", folder, "--scenario", "offline"], "which is not in the manifest")
 
 
+@pytest.mark.slow  # it may compile the kernels
 def test_a_tensor_in_a_listed_file_is_taken(tmp_path):
     folder = bundle_of_model(tmp_path / "b", onnx_model("initializer", "weights"), weights=bytes(16))
     with pytest.raises(BackendError, match="ONNX Runtime"):  # it is no network, but was given to the runtime

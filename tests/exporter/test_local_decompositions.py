@@ -11,6 +11,8 @@ from torch.nn import functional
 from edgevid.exporter import decompositions
 from edgevid.exporter.trace import trace
 
+pytestmark = pytest.mark.slow
+
 
 class Lambda(nn.Module):
     """A convolution with a batch norm, and then any function of its output."""
