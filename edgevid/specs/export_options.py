@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 Numbers = Sequence[float] | str
-Path = str | os.PathLike
+Path = str | os.PathLike[str]
 
 
 def _option(default: Any, help: str, **command: Any) -> Any:
