@@ -17,8 +17,7 @@ from edgevid.benchmarks.experiments.peers import bounds, report
 from edgevid.benchmarks.experiments.peers.arena import TOLERANCE, Options, compete
 from edgevid.benchmarks.experiments.peers.cases import Case, Contestant, contestants
 from edgevid.benchmarks.experiments.peers.children import TASKS, Child, PeerError
-from edgevid.benchmarks.experiments.peers.ratios import of_rounds
-from edgevid.benchmarks.experiments.peers.rounds import measure
+from edgevid.benchmarks.experiments.peers.rounds import measure, medians_of_turns
 from edgevid.benchmarks.experiments.study import Ratio, paired_ratio
 
 pytestmark = pytest.mark.slow
@@ -321,7 +320,7 @@ def test_a_small_real_run_measures_edgevid_and_onnxruntime(tmp_path, capsys):
     for contestant in case["contestants"]:
         assert contestant["error"] is None
         assert contestant["max_rel"] < 1e-4
-        assert len(of_rounds(contestant["samples_ms"])) == 2
+        assert len(medians_of_turns(contestant["samples_ms"])) == 2
         assert contestant["peak_mib"] > contestant["baseline_mib"]
     assert content["environment"]["date_utc"]
     assert content["options"]["weights_seed"] == 0
