@@ -15,7 +15,7 @@ import numpy as np
 from edgevid.errors import EdgevidError, VideoError
 from edgevid.exporter.float_layers import FloatLayers, choose_float_layers
 from edgevid.parity import compare, joined
-from edgevid.passes.quantize.ranges import OUTLIERS, local_errors, measure_ranges
+from edgevid.passes.quantize.ranges import CLIPPED_SHARE, layer_errors, measure_ranges
 from edgevid.specs import LOGITS, TOLERANCE, Artefact, ModelSpec, Parity, Preprocessing, StateSpec
 from edgevid.video.files import videos_in
 from edgevid.video.pick import pick_frames
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from edgevid.exporter.check import OpenModel
-    from edgevid.passes.quantize.quantize import Kept
+    from edgevid.passes.quantize.quantize import Exclusions
 
 MOST_VIDEOS, CLIPS, CLIPS_PER_VIDEO = 20, 16, 2
 HELD_OUT = 5
@@ -84,7 +84,7 @@ class Calibration:
             "videos": self.clips.videos,
             "clips": len(self.clips.measured),
             "held_out": len(self.clips.held_out),
-            "outliers": OUTLIERS,
+            "outliers": CLIPPED_SHARE,
             "seed": self.seed,
             "skipped": list(self.clips.skipped),
             "float_layers": dict(float_layers),
@@ -98,7 +98,7 @@ class Calibration:
         result, expected = (joined(parts, self.expected[0]) for parts in (outputs, self.expected))
         parity = compare(result, expected, TOLERANCE[artefact.precision])
         quantized = onnx.load(path)
-        errors = local_errors(self.float_model, quantized, self.clips.held_out, model.states)
+        errors = layer_errors(self.float_model, quantized, self.clips.held_out, model.states)
         return replace(
             parity,
             clips=len(outputs),
@@ -107,7 +107,7 @@ class Calibration:
         )
 
     def choose_float_layers(
-        self, graph: ir.Model, quantize: Callable[[ir.Model, Kept], object]
+        self, graph: ir.Model, quantize: Callable[[ir.Model, Exclusions], object]
     ) -> FloatLayers:
         """What of ``graph`` must stay in float; see ``float_layers``."""
         return choose_float_layers(graph, quantize, self, self.states)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from edgevid.backends import BACKENDS
 from edgevid.errors import ParityError
 from edgevid.parity import compare, joined
-from edgevid.passes.quantize.ranges import local_errors, runs_of
+from edgevid.passes.quantize.ranges import layer_errors, runs_of
 from edgevid.specs import LOCAL_TOLERANCE, TOLERANCE, Artefact
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from edgevid.exporter.calibration import Calibration
-    from edgevid.passes.quantize.quantize import Kept
+    from edgevid.passes.quantize.quantize import Exclusions
     from edgevid.specs import Parity, StateSpec
 
 MOST_TRIALS = 10
@@ -39,13 +39,13 @@ TRIAL = Artefact("model.onnx", "int8", "a trial", opened_by="onnxruntime")
 class FloatLayers:
     """What stays in float: for the passes ``kept``, and for people the reason of each layer by its path."""
 
-    kept: Kept
+    kept: Exclusions
     reasons: dict[str, str] = field(default_factory=dict)
 
 
 def choose_float_layers(
     graph: ir.Model,
-    quantise: Callable[[ir.Model, Kept], object],
+    quantise: Callable[[ir.Model, Exclusions], object],
     calibration: Calibration,
     states: tuple[StateSpec, ...],
 ) -> FloatLayers:
@@ -55,15 +55,15 @@ def choose_float_layers(
     """
     import onnx_ir as ir
 
-    from edgevid.passes.quantize.quantize import Kept, products_by_result, share_of_products
+    from edgevid.passes.quantize.quantize import Exclusions, layers_by_output, quantized_share
 
-    layers = products_by_result(graph.graph)
-    chosen, extra = FloatLayers(Kept()), 1
+    layers = layers_by_output(graph.graph)
+    chosen, extra = FloatLayers(Exclusions()), 1
     for _ in range(MOST_TRIALS):
         trial = graph.clone()
         quantise(trial, chosen.kept)
         model = ir.to_proto(trial)
-        errors = local_errors(calibration.float_model, model, calibration.clips.held_out, states)
+        errors = layer_errors(calibration.float_model, model, calibration.clips.held_out, states)
         beyond = {name: error for name, error in errors.items() if not error <= LOCAL_TOLERANCE}
         parity = _compare(model, calibration, states)
         if not beyond and parity.ok:
@@ -75,14 +75,14 @@ def choose_float_layers(
             chosen = FloatLayers(replace(chosen.kept, pointwise=True), reasons)
             continue
         else:
-            left = sorted(errors.keys() - chosen.kept.products, key=errors.get, reverse=True)
+            left = sorted(errors.keys() - chosen.kept.layers, key=errors.get, reverse=True)
             why = f"the outputs were {parity.max_rel:.2f} off with it"
             news, extra = dict.fromkeys(left[:extra], why), 2 * extra
-        products = chosen.kept.products | news.keys()
-        if products == chosen.kept.products or share_of_products(graph.graph, products) < LEAST_SHARE:
+        products = chosen.kept.layers | news.keys()
+        if products == chosen.kept.layers or quantized_share(graph.graph, products) < LEAST_SHARE:
             break
         named = {layers[name]: reason for name, reason in news.items() if name in layers}
-        chosen = FloatLayers(replace(chosen.kept, products=products), {**chosen.reasons, **named})
+        chosen = FloatLayers(replace(chosen.kept, layers=products), {**chosen.reasons, **named})
     raise ParityError(
         f"int8 does not compute what PyTorch does: max|a-b| / max|b| = {parity.max_rel:.2e}, tolerance "
         f"{parity.tolerance:g}; of the worst layer alone {max(errors.values(), default=0.0):.2f}, tolerance "

@@ -15,8 +15,8 @@ from edgevid.passes.fold_batch_norm import fold_batch_norm
 from edgevid.passes.fold_constants import fold_constants
 from edgevid.passes.frames.volumes_to_frames import volumes_to_frames
 from edgevid.passes.lower import lowering
-from edgevid.passes.recognize.temporal_conv import recognise_temporal_conv
-from edgevid.passes.recognize.temporal_shift import recognise_temporal_shift
+from edgevid.passes.recognize.temporal_conv import recognize_temporal_conv
+from edgevid.passes.recognize.temporal_shift import recognize_temporal_shift
 from edgevid.passes.remove_no_ops import remove_no_ops
 from edgevid.passes.verify import verify
 from edgevid.specs import PassReport
@@ -26,8 +26,8 @@ Pass = Callable[[ir.Model], PassReport]
 STANDARD: tuple[Pass, ...] = (
     fold_constants,
     drop_zero_bias,
-    recognise_temporal_shift,
-    recognise_temporal_conv,
+    recognize_temporal_shift,
+    recognize_temporal_conv,
     fold_batch_norm,
     volumes_to_frames,
     remove_no_ops,

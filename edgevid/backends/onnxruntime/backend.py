@@ -96,14 +96,14 @@ def _compile_int8(graph, job, folder: Path):
 
     from edgevid.backends.protocol import Compiled
     from edgevid.passes import LOWERING, run_passes
-    from edgevid.passes.quantize.quantize import Kept, quantise
+    from edgevid.passes.quantize.quantize import Exclusions, quantize
     from edgevid.passes.quantize.scheme import ONNXRUNTIME
 
     kernels = _count_temporal_ops(graph, "standard operators")
 
-    def to_int8(copy: ir.Model, kept: Kept):
+    def to_int8(copy: ir.Model, kept: Exclusions):
         return run_passes(
-            copy, (*LOWERING, lambda lowered: quantise(lowered, job.calibration.ranges, ONNXRUNTIME, kept))
+            copy, (*LOWERING, lambda lowered: quantize(lowered, job.calibration.ranges, ONNXRUNTIME, kept))
         )
 
     in_float = job.calibration.choose_float_layers(graph, to_int8)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from edgevid.backends.protocol import Job
-    from edgevid.passes.quantize.quantize import Kept
+    from edgevid.passes.quantize.quantize import Exclusions
     from edgevid.specs import PassReport
 
 MODEL, CACHE = "model_int8.onnx", "calibration.cache"
@@ -46,7 +46,7 @@ def is_typed(tensorrt: str) -> bool:
 
 
 def to_int8(
-    graph: ir.Model, ranges: Mapping[str, tuple[float, float]], tensorrt: str, kept: Kept | None = None
+    graph: ir.Model, ranges: Mapping[str, tuple[float, float]], tensorrt: str, kept: Exclusions | None = None
 ) -> tuple[PassReport, ...]:
     """Quantise ``graph``, which is lowered and of opset 18, in place, for a device's TensorRT.
 
@@ -55,13 +55,13 @@ def to_int8(
     ``ExportError`` if a weight is too large for fp16, or an operator is not in opset 13 for TensorRT 8.
     """
     from edgevid.passes import run_passes
-    from edgevid.passes.quantize.quantize import ALL_INT8, quantise
+    from edgevid.passes.quantize.quantize import ALL_INT8, quantize
     from edgevid.passes.quantize.scheme import TENSORRT
     from edgevid.passes.recurrent import layout_to_transposes
     from edgevid.passes.to_fp16 import to_fp16
     from edgevid.passes.to_opset_13 import to_opset_13
 
-    in_pairs = partial(quantise, ranges=ranges, scheme=TENSORRT, kept=kept or ALL_INT8)
+    in_pairs = partial(quantize, ranges=ranges, scheme=TENSORRT, exclusions=kept or ALL_INT8)
     if is_typed(tensorrt):
         return run_passes(graph, (layout_to_transposes, in_pairs, to_fp16))
     return run_passes(graph, (to_opset_13, in_pairs))
@@ -73,11 +73,11 @@ def write_int8(graph: ir.Model, job: Job, needed: Requirement, folder: Path) -> 
     The files of the precision that it shares its weights with must have been written. Raises as ``to_int8``,
     and ``ParityError`` if int8 is too far from the network.
     """
-    from edgevid.passes.quantize.quantize import spread_ranges
+    from edgevid.passes.quantize.quantize import propagate_ranges
 
     tensorrt, not_tried = job.target.device.tensorrt, []
     if takes_cache(tensorrt):
-        write_calibration_cache(folder / CACHE, spread_ranges(graph, job.calibration.ranges), tensorrt)
+        write_calibration_cache(folder / CACHE, propagate_ranges(graph, job.calibration.ranges), tensorrt)
         not_tried.append(f"{CACHE}, with which build.sh lets TensorRT quantise the float network by itself")
     in_float = job.calibration.choose_float_layers(
         graph, lambda copy, kept: to_int8(copy, job.calibration.ranges, tensorrt, kept)

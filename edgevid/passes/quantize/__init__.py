@@ -1,1 +1,1 @@
-"""Convolutions and matrix products in int8."""
+"""Quantization of convolutions and matrix products to int8."""

@@ -1,4 +1,4 @@
-"""Writes the QuantizeLinear and DequantizeLinear nodes of ``quantise``: of tensors, weights and biases."""
+"""Inserts QDQ nodes (QuantizeLinear, DequantizeLinear) for activations, weights and biases."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ import onnx_ir as ir
 
 from edgevid.passes.quantize.scheme import Group, Range, Scheme, moved_inputs
 
-LARGEST = 127
-BIAS_LIMIT = 2.0**30
-"""An int32 bias stays below this: the scale of a channel whose weights are tiny is raised until it does."""
+INT8_MAX = 127
+MAX_BIAS = 2.0**30
+"""Upper limit of an int32 bias; the scale of a channel with tiny weights is raised to stay below it."""
 
 
 def activation_scale(range_: Range, symmetric: bool) -> tuple[np.float32, np.integer]:
-    """Scale and zero point: int8 around zero, or uint8 over exactly the range, which holds zero."""
+    """Scale and zero point: int8 around zero, or uint8 over exactly the range, which must include zero."""
     low, high = range_
     if symmetric:
-        return np.float32(max(-low, high) / LARGEST or 1.0), np.int8(0)
+        return np.float32(max(-low, high) / INT8_MAX or 1.0), np.int8(0)
     scale = np.float32((high - low) / 255 or 1.0)
     return scale, np.uint8(np.clip(round(-low / scale), 0, 255))
 
 
 def weight_scales(weight: np.ndarray, axis: int) -> np.ndarray:
-    """One scale for each index of ``axis``; 1 for a channel of zeros."""
+    """One scale per index of ``axis``; 1 for a channel of zeros."""
     others = tuple(index for index in range(weight.ndim) if index != axis)
     largest = np.abs(weight).max(axis=others)
-    return np.where(largest > 0, largest / LARGEST, 1.0).astype(np.float32)
+    return np.where(largest > 0, largest / INT8_MAX, 1.0).astype(np.float32)
 
 
-def write_pairs(graph: ir.Graph, group: Group, scheme: Scheme) -> None:
-    """Quantise the members of a group: moves become moves of integers, all other readers get floats back."""
+def insert_qdq(graph: ir.Graph, group: Group, scheme: Scheme) -> None:
+    """Quantize the members of a group: data movement runs on integers, all other readers get floats."""
     writer = _GroupWriter(graph, group, scheme)
     for value in group.members:
-        writer.quantised(value)
+        writer.quantize(value)
     writer.move_integers()
-    writer.hand_out()
+    writer.dequantize_for_readers()
 
 
 class _GroupWriter:
@@ -53,21 +53,21 @@ class _GroupWriter:
             _constant(graph, np.array(zero), f"{name}_zero_point"),
         ]
         self._integers: dict[int, ir.Value] = {}
-        # Whoever reads a member now; what is written from here on reads it too.
+        # The readers before any QDQ node is inserted: those nodes read the members too.
         self._uses = {id(value): list(value.uses()) for value in group.members}
         self._moves = {
             id(node): node
             for value in group.members
             for node, _ in self._uses[id(value)]
-            if self._moved(node)
+            if self._is_integer_move(node)
         }
 
-    def _moved(self, node: ir.Node) -> bool:
+    def _is_integer_move(self, node: ir.Node) -> bool:
         ids = {id(value) for value in self._members}
         return bool(moved_inputs(node)) and id(node.outputs[0]) in ids
 
-    def quantised(self, value: ir.Value) -> None:
-        """Make the integers of a value: by its move, or by a QuantizeLinear after what computes it."""
+    def quantize(self, value: ir.Value) -> None:
+        """Store the integers of ``value``: ``value`` itself if a move computes it, else a QuantizeLinear."""
         producer = value.producer()
         if producer is not None and id(producer) in self._moves:
             self._integers[id(value)] = value
@@ -82,16 +82,16 @@ class _GroupWriter:
             for index, value in enumerate(node.inputs):
                 if value is None or value.dtype != ir.DataType.FLOAT:
                     continue
-                integers = self._integers.get(id(value)) or self._quantised_constant(value)
+                integers = self._integers.get(id(value)) or self._quantized_constant(value)
                 node.replace_input_with(index, integers)
             unfilled = node.op_type == "Pad" and (len(node.inputs) < 3 or node.inputs[2] is None)
             if unfilled and self._zero != 0:
-                # It fills with the integer 0, which stands for another number than zero.
+                # The default fill is the integer 0, which is not zero here: fill with the zero point.
                 node.resize_inputs(max(len(node.inputs), 3))
                 node.replace_input_with(2, self._parameters[1])
 
-    def hand_out(self) -> None:
-        """Give the readers that are no moves the floats that the integers stand for."""
+    def dequantize_for_readers(self) -> None:
+        """Insert a DequantizeLinear for all readers other than data movement, and for graph outputs."""
         for value in self._members:
             readers = [(node, index) for node, index in self._uses[id(value)] if id(node) not in self._moves]
             is_move = self._integers[id(value)] is value
@@ -116,10 +116,10 @@ class _GroupWriter:
             if output is value:
                 self._graph.outputs[index] = floats
 
-    def _quantised_constant(self, value: ir.Value) -> ir.Value:
-        """The integers of a constant such as the zeros of a shift: themselves a constant, or a node's result.
+    def _quantized_constant(self, value: ir.Value) -> ir.Value:
+        """The integers of a constant such as the zeros of a shift: a constant, or the output of a node.
 
-        TensorRT refuses an int8 constant that is not the input of a DequantizeLinear.
+        TensorRT accepts int8 constants only as inputs of a DequantizeLinear.
         """
         name = f"{value.name}_as_{self._type.dtype.name.lower()}_of_{self._parameters[0].name}"
         if not self._integer_constants:
@@ -135,12 +135,12 @@ class _GroupWriter:
         return _constant(self._graph, integers, name)
 
 
-def write_weights(
-    graph: ir.Graph, products: list[ir.Node], ranges: Mapping[int, Range], scheme: Scheme
+def insert_weight_qdq(
+    graph: ir.Graph, layers: list[ir.Node], ranges: Mapping[int, Range], scheme: Scheme
 ) -> None:
-    """Quantise the weights of ``products`` for each channel; ``ranges`` are of their inputs, by ``id``."""
-    made: dict[tuple, ir.Value] = {}
-    for node in products:
+    """Quantize the weights of ``layers`` per output channel; ``ranges`` are of their inputs, by ``id``."""
+    dequantized: dict[tuple, ir.Value] = {}
+    for node in layers:
         weight, bias = node.inputs[1], node.inputs[2] if len(node.inputs) > 2 else None
         axis, array = _channel_axis(node), node.inputs[1].const_value.numpy()
         scales = weight_scales(array, axis)
@@ -148,17 +148,17 @@ def write_weights(
         if has_bias:
             x_scale, _ = activation_scale(ranges[id(node.inputs[0])], scheme.symmetric)
             numbers = np.broadcast_to(bias.const_value.numpy().reshape(-1), scales.shape)
-            scales = np.maximum(scales, np.abs(numbers) / (x_scale * BIAS_LIMIT)).astype(np.float32)
+            scales = np.maximum(scales, np.abs(numbers) / (x_scale * MAX_BIAS)).astype(np.float32)
         key = (id(weight), axis, scales.tobytes())
-        if key not in made:
-            made[key] = _weight_pair(graph, node, array, scales, axis, scheme)
-        node.replace_input_with(1, made[key])
+        if key not in dequantized:
+            dequantized[key] = _weight_qdq(graph, node, array, scales, axis, scheme)
+        node.replace_input_with(1, dequantized[key])
         if has_bias:
             node.replace_input_with(2, _bias(graph, node, numbers, scales * x_scale))
     _remove_unused(graph)
 
 
-def _weight_pair(
+def _weight_qdq(
     graph: ir.Graph, node: ir.Node, array: np.ndarray, scales: np.ndarray, axis: int, scheme: Scheme
 ) -> ir.Value:
     weight, name = node.inputs[1], f"{node.inputs[1].name}_of_{node.name}"
@@ -168,15 +168,15 @@ def _weight_pair(
     ]
     if scheme.integer_constants:
         shape = [-1 if index == axis else 1 for index in range(array.ndim)]
-        rounded = np.clip(np.rint(array / scales.reshape(shape)), -LARGEST, LARGEST)
+        rounded = np.clip(np.rint(array / scales.reshape(shape)), -INT8_MAX, INT8_MAX)
         integers = _constant(graph, rounded.astype(np.int8), f"{name}_int8")
     else:
-        quantise, integers = _node("QuantizeLinear", [weight, *parameters], f"{name}_quantised", axis=axis)
+        quantize, integers = _node("QuantizeLinear", [weight, *parameters], f"{name}_quantised", axis=axis)
         integers.shape, integers.type = weight.shape, ir.TensorType(ir.DataType.INT8)
-        graph.insert_before(node, quantise)
-    pair, floats = _node("DequantizeLinear", [integers, *parameters], f"{name}_dequantised", axis=axis)
+        graph.insert_before(node, quantize)
+    dequantize, floats = _node("DequantizeLinear", [integers, *parameters], f"{name}_dequantised", axis=axis)
     floats.shape, floats.type = weight.shape, weight.type
-    graph.insert_before(node, pair)
+    graph.insert_before(node, dequantize)
     return floats
 
 
@@ -188,14 +188,14 @@ def _bias(graph: ir.Graph, node: ir.Node, numbers: np.ndarray, scales: np.ndarra
         _constant(graph, scales, f"{name}_scale"),
         _constant(graph, np.zeros(len(scales), np.int32), f"{name}_zero_point"),
     ]
-    pair, floats = _node("DequantizeLinear", [integers, *parameters], f"{name}_dequantised", axis=0)
+    dequantize, floats = _node("DequantizeLinear", [integers, *parameters], f"{name}_dequantised", axis=0)
     floats.shape, floats.type = integers.shape, ir.TensorType(ir.DataType.FLOAT)
-    graph.insert_before(node, pair)
+    graph.insert_before(node, dequantize)
     return floats
 
 
 def _channel_axis(node: ir.Node) -> int:
-    """The axis of a product's weights along which its output channels lie."""
+    """The axis of output channels in the weights of a layer."""
     if node.op_type == "Conv" or (node.op_type == "Gemm" and node.attributes.get_int("transB", 0)):
         return 0
     return node.inputs[1].const_value.numpy().ndim - 1

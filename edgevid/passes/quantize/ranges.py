@@ -1,7 +1,7 @@
-"""What ``quantise`` is told, and how well it did: the float graph is run in ONNX Runtime and looked into.
+"""Percentile calibration and the per-layer error of quantized graphs, both measured in ONNX Runtime.
 
-The ranges are measured here: ONNX Runtime's calibrators keep each tensor of each clip in memory, do not feed
-the states of a stream back, and widen a histogram by ever more bins after a clip that hardly moves.
+ONNX Runtime's own calibrators keep each tensor of each clip in memory, do not feed the states of a stream
+back, and add ever more histogram bins after a clip with little motion.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     import onnx
     import onnx_ir as ir
 
-OUTLIERS = 1e-5
-"""The share of a tensor's numbers that a range leaves out, half of it on either side."""
+CLIPPED_SHARE = 1e-5
+"""The share of a tensor's values outside its range, half on either side: the 99.999 % percentile."""
 
 CHUNK_BYTES = 512 * 2**20
-"""Tensors that are looked at in one run: a long clip has some GB of them."""
+"""Size of the tensors read in one run: those of a long clip take gigabytes."""
 
 Ranges = dict[str, tuple[float, float]]
 
 
 def measure_ranges(graph: ir.Model, clips: Sequence[np.ndarray], states: Sequence[StateSpec] = ()) -> Ranges:
-    """Run the float32 ``graph`` in ONNX Runtime; the range of each float tensor over all clips.
+    """Run the float32 ``graph`` in ONNX Runtime; returns the range of each float tensor over all clips.
 
-    ``clips`` are for its first input; a network that takes frames gets them one by one, with its ``states``.
-    A range holds all but ``OUTLIERS`` of the tensor's numbers in each clip or frame.
+    The first input takes the clips; a streaming network gets their frames one by one, with its ``states``.
+    In each clip or frame, a range covers all but ``CLIPPED_SHARE`` of a tensor's values.
     """
     import onnx_ir as ir
 
@@ -42,14 +42,14 @@ def measure_ranges(graph: ir.Model, clips: Sequence[np.ndarray], states: Sequenc
         for clip in clips:
             for arrays in _runs(session, clip, states):
                 for name, array in arrays.items():
-                    low, high = without_outliers(array)
-                    known = ranges.get(name, (low, high))
-                    ranges[name] = min(known[0], low), max(known[1], high)
+                    low, high = percentile_range(array)
+                    previous = ranges.get(name, (low, high))
+                    ranges[name] = min(previous[0], low), max(previous[1], high)
     return ranges
 
 
 def _has_a_range(value: ir.Value) -> bool:
-    """Whether it holds floats: what an operator need not give, as most results of an LSTM, has no name."""
+    """Whether it holds floats; an omitted optional output, such as most of an LSTM's, has no name."""
     import onnx_ir as ir
 
     if not value.name or value.dtype != ir.DataType.FLOAT or value.shape is None:
@@ -57,36 +57,36 @@ def _has_a_range(value: ir.Value) -> bool:
     return value.shape.is_static() and 0 not in value.shape.numpy()
 
 
-def without_outliers(array: np.ndarray) -> tuple[float, float]:
-    """The smallest and the largest number, ``OUTLIERS`` / 2 of all numbers at either end left out."""
+def percentile_range(array: np.ndarray) -> tuple[float, float]:
+    """The range of ``array`` without the ``CLIPPED_SHARE / 2`` smallest and largest of its values."""
     flat = np.ravel(array)
-    beyond = int(flat.size * OUTLIERS / 2)
-    if not beyond:
+    clipped = int(flat.size * CLIPPED_SHARE / 2)
+    if not clipped:
         return float(flat.min()), float(flat.max())
-    ordered = np.partition(flat, (beyond, flat.size - 1 - beyond))
-    return float(ordered[beyond]), float(ordered[-1 - beyond])
+    ordered = np.partition(flat, (clipped, flat.size - 1 - clipped))
+    return float(ordered[clipped]), float(ordered[-1 - clipped])
 
 
-def local_errors(
+def layer_errors(
     float_model: onnx.ModelProto,
-    quantised: onnx.ModelProto,
+    quantized: onnx.ModelProto,
     clips: Sequence[np.ndarray],
     states: Sequence[StateSpec] = (),
 ) -> dict[str, float]:
-    """Of each product, by the name of its result, how far int8 is from float32 when its input is exact.
+    """The error of each int8 layer with exact inputs, by the name of its output (see ``check``).
 
-    That is ||a-b|| / ||b|| over all clips, infinite if any value is not finite; see ``quantise_check``.
+    The error is ||a-b|| / ||b|| over all clips, infinite if any value is not finite.
     """
-    from edgevid.passes.quantize.check import beside_float
+    from edgevid.passes.quantize.check import comparison_model
 
-    both, products = beside_float(float_model, quantised)
-    kept = {state.output for state in states}
-    both.graph.output.extend(value for value in float_model.graph.output if value.name in kept)
+    both, layers = comparison_model(float_model, quantized)
+    next_states = {state.output for state in states}
+    both.graph.output.extend(value for value in float_model.graph.output if value.name in next_states)
     session = _session(both)
-    sums = {name: np.zeros(2) for name in products}
+    sums = {name: np.zeros(2) for name in layers}
     for clip in clips:
         for arrays in _runs(session, clip, states):
-            for name in products:
+            for name in layers:
                 sums[name] += float(arrays[f"{name}/error"]), float(arrays[f"{name}/float"])
     tiny = np.finfo(np.float32).tiny
     return {
@@ -109,15 +109,15 @@ def _chunks(values: Sequence[ir.Value]) -> Iterator[list[ir.Value]]:
 
 
 def _with_outputs(proto: onnx.ModelProto, values: Sequence[ir.Value], states: Sequence[StateSpec]) -> Any:
-    """A session that gives ``values`` and the next states."""
+    """A session whose outputs are ``values`` and the next states."""
     import onnx
 
     model = onnx.ModelProto()
     model.CopyFrom(proto)
-    wanted = {value.name: tuple(value.shape.numpy()) for value in values}
-    wanted |= {state.output: tuple(state.shape) for state in states}
+    outputs = {value.name: tuple(value.shape.numpy()) for value in values}
+    outputs |= {state.output: tuple(state.shape) for state in states}
     del model.graph.output[:]
-    for name, shape in wanted.items():
+    for name, shape in outputs.items():
         model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
     return _session(model)
 
@@ -147,9 +147,9 @@ def runs_of(
     clip: np.ndarray,
     states: Sequence[StateSpec],
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Inputs and outputs by name: of the clip, or of each of its frames with the states before it.
+    """Yield inputs and outputs by name: of the clip, or of each of its frames with the states before it.
 
-    ``name`` and ``rank`` are of the first input, which takes the clip if it has as many axes.
+    ``name`` and ``rank`` are of the first input, which takes whole clips if its rank is that of ``clip``.
     """
     if rank == clip.ndim:
         yield {name: clip, **run({name: clip})}

@@ -1,4 +1,4 @@
-"""How a runtime takes int8, and groups of values that share a scale."""
+"""Quantization schemes of the runtimes, and groups of values with a common scale."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ MOVES = {
     "Concat", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice", "Split", "Squeeze", "Transpose",
     "Unsqueeze",
 }  # fmt: skip
-"""Operators that only move numbers, and so work on integers as on floats."""
+"""Operators that only move data, on integers as on floats."""
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """What a runtime wants of quantised graphs.
+    """The form of quantized graphs that a runtime expects.
 
-    ``symmetric`` activations are int8 around zero, others uint8 with a zero point of their own. With
-    ``all_results`` what convolutions and the ``others`` give is quantised at once, as a runtime needs that
-    has a kernel for each operator; without, results stay floats until a product reads them, so that a
-    compiler can fuse a bias, a sum and an activation first. ``integer_constants`` stores weights as int8 and
-    biases as int32 instead of leaving it to the runtime to quantise them.
+    ``symmetric`` activations are int8 around zero, others uint8 with a zero point. With ``all_results``, the
+    outputs of convolutions and of ``others`` are quantized at once, for a runtime with one kernel per
+    operator; without, they stay in float until a quantized layer reads them, so that a compiler can fuse a
+    bias, a sum and an activation first. ``integer_constants`` stores weights as int8 and biases as int32
+    instead of leaving their quantization to the runtime.
     """
 
     symmetric: bool
@@ -33,7 +33,7 @@ class Scheme:
 
 
 TENSORRT = Scheme(symmetric=True, all_results=False, integer_constants=False)
-"""Explicit quantisation as TensorRT documents it: symmetric, float biases, pairs where products read."""
+"""TensorRT's explicit quantization: symmetric, float biases, QDQ nodes at the inputs of layers."""
 
 ONNXRUNTIME = Scheme(
     symmetric=False,
@@ -41,21 +41,21 @@ ONNXRUNTIME = Scheme(
     integer_constants=True,
     others=frozenset({"Add", "Mul", "GlobalAveragePool", "AveragePool"}),
 )
-"""What ONNX Runtime fuses to its QLinear kernels; a zero point at the lowest value swallows an activation."""
+"""Fused to QLinear kernels by ONNX Runtime; a zero point at the minimum absorbs the activation."""
 
 
 @dataclass
 class Group:
-    """Values of one scale: ``members`` in order, and the ``range`` that holds them all."""
+    """Values with a common scale: ``members`` in order, and the ``range`` that covers them all."""
 
     members: list[ir.Value] = field(default_factory=list)
-    wanted: bool = False
+    should_quantize: bool = False
     range: Range | None = None
     refusal: str = ""
 
 
 def moved_inputs(node: ir.Node) -> list[ir.Value]:
-    """The float tensors whose numbers ``node`` only moves; none if it does something else."""
+    """The float tensors that ``node`` only moves; empty if it computes anything."""
     if node.domain or node.op_type not in MOVES:
         return []
     if node.op_type == "Pad" and not _pads_with_zero(node):

@@ -27,7 +27,7 @@ LAYOUT = ("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity")
 FRAME_RANK = 4
 
 
-def recognise_temporal_conv(graph: ir.Model) -> PassReport:
+def recognize_temporal_conv(graph: ir.Model) -> PassReport:
     """Replace each channel-wise convolution over time; say why another convolution over time is none."""
     constants, matched, refused = ConstantValues(), 0, []
     for conv in [node for node in graph.graph if node.op_type == "Conv" and node.domain == ""]:

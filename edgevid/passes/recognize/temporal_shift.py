@@ -27,7 +27,7 @@ from edgevid.specs import PassReport
 FRAME_RANK = 4
 
 
-def recognise_temporal_shift(graph: ir.Model) -> PassReport:
+def recognize_temporal_shift(graph: ir.Model) -> PassReport:
     """Replace each temporal shift that is written in standard operators; say what only resembles one."""
     search, pending = _Search(graph.graph), list(graph.graph)
     matched, refused = 0, []

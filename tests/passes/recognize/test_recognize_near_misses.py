@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_recognise_temporal_shift import (
+from test_recognize_temporal_shift import (
     Residual,
     channels,
     convolved,
@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from edgevid.ops.temporal_shift import Shift
-from edgevid.passes.recognize.temporal_conv import recognise_temporal_conv
+from edgevid.passes.recognize.temporal_conv import recognize_temporal_conv
 
 pytestmark = pytest.mark.slow
 
@@ -107,7 +107,7 @@ def test_learned_filters_over_time_are_no_shift_but_a_convolution(filters, bias)
     assert not shifts(graph)
     assert [node.op_type for node in graph.graph].count("Transpose") == 2
     assert not report.refused
-    assert recognise_temporal_conv(graph).matched == 1
+    assert recognize_temporal_conv(graph).matched == 1
 
 
 @pytest.mark.parametrize(

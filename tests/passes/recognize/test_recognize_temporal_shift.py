@@ -18,13 +18,13 @@ from edgevid.ops import temporal_shift
 from edgevid.passes import run_passes
 from edgevid.passes.fold_batch_norm import fold_batch_norm
 from edgevid.passes.fold_constants import fold_constants
-from edgevid.passes.recognize.temporal_shift import recognise_temporal_shift
+from edgevid.passes.recognize.temporal_shift import recognize_temporal_shift
 from edgevid.passes.remove_no_ops import remove_no_ops
 from edgevid.zoo.create import create_model
 
 pytestmark = pytest.mark.slow
 
-PASSES = (fold_constants, recognise_temporal_shift, fold_batch_norm, remove_no_ops)
+PASSES = (fold_constants, recognize_temporal_shift, fold_batch_norm, remove_no_ops)
 COMPUTE = {"Conv", "Relu", "Add", "ReduceMean", "Reshape", "TemporalShift"}
 """What a recognised network consists of; the other operators would be left over from a shift."""
 
@@ -256,7 +256,7 @@ def test_a_large_feature_map_costs_no_more_than_a_small_one(form):
     graph = trace(Residual(form).eval(), torch.zeros(1, 8, 3, 256, 256))
     run_passes(graph, (fold_constants,))
     tracemalloc.start()
-    report = recognise_temporal_shift(graph)
+    report = recognize_temporal_shift(graph)
     peak_mib = tracemalloc.get_traced_memory()[1] / 2**20
     tracemalloc.stop()
     assert report.matched == 1
@@ -267,6 +267,6 @@ def test_a_network_of_the_zoo_stays_as_it_is():
     graph = trace(create_model("tsm_mbv2", num_classes=3, frames=2).eval(), torch.zeros(1, 2, 3, 32, 32))
     run_passes(graph, (fold_constants,))
     nodes = [node.name for node in graph.graph]
-    report = recognise_temporal_shift(graph)
+    report = recognize_temporal_shift(graph)
     assert [node.name for node in graph.graph] == nodes
     assert (report.matched, report.refused) == (0, ())

@@ -9,7 +9,7 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 import torch
-from test_recognise_temporal_shift import convolved, one_hot_filters
+from test_recognize_temporal_shift import convolved, one_hot_filters
 from torch import nn
 from torch.nn import functional
 
@@ -19,7 +19,7 @@ from edgevid.exporter.trace import trace
 from edgevid.ops import temporal_conv
 from edgevid.passes import LOWERING, STANDARD, run_passes
 from edgevid.passes.fold_constants import fold_constants
-from edgevid.passes.recognize.temporal_conv import recognise_temporal_conv
+from edgevid.passes.recognize.temporal_conv import recognize_temporal_conv
 
 pytestmark = pytest.mark.slow
 
@@ -234,7 +234,7 @@ def test_a_large_feature_map_costs_no_more_than_a_small_one(form):
     graph = trace(Block(form, conv1d()).eval(), torch.zeros(2, FRAMES, CHANNELS, 128, 128))
     run_passes(graph, (fold_constants,))
     tracemalloc.start()
-    report = recognise_temporal_conv(graph)
+    report = recognize_temporal_conv(graph)
     peak_mib = tracemalloc.get_traced_memory()[1] / 2**20
     tracemalloc.stop()
     assert report.matched == 1
