@@ -58,6 +58,12 @@ def exported(tmp_path, network, target, **options):
     return edgevid.export(network, target, tmp_path / target, frames=4, size=16, **options)
 
 
+def obeys_torch(torch_op, arguments):
+    """PyTorch's checks of a custom op but the slow one, of which test_every_op.py runs an example."""
+    utils = ("test_schema", "test_faketensor", "test_autograd_registration")
+    torch.library.opcheck(torch_op.default, arguments, test_utils=utils)
+
+
 def openvino_loads(path):
     openvino = pytest.importorskip("openvino", reason="openvino is not installed: pip install openvino")
     openvino.Core().compile_model(path, "CPU")

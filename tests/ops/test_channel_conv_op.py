@@ -8,7 +8,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from one_op import close, exported, lowered, one_node_model, openvino_loads, present, run, tensors
+from one_op import (
+    close,
+    exported,
+    lowered,
+    obeys_torch,
+    one_node_model,
+    openvino_loads,
+    present,
+    run,
+    tensors,
+)
 from torch import nn
 
 from edgevid.ops.channel_conv import Filters, cost, streaming_step, torch_op
@@ -83,7 +93,7 @@ def test_gradient_is_right_and_the_op_obeys_torch(attributes, with_bias):
         return tensor, weight, torch.randn(3, dtype=dtype, requires_grad=True) if with_bias else None
 
     assert torch.autograd.gradcheck(lambda *t: channel_conv(*t, *attributes), example(torch.float64))
-    torch.library.opcheck(channel_conv.default, (*example(torch.float32), *attributes))
+    obeys_torch(channel_conv, (*example(torch.float32), *attributes))
 
 
 def test_autocast_gives_the_type_of_the_input_and_trains_the_weights_in_theirs():
