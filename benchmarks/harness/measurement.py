@@ -9,7 +9,8 @@ from typing import Any
 
 from edgevid.benchmarks.harness.protocol import Progress, Request
 from edgevid.benchmarks.harness.result import Measured, result_of
-from edgevid.benchmarks.harness.scenarios import REPORT_INTERVAL_NS, Clock, Report, Step, scenario_named
+from edgevid.benchmarks.harness.scenarios import scenario_named
+from edgevid.benchmarks.harness.scenarios.scenario import REPORT_INTERVAL_NS, Clock, Report, Step
 from edgevid.benchmarks.harness.warmup import LIMIT_S, warm_up
 from edgevid.bundle.bundle import MANIFEST
 from edgevid.host.digest import sha256_of

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import edgevid
 from edgevid.benchmarks.harness.measurement import Emit, Timer, emit_progress, measure
 from edgevid.benchmarks.harness.protocol import Progress, Request
-from edgevid.benchmarks.harness.scenarios import INFERENCE_TIMES, scenarios_for
+from edgevid.benchmarks.harness.scenarios import scenarios_for
+from edgevid.benchmarks.harness.scenarios.scenario import INFERENCE_TIMES
 from edgevid.errors import BenchmarkError
 from edgevid.host.probes import Unobserved
 

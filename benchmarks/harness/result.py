@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgevid.benchmarks.harness.protocol import Request
-from edgevid.benchmarks.harness.scenarios import Timing
+from edgevid.benchmarks.harness.scenarios.scenario import Timing
 from edgevid.benchmarks.harness.statistics import stability_warnings, summary
 from edgevid.benchmarks.harness.warmup import WarmUp
 from edgevid.host.memory import MIB

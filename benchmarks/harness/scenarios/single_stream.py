@@ -1,0 +1,51 @@
+"""Single-stream: the next query is sent when the previous one has been answered."""
+
+from __future__ import annotations
+
+import time
+
+from edgevid.benchmarks.harness.scenarios.scenario import (
+    INFERENCE_TIMES,
+    REPORT_INTERVAL_NS,
+    Clock,
+    Report,
+    Scenario,
+    Step,
+    Timing,
+    collection_paused,
+)
+
+
+def run(step: Step, duration_s: float, report: Report, clock: Clock | None = None) -> Timing:
+    """A sample is the latency of one query: from just before the inference to just after it. What the
+    harness does between two inferences is in no sample. A query is one clip, or one pushed frame of a
+    streaming bundle. MLPerf's figure of merit is the 90th percentile of the samples. ``clock`` gives
+    nanoseconds; without one it is this computer's.
+    """
+    clock = clock or time.perf_counter_ns
+    samples: list[int] = []
+    record = samples.append
+    with collection_paused():
+        start = clock()
+        deadline, next_report = start + int(duration_s * 1e9), start
+        end = start
+        while end < deadline:
+            begin = clock()
+            step()
+            end = clock()
+            record(end - begin)
+            if end >= next_report:
+                report((end - start) / 1e9, samples)
+                next_report = end + REPORT_INTERVAL_NS
+        elapsed_s = (clock() - start) / 1e9
+    return Timing(samples, elapsed_s)
+
+
+SCENARIO = Scenario(
+    "single-stream",
+    "latency of one inference, the next begins when it is done",
+    "p90 (MLPerf), and p50, p99",
+    frozenset({INFERENCE_TIMES}),
+    run,
+    order=1,
+)
