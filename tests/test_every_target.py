@@ -12,7 +12,7 @@ import onnx.reference
 import onnx_ir as ir
 import pytest
 
-from edgevid.backends import BACKENDS
+from edgevid.backends import BACKENDS, backends_of
 from edgevid.backends.protocol import Job
 from edgevid.backends.tensorrt import layer_info
 from edgevid.errors import BackendError, ExportError, TargetError
@@ -190,7 +190,7 @@ def compiled(target: Target, backend: str, folder: Path):
 
 
 PAIRS = [
-    (name, backend) for name in TARGETS if not TARGETS[name].same_as for backend in TARGETS[name].backends
+    (name, backend) for name in TARGETS if not TARGETS[name].same_as for backend in backends_of(TARGETS[name])
 ]
 
 

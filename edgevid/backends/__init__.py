@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from edgevid.backends.protocol import Backend
-from edgevid.specs import Artefact
+from edgevid.specs import Artefact, Target
 from edgevid.specs.registry import Registry, instance_of, submodules
 
 BACKENDS: Registry[Backend] = Registry("backend", "backends", instance_of(Backend))
 
 for _folder in submodules(__path__, __name__, folders=True):
     BACKENDS.register(_folder.BACKEND.name, _folder.BACKEND)
+
+
+def backends_of(target: Target) -> tuple[str, ...]:
+    """Those that the target's file names, the default first, and then those that name the target."""
+    others = [backend.name for backend in BACKENDS.values() if target.name in backend.targets]
+    return tuple(dict.fromkeys([*target.backends, *others]))
 
 
 def opener(backend: str, artefact: Artefact) -> str:

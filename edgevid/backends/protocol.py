@@ -182,12 +182,14 @@ class Backend:
     ``precisions`` are what it can write. ``dynamic_shapes`` says that it takes models of free dimensions,
     ``has_kernels`` that kernels of ours go into a model when it is opened. ``next_step`` is what a user does
     with a bundle at ``{path}``. ``board_address`` is the form of the addresses of boards, if it reaches any.
+    ``targets`` take it beside those whose files name it.
     """
 
     name: str
     title: str
     module: str
     precisions: tuple[str, ...]
+    targets: tuple[str, ...] = ()
     dynamic_shapes: bool = False
     has_kernels: bool = False
     board_address: str = ""

@@ -125,6 +125,7 @@ def _availability(entry: Backend | Probe) -> dict:
 def _targets() -> list[dict]:
     from dataclasses import asdict
 
+    from edgevid.backends import backends_of
     from edgevid.targets import TARGETS
 
-    return [asdict(target) for target in TARGETS.values()]
+    return [asdict(target) | {"backends": backends_of(target)} for target in TARGETS.values()]

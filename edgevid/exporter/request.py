@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import nn
 
-from edgevid.backends import BACKENDS
+from edgevid.backends import BACKENDS, backends_of
 from edgevid.backends.protocol import Backend
 from edgevid.bundle.bundle import check_destination
 from edgevid.errors import EdgevidError, ExportError
@@ -62,8 +62,8 @@ def make_request(
     spec, network = _find_network(model)
     device = TARGETS[target]
     backend = BACKENDS[options.backend or device.backend]
-    if backend.name not in device.backends:
-        raise EdgevidError(f"target {target} takes {_either(device.backends)}, not {backend.name}")
+    if backend.name not in backends_of(device):
+        raise EdgevidError(f"target {target} takes {_either(backends_of(device))}, not {backend.name}")
     precisions = tuple(name for name in device.precisions if name in backend.precisions)
     precision = options.precision or precisions[0]
     if precision not in precisions:
