@@ -6,7 +6,6 @@ There it streams if the bundle's name begins with "stream"; ``EDGEVID_TEST_DELAY
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 import numpy as np
@@ -61,7 +60,7 @@ class FakeSession:
 
 if __name__ == "__main__":
     import edgevid
-    from edgevid.cli import main
+    from edgevid.cli import console
 
     def open_fake(path: str, **_: object) -> FakeSession:
         session = FakeSession(streaming=path.startswith("stream"))
@@ -69,4 +68,4 @@ if __name__ == "__main__":
         return session
 
     vars(edgevid)["open"] = open_fake
-    main(sys.argv[1:])
+    console()

@@ -7,6 +7,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 
 import click
 
@@ -16,6 +17,8 @@ COMMANDS = ("list", "export", "run", "bench", "inspect", "doctor")
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+READER_THREADS = "edgevid-read"
+"""How the names of the threads begin that read from a network or a pipe."""
 
 
 class Commands(click.Group):
@@ -36,6 +39,22 @@ class Commands(click.Group):
 @click.version_option(package_name="edgevid")
 def cli() -> None:
     """Compile a video network for an edge device, verify it against PyTorch, and benchmark it."""
+
+
+def console() -> None:
+    """The ``edgevid`` of a shell: ``main`` in a process of its own.
+
+    A thread may still wait in FFmpeg for a network. Python's end unloads the libraries below it, which was
+    seen to crash, so the process ends without.
+    """
+    try:
+        main()
+    except SystemExit as stop:
+        if any(thread.name.startswith(READER_THREADS) for thread in threading.enumerate()):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(stop.code if isinstance(stop.code, int) else 0)
+        raise
 
 
 def main(arguments: list[str] | None = None) -> None:

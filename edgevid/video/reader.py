@@ -241,7 +241,7 @@ def interruptible(work: Callable[[], T]) -> T:
             errors.append(error)
         done.set()
 
-    threading.Thread(target=run, name="edgevid-work", daemon=True).start()
+    threading.Thread(target=run, name="edgevid-read", daemon=True).start()
     while not done.wait(POLL_S):
         pass
     if errors:
