@@ -1,7 +1,7 @@
-"""Rewrites of the graph: one file each, its docstring the equation; here is the ordered list.
+"""Graph rewrites, one module each; its docstring states the equation. This file lists them in order.
 
-A pass is a function from a graph to a ``PassReport``; it changes the graph in place and says how often it
-matched and why it left other places alone. The verifier runs after each that matched.
+A pass is a function from a graph to a ``PassReport``: it changes the graph in place and reports the number of
+matches and why it refused others. The verifier runs after each pass that matched.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ STANDARD: tuple[Pass, ...] = (
     volumes_to_frames,
     remove_no_ops,
 )
-"""What every graph goes through, in this order; one for streams becomes stateful after them."""
+"""The passes that every graph goes through, in order; ``to_streaming`` runs after them."""
 
 LOWERING: tuple[Pass, ...] = lowering()
-"""To standard operators alone, for runtimes that read no model-local functions."""
+"""Passes that replace temporal ops by standard operators, for runtimes without model-local functions."""
 
 
 def run_passes(
@@ -43,8 +43,8 @@ def run_passes(
 ) -> tuple[PassReport, ...]:
     """Apply ``passes`` in order; returns their reports.
 
-    The graph is verified before the first, after each that matched, and after the last. Inputs and outputs
-    have free dimensions only if not ``fixed_shapes``.
+    Verifies the graph before the first pass, after each that matched, and after the last. With
+    ``fixed_shapes``, the shapes of inputs and outputs must be static.
     """
     verify(graph, fixed_shapes)
     reports = []

@@ -1,4 +1,4 @@
-"""Small helpers to put standard nodes and constants into a graph."""
+"""A builder that inserts nodes and constants into a graph."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from edgevid.passes.layer_names import LAYER, layer_of
 
 
 class Builder:
-    """Adds nodes before ``anchor``; every value gets its shape and type, so that costs can be counted."""
+    """Inserts nodes before ``anchor``; every value gets a shape and a type, so that costs can be counted."""
 
     def __init__(self, graph: ir.Graph, anchor: ir.Node, prefix: str) -> None:
         self._graph, self._anchor, self._prefix, self._count = graph, anchor, prefix, 0
-        self._taken = {*graph.initializers, *(node.name for node in graph)}
+        self._names = {*graph.initializers, *(node.name for node in graph)}
 
     def constant(self, array: np.ndarray) -> ir.Value:
         return self._register(self._name(), array)
@@ -27,7 +27,7 @@ class Builder:
         return value
 
     def zeros(self, shape: Sequence[int], dtype: np.dtype) -> ir.Value:
-        """Zeros of ``shape``: one constant for all who ask, since a network needs the same few many times."""
+        """Zeros of ``shape``: one constant per shape, shared by all its readers."""
         name = f"zeros_{'x'.join(map(str, shape))}"
         if name in self._graph.initializers:
             return self._graph.initializers[name]
@@ -45,7 +45,7 @@ class Builder:
         domain: str = "",
         **attributes,
     ) -> ir.Value:
-        """The result of an operator, a standard one without ``domain``; it has ``shape`` and ``type_``."""
+        """Insert a node; returns its output, of ``shape`` and ``type_``. The default domain is ONNX's own."""
         name = self._name()
         node = ir.node(op_type, inputs, attributes=attributes, domain=domain, name=name)
         if layer := layer_of(self._anchor):
@@ -56,7 +56,7 @@ class Builder:
         return result
 
     def replace_anchor(self, *results: ir.Value) -> None:
-        """Let ``results`` take the place, and the names, of what the anchor gave, and remove the anchor."""
+        """Replace the anchor and its outputs by ``results``, which take over the names of the outputs."""
         for old, new in zip(self._anchor.outputs, results):
             name = old.name
             old.name = f"{name}_replaced"
@@ -65,7 +65,7 @@ class Builder:
         self._graph.remove(self._anchor, safe=True)
 
     def _name(self) -> str:
-        while (name := f"{self._prefix}/{self._count}") in self._taken:
+        while (name := f"{self._prefix}/{self._count}") in self._names:
             self._count += 1
-        self._taken.add(name)
+        self._names.add(name)
         return name

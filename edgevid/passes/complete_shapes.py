@@ -1,4 +1,4 @@
-"""The shape and type of every value that can be told, in place: what is between operators may have none."""
+"""Shape inference for the values that the exporter left without a shape."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from onnx_ir.passes.common import ShapeInferencePass
 
 
 def complete_shapes(graph: ir.Model) -> None:
-    """Infer the shapes that are missing: the exporter gives none within an operator that became several.
+    """Infer missing shapes in place: values inside a decomposed operator have none.
 
-    What is known stays as it is. A shape that depends on what constant folding has yet to tell stays missing.
+    Existing shapes stay. A shape that depends on constants not folded yet stays missing.
     """
     values = [value for node in graph.graph for value in node.outputs]
-    known = [(value, value.shape) for value in values if value.shape is not None]
-    if len(known) == len(values):
+    shapes = [(value, value.shape) for value in values if value.shape is not None]
+    if len(shapes) == len(values):
         return
-    # Not strict: onnx takes any vector of integers for a shape, and stumbles over a product of two.
+    # Not strict: onnx treats any vector of integers as a shape, and fails on the product of two.
     ShapeInferencePass(strict_mode=False)(graph)
-    for value in values:  # a guess such as [unk__0] would outlive the folding that tells the shape
+    for value in values:  # a symbolic shape such as [unk__0] would survive the folding that resolves it
         if value.shape is not None and not value.shape.is_static():
             value.shape = None
-    for value, shape in known:  # what torch knows is exact
+    for value, shape in shapes:  # the shapes from torch are exact
         value.shape = shape

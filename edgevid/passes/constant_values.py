@@ -1,6 +1,6 @@
-"""Values that depend on constants alone, which constant folding left as nodes because they are large.
+"""Values that depend only on constants, but are too large for constant folding.
 
-A tensor of one repeated number is a numpy view of that number, so its size costs nothing.
+A tensor filled with one number is a broadcast view of that number, so its size costs no memory.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import onnx_ir as ir
 
 
 class ConstantValues:
-    """Remembers what it found; valid as long as the graph's constants are not changed."""
+    """Caches its results; valid as long as the graph's constants do not change."""
 
     def __init__(self) -> None:
-        self._known: dict[ir.Value, np.ndarray | None] = {}
+        self._arrays: dict[ir.Value, np.ndarray | None] = {}
 
     def of(self, value: ir.Value) -> np.ndarray | None:
-        """The array that ``value`` always holds, or None if it is computed from the network's inputs."""
-        if value not in self._known:
-            self._known[value] = self._find(value)
-        return self._known[value]
+        """The constant array of ``value``, or None if it depends on the network's inputs."""
+        if value not in self._arrays:
+            self._arrays[value] = self._find(value)
+        return self._arrays[value]
 
     def _find(self, value: ir.Value) -> np.ndarray | None:
         if value.const_value is not None:
@@ -29,14 +29,14 @@ class ConstantValues:
             return None
         if node.op_type == "Shape" and (source := node.inputs[0]).shape is not None:
             return _shape(node, tuple(source.shape)) if source.shape.is_static() else None
-        arrays = [self.of(given) for given in node.inputs if given is not None]
+        arrays = [self.of(operand) for operand in node.inputs if operand is not None]
         return None if any(array is None for array in arrays) else OPERATORS[node.op_type](node, *arrays)
 
 
 def is_all(array: np.ndarray, number: float) -> bool:
-    """Whether every element of ``array`` is ``number``; a repeated one is looked at once."""
-    once = array[tuple(slice(1) if stride == 0 else slice(None) for stride in array.strides)]
-    return bool((once == number).all())
+    """Whether every element of ``array`` equals ``number``; broadcast elements are compared once."""
+    view = array[tuple(slice(1) if stride == 0 else slice(None) for stride in array.strides)]
+    return bool((view == number).all())
 
 
 def _shape(node: ir.Node, shape: tuple[int, ...]) -> np.ndarray:
@@ -45,9 +45,9 @@ def _shape(node: ir.Node, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _cast(node: ir.Node, array: np.ndarray) -> np.ndarray:
-    once = array[tuple(slice(1) if stride == 0 else slice(None) for stride in array.strides)]
+    view = array[tuple(slice(1) if stride == 0 else slice(None) for stride in array.strides)]
     dtype = ir.DataType(node.attributes["to"].as_int()).numpy()
-    return np.broadcast_to(once.astype(dtype), array.shape)
+    return np.broadcast_to(view.astype(dtype), array.shape)
 
 
 def _constant_of_shape(node: ir.Node, shape: np.ndarray) -> np.ndarray:
@@ -70,4 +70,4 @@ OPERATORS = {
     "And": lambda node, a, b: a & b,
     "Or": lambda node, a, b: a | b,
 }
-"""What torch's exporter leaves around zeros, indices and masks."""
+"""The operators that torch's exporter writes for zeros, indices and masks."""

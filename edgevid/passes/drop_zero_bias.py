@@ -1,4 +1,4 @@
-"""Conv(x, w, 0) -> Conv(x, w), where the zeros are not one for each output channel.
+"""Conv(x, w, 0) -> Conv(x, w), where the zeros do not have the shape of a bias.
 
 onnxscript translates a ``Conv3d`` without bias to one with zeros of shape ``(O, 2)`` instead of ``(O,)``: its
 ``aten_conv3d`` writes the 2 of its branch for complex numbers. Runtimes refuse that, or read past the end.
@@ -15,7 +15,7 @@ BIAS = 2
 
 
 def drop_zero_bias(graph: ir.Model) -> PassReport:
-    """Leave out each bias of a convolution that is all zeros and has another shape than a bias has."""
+    """Drop each all-zero bias of a convolution whose shape is not ``(O,)``."""
     constants, matched = ConstantValues(), 0
     for node in graph.graph:
         if node.op_type != "Conv" or node.domain != "" or len(node.inputs) <= BIAS:

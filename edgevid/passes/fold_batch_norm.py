@@ -19,7 +19,7 @@ RULES = RewriteRuleSet(
 
 
 def fold_batch_norm(graph: ir.Model) -> PassReport:
-    """Fold each batch norm that follows a convolution or linear layer of which it is the only reader."""
+    """Fold each batch norm into the convolution or linear layer before it, if nothing else reads that."""
     layers = {node.outputs[0].name: _layer(node) for node in graph.graph}
     matched = RULES.apply_to_model(graph)
     for node in graph.graph:
@@ -30,7 +30,7 @@ def fold_batch_norm(graph: ir.Model) -> PassReport:
 
 
 def _layer(node: ir.Node) -> str:
-    """Of a batch norm that of the convolution, which the node that takes the place of both computes."""
+    """The layer of the fused node by its output: for a batch norm, the convolution that absorbs it."""
     producer = node.inputs[0].producer() if node.op_type == "BatchNormalization" else None
     return layer_of(producer or node)
 
@@ -38,9 +38,9 @@ def _layer(node: ir.Node) -> str:
 def _reason(node: ir.Node) -> str:
     producer = node.inputs[0].producer()
     if producer is None:
-        return f"{node.name} normalises an input of the network"
+        return f"{node.name} normalizes an input of the network"
     if producer.op_type not in ("Conv", "ConvTranspose", "Gemm"):
         return f"{node.name} follows {producer.op_type}, not a convolution or linear layer"
     if len(node.inputs[0].uses()) > 1:
-        return f"{node.name} follows {producer.name}, whose result is read elsewhere too"
-    return f"{node.name} or {producer.name} has weights that are not constant, or are shared"
+        return f"{node.name} follows {producer.name}, whose output has other readers"
+    return f"the weights of {node.name} or {producer.name} are not constant, or shared"

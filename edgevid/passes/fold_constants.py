@@ -1,4 +1,4 @@
-"""f(constant, ...) -> constant, and what nothing reads is dropped."""
+"""f(constant, ...) -> constant; dead nodes are removed."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from edgevid.passes.complete_shapes import complete_shapes
 from edgevid.specs import PassReport
 
 REORDERING = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Concat")
-"""What gives no more elements than it takes, also where its shape is not known yet."""
+"""Operators whose output never has more elements than their inputs, even if its shape is not known yet."""
 
-MOST_PAINTED = 1 << 16
-"""Elements of a constant canvas."""
+MAX_CANVAS_ELEMENTS = 1 << 16
+"""The largest constant tensor of equal elements that is folded because a ScatterND writes into it."""
 
 
 def fold_constants(graph: ir.Model) -> PassReport:
-    """Evaluate what depends on constants alone; constants become initializers, dead nodes go.
+    """Evaluate nodes with constant inputs; constants become initializers, and dead nodes are removed.
 
-    Function bodies are left as they are: their constants depend on the attributes of each call.
+    Function bodies stay: their constants depend on the attributes of each call.
     """
     before = size = len(graph.graph)
     while True:
         _fold_once(graph)
-        complete_shapes(graph)  # folding told where reshapes lead
+        complete_shapes(graph)  # folding made the targets of reshapes constant
         if len(graph.graph) >= size:
             return PassReport("fold_constants", before - len(graph.graph))
-        size = len(graph.graph)  # what is known now may tell more, as where the next axis of a roll is cut
+        size = len(graph.graph)  # new shapes can make more nodes constant, such as the bounds of a roll
 
 
 def _fold_once(graph: ir.Model) -> None:
@@ -44,20 +44,22 @@ def _fold_once(graph: ir.Model) -> None:
 
 
 def _does_not_grow(node: ir.Node) -> bool:
-    """Whether a node gives no more elements than it takes: it is evaluated whatever their number.
+    """Whether the outputs of a node have no more elements than its inputs; it is then folded at any size.
 
-    A network may keep weights in another order, or compute them from others as weight norm does. What makes
-    much of little, such as a tensor of zeros, stays a node, but for a small one that numbers are written
-    into: it may be a mask, as that of Swin's windows, which would be painted anew for each clip.
+    Networks store weights in another order, or compute them as weight norm does. A node that expands its
+    input, such as a tensor of zeros, stays, except for a small one that a ScatterND writes into: a mask such
+    as that of Swin's windows would otherwise be computed again for each clip.
     """
     if node.op_type in REORDERING:
         return True
     values = [value for value in (*node.inputs, *node.outputs) if value is not None]
     if any(value.shape is None or not value.shape.is_static() for value in values):
         return False
-    taken, given = (
+    input_elements, output_elements = (
         sum(prod(value.shape.numpy()) for value in side if value is not None)
         for side in (node.inputs, node.outputs)
     )
-    painted = any(reader.op_type == "ScatterND" for value in node.outputs for reader, _ in value.uses())
-    return given <= (MOST_PAINTED if painted and node.op_type == "ConstantOfShape" else taken)
+    is_canvas = any(reader.op_type == "ScatterND" for value in node.outputs for reader, _ in value.uses())
+    return output_elements <= (
+        MAX_CANVAS_ELEMENTS if is_canvas and node.op_type == "ConstantOfShape" else input_elements
+    )

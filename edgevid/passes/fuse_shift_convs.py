@@ -1,7 +1,7 @@
-"""act(Conv1x1(TemporalShift(x))) -> ShiftConv(x), for TensorRT's plugin of that name.
+"""act(Conv1x1(TemporalShift(x))) -> ShiftConv(x), for the TensorRT plugin of that name.
 
-The node has the convolution's weights ``(O, C, 1, 1)`` and bias, and counts in ``kernel`` which of the
-network's distinct layers it is: the plugin has a kernel compiled for each.
+The node has the convolution's weights ``(O, C, 1, 1)`` and bias; its attribute ``kernel`` is the index of the
+layer among the network's distinct layers, for each of which the plugin has a compiled kernel.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from edgevid.specs import PassReport
 
 NODE = "ShiftConv"
 GROUP = 8
-"""Channels in TensorRT's HWC8 layout; other counts would be padded."""
+"""Channels per group in TensorRT's HWC8 layout, which pads other channel counts."""
 
 
 @dataclass(frozen=True)
 class FusedLayer:
-    """The layers that share a kernel are equal in these; ``rows`` are the pixels of all frames."""
+    """The parameters of a kernel: equal layers share one. ``rows`` counts the pixels of all frames."""
 
     channels: int
     outputs: int
@@ -36,15 +36,15 @@ class FusedLayer:
 
 
 def fuse_shift_convs(graph: ir.Model) -> tuple[list[FusedLayer], PassReport]:
-    """Rewrite a half-precision ``graph`` with plugin nodes in place; gives the distinct layers, in order.
+    """Rewrite a half-precision ``graph`` with plugin nodes in place; returns the distinct layers, in order.
 
-    A convolution without a bias is refused, like channels that are no multiple of 8.
+    Refuses convolutions without a bias and channel counts that are not multiples of 8.
     """
     layers: list[FusedLayer] = []
     refused = []
     matched = 0
     for shift in [node for node in graph.graph if node.op_type == "TemporalShift"]:
-        reason = _why_not(shift)
+        reason = _refusal(shift)
         if reason:
             refused.append(f"{shift.name}: {reason}")
             continue
@@ -57,7 +57,7 @@ def fuse_shift_convs(graph: ir.Model) -> tuple[list[FusedLayer], PassReport]:
 
 
 def unfused(graph: ir.Model, layers: list[FusedLayer]) -> ir.Model:
-    """A copy with the nodes of ``fuse_shift_convs`` as a shift, a convolution and its bounds again."""
+    """A copy of ``graph`` with each fused node split into shift, convolution and activation again."""
     copy = graph.clone()
     for node in [node for node in copy.graph if node.op_type == NODE]:
         layer, (x, *filters), y = layers[node.attributes["kernel"].as_int()], node.inputs, node.outputs[0]
@@ -74,11 +74,11 @@ def unfused(graph: ir.Model, layers: list[FusedLayer]) -> ir.Model:
     return copy
 
 
-def _why_not(shift: ir.Node) -> str:
+def _refusal(shift: ir.Node) -> str:
     """Why a shift cannot go into the convolution after it; empty if it can."""
     conv = _only_reader(shift)
     if conv is None or conv.op_type != "Conv" or conv.domain:
-        return "what reads it is not one convolution"
+        return "its only reader is not a convolution"
     weights = conv.inputs[1]
     if tuple(weights.shape[2:]) != (1, 1) or conv.attributes["strides"].as_ints() != (1, 1):
         return "the convolution after it is not 1x1 of stride 1"
@@ -86,12 +86,12 @@ def _why_not(shift: ir.Node) -> str:
         return "the convolution after it has groups, or no bias"
     outputs, channels = weights.shape[:2]
     if outputs % GROUP or channels % GROUP:
-        return f"{channels} to {outputs} channels are no multiples of {GROUP}"
+        return f"{channels} to {outputs} channels are not multiples of {GROUP}"
     return ""
 
 
 def _layer_of(shift: ir.Node) -> tuple[FusedLayer, ir.Node]:
-    """The layer that begins at a shift, and its last node."""
+    """The fused layer that starts at ``shift``, and its last node."""
     conv = _only_reader(shift)
     low = high = None
     last = conv
@@ -119,12 +119,12 @@ def _only_reader(node: ir.Node) -> ir.Node | None:
 
 def _replace(shift: ir.Node, last: ir.Node, kernel: int) -> None:
     conv = _only_reader(shift)
-    named = {name: shift.attributes[name] for name in ("plugin_version", "plugin_namespace")}
+    plugin_attributes = {name: shift.attributes[name] for name in ("plugin_version", "plugin_namespace")}
     fused = ir.Node(
         ops.DOMAIN,
         NODE,
         [shift.inputs[0], *conv.inputs[1:3]],
-        [ir.AttrInt64("kernel", kernel), *named.values()],
+        [ir.AttrInt64("kernel", kernel), *plugin_attributes.values()],
         num_outputs=1,
         name=f"{shift.name}_fused",
     )

@@ -1,4 +1,4 @@
-"""TemporalOp(x) -> standard operators, each op as its file says, for runtimes that read no functions."""
+"""TemporalOp(x) -> standard operators, for runtimes that do not read model-local functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgevid.specs import PassReport
 
 
 def lower(graph: ir.Model, name: str, variant: str = "", keep: Collection[ir.Node] = ()) -> PassReport:
-    """Replace each node of the op ``name``, and of its streaming step, but those of ``keep``."""
+    """Replace each node of the op ``name`` and of its streaming step, except those in ``keep``."""
     op = OPS[name]
     nodes = [
         node
@@ -36,10 +36,10 @@ def lower(graph: ir.Model, name: str, variant: str = "", keep: Collection[ir.Nod
 def lowering(
     variants: Mapping[str, str] | None = None, keep: Collection[ir.Node] = ()
 ) -> tuple[Callable[[ir.Model], PassReport], ...]:
-    """A pass for each op, in the variant that ``variants`` names for it or else its default."""
-    chosen = variants or {}
+    """A pass per op, each in its variant in ``variants`` or in its default one."""
+    variant_by_op = variants or {}
 
     def lower_one(name: str) -> Callable[[ir.Model], PassReport]:
-        return lambda graph: lower(graph, name, chosen.get(name, ""), keep)
+        return lambda graph: lower(graph, name, variant_by_op.get(name, ""), keep)
 
     return tuple(lower_one(name) for name in OPS)

@@ -1,9 +1,10 @@
-"""Operators that are newer than opset 13, or than TensorRT 8.2, in older ones that mean the same.
+"""Equivalents of operators that opset 13, or TensorRT 8.2, does not have.
 
-HardSwish(x) = x HardSigmoid(x); Mish(x) = x tanh(softplus(x)); Reciprocal(x) = 1 / x; Trilu chooses by a
+HardSwish(x) = x HardSigmoid(x); Mish(x) = x tanh(softplus(x)); Reciprocal(x) = 1 / x; Trilu is a Where with a
 constant mask; LayerNormalization(x) = (x - mean) / sqrt(mean((x - mean)^2) + epsilon) scale + bias, and
-GroupNormalization is the same for each group of channels; CumSum(x) = x T with a triangle T of ones, as opset
-13 has it for no fp16; CastLike is a Cast; the recurrent ones lose ``layout`` to transposes.
+GroupNormalization is the same per group of channels; CumSum(x) = x T with a triangular matrix T of ones,
+since CumSum has no fp16 in opset 13; CastLike is a Cast; transposes replace ``layout`` of recurrent
+operators.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ Write = Callable[[ir.Node, Builder], ir.Value]
 
 
 def to_older_operators(graph: ir.Model) -> PassReport:
-    """Replace each operator of ``OLDER`` in place; ``ExportError`` for a use of it that has no older form."""
+    """Replace each operator in ``OLDER`` in place; raises ``ExportError`` where it has no equivalent."""
     matched = layout_to_transposes(graph).matched
     for node in list(graph.graph):
         if not node.domain and node.op_type in OLDER:
             if any(result.uses() or result.is_graph_output() for result in node.outputs[1:]):
-                raise ExportError(f"{describe(node)} gives more than one result: use --backend onnxruntime")
+                raise ExportError(f"{describe(node)} has more than one output: use --backend onnxruntime")
             build = Builder(graph.graph, node, node.name)
             build.replace_anchor(OLDER[node.op_type](node, build))
             matched += 1
@@ -38,7 +39,7 @@ def to_older_operators(graph: ir.Model) -> PassReport:
 
 
 def _like(build: Builder, op_type: str, *values: ir.Value, **attributes) -> ir.Value:
-    """The result of an operator that has the shape and type of the first of ``values``."""
+    """The output of an operator, with the shape and type of the first of ``values``."""
     return build.node(op_type, values, values[0].shape.numpy(), values[0].type, **attributes)
 
 
@@ -92,9 +93,9 @@ def _running_sum(node: ir.Node, build: Builder) -> ir.Value:
     if node.attributes.get_int("reverse", 0):
         triangle = triangle.T
     order = [*(other for other in range(rank) if other != axis), axis]
-    moved = [shape[other] for other in order]
-    last = x if axis == rank - 1 else build.node("Transpose", [x], moved, x.type, perm=order)
-    sums = build.node("MatMul", [last, build.constant(triangle)], moved, x.type)
+    moved_shape = [shape[other] for other in order]
+    last = x if axis == rank - 1 else build.node("Transpose", [x], moved_shape, x.type, perm=order)
+    sums = build.node("MatMul", [last, build.constant(triangle)], moved_shape, x.type)
     if axis == rank - 1:
         return sums
     return build.node("Transpose", [sums], shape, x.type, perm=np.argsort(order).tolist())
@@ -116,7 +117,7 @@ def _group_norm(node: ir.Node, build: Builder) -> ir.Value:
     in_groups = (shape[0], groups, shape[1] // groups, prod(shape[2:]))
     grouped = _reshape(x, in_groups, build)
     y = _normalized(grouped, (2, 3), node.attributes.get_float("epsilon", 1e-5), build)
-    # Up to opset 20 there is a scale for each group, from then on for each channel.
+    # The scale is per group up to opset 20, and per channel since opset 21.
     for op_type, factor in (("Mul", scale), ("Add", bias)):
         each = (1, groups, factor.shape[0] // groups, 1)
         y = _like(build, op_type, y, _reshape(factor, each, build))
@@ -150,4 +151,4 @@ OLDER: dict[str, Write] = {
     "LayerNormalization": _layer_norm,
     "GroupNormalization": _group_norm,
 }
-"""What can be written in opset 13 for any TensorRT from 8.2 on."""
+"""Operators that can be written in opset 13, for TensorRT 8.2 and later."""

@@ -1,4 +1,4 @@
-"""LSTM, GRU and RNN: without the ``layout`` attribute, or as the matrix products of each time step.
+"""LSTM, GRU and RNN without the ``layout`` attribute, or unrolled to the matrix products of each time step.
 
 LSTM: i, o, f, g = split(x_t W' + h R' + b); c' = sigmoid(f) c + sigmoid(i) tanh(g); h' = sigmoid(o) tanh(c').
 GRU: z, r = sigmoid(split(x_t W' + h R' + b)); h' = (1 - z) n + z h, where
@@ -21,10 +21,10 @@ from edgevid.specs import PassReport
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 DEFAULTS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
-"""The activations of each operator where it names none; those of another network are refused."""
+"""The default activations of each operator; unrolling refuses others."""
 
-MOST_STEPS = 512
-"""More time steps than this are not unrolled: the graph would have tens of thousands of nodes."""
+MAX_STEPS = 512
+"""The most time steps to unroll: beyond, the graph would have tens of thousands of nodes."""
 
 
 def is_recurrent(node: ir.Node) -> bool:
@@ -32,7 +32,7 @@ def is_recurrent(node: ir.Node) -> bool:
 
 
 def layout_to_transposes(graph: ir.Model) -> PassReport:
-    """Take ``layout`` off each recurrent operator: where the batch comes first, transposes say so."""
+    """Remove ``layout`` from each recurrent operator; where the batch comes first, insert transposes."""
     matched = 0
     for node in [node for node in graph.graph if is_recurrent(node) and "layout" in node.attributes]:
         if node.attributes.pop("layout").as_int():
@@ -69,7 +69,7 @@ def _transposed(build: Builder, value: ir.Value, order: tuple[int, ...]) -> ir.V
 
 
 def unroll_recurrent(graph: ir.Model) -> PassReport:
-    """Replace each LSTM, GRU and RNN by its steps, for runtimes that have no such operator."""
+    """Replace each LSTM, GRU and RNN by its time steps, for runtimes without these operators."""
     layout_to_transposes(graph)
     constants, matched = ConstantValues(), 0
     for node in graph.graph:
@@ -84,63 +84,65 @@ class _Unrolled:
         self.node, self.build, self.kind = node, build, node.op_type
         self.steps, self.batch, self.width = (int(extent) for extent in node.inputs[0].shape.numpy())
         self.hidden = node.attributes["hidden_size"].as_int()
-        named = node.attributes["activations"].as_strings() if "activations" in node.attributes else ()
-        self.activation = (*named, "Tanh")[0]  # of a plain RNN
+        activations = node.attributes["activations"].as_strings() if "activations" in node.attributes else ()
+        self.activation = (*activations, "Tanh")[0]  # only for RNN
         self.type = node.inputs[0].type
-        self._made: dict[tuple, tuple[np.ndarray, ir.Value]] = {}
-        given = [*node.inputs, *[None] * (8 - len(node.inputs))]
-        self.x, _, _, _, lengths, self.first_h, self.first_c, peepholes = given
+        self._cached_constants: dict[tuple, tuple[np.ndarray, ir.Value]] = {}
+        inputs = [*node.inputs, *[None] * (8 - len(node.inputs))]
+        self.x, _, _, _, lengths, self.first_h, self.first_c, peepholes = inputs
         self.weight, self.recurrence, self.bias = (
-            None if value is None else constants.of(value) for value in given[1:4]
+            None if value is None else constants.of(value) for value in inputs[1:4]
         )
-        if self.bias is None and given[3] is None and self.weight is not None:
+        if self.bias is None and inputs[3] is None and self.weight is not None:
             self.bias = np.zeros((len(self.weight), 2 * GATES[self.kind] * self.hidden), self.weight.dtype)
-        reason = self._why_not(lengths, peepholes)
+        reason = self._refusal(lengths, peepholes)
         if reason:
             raise ExportError(
                 f"the {self.kind} '{node.name}' cannot be unrolled ({reason}): use --backend onnxruntime"
             )
 
-    def _why_not(self, lengths: ir.Value | None, peepholes: ir.Value | None) -> str:
+    def _refusal(self, lengths: ir.Value | None, peepholes: ir.Value | None) -> str:
         attributes = self.node.attributes
         directions = 2 if attributes.get_string("direction", "forward") == "bidirectional" else 1
         if any(array is None for array in (self.weight, self.recurrence, self.bias)):
             return "its weights are computed"
         if peepholes is not None or attributes.get_int("input_forget", 0) or "clip" in attributes:
-            return "peepholes, coupled gates and clipping are not known here"
+            return "peepholes, coupled gates and clipping are not supported"
         if "activations" in attributes:
-            named = tuple(attributes["activations"].as_strings())
-            simple = self.kind == "RNN" and set(named) <= {"Tanh", "Relu"} and len(set(named)) == 1
-            if named != DEFAULTS[self.kind] * directions and not simple:
-                return f"its activations are {', '.join(named)}"
+            activations = tuple(attributes["activations"].as_strings())
+            simple = (
+                self.kind == "RNN" and set(activations) <= {"Tanh", "Relu"} and len(set(activations)) == 1
+            )
+            if activations != DEFAULTS[self.kind] * directions and not simple:
+                return f"its activations are {', '.join(activations)}"
         if lengths is not None:
-            return "its sequences have lengths of their own"
-        if self.steps > MOST_STEPS:
-            return f"{self.steps} steps are more than {MOST_STEPS}"
+            return "its sequences have individual lengths"
+        if self.steps > MAX_STEPS:
+            return f"its {self.steps} time steps are more than {MAX_STEPS}"
         return ""
 
     def replace(self) -> None:
-        way = self.node.attributes.get_string("direction", "forward")
-        ways = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}[way]
-        runs = [self._run(index, backwards) for index, backwards in enumerate(ways)]
+        direction = self.node.attributes.get_string("direction", "forward")
+        is_backward = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}[direction]
+        runs = [self._run(index, backwards) for index, backwards in enumerate(is_backward)]
         step_shape = (1, 1, self.batch, self.hidden)
         hiddens = []
         for step in range(self.steps):
             parts = [self._reshape(states[step], step_shape) for states, _ in runs]
             hiddens.append(self._concat(parts, 1))
         results = [self._concat(hiddens, 0)]
-        ends = [states[0 if backwards else -1] for (states, _), backwards in zip(runs, ways)]
+        ends = [states[0 if backwards else -1] for (states, _), backwards in zip(runs, is_backward)]
         results.append(self._concat([self._reshape(end, step_shape[1:]) for end in ends], 0))
         if self.kind == "LSTM":
             results.append(self._concat([self._reshape(cell, step_shape[1:]) for _, cell in runs], 0))
         self.build.replace_anchor(*results[: len(self.node.outputs)])
 
     def _run(self, index: int, backwards: bool) -> tuple[list[ir.Value], ir.Value | None]:
-        """The hidden state ``(N, H)`` after each step in the order of time, and the last cell of an LSTM."""
+        """The hidden states ``(N, H)`` in time order, and the last cell state of an LSTM."""
         gates = GATES[self.kind] * self.hidden
         weight, recurrence, bias = (array[index] for array in (self.weight, self.recurrence, self.bias))
         of_input, of_hidden = bias[:gates], bias[gates:]
-        if self.kind == "GRU":  # its last gate may multiply the hidden part before it is added
+        if self.kind == "GRU":  # with linear_before_reset, r multiplies the hidden part and its bias
             split = 2 * self.hidden
             of_input = np.concatenate([of_input[:split] + of_hidden[:split], of_input[split:]])
             of_hidden = of_hidden[split:]
@@ -165,8 +167,8 @@ class _Unrolled:
     def _lstm(self, x: ir.Value, h: ir.Value, c: ir.Value, recurrence: np.ndarray) -> tuple:
         sums = self._do("Add", x, self._affine(h, recurrence))
         i, o, f, g = (self._gate(sums, number) for number in range(4))
-        kept = self._do("Mul", self._do("Sigmoid", f), c)
-        c = self._do("Add", kept, self._do("Mul", self._do("Sigmoid", i), self._do("Tanh", g)))
+        remembered = self._do("Mul", self._do("Sigmoid", f), c)
+        c = self._do("Add", remembered, self._do("Mul", self._do("Sigmoid", i), self._do("Tanh", g)))
         return self._do("Mul", self._do("Sigmoid", o), self._do("Tanh", c)), c
 
     def _gru(self, x: ir.Value, h: ir.Value, recurrence: np.ndarray, last_bias: np.ndarray) -> ir.Value:
@@ -191,7 +193,7 @@ class _Unrolled:
         return self._reshape(self._slice(value, 0, index, index + 1), shape)
 
     def _affine(self, x: ir.Value, weight: np.ndarray, bias: np.ndarray | None = None) -> ir.Value:
-        """``x weight' + bias`` for ``x`` of ``(N, C)`` and weights of ``(O, C)``."""
+        """``x weight' + bias`` for ``x`` ``(N, C)`` and ``weight`` ``(O, C)``."""
         constants = [self._constant(weight)]
         if bias is not None and bias.any():
             constants.append(self._constant(bias))
@@ -199,11 +201,11 @@ class _Unrolled:
         return self.build.node("Gemm", [x, *constants], shape, self.type, transB=1)
 
     def _constant(self, array: np.ndarray) -> ir.Value:
-        """One constant for the same part of the weights, which every step reads."""
+        """A constant, shared by all time steps that read the same part of the weights."""
         key = array.__array_interface__["data"][0], array.shape
-        if key not in self._made:
-            self._made[key] = array, self.build.constant(np.ascontiguousarray(array))
-        return self._made[key][1]
+        if key not in self._cached_constants:
+            self._cached_constants[key] = array, self.build.constant(np.ascontiguousarray(array))
+        return self._cached_constants[key][1]
 
     def _do(self, op_type: str, *values: ir.Value) -> ir.Value:
         return self.build.node(op_type, values, values[0].shape.numpy(), self.type)

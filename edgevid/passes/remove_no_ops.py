@@ -10,7 +10,7 @@ from edgevid.specs import PassReport
 
 
 def remove_no_ops(graph: ir.Model) -> PassReport:
-    """Remove what moves no values, such as the mean over the one frame of a streamed clip."""
+    """Remove reshapes without effect and means over one element, such as the one frame of a stream."""
     matched = 0
     for node in graph.graph:
         if node.domain == "" and (_is_mean_of_one(node) or node.op_type == "Reshape"):
@@ -29,7 +29,7 @@ def _is_mean_of_one(node: ir.Node) -> bool:
 
 
 def _simplify(graph: ir.Graph, node: ir.Node) -> bool:
-    """Read from the first of a chain of reshapes; skip the node if its shape is then unchanged."""
+    """Read from the source of a chain of reshapes; remove the node if that has its shape already."""
     source, result = node.inputs[0], node.outputs[0]
     first = source
     while (

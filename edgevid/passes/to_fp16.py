@@ -1,7 +1,7 @@
 """f32(x) -> Cast_f32(f16(Cast_f16(x))): the whole graph computes in fp16; inputs and outputs stay float32.
 
-Strongly typed TensorRT networks take their precision from the types in the graph. What is int8 stays so; its
-scales become fp16, which needs opset 19.
+Strongly typed TensorRT networks take their precision from the types in the graph. int8 tensors stay int8;
+their scales become fp16, which needs opset 19.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from edgevid.errors import ExportError
 from edgevid.passes.build import Builder
 from edgevid.specs import PassReport
 
-QUANTISERS = ("QuantizeLinear", "DequantizeLinear")
+QDQ_OPS = ("QuantizeLinear", "DequantizeLinear")
 FLOAT_ONLY = {("Resize", 1), ("Resize", 2)}
-"""Inputs that are float32 whatever the type of the data: the region and the scales of a Resize."""
+"""Inputs that must be float32 for any data type: the roi and the scales of a Resize."""
 
 OPSET_OF_SCALES, IR_VERSION = 19, 9
 FLOAT, HALF = ir.TensorType(ir.DataType.FLOAT), ir.TensorType(ir.DataType.FLOAT16)
@@ -24,12 +24,12 @@ FLOAT, HALF = ir.TensorType(ir.DataType.FLOAT), ir.TensorType(ir.DataType.FLOAT1
 def to_fp16(graph: ir.Model) -> PassReport:
     """Convert in place; raises ``ExportError`` if a weight is too large for fp16.
 
-    A graph with QuantizeLinear must be of opset 18 and becomes one of opset 19.
+    A graph with QDQ nodes must have opset 18 and gets opset 19.
     """
     inner = graph.graph
-    scales = {node.inputs[1].name for node in inner if node.op_type in QUANTISERS}
+    scales = {node.inputs[1].name for node in inner if node.op_type in QDQ_OPS}
     if scales:
-        assert graph.opset_imports[""] == OPSET_OF_SCALES - 1, "other operators changed as well since then"
+        assert graph.opset_imports[""] == OPSET_OF_SCALES - 1, "other operators differ from older opsets"
         graph.opset_imports[""], graph.ir_version = OPSET_OF_SCALES, max(graph.ir_version, IR_VERSION)
     first = next(iter(inner))
     converted = 0
@@ -73,13 +73,13 @@ def _as_half(name: str, array: np.ndarray) -> np.ndarray:
     largest = float(np.finfo(np.float16).max)
     if array.size and float(np.abs(array).max()) > largest:
         raise ExportError(
-            f"the weights '{name}' exceed {largest:g}, the largest fp16 number: use --precision fp32"
+            f"the weights '{name}' exceed {largest:g}, the largest fp16 value: use --precision fp32"
         )
     return array.astype(np.float16)
 
 
 def _scale_as_half(array: np.ndarray) -> np.ndarray:
-    """Rounded up, so that the largest number is still within what the integers reach, and none becomes 0."""
+    """Scales rounded up, so that the range of the integers does not shrink and no scale becomes 0."""
     half = array.astype(np.float16)
     return np.where(half < array, np.nextafter(half, np.float16(np.inf)), half)
 

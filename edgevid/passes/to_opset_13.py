@@ -1,7 +1,7 @@
-"""Opset 18 -> opset 13, the newest that TensorRT 8.2 (JetPack 4.6) parses; the meaning stays the same.
+"""Opset 18 -> opset 13, the newest that TensorRT 8.2 (JetPack 4.6) parses; results stay the same.
 
-ReduceX(x, axes) -> ReduceX[axes](x); operators that are newer become older ones (``older_operators``);
-attributes and inputs that later opsets added are dropped where they say nothing, or written out.
+ReduceX(x, axes) -> ReduceX[axes](x); newer operators become older ones (``older_operators``); attributes and
+inputs that later opsets added are dropped where they have no effect, or written out.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ HARMLESS = {
     "keep_aspect_ratio_policy": "stretch",
     "reduction": "none",
 }
-"""Attributes newer than opset 13, with the value at which they change nothing."""
+"""Attributes newer than opset 13, with the value that has no effect."""
 
 
 def to_opset_13(graph: ir.Model) -> PassReport:
-    """Lower in place; ``ExportError`` for a standard operator that has no form in opset 13."""
+    """Convert in place; raises ``ExportError`` for a standard operator without an equivalent in opset 13."""
     matched = to_older_operators(graph).matched
     for node in graph.graph:
         if node.domain:
-            continue  # a plugin's node is of no opset of ONNX
+            continue  # plugin nodes do not belong to ONNX's opsets
         matched += _axes_to_attribute(node)
         for name, neutral in HARMLESS.items():
             if _is_new(node, name) and _neutral(node, name, neutral):
@@ -57,14 +57,16 @@ def _axes_to_attribute(node: ir.Node) -> bool:
         return False
     axes = node.inputs[1].const_value
     if axes is None:
-        raise ExportError(f"{node.name} reduces along axes that are computed, which TensorRT 8 does not take")
+        raise ExportError(
+            f"{describe(node)} reduces along computed axes, which TensorRT 8 cannot parse: use --target cpu"
+        )
     node.attributes["axes"] = ir.AttrInt64s("axes", axes.numpy().tolist())
     node.resize_inputs(1)
     return True
 
 
 def _write_out_split(node: ir.Node, build: Builder) -> None:
-    """A Split of opset 13 that is given no lengths makes equal parts; others must be given."""
+    """Add the lengths of unequal parts; without lengths, opset 13 splits into equal parts."""
     if "num_outputs" not in node.attributes:
         return
     parts, axis = len(node.outputs), node.attributes.get_int("axis", 0)
@@ -79,7 +81,7 @@ def _write_out_split(node: ir.Node, build: Builder) -> None:
 
 
 def _write_out_pad(node: ir.Node, build: Builder) -> None:
-    """The widths of all axes, where only those of some are given."""
+    """Write the pads of all axes where the node has those of some."""
     if len(node.inputs) < 4 or node.inputs[3] is None:
         return
     axes, pads = (node.inputs[index].const_value for index in (3, 1))
@@ -93,7 +95,7 @@ def _write_out_pad(node: ir.Node, build: Builder) -> None:
 
 
 def _write_out_resize(node: ir.Node, build: Builder) -> None:
-    """The scales or sizes of all axes, where only those of some are given."""
+    """Write the scales or sizes of all axes where the node has those of some."""
     if "axes" not in node.attributes:
         return
     axes = node.attributes["axes"].as_ints()
@@ -127,8 +129,8 @@ def _check(node: ir.Node) -> None:
     schema = _schema(node)
     unknown = set(node.attributes) - set(schema.attributes)
     if unknown or len(node.inputs) > schema.max_input:
-        what = f"attribute {min(unknown)}" if unknown else "number of inputs"
-        raise ExportError(f"TensorRT 8 does not know the {what} of {describe(node)}: use --target cpu")
+        part = f"attribute {min(unknown)}" if unknown else "number of inputs"
+        raise ExportError(f"TensorRT 8 does not support the {part} of {describe(node)}: use --target cpu")
 
 
 def _schema(node: ir.Node) -> onnx.defs.OpSchema:
@@ -136,5 +138,5 @@ def _schema(node: ir.Node) -> onnx.defs.OpSchema:
         return onnx.defs.get_schema(node.op_type, OPSET, node.domain)
     except onnx.defs.SchemaError:
         raise ExportError(
-            f"TensorRT 8 takes ONNX opset {OPSET}, which lacks {describe(node)}: use --target cpu"
+            f"TensorRT 8 reads ONNX opset {OPSET}, which lacks {describe(node)}: use --target cpu"
         ) from None

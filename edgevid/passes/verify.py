@@ -1,4 +1,4 @@
-"""Refuses a malformed graph, before a file of it can be written."""
+"""Rejects malformed graphs before they are written to a file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from edgevid.errors import ExportError, first_line
 
 
 def verify(graph: ir.Model, fixed_shapes: bool = True) -> None:
-    """Raise ``ExportError``, naming the node, unless the graph is one that every backend can take.
+    """Raise ``ExportError``, naming the node, unless the graph is valid for every backend.
 
-    Checked: what ONNX asks for (each value defined once and before its use, known operators, their
-    attributes); shapes and types of inputs and outputs, static if ``fixed_shapes``; a function and valid
-    attributes for each temporal op; finite weights.
+    Checks the rules of ONNX (each value defined once and before its use, known operators, valid attributes);
+    shapes and types of inputs and outputs, static if ``fixed_shapes``; a function and valid attributes for
+    each temporal op; finite weights.
     """
     for value in (*graph.graph.inputs, *graph.graph.outputs):
         fixed = value.shape is not None and (value.shape.is_static() or not fixed_shapes)
@@ -29,7 +29,7 @@ def verify(graph: ir.Model, fixed_shapes: bool = True) -> None:
         if node.domain == ops.DOMAIN:
             _check_temporal_op(graph, node)
         elif node.domain and node.op_identifier() not in graph.functions:
-            raise _malformed(f"'{node.name}' is an operator of the unknown domain '{node.domain}'")
+            raise _malformed(f"'{node.name}' is of the unknown domain '{node.domain}'")
     for name, value in graph.graph.initializers.items():
         _check_finite(name, value)
     try:
@@ -39,17 +39,17 @@ def verify(graph: ir.Model, fixed_shapes: bool = True) -> None:
 
 
 def _check_definitions(graph: ir.Graph) -> None:
-    known = {id(value) for value in (*graph.inputs, *graph.initializers.values())}
+    defined = {id(value) for value in (*graph.inputs, *graph.initializers.values())}
     names = [value.name for value in (*graph.inputs, *graph.initializers.values())]
     for node in graph:
         for value in node.inputs:
-            if value is not None and id(value) not in known:
+            if value is not None and id(value) not in defined:
                 raise _malformed(f"'{node.name}' reads '{value.name}', which nothing before it defines")
-        known.update(id(value) for value in node.outputs)
+        defined.update(id(value) for value in node.outputs)
         names += [value.name for value in node.outputs if value.name]
     for value in graph.outputs:
-        if id(value) not in known:
-            raise _malformed(f"output '{value.name}' is defined by nothing")
+        if id(value) not in defined:
+            raise _malformed(f"output '{value.name}' is not defined")
     twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()
     if twice:
         raise _malformed(f"'{min(twice)}' is defined twice")
@@ -60,8 +60,8 @@ def _check_temporal_op(graph: ir.Model, node: ir.Node) -> None:
         raise _malformed(f"'{node.name}' is an edgevid.{node.op_type} without a function that defines it")
     function = graph.functions[node.op_identifier()]
     missing = [name for name in function.attributes if name not in node.attributes]
-    given = [value is not None for value in node.inputs] + [False] * len(function.inputs)
-    absent = [value.name for value, there in zip(function.inputs, given) if not there]
+    is_given = [value is not None for value in node.inputs] + [False] * len(function.inputs)
+    absent = [value.name for value, is_present in zip(function.inputs, is_given) if not is_present]
     if missing or set(absent) - ops.OPTIONAL_INPUTS or len(node.inputs) > len(function.inputs):
         raise _malformed(f"'{node.name}' lacks {', '.join(missing) or 'an input'}")
     if node.inputs[0].shape is not None and node.inputs[0].shape.is_static():
@@ -75,19 +75,17 @@ def _check_finite(name: str, value: ir.Value) -> None:
     if value.const_value is None:
         raise _malformed(f"initializer '{name}' has no value")
     if value.dtype is not None and value.dtype.is_floating_point():
-        # The sum is finite exactly if all are, but for an overflow, which float64 rules out.
+        # The sum is finite if and only if all weights are: float64 cannot overflow here.
         array = value.const_value.numpy()
         total = float(np.sum(array, dtype=np.float64))
         if not math.isfinite(total) and not _is_mask(array):
-            raise ExportError(
-                f"the weights '{name}' are not all finite numbers: train or save the model again"
-            )
+            raise ExportError(f"the weights '{name}' are not all finite: train or save the model again")
 
 
 def _is_mask(array: np.ndarray) -> bool:
-    """Of attention: 0 for what is seen, minus infinity for what is not."""
+    """Whether it is an additive attention mask: 0 or minus infinity."""
     return bool(((array == 0) | (array == -np.inf)).all())
 
 
-def _malformed(what: str) -> ExportError:
-    return ExportError(f"the graph is malformed: {what}. Please report this with the command that you ran")
+def _malformed(problem: str) -> ExportError:
+    return ExportError(f"the graph is malformed: {problem}. Please report this with the command that you ran")

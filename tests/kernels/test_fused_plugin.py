@@ -95,7 +95,7 @@ def test_a_shift_goes_into_the_convolution_after_it(layer):
     [
         ({"strides": (2, 2)}, "not 1x1 of stride 1"),
         ({"with_bias": False}, "no bias"),
-        ({"reads_twice": True}, "not one convolution"),
+        ({"reads_twice": True}, "not a convolution"),
     ],
 )
 def test_other_shifts_stay_by_themselves(options, reason):
@@ -107,7 +107,7 @@ def test_other_shifts_stay_by_themselves(options, reason):
 
 def test_channels_that_tensorrt_would_pad_are_refused():
     _, report = fuse_shift_convs(graph_of(FusedLayer(20, 8, 2, 2, 1, -1, 0.0, None, rows=8)))
-    assert "20 to 8 channels are no multiples of 8" in report.refused[0]
+    assert "20 to 8 channels are not multiples of 8" in report.refused[0]
 
 
 @pytest.fixture(scope="module", params=["8", "10", *(["real headers"] if REAL else [])])

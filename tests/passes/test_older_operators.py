@@ -71,15 +71,15 @@ def test_the_numbers_are_the_same_in_opset_13(name):
     np.testing.assert_allclose(run(graph), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_every_operator_that_is_replaced_was_tried():
+def test_every_replaced_operator_is_tested():
     assert {name.removeprefix("lower ").split()[0] for name in NETWORKS} >= OLDER.keys()
 
 
-def test_a_second_result_is_refused_by_the_layer_that_gives_it():
+def test_a_second_output_is_refused_by_layer():
     graph = network("LayerNormalization")
     (node,) = graph.graph
     node.resize_outputs(2)
     node.outputs[1].name, node.meta["layer"] = "mean", "blocks.0.norm"
     graph.graph.outputs.append(node.outputs[1])
-    with pytest.raises(ExportError, match=r"blocks.0.norm \(LayerNormalization\) gives more than one result"):
+    with pytest.raises(ExportError, match=r"blocks.0.norm \(LayerNormalization\) has more than one output"):
         to_opset_13(graph)

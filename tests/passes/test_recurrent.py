@@ -89,7 +89,7 @@ def test_the_steps_compute_what_the_operator_does(kind, options):
     assert not np.allclose(run(steps, X)[0][:, :1], others[0], atol=1e-2)
 
 
-def test_weights_are_there_once_however_many_the_steps():
+def test_all_time_steps_share_the_weights():
     steps = rewritten(network("LSTM"), unroll_recurrent)
     used = {name for node in steps.graph.node for name in node.input}
     large = [array for array in steps.graph.initializer if array.name in used and len(array.dims) == 2]
@@ -99,19 +99,19 @@ def test_weights_are_there_once_however_many_the_steps():
 @pytest.mark.parametrize("kind", GATES)
 @pytest.mark.parametrize("rewrite", [layout_to_transposes, unroll_recurrent])
 def test_a_batch_that_comes_first_is_transposed(kind, rewrite):
-    """ONNX Runtime takes no such layout, so the other one says what is right."""
+    """ONNX Runtime does not support this layout, so the other one gives the expected output."""
     options = {"direction": "bidirectional"}
     result = run(rewritten(network(kind, 1, **options), rewrite), X.transpose(1, 0, 2))
     expected = run(network(kind, **options), X)
     np.testing.assert_allclose(result[0], expected[0].transpose(2, 0, 1, 3), atol=1e-6)
-    for state, wanted in zip(result[1:], expected[1:]):
-        np.testing.assert_allclose(state, wanted.transpose(1, 0, 2), atol=1e-6)
+    for state, expected_state in zip(result[1:], expected[1:]):
+        np.testing.assert_allclose(state, expected_state.transpose(1, 0, 2), atol=1e-6)
 
 
 @pytest.mark.parametrize(
     "options, reason", [({"clip": 3.0}, "clipping"), ({"activations": ["Relu", "Tanh", "Tanh"]}, "Relu")]
 )
-def test_what_has_no_such_steps_is_named(options, reason):
+def test_an_operator_that_cannot_be_unrolled_is_named(options, reason):
     graph = ir.from_proto(network("LSTM", **options))
     with pytest.raises(
         ExportError, match=f"LSTM 'memory' cannot be unrolled .*{reason}.*--backend onnxruntime"

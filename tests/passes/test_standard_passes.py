@@ -56,21 +56,21 @@ def op_types(graph: ir.Model) -> list[str]:
     return [node.op_type for node in graph.graph]
 
 
-def test_passes_keep_the_meaning(graph, small):
+def test_passes_preserve_the_outputs(graph, small):
     clip = np.random.default_rng(0).standard_normal((1, 2, 3, 8, 8), dtype=np.float32)
     run_passes(graph, STANDARD)
     with torch.no_grad():
-        wanted = small(torch.from_numpy(clip)).numpy()
-    np.testing.assert_allclose(run(graph, clip), wanted, rtol=1e-5, atol=1e-6)
+        expected = small(torch.from_numpy(clip)).numpy()
+    np.testing.assert_allclose(run(graph, clip), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_batch_norm_is_folded_and_one_that_cannot_be_says_why(graph):
+def test_a_batch_norm_is_folded_or_reported(graph):
     assert op_types(graph).count("BatchNormalization") == 2
     reports = {report.name: report for report in run_passes(graph, STANDARD)}
     assert op_types(graph).count("BatchNormalization") == 1
     assert reports["fold_batch_norm"].matched == 1
     (reason,) = reports["fold_batch_norm"].refused
-    assert "read elsewhere too" in reason
+    assert "has other readers" in reason
 
 
 def test_no_constant_is_left_to_compute(graph):
@@ -107,7 +107,7 @@ class Masked(nn.Module):
         return (clip * mask).mean((1, 3, 4))
 
 
-def test_a_mask_that_is_painted_in_forward_becomes_a_constant():
+def test_a_mask_written_in_forward_becomes_a_constant():
     graph = trace(Masked().eval(), torch.zeros(1, 4, 3, 8, 8))
     assert "ScatterND" in op_types(graph)
     run_passes(graph, STANDARD)
@@ -124,7 +124,7 @@ def test_a_graph_holds_no_trace_of_the_machine(graph):
     assert "stack_trace" not in text
 
 
-def test_the_verifier_accepts_what_was_traced(graph):
+def test_the_verifier_accepts_a_traced_graph(graph):
     verify(graph)
 
 
@@ -160,7 +160,7 @@ def break_weights(graph):
 
 
 @pytest.mark.parametrize(
-    ("damage", "words"),
+    ("damage", "message"),
     [
         (break_order, "which nothing before it defines"),
         (break_name, "is defined twice"),
@@ -170,13 +170,13 @@ def break_weights(graph):
         (break_weights, "'conv.weight' are not all finite"),
     ],
 )
-def test_the_verifier_refuses_a_malformed_graph(graph, damage, words):
+def test_the_verifier_refuses_a_malformed_graph(graph, damage, message):
     damage(graph)
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(ExportError, match=message):
         verify(graph)
 
 
-def test_folding_twice_changes_nothing_more(graph):
+def test_folding_twice_has_no_further_effect(graph):
     run_passes(graph, STANDARD)
     assert fold_batch_norm(graph).matched == 0
 
@@ -191,11 +191,11 @@ def test_a_volume_is_convolved_without_the_bias_that_the_exporter_invents(output
     (node,) = [node for node in graph.graph if node.op_type == "Conv"]
     assert len(node.inputs) == 2
     run_passes(graph, STANDARD)
-    got = run(graph, volume.numpy())
-    np.testing.assert_allclose(got, conv(volume).detach().numpy(), rtol=1e-5, atol=1e-6)
+    output = run(graph, volume.numpy())
+    np.testing.assert_allclose(output, conv(volume).detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
-def test_a_bias_that_a_network_has_is_kept():
+def test_a_real_bias_is_kept():
     conv = nn.Conv3d(3, 4, 3).eval()
     nn.init.zeros_(conv.bias)
     graph = trace(conv, torch.randn(1, 3, 4, 5, 6))

@@ -76,7 +76,7 @@ def test_temporal_ops_stay_nodes_with_the_name_of_their_module():
 
 @pytest.mark.parametrize("directions", [(1, -1), (-1, 1), (-1, 0), (1, 0)])
 @pytest.mark.parametrize(("clips", "frames"), [(1, 4), (1, 1), (3, 4), (2, 1)])
-def test_lowering_for_tensorrt_keeps_the_meaning(directions, clips, frames):
+def test_lowering_for_tensorrt_preserves_the_outputs(directions, clips, frames):
     network, clip = Shifting(directions), clip_of(clips, frames)
     graph = traced(network, clips, frames)
     reports = {report.name: report for report in run_passes(graph, lowering())}
@@ -89,7 +89,7 @@ def test_lowering_for_tensorrt_keeps_the_meaning(directions, clips, frames):
 
 
 @pytest.mark.parametrize("fold", [0, 1, 3])
-def test_lowering_takes_any_fold(fold):
+def test_lowering_accepts_any_fold(fold):
     network, clip = Shifting((1, -1), fold), clip_of(1, 3)
     graph = traced(network, 1, 3)
     run_passes(graph, lowering())
@@ -105,15 +105,15 @@ def test_one_clip_is_lowered_to_four_dimensional_slices_and_concatenations():
     assert added == {"Slice", "Concat"}
 
 
-def test_opset_13_and_fp16_are_what_they_say_and_stay_close():
+def test_opset_13_and_fp16_graphs_are_valid_and_close():
     network, clip = Shifting((1, -1)), clip_of(1, 4)
     graph = traced(network, 1, 4)
     run_passes(graph, (*lowering(), to_opset_13))
     proto = ir.to_proto(graph)
     assert {entry.domain: entry.version for entry in proto.opset_import} == {"": 13}
     onnx.checker.check_model(proto, full_check=True)
-    wanted = eager(network, clip)
-    np.testing.assert_allclose(session(graph).run(None, {"clip": clip})[0], wanted, rtol=1e-5, atol=1e-6)
+    expected = eager(network, clip)
+    np.testing.assert_allclose(session(graph).run(None, {"clip": clip})[0], expected, rtol=1e-5, atol=1e-6)
 
     run_passes(graph, (to_fp16,))
     onnx.checker.check_model(ir.to_proto(graph), full_check=True)
@@ -124,8 +124,8 @@ def test_opset_13_and_fp16_are_what_they_say_and_stay_close():
     opened = session(graph)
     assert opened.get_inputs()[0].type == opened.get_outputs()[0].type == "tensor(float)"
     result = opened.run(None, {"clip": clip})[0]
-    assert np.abs(result - wanted).max() < 1e-2 * np.abs(wanted).max()
-    assert np.abs(result - wanted).max() > 0
+    assert np.abs(result - expected).max() < 1e-2 * np.abs(expected).max()
+    assert np.abs(result - expected).max() > 0
 
 
 def test_weights_too_large_for_fp16_are_refused():
@@ -162,11 +162,11 @@ def test_opset_13_splits_a_clip_in_even_parts_and_in_uneven_ones(frames):
     graph, clip = traced(Halves(), 1, frames), clip_of(1, frames)
     to_opset_13(graph)
     onnx.checker.check_model(ir.to_proto(graph), full_check=True)
-    wanted = eager(Halves(), clip)
-    np.testing.assert_allclose(session(graph).run(None, {"clip": clip})[0], wanted, rtol=1e-5, atol=1e-6)
+    expected = eager(Halves(), clip)
+    np.testing.assert_allclose(session(graph).run(None, {"clip": clip})[0], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_number_of_parts_of_an_unknown_length_is_refused_in_opset_13():
+def test_splitting_an_unknown_length_is_refused_in_opset_13():
     graph = traced(Halves(), 1, 4)
     (split,) = (node for node in graph.graph if node.op_type == "Split")
     split.inputs[0].shape = None
@@ -181,18 +181,18 @@ class Enlarged(nn.Module):
         return nn.functional.interpolate(clip.flatten(0, 1), scale_factor=2, mode="nearest").mean((2, 3))
 
 
-def test_opset_13_enlarges_images_without_the_newer_attributes():
+def test_opset_13_resizes_without_the_newer_attributes():
     graph, clip = traced(Enlarged(), 1, 2), clip_of(1, 2)
     resize = next(node for node in graph.graph if node.op_type == "Resize")
     resize.attributes["antialias"] = ir.AttrInt64("antialias", 0)
     resize.attributes["keep_aspect_ratio_policy"] = ir.AttrString("keep_aspect_ratio_policy", "stretch")
     to_opset_13(graph)
     onnx.checker.check_model(ir.to_proto(graph), full_check=True)
-    wanted = eager(Enlarged(), clip)
-    np.testing.assert_allclose(session(graph).run(None, {"clip": clip})[0], wanted, rtol=1e-5, atol=1e-6)
+    expected = eager(Enlarged(), clip)
+    np.testing.assert_allclose(session(graph).run(None, {"clip": clip})[0], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_an_enlargement_that_is_smoothed_is_refused_in_opset_13():
+def test_antialiased_resizing_is_refused_in_opset_13():
     graph = traced(Enlarged(), 1, 2)
     resize = next(node for node in graph.graph if node.op_type == "Resize")
     resize.attributes["antialias"] = ir.AttrInt64("antialias", 1)
@@ -229,8 +229,8 @@ def test_streaming_equals_the_causal_clip_frame_by_frame():
         memory = dict(zip(memory, after))
         pushed.append(logits)
     with torch.no_grad():
-        wanted = network.frames_out(torch.from_numpy(clip))[0].numpy()
-    np.testing.assert_allclose(np.concatenate(pushed), wanted, rtol=1e-5, atol=1e-6)
+        expected = network.frames_out(torch.from_numpy(clip))[0].numpy()
+    np.testing.assert_allclose(np.concatenate(pushed), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_streamed_graph_of_one_frame_has_no_reshape_of_the_frame_left():

@@ -1,4 +1,4 @@
-"""What the rewrite of volumes (N, C, T, H, W) to frames (N*T, C, H, W) is said in."""
+"""The data types of the conversion of volumes (N, C, T, H, W) to frames (N*T, C, H, W)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from edgevid.passes.build import Builder
 from edgevid.passes.constant_values import ConstantValues
 
 TIME = 2
-"""The axis of a volume that counts frames."""
+"""The time axis of a volume."""
 
 
-class NoFrameFormError(Exception):
-    """The node can only be computed on volumes; the message says why."""
+class NotConvertibleError(Exception):
+    """The node can only run on volumes; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,13 @@ class Frames:
 
 @dataclass(frozen=True)
 class Operands:
+    """A node, with access to its constant inputs, attributes and shapes."""
+
     node: ir.Node
     constants: ConstantValues
 
     def numbers(self, position: int) -> np.ndarray | None:
-        """The constant that is read there; None if it is left out or computed."""
+        """The constant input at ``position``; None if it is omitted or computed."""
         inputs = self.node.inputs
         value = inputs[position] if position < len(inputs) else None
         return None if value is None else self.constants.of(value)
@@ -44,7 +46,7 @@ class Operands:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the volume that is read first."""
+        """The shape of the first input."""
         return tuple(self.node.inputs[0].shape.numpy())
 
     @property
@@ -57,22 +59,22 @@ class Operands:
 
 
 @dataclass(frozen=True)
-class Form:
-    """``check`` raises ``NoFrameFormError``; ``volumes`` are the inputs that ``build`` gets as frames."""
+class Conversion:
+    """``check`` raises ``NotConvertibleError``; ``volumes`` are the inputs that ``build`` gets as frames."""
 
     check: Callable[[Operands], None]
     build: Callable[[Operands, list[Frames], Builder], Frames]
-    volumes: Callable[[Operands], list[ir.Value]] = lambda given: [given.node.inputs[0]]
+    volumes: Callable[[Operands], list[ir.Value]] = lambda operands: [operands.node.inputs[0]]
 
 
-def refuse_if(wrong: bool, why: str) -> None:
-    if wrong:
-        raise NoFrameFormError(why)
+def refuse_if(condition: bool, reason: str) -> None:
+    if condition:
+        raise NotConvertibleError(reason)
 
 
-def like(frames: Frames, given: Operands, inputs: list[ir.Value], build: Builder, **attributes) -> Frames:
-    """The node's own operator on frames; it gives as many frames as it reads."""
-    _, channels, _, *pixels = given.result_shape
+def like(frames: Frames, operands: Operands, inputs: list[ir.Value], build: Builder, **attributes) -> Frames:
+    """Apply the node's operator to frames; the number of frames stays."""
+    _, channels, _, *pixels = operands.result_shape
     shape = (frames.clips * frames.count, channels, *pixels)
-    value = build.node(given.node.op_type, inputs, shape, given.node.outputs[0].type, **attributes)
+    value = build.node(operands.node.op_type, inputs, shape, operands.node.outputs[0].type, **attributes)
     return Frames(value, frames.clips, frames.count)

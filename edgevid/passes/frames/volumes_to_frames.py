@@ -1,9 +1,9 @@
-"""Conv3d(volume) -> Conv2d(FrameStack(frames)): networks of volumes (N, C, T, H, W) on frames (N*T, C, H, W).
+"""Conv3d(volume) -> Conv2d(FrameStack(frames)): 3D CNNs on (N, C, T, H, W) to 2D CNNs on (N*T, C, H, W).
 
-Runtimes have fast layouts for 2-D convolutions alone. A convolution of one frame, (1, k, k), is one of
-frames; (k, 1, 1), and any other, reads a stack of frames. What stands between convolutions (batch norm,
-activations, pools, sums, concatenations, choices of frames) is done on frames too, so that a volume is
-transposed only where the network begins, where it ends, and around what has no form on frames.
+Runtimes have fast layouts for 2-D convolutions only. A (1, k, k) convolution becomes a 2-D one of each frame;
+all others read a stack of frames. The operators between convolutions (batch norm, activations, pools, sums,
+concatenations, selections of frames) run on frames too, so that transposes remain only at the inputs, at the
+outputs, and around operators that cannot be converted.
 """
 
 from __future__ import annotations
@@ -14,84 +14,84 @@ from onnx_ir.passes import common
 from edgevid.ops.functions import attach_functions
 from edgevid.passes.build import Builder
 from edgevid.passes.constant_values import ConstantValues
-from edgevid.passes.frames.forms import FORMS
-from edgevid.passes.frames.values import Frames, NoFrameFormError, Operands
+from edgevid.passes.frames.conversions import CONVERSIONS
+from edgevid.passes.frames.values import Frames, NotConvertibleError, Operands
 from edgevid.specs import PassReport
 
 VOLUME_RANK = 5
 SWAPPED = (0, 2, 1, 3, 4)
-"""Clips ``(N, T, C, H, W)`` to volumes, and back."""
+"""The permutation from clips ``(N, T, C, H, W)`` to volumes, and back."""
 
 PIXELS = (3, 4)
 
 
 def volumes_to_frames(graph: ir.Model) -> PassReport:
-    """Rewrite the convolutions of volumes, and what is between them; say why one was left.
+    """Convert the 3-D convolutions and the operators between them; report those that stay, and why.
 
-    A graph is left as it is if more of them would have to stay than can go.
+    The graph does not change if more than half of its 3-D convolutions cannot be converted.
     """
     convolutions = [node for node in graph.graph if node.op_type == "Conv" and _is_volume(node.outputs[0])]
     if not convolutions:
         return PassReport("volumes_to_frames", 0)
     constants = ConstantValues()
-    reasons = {node: _why_not(node, constants) for node in convolutions}
-    refused = tuple(f"{node.name}: {why}" for node, why in reasons.items() if why)
+    reasons = {node: _refusal(node, constants) for node in convolutions}
+    refused = tuple(f"{node.name}: {reason}" for node, reason in reasons.items() if reason)
     if 2 * len(refused) > len(convolutions):
         return PassReport("volumes_to_frames", 0, refused)
     rewritten, walk = len(convolutions) - len(refused), _Walk(graph.graph, constants)
     for node in list(graph.graph):
         walk.visit(node)
     walk.return_to_volumes()
-    refused += tuple(walk.left)
+    refused += tuple(walk.refusals)
     common.RemoveUnusedNodesPass()(graph)
     attach_functions(graph)
     return PassReport("volumes_to_frames", rewritten, refused)
 
 
-def _why_not(node: ir.Node, constants: ConstantValues) -> str | None:
+def _refusal(node: ir.Node, constants: ConstantValues) -> str | None:
     if not _is_volume(node.inputs[0]):
         return "its input has no fixed shape"
     try:
-        FORMS["Conv"].check(Operands(node, constants))
-    except NoFrameFormError as error:
+        CONVERSIONS["Conv"].check(Operands(node, constants))
+    except NotConvertibleError as error:
         return str(error)
     return None
 
 
 class _Walk:
-    """Gives each node, in order, its form on frames where it has one."""
+    """Visits the nodes in order and converts those that it can."""
 
     def __init__(self, graph: ir.Graph, constants: ConstantValues) -> None:
         self._graph, self._constants = graph, constants
         self._frames: dict[ir.Value, Frames] = {}
         self._rewritten: list[ir.Node] = []
-        self.left: list[str] = []
+        self.refusals: list[str] = []
 
     def visit(self, node: ir.Node) -> None:
         if node.domain != "":
             return
         build = Builder(self._graph, node, f"{node.name}/frames")
-        known = node.inputs[0] in self._frames if node.inputs else False
-        if known and node.op_type == "Transpose" and _perm(node) == SWAPPED:
+        is_frames = node.inputs[0] in self._frames if node.inputs else False
+        if is_frames and node.op_type == "Transpose" and _perm(node) == SWAPPED:
             self._end_in_clips(node, build)
-        elif known and _averages_pixels(node, self._constants):
+        elif is_frames and _averages_pixels(node, self._constants):
             self._shrink(node, build)
-        elif node.op_type in FORMS and _is_volume(node.outputs[0]):
+        elif node.op_type in CONVERSIONS and _is_volume(node.outputs[0]):
             self._rewrite(node, build)
 
     def _rewrite(self, node: ir.Node, build: Builder) -> None:
-        form = FORMS[node.op_type]
+        conversion = CONVERSIONS[node.op_type]
         if node.op_type != "Conv" and not any(value in self._frames for value in node.inputs):
             return
-        given = Operands(node, self._constants)
+        operands = Operands(node, self._constants)
         try:
-            form.check(given)
-        except NoFrameFormError as error:
+            conversion.check(operands)
+        except NotConvertibleError as error:
             if node.op_type != "Conv":
-                self.left.append(f"{node.name}: {error}")
+                self.refusals.append(f"{node.name}: {error}")
             return
-        frames = [self.frames_of(value, build) for value in form.volumes(given)]
-        self._frames[node.outputs[0]] = form.build(given, frames, build)
+        frames = [self.frames_of(value, build) for value in conversion.volumes(operands)]
+        self._frames[node.outputs[0]] = conversion.build(operands, frames, build)
         self._rewritten.append(node)
 
     def frames_of(self, volume: ir.Value, build: Builder) -> Frames:
@@ -109,7 +109,7 @@ class _Walk:
         return self._frames[volume]
 
     def return_to_volumes(self) -> None:
-        """Transpose what someone else still reads, and take away the nodes that were rewritten."""
+        """Transpose the values that other nodes still read, and remove the converted nodes."""
         rewritten = set(self._rewritten)
         for node in reversed(self._rewritten):
             volume = node.outputs[0]
@@ -125,12 +125,12 @@ class _Walk:
         build.replace_anchor(_clips(self._frames[node.inputs[0]], build))
 
     def _shrink(self, node: ir.Node, build: Builder) -> None:
-        """The mean of pixels is the mean of each frame's: only that goes back to being a volume."""
+        """Average the pixels of each frame first: only the means become a volume again."""
         frames = self._frames[node.inputs[0]]
         count, channels, *_ = frames.value.shape.numpy()
         mean = build.node("GlobalAveragePool", [frames.value], (count, channels, 1, 1), frames.value.type)
         volume = _volume(Frames(mean, frames.clips, frames.count), build)
-        if node.op_type == "AveragePool":  # its window has the size of the volume that it no longer reads
+        if node.op_type == "AveragePool":  # its window has the size of the volume, not of the means
             result = node.outputs[0]
             build.replace_anchor(build.node("GlobalAveragePool", [volume], result.shape.numpy(), result.type))
         else:
@@ -154,7 +154,7 @@ def _perm(node: ir.Node) -> tuple[int, ...]:
 
 
 def _averages_pixels(node: ir.Node, constants: ConstantValues) -> bool:
-    """Whether a node gives the mean over all pixels, and frames perhaps, of a volume, its rank kept."""
+    """Whether a node averages a volume over its pixels, or its pixels and frames, and keeps the rank."""
     if node.op_type == "GlobalAveragePool":
         return True
     if node.op_type == "AveragePool":

@@ -1,1 +1,1 @@
-"""Temporal ops in whatever operators a network writes them."""
+"""Recognition of temporal ops that a network expresses in standard operators."""

@@ -1,8 +1,8 @@
-"""What the operators that only move values, and zeros, do to the origins of a tensor.
+"""The effect of data-movement operators on the origins of a tensor's elements.
 
-A product with a mask of 0 and 1, a sum of tensors that are never both non-zero, a difference of a tensor and
-itself, and a channel-wise convolution with a single 1 for each channel, move values too. (They give NaN where
-the source has an infinite value, and a movement gives zero.)
+A product with a 0/1 mask, a sum of tensors that are never both non-zero, a tensor minus itself, and a
+channel-wise convolution with one-hot filters are data movement too. (They turn an infinite value into NaN
+where data movement gives zero.)
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from edgevid.passes.constant_values import ConstantValues, is_all
 from edgevid.passes.recognize.origins import Origins, concat, disjoint_sum, where
 
 
-class NotAMovementError(Exception):
-    """The node computes something, or moves values to places that depend on the network's input."""
+class NotDataMovementError(Exception):
+    """The node computes values, or moves them to places that depend on the network's inputs."""
 
 
 @dataclass(frozen=True)
 class Operands:
-    """What a node reads: tensors whose origins are known, and constants."""
+    """The inputs of a node: tensors with known origins, and constants."""
 
     node: ir.Node
     origins: dict[ir.Value, Origins]
@@ -34,7 +34,7 @@ class Operands:
         if value in self.origins:
             return self.origins[value]
         if not is_all(array := self.numbers(position), 0):
-            raise NotAMovementError
+            raise NotDataMovementError
         return Origins.zeros(array.shape)
 
     def numbers(self, position: int, default: object = None) -> np.ndarray:
@@ -43,7 +43,7 @@ class Operands:
             return np.asarray(default)
         array = self.constants.of(inputs[position])
         if array is None:
-            raise NotAMovementError
+            raise NotDataMovementError
         return array
 
     def integer(self, name: str, default: int) -> int:
@@ -51,7 +51,7 @@ class Operands:
 
 
 def moves(node: ir.Node, constants: ConstantValues) -> bool:
-    """Whether ``node`` may be a movement; ``origins_of`` knows for sure."""
+    """Whether ``node`` may be data movement; ``origins_of`` decides."""
     if node.domain != "" or node.op_type not in MOVEMENTS:
         return False
     if node.op_type == "Conv":
@@ -66,9 +66,9 @@ def moves(node: ir.Node, constants: ConstantValues) -> bool:
 def origins_of(
     target: ir.Value, source: ir.Value, nodes: Iterable[ir.Node], constants: ConstantValues
 ) -> Origins:
-    """The origins in ``source`` of ``target``, which ``nodes``, in topological order, compute from it.
+    """The origins in ``source`` of the elements of ``target``, through ``nodes`` in topological order.
 
-    Raises ``NotAMovementError`` if they do more than move values.
+    Raises ``NotDataMovementError`` if a node computes values.
     """
     origins = {source: Origins.of_source(source.shape.numpy())}
     for node in nodes:
@@ -79,9 +79,9 @@ def origins_of(
 
 
 def taps(node: ir.Node, constants: ConstantValues) -> np.ndarray | None:
-    """For each channel the position of the single 1 in its filter; None if the convolution is another kind.
+    """The position of the 1 in each channel's one-hot filter; None for any other convolution.
 
-    One of this kind keeps channels apart, and has constant weights and no bias.
+    The convolution must be channel-wise, with constant weights and no bias.
     """
     filters = channel_filters(node, constants)
     if filters is None or node.attributes.get_string("auto_pad", "NOTSET") != "NOTSET":
@@ -96,176 +96,176 @@ def taps(node: ir.Node, constants: ConstantValues) -> np.ndarray | None:
 
 
 def has_one_tap(filters: np.ndarray) -> np.ndarray:
-    """For each filter of ``(C, k, ...)``: whether it is a single 1 among zeros."""
+    """Whether each of the filters ``(C, k, ...)`` is one-hot."""
     flat = filters.reshape(len(filters), -1)
     return ((flat == 1).sum(1) == 1) & ((flat == 0).sum(1) == flat.shape[1] - 1)
 
 
 def channel_filters(node: ir.Node, constants: ConstantValues) -> np.ndarray | None:
-    """The filter of each channel, ``(C, k, ...)``, of a convolution that keeps channels apart."""
+    """The filters ``(C, k, ...)`` of a channel-wise convolution; None for any other."""
     weights = constants.of(node.inputs[1])
     if weights is None or weights.shape[1] != 1 or node.attributes.get_int("group", 1) != len(weights):
         return None
     return weights[:, 0]
 
 
-def _reshape(given: Operands) -> Origins:
-    data, shape = given.data(), list(given.numbers(1))
-    if not given.integer("allowzero", 0):
+def _reshape(operands: Operands) -> Origins:
+    data, shape = operands.data(), list(operands.numbers(1))
+    if not operands.integer("allowzero", 0):
         shape = [data.shape[axis] if size == 0 else size for axis, size in enumerate(shape)]
     if -1 in shape:
-        known = -int(np.prod(shape))
-        shape[shape.index(-1)] = int(np.prod(data.shape)) // known if known else 0
+        others = -int(np.prod(shape))
+        shape[shape.index(-1)] = int(np.prod(data.shape)) // others if others else 0
     return data.reshape([int(size) for size in shape])
 
 
-def _flatten(given: Operands) -> Origins:
-    data = given.data()
-    axis = given.integer("axis", 1) % (len(data.shape) + 1)
+def _flatten(operands: Operands) -> Origins:
+    data = operands.data()
+    axis = operands.integer("axis", 1) % (len(data.shape) + 1)
     return data.reshape([int(np.prod(data.shape[:axis])), int(np.prod(data.shape[axis:]))])
 
 
-def _squeeze(given: Operands) -> Origins:
-    data = given.data()
-    ones = [axis for axis, size in enumerate(data.shape) if size == 1]
-    axes = {int(axis) % len(data.shape) for axis in given.numbers(1, ones)}
+def _squeeze(operands: Operands) -> Origins:
+    data = operands.data()
+    unit_axes = [axis for axis, size in enumerate(data.shape) if size == 1]
+    axes = {int(axis) % len(data.shape) for axis in operands.numbers(1, unit_axes)}
     return data.reshape([size for axis, size in enumerate(data.shape) if axis not in axes])
 
 
-def _unsqueeze(given: Operands) -> Origins:
-    data, axes = given.data(), given.numbers(1)
+def _unsqueeze(operands: Operands) -> Origins:
+    data, axes = operands.data(), operands.numbers(1)
     return data.reshape(np.expand_dims(np.empty(data.shape, dtype=np.bool_), tuple(axes)).shape)
 
 
-def _transpose(given: Operands) -> Origins:
-    data = given.data()
-    return data.transpose(given.node.attributes.get_ints("perm", range(len(data.shape))[::-1]))
+def _transpose(operands: Operands) -> Origins:
+    data = operands.data()
+    return data.transpose(operands.node.attributes.get_ints("perm", range(len(data.shape))[::-1]))
 
 
-def _slice(given: Operands) -> Origins:
-    data, starts, ends = given.data(), given.numbers(1), given.numbers(2)
-    axes, steps = given.numbers(3, range(len(starts))), given.numbers(4, [1] * len(starts))
+def _slice(operands: Operands) -> Origins:
+    data, starts, ends = operands.data(), operands.numbers(1), operands.numbers(2)
+    axes, steps = operands.numbers(3, range(len(starts))), operands.numbers(4, [1] * len(starts))
     for start, end, axis, step in zip(starts.tolist(), ends.tolist(), axes.tolist(), steps.tolist()):
         data = data.take(axis % len(data.shape), range(data.shape[axis])[start:end:step])
     return data
 
 
-def _split(given: Operands) -> list[Origins]:
-    data = given.data()
-    axis, count = given.integer("axis", 0) % len(data.shape), len(given.node.outputs)
+def _split(operands: Operands) -> list[Origins]:
+    data = operands.data()
+    axis, count = operands.integer("axis", 0) % len(data.shape), len(operands.node.outputs)
     size = data.shape[axis]
-    most = -(-size // count)
-    even = [min(most, size - start) for start in range(0, size, most)]
-    ends = np.cumsum(given.numbers(1, even)).tolist()
+    each = -(-size // count)
+    even = [min(each, size - start) for start in range(0, size, each)]
+    ends = np.cumsum(operands.numbers(1, even)).tolist()
     return [data.take(axis, range(start, end)) for start, end in zip([0, *ends], ends)]
 
 
-def _concat(given: Operands) -> Origins:
-    parts = [given.data(position) for position in range(len(given.node.inputs))]
-    return concat(parts, given.integer("axis", 0) % len(parts[0].shape))
+def _concat(operands: Operands) -> Origins:
+    parts = [operands.data(position) for position in range(len(operands.node.inputs))]
+    return concat(parts, operands.integer("axis", 0) % len(parts[0].shape))
 
 
-def _pad(given: Operands) -> Origins:
-    data, pads = given.data(), given.numbers(1).tolist()
-    if given.node.attributes.get_string("mode", "constant") != "constant" or given.numbers(2, 0).any():
-        raise NotAMovementError
-    axes = given.numbers(3, range(len(data.shape))).tolist()
+def _pad(operands: Operands) -> Origins:
+    data, pads = operands.data(), operands.numbers(1).tolist()
+    if operands.node.attributes.get_string("mode", "constant") != "constant" or operands.numbers(2, 0).any():
+        raise NotDataMovementError
+    axes = operands.numbers(3, range(len(data.shape))).tolist()
     for axis, before, after in zip(axes, pads, pads[len(axes) :]):
-        kept = range(max(-before, 0), data.shape[axis] - max(-after, 0))
-        data = data.take(axis, kept).pad(axis % len(data.shape), max(before, 0), max(after, 0))
+        inside = range(max(-before, 0), data.shape[axis] - max(-after, 0))
+        data = data.take(axis, inside).pad(axis % len(data.shape), max(before, 0), max(after, 0))
     return data
 
 
-def _gather(given: Operands) -> Origins:
-    data, indices = given.data(), given.numbers(1)
-    axis = given.integer("axis", 0) % len(data.shape)
-    taken = data.take(axis, indices.ravel() % data.shape[axis])
-    return taken.reshape([*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :]])
+def _gather(operands: Operands) -> Origins:
+    data, indices = operands.data(), operands.numbers(1)
+    axis = operands.integer("axis", 0) % len(data.shape)
+    slices = data.take(axis, indices.ravel() % data.shape[axis])
+    return slices.reshape([*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :]])
 
 
-def _gather_nd(given: Operands) -> Origins:
-    data, indices = given.data(), given.numbers(1)
-    if given.integer("batch_dims", 0) or indices.shape[-1] != 1:
-        raise NotAMovementError
+def _gather_nd(operands: Operands) -> Origins:
+    data, indices = operands.data(), operands.numbers(1)
+    if operands.integer("batch_dims", 0) or indices.shape[-1] != 1:
+        raise NotDataMovementError
     return data.take(0, indices.ravel() % data.shape[0]).reshape([*indices.shape[:-1], *data.shape[1:]])
 
 
-def _scatter_nd(given: Operands) -> Origins:
-    data, indices, updates = given.data(0), given.numbers(1), given.data(2)
-    if not _overwrites(given) or indices.ndim != 2 or indices.shape[-1] != 1:
-        raise NotAMovementError
+def _scatter_nd(operands: Operands) -> Origins:
+    data, indices, updates = operands.data(0), operands.numbers(1), operands.data(2)
+    if not _overwrites(operands) or indices.ndim != 2 or indices.shape[-1] != 1:
+        raise NotDataMovementError
     return data.put(0, indices.ravel() % data.shape[0], updates)
 
 
-def _scatter_elements(given: Operands) -> Origins:
-    data, indices, updates = given.data(0), given.numbers(1), given.data(2)
-    axis = given.integer("axis", 0) % len(data.shape)
+def _scatter_elements(operands: Operands) -> Origins:
+    data, indices, updates = operands.data(0), operands.numbers(1), operands.data(2)
+    axis = operands.integer("axis", 0) % len(data.shape)
     others = tuple(slice(None) if number == axis else slice(1) for number in range(indices.ndim))
     line = indices[others]
     whole = [len(line.ravel()) if number == axis else size for number, size in enumerate(data.shape)]
-    if not _overwrites(given) or list(indices.shape) != whole or not (indices == line).all():
-        raise NotAMovementError
+    if not _overwrites(operands) or list(indices.shape) != whole or not (indices == line).all():
+        raise NotDataMovementError
     return data.put(axis, line.ravel() % data.shape[axis], updates)
 
 
-def _overwrites(given: Operands) -> bool:
-    return given.node.attributes.get_string("reduction", "none") == "none"
+def _overwrites(operands: Operands) -> bool:
+    return operands.node.attributes.get_string("reduction", "none") == "none"
 
 
-def _expand(given: Operands) -> Origins:
-    data, shape = given.data(), given.numbers(1)
+def _expand(operands: Operands) -> Origins:
+    data, shape = operands.data(), operands.numbers(1)
     return data.expand(np.broadcast_shapes(data.shape, tuple(shape.tolist())))
 
 
-def _where(given: Operands) -> Origins:
-    return where(given.numbers(0), given.data(1), given.data(2))
+def _where(operands: Operands) -> Origins:
+    return where(operands.numbers(0), operands.data(1), operands.data(2))
 
 
-def _mul(given: Operands) -> Origins:
-    mask_at = int(given.constants.of(given.node.inputs[1]) is not None)
-    mask, data = given.numbers(mask_at), given.data(1 - mask_at)
+def _mul(operands: Operands) -> Origins:
+    mask_at = int(operands.constants.of(operands.node.inputs[1]) is not None)
+    mask, data = operands.numbers(mask_at), operands.data(1 - mask_at)
     if not ((mask == 0) | (mask == 1)).all():
-        raise NotAMovementError
+        raise NotDataMovementError
     return where(mask != 0, data, Origins.zeros((1,) * len(data.shape)))
 
 
-def _add(given: Operands) -> Origins:
-    total = disjoint_sum(given.data(0), given.data(1))
+def _add(operands: Operands) -> Origins:
+    total = disjoint_sum(operands.data(0), operands.data(1))
     if total is None:
-        raise NotAMovementError
+        raise NotDataMovementError
     return total
 
 
-def _difference_of_equals(given: Operands) -> Origins:
-    return Origins.zeros(given.data().shape)
+def _difference_of_equals(operands: Operands) -> Origins:
+    return Origins.zeros(operands.data().shape)
 
 
-def _conv(given: Operands) -> Origins:
-    data, positions = given.data(), taps(given.node, given.constants)
+def _conv(operands: Operands) -> Origins:
+    data, positions = operands.data(), taps(operands.node, operands.constants)
     rank = len(data.shape) - 2
-    attributes = given.node.attributes
+    attributes = operands.node.attributes
     pads = attributes.get_ints("pads", [0] * 2 * rank)
     strides, dilations = (
         attributes.get_ints("strides", [1] * rank),
         attributes.get_ints("dilations", [1] * rank),
     )
-    reach = [(size - 1) * dilation for size, dilation in zip(given.numbers(1).shape[2:], dilations)]
+    reach = [(size - 1) * dilation for size, dilation in zip(operands.numbers(1).shape[2:], dilations)]
     for axis in range(rank):
         data = data.pad(axis + 2, pads[axis], pads[axis + rank])
     counts = [(data.shape[axis + 2] - reach[axis] - 1) // strides[axis] + 1 for axis in range(rank)]
     result = Origins.zeros((*data.shape[:2], *counts))
     for tap in np.unique(positions, axis=0):
-        moved = data
+        shifted = data
         for axis in range(rank):
-            seen = tap[axis] * dilations[axis] + strides[axis] * np.arange(counts[axis])
-            moved = moved.take(axis + 2, seen)
+            indices = tap[axis] * dilations[axis] + strides[axis] * np.arange(counts[axis])
+            shifted = shifted.take(axis + 2, indices)
         mask = (positions == tap).all(1).reshape(-1, *(1,) * rank)
-        result = where(mask, moved, result)
+        result = where(mask, shifted, result)
     return result
 
 
 MOVEMENTS: dict[str, Callable[[Operands], Origins | list[Origins]]] = {
-    "Identity": lambda given: given.data(),
+    "Identity": lambda operands: operands.data(),
     "Reshape": _reshape,
     "Flatten": _flatten,
     "Squeeze": _squeeze,

@@ -1,8 +1,8 @@
-"""Which element of a source tensor each element of another tensor holds, where values are only moved.
+"""The origins of a tensor's elements in a source tensor, through data movement.
 
-A movement leaves most axes as they are (height, width), so no index is written out for each element: an axis
-is a product of *factors*, along each of which the index grows by a constant step until something, such as a
-concatenation, makes it irregular. So a shift of ``(8, 256, 56, 56)`` takes a table of 8 x 256 numbers.
+Data movement does not change most axes (height, width), so not every element stores its index: an axis is a
+product of *factors*, along each of which the index grows by a constant step, until an operator such as a
+concatenation makes it irregular. A shift of ``(8, 256, 56, 56)`` thus takes a table of 8 x 256 numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 
 class Factor(NamedTuple):
-    """``size`` positions, at least 2, each of which adds ``step`` to the index of the one before."""
+    """``size`` positions, at least 2; the index grows by ``step`` from each to the next."""
 
     size: int
     step: int
@@ -24,10 +24,10 @@ class Factor(NamedTuple):
 
 @dataclass(frozen=True)
 class Origins:
-    """``index`` has an axis for each factor, as long as the factor or, where it does not vary, of length 1.
+    """``index`` has an axis per factor, of the factor's size, or 1 where the index does not vary along it.
 
-    Where ``index`` is 0 the tensor is zero; elsewhere it holds the source's element
-    ``index - 1 + sum(position * step)``, counted in row-major order.
+    Where ``index`` is 0 the tensor is zero; elsewhere it holds element ``index - 1 + sum(position * step)``
+    of the source, in row-major order.
     """
 
     axes: tuple[tuple[Factor, ...], ...]
@@ -35,7 +35,7 @@ class Origins:
 
     @classmethod
     def of_source(cls, shape: Sequence[int]) -> Origins:
-        """Each element is its own origin."""
+        """The source itself: each element is its own origin."""
         steps = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
         axes = tuple((Factor(size, step),) if size > 1 else () for size, step in zip(shape, steps))
         return cls(axes, np.ones((1,) * sum(map(len, axes)), dtype=np.int64))
@@ -54,7 +54,7 @@ class Origins:
         return not self.index.any()
 
     def elements(self) -> np.ndarray:
-        """The index of each element, written out in the tensor's shape."""
+        """The index of each element, in the tensor's shape."""
         factors, index = _flat(self), self.index
         for position in range(len(factors)):
             factors, index = _write_out(factors, index, position)
@@ -66,21 +66,21 @@ class Origins:
         factors, index = _flat(self), self.index
         spans, end = [], 0
         for size in shape:
-            start, missing = end, size
-            while missing > 1:
-                have = factors[end].size
-                if missing % have == 0:
-                    missing, end = missing // have, end + 1
-                elif have % missing == 0:
-                    factors, index = _split(factors, index, end, missing)
+            start, remaining = end, size
+            while remaining > 1:
+                available = factors[end].size
+                if remaining % available == 0:
+                    remaining, end = remaining // available, end + 1
+                elif available % remaining == 0:
+                    factors, index = _split(factors, index, end, remaining)
                 else:
                     factors, index = _merge(factors, index, end)
             spans.append((start, end))
         return Origins(tuple(tuple(factors[start:end]) for start, end in spans), index)
 
     def transpose(self, order: Sequence[int]) -> Origins:
-        moved = [k for axis in order for k in range(*self.span(axis))]
-        return Origins(tuple(self.axes[axis] for axis in order), self.index.transpose(moved))
+        index_order = [k for axis in order for k in range(*self.span(axis))]
+        return Origins(tuple(self.axes[axis] for axis in order), self.index.transpose(index_order))
 
     def take(self, axis: int, positions: Sequence[int]) -> Origins:
         """The slices at ``positions`` (each at least 0) of ``axis``, in that order."""
@@ -96,13 +96,13 @@ class Origins:
         if index.shape[k] == 1 and (count == 1 or (strides == strides[0]).all()):
             step = factors[k].step
             index = np.where(index == 0, 0, index + positions[0] * step)
-            taken = Factor(count, step * int(strides[0]) if count > 1 else 0)
+            factor = Factor(count, step * int(strides[0]) if count > 1 else 0)
         else:
             index = _write_out(factors, index, k)[1].take(positions, axis=k)
-            taken = Factor(count, 0)
+            factor = Factor(count, 0)
         if count == 1:
             return merged._with_axis(axis, (), index.squeeze(k))
-        return merged._with_axis(axis, (taken,), index)
+        return merged._with_axis(axis, (factor,), index)
 
     def expand(self, shape: Sequence[int]) -> Origins:
         """Repeat along axes of length 1, and along new axes in front, as numpy broadcasts."""
@@ -123,7 +123,7 @@ class Origins:
         return concat([blank[0], self, blank[1]], axis)
 
     def put(self, axis: int, positions: np.ndarray, updates: Origins) -> Origins:
-        """``updates`` takes the place of the slices at ``positions`` of ``axis``."""
+        """Replace the slices at ``positions`` of ``axis`` by ``updates``."""
         size = self.shape[axis]
         order = np.arange(size)
         order[positions] = size + np.arange(len(positions))
@@ -138,7 +138,7 @@ class Origins:
         return self._with_axis(axis, tuple(factors[start : min(end, start + 1)]), index)
 
     def span(self, axis: int) -> tuple[int, int]:
-        """The first axis of ``index`` that belongs to ``axis``, and the first that does not any more."""
+        """The range of axes of ``index`` that belong to ``axis``: start, and end (exclusive)."""
         start = sum(map(len, self.axes[:axis]))
         return start, start + len(self.axes[axis])
 
@@ -153,7 +153,7 @@ def concat(values: Sequence[Origins], axis: int) -> Origins:
         return Origins.zeros([*shape[:axis], total, *shape[axis + 1 :]])
     if len(filled) == 1:
         return filled[0]
-    columns = aligned([_as_column(value, axis) for value in filled], but=axis)
+    columns = aligned([_as_column(value, axis) for value in filled], except_axis=axis)
     k, _ = columns[0].span(axis)
     lengths = [max(sizes) for sizes in zip(*(column.index.shape for column in columns))]
     indices = []
@@ -188,18 +188,20 @@ def disjoint_sum(first: Origins, second: Origins) -> Origins | None:
     return Origins(first.axes, first.index + second.index)
 
 
-def aligned(values: Sequence[Origins], but: int = -1) -> list[Origins]:
-    """The same values with equal factors in each axis other than ``but``, so that indices can be combined."""
+def aligned(values: Sequence[Origins], except_axis: int = -1) -> list[Origins]:
+    """The same values with equal factors in each axis but ``except_axis``, so that their indices match."""
     values = list(values)
     for axis in range(len(values[0].axes)):
         sizes = {tuple(factor.size for factor in value.axes[axis]) for value in values if not value.is_zero}
-        if axis != but and len(sizes) > 1:
+        if axis != except_axis and len(sizes) > 1:
             values = [value.merged(axis) for value in values]
     model = next((value for value in values if not value.is_zero), values[0])
     # Zeros have no origin, so any factors describe them.
     for number, value in enumerate(values):
         if value.is_zero:
-            axes = tuple(v if axis == but else m for axis, (v, m) in enumerate(zip(value.axes, model.axes)))
+            axes = tuple(
+                v if axis == except_axis else m for axis, (v, m) in enumerate(zip(value.axes, model.axes))
+            )
             shape = [1] * sum(map(len, axes))
             values[number] = Origins(axes, np.zeros(shape, dtype=np.int64))
     for k in range(values[0].index.ndim):
@@ -247,7 +249,7 @@ def _split(factors: list[Factor], index: np.ndarray, k: int, outer: int) -> tupl
 
 
 def _merge(factors: list[Factor], index: np.ndarray, k: int) -> tuple[list[Factor], np.ndarray]:
-    """Factor ``k`` and the next one as one, by a single step where there is one."""
+    """Factor ``k`` and the next one merged, with a constant step if possible."""
     outer, inner = factors[k], factors[k + 1]
     size = outer.size * inner.size
     if index.shape[k] == index.shape[k + 1] == 1 and outer.step == inner.step * inner.size:

@@ -1,4 +1,4 @@
-"""Whether a movement of ``(N*T, C, ...)`` is a temporal shift: which one, or else why not."""
+"""Decides whether data movement in ``(N*T, C, ...)`` is a temporal shift: which one, or why not."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from edgevid.ops.temporal_shift import Shift
 from edgevid.passes.recognize.origins import Origins
 
 ZERO = -1
-"""Stands for a frame that is zero."""
+"""The source frame of a channel that is zero."""
 
 
 def shift_of(origins: Origins) -> Shift | str | None:
-    """The shift; or a sentence that says why this is none; or None for what does not resemble one.
+    """The shift; a sentence why it is not one; or None if it does not resemble a shift.
 
-    A movement resembles a shift if it takes values from other frames or leaves zeros behind; one that leaves
-    nothing else, such as a gate times an empty memory, does not. Where clips have one frame, a shift only
-    leaves zeros: its direction cannot be seen, and it reads as bidirectional or, for an odd number of
-    channels, as one from the next frame, so that nobody takes it for a causal one.
+    Data movement resembles a shift if it takes values from other frames or leaves zeros, but not if it leaves
+    only zeros, such as a gate times an empty memory. In clips of one frame, a shift only leaves zeros, and
+    its direction is unknown: it counts as bidirectional or, for an odd number of channels, as one from the
+    next frame, so that it is never mistaken for a causal one.
     """
-    own = Origins.of_source(origins.shape)
-    inside = _within_frames(origins, own)
+    identity = Origins.of_source(origins.shape)
+    inside = _within_frames(origins, identity)
     if isinstance(inside, str):
         return inside if not origins.index.all() else None
     table, channels = inside, origins.shape[1]
-    came_from = np.where(table == 0, ZERO, (table - 1) // channels)
+    sources = np.where(table == 0, ZERO, (table - 1) // channels)
     frames = np.arange(len(table))[:, None]
-    if (came_from == frames).all() or (came_from == ZERO).all():
+    if (sources == frames).all() or (sources == ZERO).all():
         return None
-    wrong = np.argwhere((table != 0) & ((table - 1) % channels != np.arange(channels)))
-    if len(wrong):
-        frame, channel = wrong[0]
+    mismatches = np.argwhere((table != 0) & ((table - 1) % channels != np.arange(channels)))
+    if len(mismatches):
+        frame, channel = mismatches[0]
         other = (table[frame, channel] - 1) % channels
-        return f"channel {channel} takes its values from channel {other}: a shift keeps channels in place"
-    return _read(came_from, (came_from != frames).any(axis=0))
+        return f"channel {channel} takes its values from channel {other}: a shift does not move channels"
+    return _shift_from(sources, (sources != frames).any(axis=0))
 
 
-def _within_frames(origins: Origins, own: Origins) -> np.ndarray | str:
-    """The number of the ``(frame, channel)`` that each one comes from, plus 1; 0 where it is zero.
+def _within_frames(origins: Origins, identity: Origins) -> np.ndarray | str:
+    """The index of the source ``(frame, channel)`` of each one, plus 1; 0 where it is zero.
 
-    A sentence if the positions inside a frame do not stay where they are.
+    Returns a sentence if values move inside a frame.
     """
     for axis in range(2, len(origins.shape)):
         origins = origins.merged(axis)
@@ -49,37 +49,40 @@ def _within_frames(origins: Origins, own: Origins) -> np.ndarray | str:
         if not factors:
             continue
         k, _ = origins.span(axis)
-        index, ramp = origins.index, np.arange(factors[0].size) * (factors[0].step - own.axes[axis][0].step)
+        index, ramp = (
+            origins.index,
+            np.arange(factors[0].size) * (factors[0].step - identity.axes[axis][0].step),
+        )
         if index.shape[k] > 1 or ramp.any():
             ramp = ramp.reshape([-1 if number == k else 1 for number in range(index.ndim)])
             index = np.where(index == 0, 0, index + ramp)
         if (index != index.take([0], axis=k)).any():
             return f"it moves values along axis {axis}, inside a frame, not along time"
         origins = origins.take(axis, [0])
-    size = prod(own.shape[2:])
-    table = origins.elements().reshape(own.shape[:2])
+    size = prod(identity.shape[2:])
+    table = origins.elements().reshape(identity.shape[:2])
     if ((table - 1) % size)[table != 0].any():
         return "it moves values inside a frame, not along time"
     return np.where(table == 0, 0, (table - 1) // size + 1)
 
 
-def _read(came_from: np.ndarray, moved: np.ndarray) -> Shift | str:
-    """``came_from`` is the frame that each ``(frame, channel)`` holds; ``moved`` which channels differ."""
-    batch, channels = came_from.shape
-    column = came_from[:, moved.argmax()]
+def _shift_from(sources: np.ndarray, is_moved: np.ndarray) -> Shift | str:
+    """``sources`` is the source frame of each ``(frame, channel)``; ``is_moved`` marks the moved channels."""
+    batch, channels = sources.shape
+    column = sources[:, is_moved.argmax()]
     empty = int((column == ZERO).sum())
     frames = batch // empty if empty and batch % empty == 0 else batch
     offsets = np.zeros(channels, dtype=int)
-    for channel in np.flatnonzero(moved):
-        fitting = [
-            offset for offset in (1, -1) if (came_from[:, channel] == _shifted(batch, frames, offset)).all()
+    for channel in np.flatnonzero(is_moved):
+        matches = [
+            offset for offset in (1, -1) if (sources[:, channel] == _shifted(batch, frames, offset)).all()
         ]
-        if not fitting:
-            return f"channel {channel} {_what_else(came_from[:, channel])}"
-        offsets[channel] = fitting[0]
-    count = int(moved.sum())
-    if not moved[:count].all():
-        return f"the moved channels {_ranges(moved)} are not the first ones, without a gap"
+        if not matches:
+            return f"channel {channel} {_describe(sources[:, channel])}"
+        offsets[channel] = matches[0]
+    count = int(is_moved.sum())
+    if not is_moved[:count].all():
+        return f"the moved channels {_ranges(is_moved)} are not the first ones without a gap"
     if frames == 1:
         return Shift(1, count // 2, 1, -1) if count % 2 == 0 else Shift(1, count, 1, 0)
     first = int(offsets[0])
@@ -89,7 +92,7 @@ def _read(came_from: np.ndarray, moved: np.ndarray) -> Shift | str:
     if (offsets[fold:count] != -first).any():
         return f"channels {_ranges(offsets == first)} move one way, between others that move the other way"
     if count != 2 * fold:
-        return f"{fold} channels move one way and {count - fold} the other: a shift moves as many each way"
+        return f"{fold} channels move one way and {count - fold} the other: a shift moves equal numbers"
     return Shift(frames, fold, first, -first)
 
 
@@ -99,8 +102,8 @@ def _shifted(batch: int, frames: int, offset: int) -> np.ndarray:
     return np.where((within >= 0) & (within < frames), source, ZERO)
 
 
-def _what_else(column: np.ndarray) -> str:
-    """What a channel does that is neither shifted by one frame nor left alone."""
+def _describe(column: np.ndarray) -> str:
+    """How a channel is moved that is neither shifted by one frame nor unchanged."""
     filled = np.flatnonzero(column != ZERO)
     distances = np.unique(column[filled] - filled)
     if len(distances) == 1 and abs(distances[0]) > 1:
@@ -110,11 +113,11 @@ def _what_else(column: np.ndarray) -> str:
     if len(distances) == 1:
         return f"is zero in frame {np.flatnonzero(column == ZERO)[0]}, and is not moved"
     if len(distances) == 2 and len(filled) == len(column) and 1 in abs(distances) and distances.prod() < 0:
-        return "wraps around the clip: where a shift has zeros it takes frames from the other end"
+        return "wraps around the clip: it takes frames from the other end where a shift has zeros"
     if len(distances) == 2 and len(filled) == len(column) and 1 in abs(distances) and not distances.all():
         return "repeats a frame at the end of the clip, where a shift has zeros"
     frame = filled[np.argmax(column[filled] != filled)]
-    return f"takes frame {column[frame]} for frame {frame}, which is another order than a shift's"
+    return f"takes frame {column[frame]} for frame {frame}, unlike a shift"
 
 
 def _ranges(mask: np.ndarray) -> str:

@@ -1,8 +1,8 @@
 """Layout(Conv(Layout(x), w)) -> TemporalConv(x, w), for a channel-wise convolution over the frames of a clip.
 
-STM and ACTION-Net permute ``(N*T, C, H, W)`` to ``(N*H*W, C, T)`` for a grouped ``Conv1d``, and back. How the
-permutes are written, and whether the convolution is of one, two or three dimensions, does not count: each
-tap, taken alone, must move every channel of the source by whole frames.
+STM and ACTION-Net permute ``(N*T, C, H, W)`` to ``(N*H*W, C, T)`` for a grouped ``Conv1d``, and back. Any
+sequence of permutes and a convolution of one, two or three dimensions match, provided that each tap by itself
+moves every channel of the source by whole frames.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edgevid.ops.functions import attach_functions
 from edgevid.ops.temporal_conv import offsets_of
 from edgevid.passes.build import Builder
 from edgevid.passes.constant_values import ConstantValues
-from edgevid.passes.recognize.data_movement import MOVEMENTS, NotAMovementError, Operands, channel_filters
+from edgevid.passes.recognize.data_movement import MOVEMENTS, NotDataMovementError, Operands, channel_filters
 from edgevid.passes.recognize.origins import Factor, Origins, aligned
 from edgevid.specs import PassReport
 
@@ -28,18 +28,18 @@ FRAME_RANK = 4
 
 
 def recognize_temporal_conv(graph: ir.Model) -> PassReport:
-    """Replace each channel-wise convolution over time; say why another convolution over time is none."""
+    """Replace each channel-wise convolution over time; report why other convolutions over time stay."""
     constants, matched, refused = ConstantValues(), 0, []
     for conv in [node for node in graph.graph if node.op_type == "Conv" and node.domain == ""]:
-        found = ""
+        outcome = ""
         for lines in _lines_of(conv, constants):
-            found = lines.why_not() or lines.result()
-            if isinstance(found, ir.Value):
-                lines.replace(graph.graph, found)
+            outcome = lines.refusal() or lines.result()
+            if isinstance(outcome, ir.Value):
+                lines.replace(graph.graph, outcome)
                 matched += 1
                 break
-        if found and isinstance(found, str):
-            refused.append(f"{conv.name}: {found}")
+        if outcome and isinstance(outcome, str):
+            refused.append(f"{conv.name}: {outcome}")
     if matched:
         common.RemoveUnusedNodesPass()(graph)
         attach_functions(graph)
@@ -47,7 +47,7 @@ def recognize_temporal_conv(graph: ir.Model) -> PassReport:
 
 
 def _lines_of(conv: ir.Node, constants: ConstantValues) -> Iterator[_Lines]:
-    """For a convolution along one axis, each tensor that is permuted for it, the nearest first."""
+    """For a convolution along one axis, the candidate source tensors before its permutes, nearest first."""
     kernel, nodes = conv.inputs[1].shape, []
     axes = [axis for axis, size in enumerate(kernel or ()) if axis > 1 and size != 1]
     if len(axes) != 1 or not kernel.is_static():
@@ -61,7 +61,7 @@ def _lines_of(conv: ir.Node, constants: ConstantValues) -> Iterator[_Lines]:
 
 
 class _Lines:
-    """A convolution, of ``k`` taps along one axis, and the tensor of frames whose lines it runs along."""
+    """A convolution of ``k`` taps along one axis, and the tensor of frames whose lines it convolves."""
 
     def __init__(
         self,
@@ -79,8 +79,8 @@ class _Lines:
         self.weight_shape = tuple(conv.inputs[1].shape.numpy())
         self.channels, self.taps = self.weight_shape[0], self.weight_shape[axis]
 
-    def why_not(self) -> str:
-        """Why it is no channel-wise convolution over time that keeps the number of frames; empty if it is."""
+    def refusal(self) -> str:
+        """Why it is not a channel-wise convolution over time with unchanged frame count; empty if it is."""
         if channel_filters(self.conv, self._constants) is None:
             if self.weight_shape[1] == 1 and self.conv.attributes.get_int("group", 1) == self.channels:
                 return "its weights are computed, not constant"
@@ -92,37 +92,36 @@ class _Lines:
         if self.taps % 2 == 0:
             return f"it has {self.taps} taps, an even number"
         if self._causal() is None:
-            return f"its padding is not that of {self.taps} taps that keep the number of frames"
+            return f"its padding is not that of {self.taps} taps with as many output frames as input frames"
         return ""
 
     def _causal(self) -> bool | None:
-        """Whether its padding lets it see the past alone; None if it is neither so nor centred."""
+        """Whether its padding is causal (True) or centered (False); None if it is neither."""
         before, after = self._pads[:, self.axis]
         if self._pads.sum() != before + after or self._pads.min() < 0:
             return None
         return {(self.taps // 2, self.taps // 2): False, (self.taps - 1, 0): True}.get((before, after))
 
     def result(self) -> ir.Value | str:
-        """The first value behind the convolution that is laid out as the source; or why none is."""
+        """The first value after the convolution in the layout of the source; or why there is none."""
         if self.frames == 1:
-            return "its lines have a single frame, so that nothing tells time from other axes"
+            return "its lines have a single frame, so time cannot be distinguished from other axes"
         if not self._keeps_channels_together():
-            return "it runs along another axis than time, or its filters are not in the order of the channels"
+            return "it runs along another axis than time, or its filters are not in channel order"
         value, nodes = self.conv.outputs[0], []
         while True:
             if len(value.shape) in (FRAME_RANK, FRAME_RANK + 1) and self._moves_frames(value, nodes):
                 return value
             readers = [use.node for use in value.uses()]
             if len(readers) != 1 or value.is_graph_output() or not _is_layout(readers[0], self._constants):
-                return "its result is not laid out as the frames were that it reads"
+                return "its output does not have the layout of its input frames"
             nodes.append(readers[0])
             value = readers[0].outputs[0]
 
     def _keeps_channels_together(self) -> bool:
-        """Whether channel c of the lines is channel c of frames ``(N*T, C, ...)``, and their axis the frames.
+        """Whether channel c of the lines is channel c of frames ``(N*T, C, ...)``, and their axis is time.
 
-        With channels that lie at one distance, and each element in one line only, no line can begin elsewhere
-        than at channel 0.
+        With equidistant channels, and each element in one line only, every line must start at channel 0.
         """
         channel, time = self.origins.merged(1).axes[1], self.origins.merged(self.axis).axes[self.axis]
         if self.origins.index.size != 1 or len(time) != 1:
@@ -133,7 +132,7 @@ class _Lines:
         return channel == together and frame_size == plane * self.channels and plane > 0
 
     def _moves_frames(self, value: ir.Value, nodes: list[ir.Node]) -> bool:
-        """Whether every tap moves whole frames of the source, by as many as its place in the filter says."""
+        """Whether every tap moves whole frames of the source, by the tap's offset."""
         shape = tuple(value.shape.numpy())
         frame, batch = shape[1 - FRAME_RANK :], prod(shape[: 1 - FRAME_RANK])
         clips = (batch // self.frames, self.frames, *frame)
@@ -143,8 +142,8 @@ class _Lines:
             return False
         in_clips = Origins.of_source(shape).reshape(clips)
         for offset in offsets_of(self.taps, self._causal()):
-            seen = self._through(nodes, _moved(self.origins, self.axis, offset))
-            if not _equal(seen, _moved(in_clips, 1, offset).reshape(shape)):
+            actual = self._through(nodes, _shifted(self.origins, self.axis, offset))
+            if not _equal(actual, _shifted(in_clips, 1, offset).reshape(shape)):
                 return False
         return True
 
@@ -154,13 +153,13 @@ class _Lines:
         return origins
 
     def _bias(self) -> list[ir.Value]:
-        """Nothing for zeros, which torch's exporter writes where a convolution has no bias."""
-        given = [value for value in self.conv.inputs[2:] if value is not None]
-        array = self._constants.of(given[0]) if given else None
-        return given if array is None or array.any() else []
+        """The bias; none if it is zeros, which torch's exporter writes for a convolution without bias."""
+        bias = [value for value in self.conv.inputs[2:] if value is not None]
+        array = self._constants.of(bias[0]) if bias else None
+        return bias if array is None or array.any() else []
 
     def replace(self, graph: ir.Graph, result: ir.Value) -> None:
-        """Let a temporal convolution of the source take the place of ``result``."""
+        """Replace ``result`` by a temporal convolution of the source."""
         build = Builder(graph, result.producer(), self.conv.name)
         shape, source = tuple(result.shape.numpy()), self.source
         frames_shape = (prod(shape[: 1 - FRAME_RANK]), *shape[1 - FRAME_RANK :])
@@ -185,17 +184,17 @@ class _Lines:
 
 
 def _padded(conv: ir.Node, constants: ConstantValues) -> tuple[ir.Value, np.ndarray]:
-    """What is padded with zeros and convolved, and how far: before and after, for each axis."""
+    """The convolved tensor before its zero padding, and the pads: before and after, for each axis."""
     source, rank = conv.inputs[0], len(conv.inputs[1].shape)
     pads = np.zeros((2, rank), dtype=int)
     pads[:, 2:] = np.reshape(conv.attributes.get_ints("pads", [0] * 2 * (rank - 2)), (2, -1))
     node = source.producer()
     if node is None or node.op_type != "Pad" or node.domain != "":
         return source, pads
-    given = Operands(node, {}, constants)
+    operands = Operands(node, {}, constants)
     try:
-        amounts, axes, fill = given.numbers(1), given.numbers(3, range(rank)), given.numbers(2, 0)
-    except NotAMovementError:
+        amounts, axes, fill = operands.numbers(1), operands.numbers(3, range(rank)), operands.numbers(2, 0)
+    except NotDataMovementError:
         return source, pads
     if fill.any() or node.attributes.get_string("mode", "constant") != "constant":
         return source, pads
@@ -204,14 +203,14 @@ def _padded(conv: ir.Node, constants: ConstantValues) -> tuple[ir.Value, np.ndar
 
 
 def _is_layout(node: ir.Node, constants: ConstantValues) -> bool:
-    """Whether ``node`` gives the elements of its first input another order or shape, known beforehand."""
+    """Whether ``node`` only changes the order or shape of its first input, by constant arguments."""
     if node.domain != "" or node.op_type not in LAYOUT:
         return False
     return all(constants.of(value) is not None for value in node.inputs[1:] if value is not None)
 
 
-def _moved(origins: Origins, axis: int, offset: int) -> Origins:
-    """Along ``axis``, each element the one ``offset`` later, zeros beyond the end."""
+def _shifted(origins: Origins, axis: int, offset: int) -> Origins:
+    """Replace each element by the one ``offset`` later along ``axis``, zeros beyond the ends."""
     size = origins.shape[axis]
     distance = min(abs(offset), size)
     if offset >= 0:

@@ -1,9 +1,9 @@
-"""Reshape(movement(Reshape(x))) -> TemporalShift(x), however the movement is written.
+"""Reshape(data movement(Reshape(x))) -> TemporalShift(x), for any implementation of the data movement.
 
-Slices assigned into zeros, splits and concatenations, pads, rolls with masks, gathers, one-hot channel-wise
-convolutions over time: what counts is where each element of the result comes from. If that is a temporal
-shift of a tensor ``(N*T, C, H, W)``, or of one of another shape with these elements, whatever computes it is
-replaced; the number of frames is read from the movement too.
+It may consist of slices assigned into zeros, splits and concatenations, pads, rolls with masks, gathers, or
+one-hot channel-wise convolutions over time: only the origin of each element of the result counts. If these
+make a temporal shift of a tensor ``(N*T, C, H, W)``, or of one of another shape with the same elements, the
+shift replaces the nodes. The number of frames also follows from the origins.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edgevid.ops.functions import attach_functions
 from edgevid.ops.temporal_shift import Shift
 from edgevid.passes.build import Builder
 from edgevid.passes.constant_values import ConstantValues
-from edgevid.passes.recognize.data_movement import NotAMovementError, moves, origins_of
+from edgevid.passes.recognize.data_movement import NotDataMovementError, moves, origins_of
 from edgevid.passes.recognize.shift_of_origins import shift_of
 from edgevid.specs import PassReport
 
@@ -28,19 +28,19 @@ FRAME_RANK = 4
 
 
 def recognize_temporal_shift(graph: ir.Model) -> PassReport:
-    """Replace each temporal shift that is written in standard operators; say what only resembles one."""
+    """Replace each temporal shift in standard operators; report data movement that only resembles one."""
     search, pending = _Search(graph.graph), list(graph.graph)
     matched, refused = 0, []
-    # From the end, so that the whole of a movement is seen before any part of it.
+    # From the end, so that a whole data movement is examined before its parts.
     while pending:
         node = pending.pop()
         if node.graph is None or len(node.outputs) != 1:
             continue
-        found = search.shift_that_gives(node.outputs[0])
-        if isinstance(found, str):
-            refused.append(f"{node.outputs[0].name}: {found}")
-        elif found is not None:
-            pending += search.replace(node, *found)
+        match = search.find_shift(node.outputs[0])
+        if isinstance(match, str):
+            refused.append(f"{node.outputs[0].name}: {match}")
+        elif match is not None:
+            pending += search.replace(node, *match)
             matched += 1
     if matched:
         common.RemoveUnusedNodesPass()(graph)
@@ -49,7 +49,7 @@ def recognize_temporal_shift(graph: ir.Model) -> PassReport:
 
 
 class _Search:
-    """Looks for shifts in a graph, and remembers which values lie inside a movement that was refused."""
+    """Looks for shifts in a graph, and records the values inside data movement that was refused."""
 
     def __init__(self, graph: ir.Graph) -> None:
         self._graph = graph
@@ -57,8 +57,8 @@ class _Search:
         self._constants = ConstantValues()
         self._inside: set[ir.Value] = set()
 
-    def shift_that_gives(self, result: ir.Value) -> tuple[ir.Value, Shift] | str | None:
-        """The tensor and the shift of it that give ``result``; or why it is no shift; or None."""
+    def find_shift(self, result: ir.Value) -> tuple[ir.Value, Shift] | str | None:
+        """The source tensor and the shift that produce ``result``; or why it is not a shift; or None."""
         if result in self._inside or not _holds_frames(result):
             return None
         if not moves(result.producer(), self._constants):
@@ -69,25 +69,25 @@ class _Search:
                 continue
             try:
                 origins = origins_of(result, source, nodes, self._constants)
-            except NotAMovementError:
+            except NotDataMovementError:
                 break
-            found, same_shape = shift_of(origins), source.shape == result.shape
-            if isinstance(found, Shift):
-                return source, found
-            if found is None and same_shape:
+            shift, same_shape = shift_of(origins), source.shape == result.shape
+            if isinstance(shift, Shift):
+                return source, shift
+            if shift is None and same_shape:
                 break
-            # Without zeros, to take elements of another shape in another order is only a change of layout.
-            if found is None or (not same_shape and origins.index.all()):
+            # Without zeros, a permutation of a tensor of another shape is only a change of layout.
+            if shift is None or (not same_shape and origins.index.all()):
                 continue
-            reason = found
+            reason = shift
             parts |= {value for node in nodes for value in node.outputs if value.shape != result.shape}
         self._inside |= parts
         return reason
 
     def replace(self, node: ir.Node, source: ir.Value, shift: Shift) -> list[ir.Node]:
-        """Let a temporal shift of ``source`` take the place of ``node`` and of what only it read.
+        """Replace ``node``, and the nodes that only it reads, by a temporal shift of ``source``.
 
-        Returns the nodes that were added in front of the shift, which may end a movement themselves.
+        Returns the nodes inserted before the shift, which may end another data movement.
         """
         result = node.outputs[0]
         name = f"{result.name}_shift"
@@ -105,14 +105,14 @@ class _Search:
         pending = _producers(node)
         build.replace_anchor(shifted)
         while pending:
-            unread = pending.pop()
-            if unread.graph and not any(value.uses() or value.is_graph_output() for value in unread.outputs):
-                pending += _producers(unread)
-                self._graph.remove(unread, safe=True)
+            dead = pending.pop()
+            if dead.graph and not any(value.uses() or value.is_graph_output() for value in dead.outputs):
+                pending += _producers(dead)
+                self._graph.remove(dead, safe=True)
         return added
 
     def _sources(self, result: ir.Value) -> Iterator[tuple[ir.Value, list[ir.Node]]]:
-        """Each value that alone determines ``result`` through movements, nearest first, with their nodes."""
+        """The values that determine ``result`` by data movement, nearest first, with the nodes between."""
         nodes: list[ir.Node] = []
         pending, fixed = {result}, set()
         while pending:
@@ -124,7 +124,9 @@ class _Search:
             else:
                 nodes.append(node)
                 pending -= set(node.outputs)
-                pending |= {given for given in node.inputs if given is not None and self._varies(given)}
+                pending |= {
+                    operand for operand in node.inputs if operand is not None and self._varies(operand)
+                }
             if len(fixed) > 1:
                 return
             if len(pending | fixed) == 1:
@@ -139,7 +141,7 @@ class _Search:
 
 
 def _is_rearranged(source: ir.Value, result: ir.Value) -> bool:
-    """Whether ``source`` has as many elements as ``result``, and is no mere reshape of something else."""
+    """Whether ``source`` has as many elements as ``result``, and is not just a reshape."""
     if source.shape == result.shape:
         return True
     if source.shape is None or not source.shape.is_static() or source.dtype != result.dtype:
@@ -155,7 +157,7 @@ def _producers(node: ir.Node) -> list[ir.Node]:
 
 
 def _holds_frames(value: ir.Value) -> bool:
-    """Whether its shape can be that of frames, ``(N*T, C, H, W)``, of floating-point numbers."""
+    """Whether it can be frames ``(N*T, C, H, W)`` in floating point."""
     shape, dtype = value.shape, value.dtype
     if shape is None or dtype is None or not dtype.is_floating_point():
         return False

@@ -1,1 +1,1 @@
-"""A graph of whole clips becomes one of single frames with states: what each operator needs for that."""
+"""Conversion of a graph of clips to one of single frames with states, with a rule for each operator."""

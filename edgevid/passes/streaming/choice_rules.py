@@ -1,4 +1,4 @@
-"""Operators that choose or assign frames: what keeps their order moves the clock, the rest is refused."""
+"""Operators that select or assign frames: those that keep their order shift the timeline."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def slice_(step: Step) -> None:
     axes = tuple(axis % len(shape) for axis in (axes or range(len(starts))))
     steps = step.ints(4) or (1,) * len(starts)
     if timeline.axis not in axes:
-        step.done(timeline)
+        step.keep_node(timeline)
         return
     place = axes.index(timeline.axis)
-    chosen = range(shape[timeline.axis])[slice(starts[place], ends[place], steps[place])]
+    selection = range(shape[timeline.axis])[slice(starts[place], ends[place], steps[place])]
     if steps[place] != 1:
         raise NotStreamableError(_sampled(steps[place]))
-    whole = len(chosen) == shape[timeline.axis]
-    cropped = timeline if whole else _cropped(step, timeline, chosen)
+    whole = len(selection) == shape[timeline.axis]
+    cropped = timeline if whole else _cropped(step, timeline, selection)
     others = [number for number in range(len(axes)) if number != place]
     if not others:
-        step.becomes(_same(step), cropped)
+        step.replace_node(_same(step), cropped)
         return
     for index, numbers in ((1, starts), (2, ends), (3, axes), (4, steps)):
         if index < len(step.node.inputs) or index == 3:
@@ -39,23 +39,23 @@ def slice_(step: Step) -> None:
             else:
                 step.node.resize_inputs(index + 1)
                 step.node.replace_input_with(index, values)
-    step.done(replace(cropped, past=step.past() if cropped.lead > 0 else None), past_is_known=True)
+    step.keep_node(replace(cropped, past=step.past() if cropped.lead > 0 else None), past_is_known=True)
 
 
 def _sampled(every: int) -> str:
     if every < 0:
         return "reads the frames backwards"
     return (
-        f"takes every {every}th frame alone"
+        f"takes only every {every}th frame"
         if every > 3
-        else f"takes every {('2nd', '3rd')[every - 2]} frame alone"
+        else f"takes only every {('2nd', '3rd')[every - 2]} frame"
     )
 
 
-def _cropped(step: Step, timeline: Timeline, chosen: range) -> Timeline:
+def _cropped(step: Step, timeline: Timeline, selection: range) -> Timeline:
     if timeline.outer != 1 or timeline.inner != 1:
-        raise NotStreamableError("cuts an axis that counts frames and something else")
-    return timeline.padded(-chosen.start, chosen.stop - timeline.length, None)
+        raise NotStreamableError("slices an axis that counts frames and something else")
+    return timeline.padded(-selection.start, selection.stop - timeline.length, None)
 
 
 def _same(step: Step) -> ir.Value:
@@ -67,28 +67,28 @@ def gather(step: Step) -> None:
     data, indices = step.timelines[:2]
     axis = step.node.attributes.get_int("axis", 0) % len(step.shape())
     rank = len(step.shape(1))
-    if data is None:  # a table that is looked up by what each frame says
-        step.done(indices.at(indices.axis + axis))
+    if data is None:  # a lookup table, indexed by the frames
+        step.keep_node(indices.at(indices.axis + axis))
         return
     if indices is not None:
         raise NotStreamableError("takes positions from the frames")
     if data.axis != axis:
-        step.done(data.at(data.axis + (rank - 1 if data.axis > axis else 0)))
+        step.keep_node(data.at(data.axis + (rank - 1 if data.axis > axis else 0)))
         return
-    chosen = step.ints(1)
-    last, first = [number % step.shape()[axis] for number in (chosen[-1], chosen[0])]
-    if list(chosen) == list(range(first, last + 1)) and rank == 1:
-        step.becomes(_same(step), _cropped(step, data, range(first, last + 1)))
+    positions = step.ints(1)
+    last, first = [number % step.shape()[axis] for number in (positions[-1], positions[0])]
+    if list(positions) == list(range(first, last + 1)) and rank == 1:
+        step.replace_node(_same(step), _cropped(step, data, range(first, last + 1)))
         return
     if rank == 2 and _windows(step, data, axis):
         return
-    if len(chosen) == 1:
-        raise NotStreamableError(f"takes frame {first} of the clip alone{LOOP}")
-    raise NotStreamableError("takes the frames in another order, or some of them alone")
+    if len(positions) == 1:
+        raise NotStreamableError(f"takes only frame {first} of the clip{LOOP}")
+    raise NotStreamableError("takes the frames in another order, or only some of them")
 
 
 def _windows(step: Step, timeline: Timeline, axis: int) -> bool:
-    """Whether it takes of each frame the ones around it, as ``unfold`` does; then they come from a ring."""
+    """Whether it gathers a window around each frame, as ``unfold`` does; a state then holds the window."""
     indices = step.walk.constants.of(step.node.inputs[1])
     offsets = indices[0] - indices[0].min()
     steps = np.arange(len(indices))[:, None]
@@ -100,38 +100,45 @@ def _windows(step: Step, timeline: Timeline, axis: int) -> bool:
     shape[axis] = 1
     columns = step.build.constant(offsets[None].astype(np.int64))
     result = replace(timeline, length=len(indices), lead=timeline.lead - reach, past=None)
-    step.becomes(step.node_of("Gather", [window, columns], shape, axis=axis), result)
+    step.replace_node(step.node_of("Gather", [window, columns], shape, axis=axis), result)
     return True
 
 
 def scatter(step: Step) -> None:
-    """Frames assigned into others from one frame on, ``y[:, 1:] = x[:, :-1]``."""
+    """Assignment of consecutive frames, ``y[:, 1:] = x[:, :-1]``."""
     data, indices, updates = step.node.inputs
     positions = step.walk.constants.of(indices)
     timeline, shape = step.timelines[2], step.shape()
     if positions is not None and _within_frames(step, positions):
-        step.done(timeline)
+        step.keep_node(timeline)
         return
-    known = timeline is not None and positions is not None and step.timelines[1] is None
-    if not known or timeline.axis != 0 or timeline.outer * timeline.inner != 1 or positions.shape[1:] != (1,):
-        raise NotStreamableError("assigns values to frames in a way that edgevid cannot run one by one")
+    is_streamable = timeline is not None and positions is not None and step.timelines[1] is None
+    if (
+        not is_streamable
+        or timeline.axis != 0
+        or timeline.outer * timeline.inner != 1
+        or positions.shape[1:] != (1,)
+    ):
+        raise NotStreamableError("assigns values to frames in a way that edgevid cannot run frame by frame")
     start = int(positions[0, 0])
     if list(positions[:, 0]) != list(range(start, start + len(positions))):
-        raise NotStreamableError("assigns the frames in another order, or some of them alone")
+        raise NotStreamableError("assigns the frames in another order, or only some of them")
     after = shape[0] - start - len(positions)
     if step.timelines[0] is None:
         array = step.walk.constants.of(data)
         if array is None or (array != array[:1]).any():
             raise NotStreamableError("assigns frames among values that differ from frame to frame")
         x, joined = step.padded(updates, timeline, start, after, np.ascontiguousarray(array[:1]))
-        step.becomes(step.build.node("Identity", [x], x.shape.numpy(), updates.type), joined)
+        step.replace_node(step.build.node("Identity", [x], x.shape.numpy(), updates.type), joined)
         return
     if after:
-        raise NotStreamableError("assigns some of the frames alone")
-    step.timelines[2] = moved = timeline.padded(start, 0, np.zeros((), updates.dtype.numpy()))
-    lead = min(step.timelines[0].lead, moved.lead)
-    old, new = (step.delayed(index, step.timelines[index].lead - lead) for index in (0, 2))
-    step.becomes(step.from_frame(start - lead, old, new), replace(moved, lead=lead, past=None))
+        raise NotStreamableError("assigns only some of the frames")
+    step.timelines[2] = update_timeline = timeline.padded(start, 0, np.zeros((), updates.dtype.numpy()))
+    lead = min(step.timelines[0].lead, update_timeline.lead)
+    base, update = (step.delayed(index, step.timelines[index].lead - lead) for index in (0, 2))
+    step.replace_node(
+        step.from_frame(start - lead, base, update), replace(update_timeline, lead=lead, past=None)
+    )
 
 
 def elements(step: Step) -> None:
@@ -139,23 +146,23 @@ def elements(step: Step) -> None:
     timeline = step.timelines[0]
     axis = step.node.attributes.get_int("axis", 0) % len(step.shape())
     if timeline is None or step.timelines[1] is not None or axis == timeline.axis:
-        raise NotStreamableError("takes or assigns some of the frames alone")
+        raise NotStreamableError("takes or assigns only some of the frames")
     step.align()
 
 
 def _within_frames(step: Step, positions: np.ndarray) -> bool:
-    """Whether the same places of each frame are assigned."""
-    old, _, new = step.timelines
+    """Whether it assigns the same positions in each frame."""
+    data, _, updates = step.timelines
     rows = positions.ndim - 1
-    inside = old is not None and new is not None and positions.shape[-1] <= old.axis
-    return inside and new == old.at(old.axis - positions.shape[-1] + rows)
+    inside = data is not None and updates is not None and positions.shape[-1] <= data.axis
+    return inside and updates == data.at(data.axis - positions.shape[-1] + rows)
 
 
 def split(step: Step) -> None:
     timeline, axis = step.only, step.node.attributes.get_int("axis", 0) % len(step.shape())
     if axis == timeline.axis:
         raise NotStreamableError(f"splits the clip into single frames, or groups of them{LOOP}")
-    step.done(timeline)
+    step.keep_node(timeline)
 
 
 RULES = {

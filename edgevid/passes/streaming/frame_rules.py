@@ -1,4 +1,4 @@
-"""Operators that compute each frame by itself, unless they run along the axis that counts frames."""
+"""Operators that compute each frame separately, unless they run along the time axis."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from edgevid.passes.streaming.step import Step
 from edgevid.passes.streaming.timeline import NotStreamableError
 
 ATTENTION = (
-    "compares every frame with every other (attention), for which a stream would have to keep all its past: "
+    "compares every frame with every other (attention), so a stream would have to keep its whole past: "
     "attend within a frame, or replace it by causal convolutions or a recurrent layer"
 )
 
@@ -18,10 +18,10 @@ def elementwise(step: Step) -> None:
 
 
 def identity_of_mean(step: Step) -> None:
-    """A sum so far, divided by the number of frames, is a mean already (see ``running_rules``)."""
+    """A division of a cumulative sum by the frame count is done in its state (see ``running_rules``)."""
     if step.node in step.walk.means:
         x, timeline = step.node.inputs[0], step.timelines[0]
-        step.becomes(step.node_of("Identity", [x], x.shape.numpy()), timeline)
+        step.replace_node(step.node_of("Identity", [x], x.shape.numpy()), timeline)
     else:
         step.align()
 
@@ -30,25 +30,25 @@ def reduce(step: Step) -> None:
     timeline, rank = step.only, len(step.shape())
     axes = step.ints(1, "axes")
     if axes is None and step.node.attributes.get_int("noop_with_empty_axes", 0):
-        step.done(timeline)
+        step.keep_node(timeline)
         return
     axes = {axis % rank for axis in axes} if axes else set(range(rank))
     if timeline.axis in axes:
         raise NotStreamableError(f"{REDUCTIONS[step.node.op_type]} all frames of the clip")
     keep = step.node.attributes.get_int("keepdims", 1)
-    step.done(timeline if keep else timeline.at(timeline.axis - sum(a < timeline.axis for a in axes)))
+    step.keep_node(timeline if keep else timeline.at(timeline.axis - sum(a < timeline.axis for a in axes)))
 
 
-def along_axis(words: str, default: int = -1) -> Callable[[Step], None]:
-    """A rule of operators with an ``axis``, whose words say what it would do to the frames."""
+def along_axis(reason: str, default: int = -1) -> Callable[[Step], None]:
+    """A rule for operators with an ``axis``; ``reason`` is the refusal if that is the time axis."""
 
     def rule(step: Step) -> None:
         timeline = step.only
         axis = step.node.attributes.get_int("axis", default) % len(step.shape())
         if axis == timeline.axis:
-            raise NotStreamableError(words)
+            raise NotStreamableError(reason)
         drops = step.node.op_type.startswith("Arg") and not step.node.attributes.get_int("keepdims", 1)
-        step.done(timeline.at(timeline.axis - 1) if drops and axis < timeline.axis else timeline)
+        step.keep_node(timeline.at(timeline.axis - 1) if drops and axis < timeline.axis else timeline)
 
     return rule
 
@@ -56,21 +56,21 @@ def along_axis(words: str, default: int = -1) -> Callable[[Step], None]:
 def layer_norm(step: Step) -> None:
     timeline, rank = step.only, len(step.shape())
     if timeline.axis >= step.node.attributes.get_int("axis", -1) % rank:
-        raise NotStreamableError("normalises over all frames of the clip")
-    step.done(timeline)
+        raise NotStreamableError("normalizes over all frames of the clip")
+    step.keep_node(timeline)
 
 
 def by_channel(step: Step) -> None:
-    """Batch normalisation, with fixed numbers for each channel."""
+    """Batch normalization, with fixed parameters for each channel."""
     if step.only.axis == 1 and len(step.shape()) > 1:
-        raise NotStreamableError("takes frames for channels")
-    step.done(step.only)
+        raise NotStreamableError("treats frames as channels")
+    step.keep_node(step.only)
 
 
 def matmul(step: Step) -> None:
     ranks = [len(step.shape(0)), len(step.shape(1))]
     if min(ranks) < 2:
-        raise NotStreamableError("multiplies vectors, whose axis may count frames")
+        raise NotStreamableError("multiplies vectors, whose axis may be time")
     a, b = step.timelines[:2]
     summed = (a is not None and a.axis == ranks[0] - 1) or (b is not None and b.axis == ranks[1] - 2)
     if summed:
@@ -89,51 +89,51 @@ def gemm(step: Step) -> None:
         raise NotStreamableError("mixes all frames of the clip by a matrix")
     if len(step.node.inputs) > 2 and step.node.inputs[2] is not None:
         step.fixed(2, timeline.at(0), 2)
-    step.done(timeline.at(0))
+    step.keep_node(timeline.at(0))
 
 
 def einsum(step: Step) -> None:
-    """Frames must have one letter, which stays."""
+    """The time axis must have the same letter in all operands and in the result."""
     equation = step.node.attributes["equation"].as_string().replace(" ", "")
     terms, _, result = equation.partition("->")
-    known = [(term, timeline) for term, timeline in zip(terms.split(","), step.timelines) if timeline]
-    if "." in equation or not result or any(t.outer * t.inner != 1 for _, t in known):
-        raise NotStreamableError("combines frames in a way that edgevid cannot run one by one")
-    letters = {term[timeline.axis] for term, timeline in known}
+    streamed = [(term, timeline) for term, timeline in zip(terms.split(","), step.timelines) if timeline]
+    if "." in equation or not result or any(t.outer * t.inner != 1 for _, t in streamed):
+        raise NotStreamableError("combines frames in a way that edgevid cannot run frame by frame")
+    letters = {term[timeline.axis] for term, timeline in streamed}
     letter = min(letters)
     if len(letters) > 1:
         raise NotStreamableError(ATTENTION)
     fixed = [term for term, timeline in zip(terms.split(","), step.timelines) if timeline is None]
     if letter not in result or any(letter in term for term in fixed):
-        raise NotStreamableError("sums over all frames of the clip, or weighs each by its number")
-    if len({timeline.lead for _, timeline in known}) > 1:
+        raise NotStreamableError("sums over all frames of the clip, or weights each by its position")
+    if len({timeline.lead for _, timeline in streamed}) > 1:
         raise NotStreamableError("multiplies frames of different times")
-    step.done(known[0][1].at(result.index(letter)))
+    step.keep_node(streamed[0][1].at(result.index(letter)))
 
 
 def batchwise(step: Step) -> None:
-    """What treats each entry of the first axis by itself."""
+    """Operators that treat each entry of the first axis separately."""
     if step.only.axis != 0 or step.result_shape()[0] != step.shape()[0]:
-        raise NotStreamableError("combines frames in a way that edgevid cannot run one by one")
-    step.done(step.only)
+        raise NotStreamableError("combines frames in a way that edgevid cannot run frame by frame")
+    step.keep_node(step.only)
 
 
-def normalise_planes(step: Step) -> None:
+def normalize_planes(step: Step) -> None:
     if step.only.axis != 0:
-        raise NotStreamableError("normalises over all frames of the clip")
-    step.done(step.only)
+        raise NotStreamableError("normalizes over all frames of the clip")
+    step.keep_node(step.only)
 
 
 def pool_everything(step: Step) -> None:
     if step.only.axis > 1:
         raise NotStreamableError("pools all frames of the clip")
-    step.done(step.only)
+    step.keep_node(step.only)
 
 
 REDUCTIONS = {
     "ReduceMean": "takes the mean over",
-    "ReduceMax": "takes the largest over",
-    "ReduceMin": "takes the smallest over",
+    "ReduceMax": "takes the maximum over",
+    "ReduceMin": "takes the minimum over",
     **dict.fromkeys(("ReduceSum", "ReduceProd", "ReduceL1", "ReduceL2"), "sums over"),
     **dict.fromkeys(("ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp"), "sums over"),
 }
@@ -161,10 +161,10 @@ RULES: dict[str, Callable[[Step], None]] = {
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), along_axis("takes the softmax over all frames")),
     **dict.fromkeys(("ArgMax", "ArgMin"), along_axis("searches all frames of the clip", 0)),
     "TopK": along_axis("sorts the frames of the clip"),
-    "LpNormalization": along_axis("normalises over all frames of the clip"),
+    "LpNormalization": along_axis("normalizes over all frames of the clip"),
     "LayerNormalization": layer_norm,
     "BatchNormalization": by_channel,
-    "InstanceNormalization": normalise_planes,
+    "InstanceNormalization": normalize_planes,
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), pool_everything),
     "MatMul": matmul,
     "Gemm": gemm,

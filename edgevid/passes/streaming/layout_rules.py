@@ -1,4 +1,4 @@
-"""Operators that move values: a frame keeps its own; padding or cropping in time moves its clock."""
+"""Data-movement operators: they act on each frame, and padding or cropping in time shifts the timeline."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from edgevid.passes.streaming.timeline import FIRST, NotStreamableError, Timelin
 
 def reshape(step: Step) -> None:
     """Also Flatten, Squeeze and Unsqueeze."""
-    x, old, new = step.node.inputs[0], step.shape(), step.result_shape()
-    timeline = step.only.reshaped(old, new)
-    timeline = replace(timeline, past=_movement_past(step, timeline.one_frame(new)))
-    shape = timeline.one_frame(new)
-    step.becomes(step.node_of("Reshape", [x, step.build.ints(shape)], shape), timeline)
+    x, old_shape, new_shape = step.node.inputs[0], step.shape(), step.result_shape()
+    timeline = step.only.reshaped(old_shape, new_shape)
+    timeline = replace(timeline, past=_movement_past(step, timeline.one_frame(new_shape)))
+    shape = timeline.one_frame(new_shape)
+    step.replace_node(step.node_of("Reshape", [x, step.build.ints(shape)], shape), timeline)
 
 
 def _movement_past(step: Step, shape: tuple[int, ...]) -> np.ndarray | str | None:
@@ -30,29 +30,29 @@ def transpose(step: Step) -> None:
     timeline = step.only
     rank = len(step.shape())
     perm = step.ints(9, "perm") or tuple(reversed(range(rank)))
-    moved = replace(timeline, axis=perm.index(timeline.axis))
-    one = timeline.one_frame(step.shape())
-    kept = [axis for axis in perm if one[axis] != 1]
-    if kept != sorted(kept):
-        step.done(moved)
+    result = replace(timeline, axis=perm.index(timeline.axis))
+    frame_shape = timeline.one_frame(step.shape())
+    axes = [axis for axis in perm if frame_shape[axis] != 1]
+    if axes != sorted(axes):
+        step.keep_node(result)
         return
-    shape = moved.one_frame(step.result_shape())
-    moved = replace(moved, past=_movement_past(step, shape))
-    step.becomes(step.node_of("Reshape", [step.node.inputs[0], step.build.ints(shape)], shape), moved)
+    shape = result.one_frame(step.result_shape())
+    result = replace(result, past=_movement_past(step, shape))
+    step.replace_node(step.node_of("Reshape", [step.node.inputs[0], step.build.ints(shape)], shape), result)
 
 
 def expand(step: Step) -> None:
     timeline, shape = step.only, step.result_shape()
     timeline = timeline.at(timeline.axis + len(shape) - len(step.shape()))
     step.node.replace_input_with(1, step.build.ints(timeline.one_frame(shape)))
-    step.done(timeline)
+    step.keep_node(timeline)
 
 
 def tile(step: Step) -> None:
     timeline = step.only
     if step.ints(1)[timeline.axis] != 1:
         raise NotStreamableError("repeats the frames of a clip")
-    step.done(timeline)
+    step.keep_node(timeline)
 
 
 def pad(step: Step) -> None:
@@ -60,7 +60,7 @@ def pad(step: Step) -> None:
     axes = tuple(axis % rank for axis in step.ints(3) or range(rank))
     pads, mode = step.ints(1), step.node.attributes.get_string("mode", "constant")
     if timeline.axis not in axes:
-        step.done(timeline)
+        step.keep_node(timeline)
         return
     place = axes.index(timeline.axis)
     before, after = pads[place], pads[place + len(axes)]
@@ -75,13 +75,13 @@ def pad(step: Step) -> None:
     x, padded = step.padded(step.node.inputs[0], timeline, before, after, past)
     rest = [0 if number % len(axes) == place else size for number, size in enumerate(pads)]
     if not any(rest):
-        step.becomes(step.node_of("Identity", [x], x.shape.numpy()), padded)
+        step.replace_node(step.node_of("Identity", [x], x.shape.numpy()), padded)
         return
     step.node.replace_input_with(0, x)
     step.node.replace_input_with(1, step.build.ints(rest))
     if isinstance(padded.past, np.ndarray) and padded.past.size > 1:
         padded = replace(padded, past=None)
-    step.done(padded, past_is_known=True)
+    step.keep_node(padded, past_is_known=True)
 
 
 def _fill(step: Step) -> np.ndarray:
@@ -90,26 +90,26 @@ def _fill(step: Step) -> np.ndarray:
         return np.zeros((), step.node.inputs[0].dtype.numpy())
     array = step.walk.constants.of(value)
     if array is None:
-        raise NotStreamableError("pads with a number that it computes")
+        raise NotStreamableError("pads with a computed value")
     return array.reshape(())
 
 
 def concat(step: Step) -> None:
-    known = next(timeline for timeline in step.timelines if timeline is not None)
+    reference = next(timeline for timeline in step.timelines if timeline is not None)
     axis = step.node.attributes["axis"].as_int() % len(step.result_shape())
-    if known.axis != axis:
+    if reference.axis != axis:
         step.align()
         return
     main = max(range(len(step.timelines)), key=lambda index: _length(step.timelines[index]))
     timeline, past = step.timelines[main], None
     if timeline.outer != 1 or timeline.inner != 1:
-        raise NotStreamableError("joins clips one behind the other")
+        raise NotStreamableError("joins clips one after the other")
     before = sum(step.shape(index)[axis] for index in range(main))
     for index in range(main):
         piece = _piece(step, index, main)
         past = piece if past is None or _same_past(past, piece) else NotImplemented
     if past is NotImplemented:
-        raise NotStreamableError("puts several kinds of values before the first frame")
+        raise NotStreamableError("puts different values before the first frame")
     after = 0
     for index in range(main + 1, len(step.timelines)):
         if step.timelines[index] is not None:
@@ -119,7 +119,7 @@ def concat(step: Step) -> None:
     if isinstance(past, str) and timeline.lead != 0:
         raise NotStreamableError("repeats a frame that is not the first")
     x, joined = step.padded(x, timeline, before, after, past)
-    step.becomes(step.node_of("Identity", [x], x.shape.numpy()), joined)
+    step.replace_node(step.node_of("Identity", [x], x.shape.numpy()), joined)
 
 
 def _length(timeline: Timeline | None) -> int:
@@ -127,7 +127,7 @@ def _length(timeline: Timeline | None) -> int:
 
 
 def _piece(step: Step, index: int, main: int) -> np.ndarray | str:
-    """What a part before the frames holds: the same for each of its frames, or the first frame."""
+    """The content of a part before the frames: one entry, equal for all its frames, or the first frame."""
     value, timeline = step.node.inputs[index], step.timelines[index]
     axis = step.node.attributes["axis"].as_int() % len(step.result_shape())
     if timeline is not None:
@@ -139,32 +139,32 @@ def _piece(step: Step, index: int, main: int) -> np.ndarray | str:
         raise NotStreamableError("puts a computed value before the first frame")
     first = array.take([0], axis=axis)
     if (array != first).any():
-        raise NotStreamableError("puts several kinds of values before the first frame")
+        raise NotStreamableError("puts different values before the first frame")
     return first
 
 
 def _source(value):
-    """Behind the slices in time, of which only copies are left."""
+    """The value before slices in time, which are Identity nodes by now."""
     while (node := value.producer()) is not None and node.op_type == "Identity":
         value = node.inputs[0]
     return value
 
 
-def _same_past(one, other) -> bool:
-    if isinstance(one, str) or isinstance(other, str):
-        return isinstance(one, str) and isinstance(other, str)
-    return one is not NotImplemented and bool((one == other).all())
+def _same_past(first, second) -> bool:
+    if isinstance(first, str) or isinstance(second, str):
+        return isinstance(first, str) and isinstance(second, str)
+    return first is not NotImplemented and bool((first == second).all())
 
 
 def resize(step: Step) -> None:
     timeline = step.only
     if step.shape()[timeline.axis] != step.result_shape()[timeline.axis]:
-        raise NotStreamableError("makes another number of frames")
+        raise NotStreamableError("changes the number of frames")
     if timeline.outer * timeline.inner != 1 and timeline.axis != 0:
         raise NotStreamableError("resizes an axis that counts frames and something else")
     if len(step.node.inputs) > 3 and step.node.inputs[3] is not None and "axes" not in step.node.attributes:
         step.node.replace_input_with(3, step.build.ints(timeline.one_frame(step.ints(3))))
-    step.done(timeline)
+    step.keep_node(timeline)
 
 
 RULES = {

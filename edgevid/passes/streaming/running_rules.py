@@ -1,4 +1,4 @@
-"""What remembers all that it has seen: recurrent layers, sums and means so far."""
+"""Operators whose state depends on all past frames: recurrent layers, cumulative sums and means."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from edgevid.passes.streaming.step import Step
 from edgevid.passes.streaming.timeline import NotStreamableError, Timeline
 
 INITIAL = {"GRU": (5,), "RNN": (5,), "LSTM": (5, 6)}
-"""The inputs of recurrent operators that give their first states; output ``1 + index`` is the last one."""
+"""The inputs of recurrent operators with their initial states; the last states are outputs 1 and 2."""
 
-LAST = "gives its state after the last frame, which a stream does not have: use its output at each frame"
+LAST = "returns its state after the last frame, which a stream does not have: use its output at each frame"
 
 
 def recurrent(step: Step) -> None:
     node, timeline = step.node, step.timelines[0]
     if timeline is None or any(step.timelines[1:]):
-        raise NotStreamableError("takes a first state, or weights, that depend on the frames")
+        raise NotStreamableError("has an initial state, or weights, that depend on the frames")
     layout = node.attributes.get_int("layout", 0)
     direction = node.attributes.get_string("direction", "forward")
     if timeline.axis == (0 if layout else 1):
         _within_frames(step, timeline, layout)
         return
     if timeline.axis == 2:
-        raise NotStreamableError("takes frames for channels")
+        raise NotStreamableError("treats frames as channels")
     if direction != "forward":
-        raise NotStreamableError(f"is {direction}: it reads the clip from its end as well; make it one-way")
+        raise NotStreamableError(f"is {direction}: it reads the clip backwards too; use one direction")
     if len(node.inputs) > 4 and node.inputs[4] is not None:
         raise NotStreamableError("takes the lengths of sequences")
     step.require_start_at_frame_0()
@@ -51,29 +51,29 @@ def recurrent(step: Step) -> None:
         inputs.pop()
     y_shape = step.result_shape()
     attributes = {name: value for name, value in node.attributes.items() if name != "layout" or layout}
-    one = ir.node(
+    step_node = ir.node(
         node.op_type,
         inputs,
         attributes=attributes,
         num_outputs=1 + len(states),
         name=f"{node.name}_step",
     )
-    one.meta.update(node.meta)
-    step.walk.graph.insert_before(node, one)
-    for value in one.outputs:
+    step_node.meta.update(node.meta)
+    step.walk.graph.insert_before(node, step_node)
+    for value in step_node.outputs:
         value.type = x.type
     axis = 1 if layout else 0
-    step.walk.settle(one.outputs[0], replace(timeline, axis=axis), y_shape)
-    for (state, _), after in zip(states, one.outputs[1:]):
+    step.walk.settle(step_node.outputs[0], replace(timeline, axis=axis), y_shape)
+    for (state, _), after in zip(states, step_node.outputs[1:]):
         after.shape = state.shape
         step.walk.keep(state, after, step.build)
     name = y.name
-    y.name, one.outputs[0].name = f"{name}_of_clip", name
-    y.replace_all_uses_with(one.outputs[0], replace_graph_outputs=True)
+    y.name, step_node.outputs[0].name = f"{name}_of_clip", name
+    y.replace_all_uses_with(step_node.outputs[0], replace_graph_outputs=True)
 
 
 def _within_frames(step: Step, timeline: Timeline, layout: int) -> None:
-    """A recurrent layer over rows or pixels, for which frames are a batch."""
+    """A recurrent layer over rows or pixels: the frames are its batch."""
     node, batch = step.node, timeline.axis
     for index in INITIAL[node.op_type]:
         if index < len(node.inputs) and node.inputs[index] is not None:
@@ -95,13 +95,13 @@ def _state(step: Step, x: ir.Value, shape: tuple[int, ...], initial: ir.Value | 
 
 
 def cumulative_sum(step: Step) -> None:
-    """The sum so far; or, where it is divided by the number of frames, the mean, which stays in range."""
+    """A cumulative sum; if it is divided by the frame count, a running mean, whose state stays in range."""
     node, timeline = step.node, step.timelines[0]
     axis = step.ints(1)[0] % len(step.shape())
     if timeline is None or any(step.timelines[1:]):
         raise NotStreamableError("takes its axis from the frames")
     if axis != timeline.axis:
-        step.done(timeline)
+        step.keep_node(timeline)
         return
     if timeline.outer != 1 or timeline.inner != 1:
         raise NotStreamableError("runs over an axis that counts frames and something else")
@@ -113,15 +113,15 @@ def cumulative_sum(step: Step) -> None:
     state = step.walk.add_state(x, shape, node)
     if (division := _division(step, timeline)) is not None:
         step.walk.means.add(division)
-        one = step.build.constant(np.ones(1, x.dtype.numpy()))
-        seen = step.node_of("Add", [step.walk.frames_before(x, node), one], (1,))
-        news = step.node_of("Sub", [x, state], shape)
-        now = step.node_of("Add", [state, step.node_of("Div", [news, seen], shape)], shape)
+        unit = step.build.constant(np.ones(1, x.dtype.numpy()))
+        count = step.node_of("Add", [step.walk.frames_before(x, node), unit], (1,))
+        change = step.node_of("Sub", [x, state], shape)
+        total = step.node_of("Add", [state, step.node_of("Div", [change, count], shape)], shape)
     else:
-        now = step.node_of("Add", [state, x], shape)
-    y = state if node.attributes.get_int("exclusive", 0) else now
-    step.walk.keep(state, step.node_of("Identity", [now], shape), step.build)
-    step.becomes(step.node_of("Identity", [y], shape), replace(timeline, past=None))
+        total = step.node_of("Add", [state, x], shape)
+    y = state if node.attributes.get_int("exclusive", 0) else total
+    step.walk.keep(state, step.node_of("Identity", [total], shape), step.build)
+    step.replace_node(step.node_of("Identity", [y], shape), replace(timeline, past=None))
 
 
 def _division(step: Step, timeline) -> ir.Node | None:

@@ -1,4 +1,4 @@
-"""The temporal ops of edgevid, each of which knows its own streaming step."""
+"""Temporal ops: each is replaced by its streaming step."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def temporal_op(step: Step) -> None:
     frames = node.attributes["frames"].as_int()
     whole = timeline is not None and timeline.axis == 0 and timeline.length == frames and timeline.inner == 1
     if not whole or timeline.outer != 1 or any(t not in (None, timeline) for t in step.timelines):
-        raise NotStreamableError("takes something else than the frames of a clip for them")
+        raise NotStreamableError("does not run along the frames of the clip")
     step.require_start_at_frame_0()
-    one = _streaming_step(node, (1, *step.shape()[1:]))
-    if one is None:
+    spec = _streaming_step(node, (1, *step.shape()[1:]))
+    if spec is None:
         node.attributes.add(ir.AttrInt64("frames", 1))
-        step.done(timeline)
+        step.keep_node(timeline)
         return
     x, result = node.inputs[0], node.outputs[0]
-    state = walk.add_state(x, one.state_shape, node)
+    state = walk.add_state(x, spec.state_shape, node)
     step_node = ir.node(
-        one.op_type,
+        spec.op_type,
         [x, state, *node.inputs[1:]],
-        attributes=one.attributes,
+        attributes=spec.attributes,
         domain=ops.DOMAIN,
         num_outputs=2,
         name=node.name,
@@ -48,7 +48,7 @@ def temporal_op(step: Step) -> None:
     y, after = step_node.outputs
     y.type, after.shape, after.type = result.type, state.shape, state.type
     walk.keep(state, after, step.build)
-    step.becomes(y, timeline)
+    step.replace_node(y, timeline)
 
 
 def _streaming_step(node: ir.Node, shape: tuple[int, ...]) -> ops.StreamingStep | str | None:

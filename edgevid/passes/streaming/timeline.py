@@ -1,4 +1,4 @@
-"""Where a tensor of a clip holds its frames, and when a stream can know each of them."""
+"""The time axis of a tensor of a clip, and when its entries become known in a stream."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from math import prod
 import numpy as np
 
 FIRST = "first"
-"""Stands for a past that repeats the first frame."""
+"""A past that repeats the first frame."""
 
 
 class NotStreamableError(Exception):
-    """The node cannot run frame by frame; the message says why, the layer being its subject."""
+    """The node cannot run frame by frame; the message is a predicate whose subject is the layer."""
 
 
 @dataclass(frozen=True)
 class Timeline:
     """Axis ``axis`` is ``(outer, length, inner)``, of which ``length`` counts frames.
 
-    Entry ``j`` is known as soon as frame ``j - lead`` is: padding in front makes ``lead`` positive, a look
-    into the future negative. ``past`` is what the ``lead`` entries before frame 0 hold: an array in the
-    shape of one frame (or that of a number), ``FIRST``, or None if it is not known.
+    Entry ``j`` is known once frame ``j - lead`` has arrived: padding in front makes ``lead`` positive,
+    reading future frames makes it negative. ``past`` is the content of the ``lead`` entries before frame 0:
+    an array in the shape of one frame (or a scalar), ``FIRST``, or None if it is unknown.
     """
 
     axis: int
@@ -40,9 +40,9 @@ class Timeline:
         return replace(self, axis=axis)
 
     def padded(self, before: int, after: int, past: np.ndarray | str | None) -> Timeline:
-        """With so many entries more in front and behind; fewer where negative."""
+        """Add ``before`` entries in front and ``after`` behind; negative counts remove entries."""
         if self.length + before + after < 1:
-            raise NotStreamableError("leaves no frame")
+            raise NotStreamableError("removes all frames")
         lead = self.lead + before
         if before > 0 and self.lead > 0 and not _equal(past, self.past):
             past = None
@@ -50,20 +50,20 @@ class Timeline:
             past = self.past
         return replace(self, length=self.length + before + after, lead=lead, past=past if lead > 0 else None)
 
-    def reshaped(self, old: Sequence[int], new: Sequence[int]) -> Timeline:
-        """Where a reshape from ``old`` to ``new`` leaves the frames."""
-        if tuple(old[: self.axis + 1]) == tuple(new[: self.axis + 1]):
+    def reshaped(self, old_shape: Sequence[int], new_shape: Sequence[int]) -> Timeline:
+        """The timeline after a reshape from ``old_shape`` to ``new_shape``."""
+        if tuple(old_shape[: self.axis + 1]) == tuple(new_shape[: self.axis + 1]):
             return self
-        before = prod(old[: self.axis]) * self.outer
-        for axis, size in enumerate(new):
-            start = prod(new[:axis])
+        before = prod(old_shape[: self.axis]) * self.outer
+        for axis, size in enumerate(new_shape):
+            start = prod(new_shape[:axis])
             outer = before // start if start else 0
             if outer and before % start == 0 and size and size % (outer * self.length) == 0:
                 return replace(self, axis=axis, outer=outer, inner=size // (outer * self.length))
         raise NotStreamableError("divides the frames of a clip into groups")
 
 
-def _equal(one: np.ndarray | str | None, other: np.ndarray | str | None) -> bool:
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        return bool((one == other).all()) if np.broadcast(one, other).size else False
-    return one is not None and one is other
+def _equal(first: np.ndarray | str | None, second: np.ndarray | str | None) -> bool:
+    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+        return bool((first == second).all()) if np.broadcast(first, second).size else False
+    return first is not None and first is second

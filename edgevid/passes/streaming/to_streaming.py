@@ -1,10 +1,10 @@
 """Clip network -> frame network with states: op(x) -> op_step(x, state), next_state.
 
-The graph is that of a clip ``(1, T, C, H, W)`` and answers each frame: logits ``(1, T, classes)``, or rows
-``(T, ...)``. From the clip on it is known of each value which axis counts frames (``streaming.timeline``).
-What sees one frame at a time is left, for one frame; what sees the past keeps it in a state, an input and an
-output of the graph. What sees the future, or the clip as a whole, is refused. The clip becomes a frame
-``(1, C, H, W)``, the results those of this frame.
+The graph takes a clip ``(1, T, C, H, W)`` and has an output per frame: logits ``(1, T, classes)``, or rows
+``(T, ...)``. The time axis of each value is tracked from the clip on (``streaming.timeline``). Operators that
+read one frame at a time stay, for one frame; those that read past frames keep them in a state, an input and
+an output of the graph. Operators that read future frames, or the whole clip, are refused. The clip becomes a
+frame ``(1, C, H, W)``, the outputs those of this frame.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ RULES: dict[str, Callable[[Step], None]] = {
     **window_rules.RULES,
     **running_rules.RULES,
 }
-"""Operator to what becomes of it. One that is missing is refused."""
+"""Conversion rules by operator; an operator without a rule is refused."""
 
 WITH_BODIES = ("If", "Loop", "Scan")
 
@@ -63,7 +63,7 @@ def to_streaming(graph: ir.Model) -> tuple[PassReport, tuple[StateSpec, ...]]:
 
 
 def _refuse_what_looks_ahead(graph: ir.Model) -> None:
-    obstacles = [f"{node.name}: {why}" for node in graph.graph if (why := looks_ahead(node))]
+    obstacles = [f"{node.name}: {reason}" for node in graph.graph if (reason := looks_ahead(node))]
     if obstacles:
         raise ExportError(
             f"the network looks into the future, so it cannot be streamed: "
@@ -83,7 +83,7 @@ def _visit(walk: Walk, node: ir.Node) -> None:
         elif node.domain == "" and node.op_type in RULES:
             RULES[node.op_type](Step(walk, node))
         else:
-            raise NotStreamableError("is an operator that edgevid does not know how to run frame by frame")
+            raise NotStreamableError("is an operator that edgevid cannot run frame by frame")
     except NotStreamableError as error:
         blamed = node
         if any(value in walk.refused for value in node.inputs):
@@ -100,7 +100,7 @@ def _sees_frames(walk: Walk, node: ir.Node) -> bool:
 def _take_a_frame(walk: Walk, clip: ir.Value) -> None:
     shape = tuple(clip.shape.numpy())
     if shape[0] != 1:
-        raise ExportError(f"a stream is traced with one clip, not with {shape[0]}")
+        raise ExportError(f"a stream needs a graph of one clip, not {shape[0]}: trace the network with one")
     frame = ir.Value(name=FRAME, shape=ir.Shape((1, *shape[2:])), type=clip.type)
     one_shape = ir.tensor(np.array((1, 1, *shape[2:]), dtype=np.int64), name="clip_shape")
     constant = ir.Value(name="clip_shape", const_value=one_shape)
@@ -116,12 +116,12 @@ def _take_a_frame(walk: Walk, clip: ir.Value) -> None:
 
 
 def _give_a_frame(walk: Walk, frames: int) -> None:
-    """Each output for the frame at hand: logits ``(1, classes)``, a row ``(1, ...)``."""
+    """Reduce each output to the current frame: logits ``(1, classes)``, a row ``(1, ...)``."""
     for index, value in enumerate(walk.graph.outputs):
         timeline = walk.timelines.get(value)
         if value in walk.refused or timeline is None:
             raise ExportError(
-                f"the network cannot be streamed: its output '{value.name}' is not one for each frame"
+                f"the network cannot be streamed: its output '{value.name}' is not computed per frame"
             )
         if timeline.lead < 0:
             _refuse_future(walk)
@@ -129,7 +129,7 @@ def _give_a_frame(walk: Walk, frames: int) -> None:
         if not alone or timeline.length != frames or (timeline.axis == 1 and value.shape[0] != 1):
             raise ExportError(
                 f"the network cannot be streamed: its output '{value.name}' is {walk.clip_shape(value)} "
-                f"and not (1, {frames}, classes): let it have a row for each frame"
+                f"and not (1, {frames}, classes): return a row for each frame"
             )
         _as_output(walk, index, value, timeline)
 
@@ -139,7 +139,7 @@ def _refuse_future(walk: Walk) -> None:
     later = "the next frame" if ahead == 1 else f"the next {ahead} frames"
     raise ExportError(
         f"the network looks into the future, so it cannot be streamed: its layer {describe(node)} reads "
-        f"{later}; pad the clip in front alone, by all that the layer reaches"
+        f"{later}; pad the clip only in front, by the full reach of the layer"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a stream must know about each value of a clip's graph, and the states that it got so far."""
+"""The progress of the conversion: the timeline of each value, and the states added so far."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgevid.specs import StateSpec
 
 
 class Walk:
-    """The timelines of the values seen so far, and the states that were made."""
+    """The timelines of the values visited so far, and the states added."""
 
     def __init__(self, graph: ir.Graph) -> None:
         self.graph, self.constants = graph, ConstantValues()
@@ -37,12 +37,12 @@ class Walk:
         return tuple(value.shape.numpy())
 
     def settle(self, value: ir.Value, timeline: Timeline, clip_shape: Sequence[int]) -> None:
-        """``value`` is from now on that of one frame."""
+        """Give ``value`` the shape of one frame, and record its timeline."""
         self.timelines[value], self._clip_shapes[value] = timeline, tuple(clip_shape)
         value.shape = ir.Shape(timeline.one_frame(clip_shape))
 
     def add_state(self, like: ir.Value, shape: Sequence[int], node: ir.Node) -> ir.Value:
-        """A state of zeros, of the type of ``like``, that belongs to ``node``; ``keep`` must follow."""
+        """Add a state for ``node``, initially zeros, of the type of ``like``; call ``keep`` afterwards."""
         index = len(self.states)
         spec = StateSpec(
             f"state_{index}", f"next_state_{index}", tuple(map(int, shape)), str(like.dtype.numpy()),
@@ -54,18 +54,18 @@ class Walk:
         return value
 
     def keep(self, state: ir.Value, value: ir.Value, build: Builder) -> None:
-        """``value`` is what ``state`` becomes."""
+        """Make ``value`` the next ``state``."""
         if value.is_graph_input() or value in self.timelines:
             value = build.node("Identity", [value], value.shape.numpy(), value.type)
         value.name = f"next_{state.name}"
         self.next_states[state] = value
 
     def frames_before(self, like: ir.Value, node: ir.Node) -> ir.Value:
-        """How many frames came before this one, ``(1,)``: one state for all who ask."""
+        """The number of frames before this one, ``(1,)``: one state, shared by all its readers."""
         if self._counter is None:
             first = next(iter(self.graph))
             build = Builder(self.graph, first, "frames_before")
             self._counter = self.add_state(like, (1,), node)
-            one = build.constant(np.ones(1, like.dtype.numpy()))
-            self.keep(self._counter, build.node("Add", [self._counter, one], (1,), like.type), build)
+            unit = build.constant(np.ones(1, like.dtype.numpy()))
+            self.keep(self._counter, build.node("Add", [self._counter, unit], (1,), like.type), build)
         return self._counter

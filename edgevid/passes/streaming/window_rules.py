@@ -1,4 +1,4 @@
-"""Convolutions and pools over time: what they padded becomes a ring of past frames."""
+"""Convolutions and pools over time: a state with past frames replaces their padding."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def window(step: Step) -> None:
         batchwise(step)
         return
     if timeline.axis == 1:
-        raise NotStreamableError("takes frames for channels")
+        raise NotStreamableError("treats frames as channels")
     place, spatial = timeline.axis - 2, len(step.shape()) - 2
     kernel, stride, dilation, pads = _geometry(step, spatial)
     before, after = pads[place], pads[place + spatial]
     reach = (kernel[place] - 1) * dilation[place]
     if stride[place] != 1:
         raise NotStreamableError(
-            f"has a stride of {stride[place]} over time, so that it does not answer each frame"
+            f"has a stride of {stride[place]} over time, so it has no output for some frames"
         )
     if not (reach or before or after):
-        step.done(timeline)
+        step.keep_node(timeline)
         return
     if (before or after) and node.op_type == "MaxPool":
         raise NotStreamableError("pads the clip for a maximum: pad it in front of the layer")
@@ -35,7 +35,7 @@ def window(step: Step) -> None:
         and node.op_type == "AveragePool"
         and not node.attributes.get_int("count_include_pad", 0)
     ):
-        raise NotStreamableError("averages fewer frames at the ends of the clip: let it count what is padded")
+        raise NotStreamableError("averages fewer frames at the ends of the clip: set count_include_pad=True")
     result = Timeline(timeline.axis, step.result_shape()[timeline.axis], lead=timeline.lead + before - reach)
     if timeline.outer != 1 or timeline.inner != 1:
         raise NotStreamableError("runs over an axis that counts frames and something else")
@@ -49,7 +49,7 @@ def window(step: Step) -> None:
     if reach:
         ring = step.ring(x, timeline, reach, zeros_before=before > 0)
         node.replace_input_with(0, ring)
-    step.done(Timeline(result.axis, result.length, lead=result.lead, past=past), past_is_known=True)
+    step.keep_node(Timeline(result.axis, result.length, lead=result.lead, past=past), past_is_known=True)
 
 
 def _geometry(step: Step, spatial: int) -> tuple[tuple[int, ...], ...]:
@@ -69,7 +69,7 @@ def _ints(name: str, values):
 
 
 def _past(step: Step, timeline: Timeline, reach: int, before: int) -> np.ndarray | str | None:
-    """What it makes of a constant past: as of that many frames that are all the same."""
+    """The output for a constant past: that for a window of equal frames."""
     past = timeline.past
     if isinstance(past, str):
         return FIRST if not before else None

@@ -34,10 +34,10 @@ def rewritten(network: nn.Module, clips: int = 2, frames: int = FRAMES, size: in
     graph = trace(network, torch.zeros_like(clip))
     reports = {report.name: report for report in run_passes(graph, STANDARD)}
     session = onnxruntime.InferenceSession(ir.to_proto(graph).SerializeToString())
-    got = session.run(None, {"clip": clip.numpy()})[0]
+    output = session.run(None, {"clip": clip.numpy()})[0]
     with torch.no_grad():
-        wanted = network(clip).numpy()
-    assert np.abs(got - wanted).max() <= 1e-5 * np.abs(wanted).max()
+        expected = network(clip).numpy()
+    assert np.abs(output - expected).max() <= 1e-5 * np.abs(expected).max()
     return graph, reports["volumes_to_frames"]
 
 
@@ -73,19 +73,21 @@ class Volumes(nn.Module):
 
 
 @pytest.mark.parametrize("clips", [1, 2])
-def test_a_network_of_volumes_becomes_one_of_frames(clips):
+def test_a_3d_network_becomes_a_2d_network(clips):
     graph, report = rewritten(Volumes(), clips)
     assert report.matched == 4
     assert not report.refused
-    found = counts(graph)
-    assert found["Conv"] == 4
-    assert found["FrameStack"] == 3  # none for the convolution of each frame by itself
+    operators = counts(graph)
+    assert operators["Conv"] == 4
+    assert operators["FrameStack"] == 3  # none for the convolution of each frame by itself
     for op_type in ("Conv", "MaxPool", "AveragePool", "Relu", "Concat", "BatchNormalization"):
         assert ranks(graph, op_type) == {4}, op_type
     # Nothing is transposed but the means of pixels, at the end: the clip's own transposition is gone.
     transposed = [node.outputs[0].shape.numpy() for node in graph.graph if node.op_type == "Transpose"]
     assert transposed == [(clips, 12, 1, 1, 1)]
-    assert found["BatchNormalization"] == 1  # the other one is folded, as behind any convolution of frames
+    assert (
+        operators["BatchNormalization"] == 1
+    )  # the other one is folded, as behind any convolution of frames
 
 
 class Head(nn.Module):
@@ -113,22 +115,22 @@ def test_transpositions_on_both_sides_cancel():
 
 
 @pytest.mark.parametrize(
-    ("layer", "why"),
+    ("layer", "reason"),
     [
-        (nn.Conv3d(3, 4, (3, 3, 3), padding=(0, 1, 1)), "of 6 frames it makes 4"),
-        (nn.Conv3d(3, 4, (4, 1, 1), (4, 1, 1)), "of 6 frames it makes 1"),
+        (nn.Conv3d(3, 4, (3, 3, 3), padding=(0, 1, 1)), "6 frames become 4"),
+        (nn.Conv3d(3, 4, (4, 1, 1), (4, 1, 1)), "6 frames become 1"),
     ],
 )
-def test_near_misses_are_left_alone_and_say_why(layer, why):
+def test_near_misses_stay_and_are_reported(layer, reason):
     graph, report = rewritten(Head(layer))
     assert report.matched == 0
     assert len(report.refused) == 1
-    assert why in report.refused[0]
+    assert reason in report.refused[0]
     assert ranks(graph, "Conv") == {5}
     assert counts(graph)["Transpose"] == 2
 
 
-def test_weights_that_are_computed_are_left_alone():
+def test_convolutions_with_computed_weights_stay():
     class Computed(nn.Module):
         def forward(self, volume):
             return functional.conv3d(volume, volume.mean((0, 2, 3, 4)).view(1, 3, 1, 1, 1))
@@ -152,7 +154,7 @@ def test_an_asymmetric_padding_that_keeps_the_frames_is_a_stack_that_starts_ther
     assert stack.attributes["first"].as_int() == -1
 
 
-def test_what_has_no_form_on_frames_reads_a_volume_and_is_told():
+def test_an_unconvertible_operator_reads_a_volume_and_is_reported():
     class Mixed(nn.Module):
         """A pool of overlapping windows over time, between convolutions that have a form."""
 
@@ -171,7 +173,7 @@ def test_what_has_no_form_on_frames_reads_a_volume_and_is_told():
     assert counts(graph)["Transpose"] == 2  # to the pool, and back
 
 
-def test_a_network_most_of_which_would_stay_is_left_as_it_is():
+def test_a_graph_with_few_convertible_convolutions_does_not_change():
     layers = nn.Sequential(nn.Conv3d(3, 6, 3), nn.Conv3d(6, 6, 1), nn.Conv3d(6, 6, (3, 1, 1)))
     graph, report = rewritten(Head(layers))
     assert report.matched == 0
@@ -185,9 +187,9 @@ def test_groups_are_convolved_tap_by_tap(groups, stride):
     """A stack would tear the groups apart; X3D and CSN convolve single channels so."""
     graph, report = rewritten(Head(nn.Conv3d(4, 8, 3, (stride, 2, 2), 1, groups=groups)), channels=4)
     assert report.matched == 1
-    found = counts(graph)
-    assert (found["Conv"], found["Add"]) == (3, 2)
-    assert found["FrameStack"] == (2 if stride == 1 else 3)  # the frame itself needs none
+    operators = counts(graph)
+    assert (operators["Conv"], operators["Add"]) == (3, 2)
+    assert operators["FrameStack"] == (2 if stride == 1 else 3)  # the frame itself needs none
     assert ranks(graph, "Conv") == {4}
 
 
@@ -195,7 +197,7 @@ def test_groups_are_convolved_tap_by_tap(groups, stride):
     ("taps", "dilation", "op_types"),
     [(5, 1, {"TemporalConv"}), (3, 2, {"FrameStack", "Add"})],
 )
-def test_single_channels_over_time_alone_are_a_temporal_convolution(taps, dilation, op_types):
+def test_channel_wise_filters_over_time_are_a_temporal_convolution(taps, dilation, op_types):
     reach = taps // 2 * dilation
     layer = nn.Conv3d(4, 4, (taps, 1, 1), padding=(reach, 0, 0), dilation=(dilation, 1, 1), groups=4)
     graph, report = rewritten(Head(nn.Sequential(nn.Conv3d(3, 4, 3, padding=1), nn.ReLU(), layer, nn.ReLU())))
@@ -204,7 +206,7 @@ def test_single_channels_over_time_alone_are_a_temporal_convolution(taps, dilati
     assert ("TemporalConv" in op_types) == ("TemporalConv" in counts(graph))
 
 
-def test_networks_of_frames_are_none_of_its_business():
+def test_2d_networks_do_not_change():
     class Plain(nn.Module):
         def __init__(self):
             super().__init__()
@@ -217,7 +219,7 @@ def test_networks_of_frames_are_none_of_its_business():
     assert (report.matched, report.refused) == (0, ())
 
 
-def test_someone_elses_slowfast_becomes_as_good_as_ours():
+def test_a_foreign_slowfast_is_converted_like_that_of_the_zoo():
     ours = edgevid.create_model("slowfast_r50_8x8", num_classes=5, frames=8).eval()
     graph, report = rewritten(official_slowfast(ours), clips=1, frames=8, size=32)
     assert report.matched == 110

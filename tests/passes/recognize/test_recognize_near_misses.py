@@ -1,4 +1,4 @@
-"""What resembles a temporal shift, and is none, is left alone, and the report says why."""
+"""Data movement that only resembles a temporal shift stays, and the report says why."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ NEAR_MISSES = {
 
 
 @pytest.mark.parametrize("reason", NEAR_MISSES)
-def test_a_near_miss_is_left_alone_and_says_why(reason):
+def test_a_near_miss_stays_and_is_reported(reason):
     graph, report = rewritten(Residual(over_clips(NEAR_MISSES[reason])))
     assert not shifts(graph)
     assert report.matched == 0
@@ -101,8 +101,8 @@ def almost_one_hot():
         (one_hot_filters(8, 2), torch.ones(8)),
     ],
 )
-def test_learned_filters_over_time_are_no_shift_but_a_convolution(filters, bias):
-    """The pass over shifts says nothing of them, since the next one takes them."""
+def test_learned_filters_over_time_are_a_convolution_and_not_a_shift(filters, bias):
+    """The pass for shifts does not report them, since the next pass replaces them."""
     graph, report = rewritten(Filtered(filters, bias))
     assert not shifts(graph)
     assert [node.op_type for node in graph.graph].count("Transpose") == 2
@@ -120,7 +120,7 @@ def test_learned_filters_over_time_are_no_shift_but_a_convolution(filters, bias)
         lambda x, fold: torch.relu(x.transpose(1, 2).flatten(2)).unflatten(2, (-1, 6, 5)).transpose(1, 2),
     ],
 )
-def test_what_does_not_resemble_a_shift_is_not_mentioned(ordinary):
+def test_data_movement_unlike_a_shift_is_not_reported(ordinary):
     graph, report = rewritten(Residual(over_clips(ordinary)))
     assert not shifts(graph)
     assert not report.refused

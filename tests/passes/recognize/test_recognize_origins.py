@@ -84,7 +84,7 @@ STEPS = (reshaped, transposed, taken, padded, rolled, masked, put)
 
 @settings(max_examples=100, deadline=None)
 @given(st.data())
-def test_any_sequence_of_movements_is_what_numpy_does(data):
+def test_any_sequence_of_data_movement_matches_numpy(data):
     shape = data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=4))
     origins, array = Origins.of_source(shape), np.arange(1, np.prod(shape) + 1).reshape(shape)
     for step in data.draw(st.lists(st.sampled_from(STEPS), max_size=7)):
@@ -94,14 +94,14 @@ def test_any_sequence_of_movements_is_what_numpy_does(data):
             break
 
 
-def test_a_sum_is_a_movement_only_where_one_side_is_zero():
+def test_a_sum_is_data_movement_only_where_one_side_is_zero():
     x = Origins.of_source((4, 6))
     left, right = x.take(1, range(3)).pad(1, 0, 3), x.take(1, range(3, 6)).pad(1, 3, 0)
     check(disjoint_sum(left, right), x.elements())
     assert disjoint_sum(left, x) is None
 
 
-def test_an_axis_that_is_passed_through_is_not_written_out():
+def test_an_unchanged_axis_is_not_written_out():
     x = Origins.of_source((8, 256, 56, 56)).reshape((1, 8, 256, 56 * 56))
     later = x.take(1, range(1, 8)).pad(1, 0, 1)
     assert later.index.size == 8

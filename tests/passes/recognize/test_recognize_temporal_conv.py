@@ -110,8 +110,8 @@ def rewritten(form, conv, passes=STANDARD):
         None, {"clip": clip.numpy()}
     )
     with torch.no_grad():
-        wanted = network(clip).numpy()
-    assert np.abs(result[0] - wanted).max() <= 1e-6 * np.abs(wanted).max()
+        expected = network(clip).numpy()
+    assert np.abs(result[0] - expected).max() <= 1e-6 * np.abs(expected).max()
     return graph, reports["recognise_temporal_conv"]
 
 
@@ -135,12 +135,12 @@ def test_each_form_becomes_one_node(form, bias):
 
 
 @pytest.mark.parametrize("taps", [5, 7])
-def test_longer_filters_are_recognised_even_beyond_the_clip(taps):
+def test_longer_filters_are_recognized_even_beyond_the_clip(taps):
     graph, _ = rewritten(of_lines, conv1d(taps))
     assert convolutions(graph) == [temporal_conv.Filters(FRAMES, False, (CHANNELS, taps))]
 
 
-def test_padding_of_the_past_alone_is_causal():
+def test_padding_only_in_front_is_causal():
     def padded(x, conv):
         return of_lines(x, lambda lines: conv(functional.pad(lines, (2, 0))))
 
@@ -214,13 +214,13 @@ NEAR_MISSES = {
     "it has 4 taps, an even number": (cropped, conv1d(4)),
     "along another axis than time": (along_height, conv1d()),
     "another axis than time": (along_channels, conv1d()),
-    "not in the order of the channels": (channels_reversed, conv1d()),
-    "is not laid out as the frames were": (left_permuted, conv1d()),
+    "not in channel order": (channels_reversed, conv1d()),
+    "does not have the layout of its input frames": (left_permuted, conv1d()),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("reason", NEAR_MISSES)
-def test_a_near_miss_is_left_alone_and_says_why(reason):
+def test_a_near_miss_stays_and_is_reported(reason):
     graph, report = rewritten(*NEAR_MISSES[reason])
     assert not convolutions(graph)
     assert "Transpose" in operators(graph)
@@ -241,7 +241,7 @@ def test_a_large_feature_map_costs_no_more_than_a_small_one(form):
     assert peak_mib < 1, "the feature map itself has 4 MiB"
 
 
-def test_an_ordinary_depthwise_convolution_is_not_mentioned():
+def test_an_ordinary_depthwise_convolution_is_not_reported():
     def ordinary(x, conv):
         return functional.conv2d(x, conv.weight[..., None], padding=(1, 0), groups=CHANNELS)
 
@@ -251,7 +251,7 @@ def test_an_ordinary_depthwise_convolution_is_not_mentioned():
 
 
 class HandWritten(nn.Module):
-    """A network of ACTION-Net's first step, for three colours."""
+    """A network of ACTION-Net's first step, for three colors."""
 
     def __init__(self):
         super().__init__()

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 PASSES = (fold_constants, recognize_temporal_shift, fold_batch_norm, remove_no_ops)
 COMPUTE = {"Conv", "Relu", "Add", "ReduceMean", "Reshape", "TemporalShift"}
-"""What a recognised network consists of; the other operators would be left over from a shift."""
+"""What a recognized network consists of; the other operators would be left over from a shift."""
 
 
 def over_clips(shift):
@@ -176,8 +176,8 @@ def rewritten(network, clips=2, frames=4, size=(6, 5)):
     report = run_passes(graph, PASSES)[1]
     opened = onnxruntime.InferenceSession(ir.to_proto(graph).SerializeToString())
     with torch.no_grad():
-        wanted = network(clip).numpy()
-    np.testing.assert_allclose(opened.run(None, {"clip": clip.numpy()})[0], wanted, rtol=1e-5, atol=1e-6)
+        expected = network(clip).numpy()
+    np.testing.assert_allclose(opened.run(None, {"clip": clip.numpy()})[0], expected, rtol=1e-5, atol=1e-6)
     return graph, report
 
 
@@ -199,7 +199,7 @@ def test_each_form_becomes_one_node_in_each_residual_block(form):
 
 
 @pytest.mark.parametrize(("clips", "frames"), [(1, 8), (3, 2), (1, 1), (2, 1)])
-def test_the_clip_length_is_read_from_the_movement(clips, frames):
+def test_the_clip_length_follows_from_the_data_movement(clips, frames):
     graph, _ = rewritten(Residual(*FORMS), clips, frames)
     assert shifts(graph) == [temporal_shift.Shift(frames, 2)] * len(FORMS)
     assert not leftovers(graph)
@@ -215,7 +215,7 @@ def test_the_clip_length_is_read_from_the_movement(clips, frames):
         (lambda x, f: later(x), 1, 0, 8),
     ],
 )  # fmt: skip
-def test_every_direction_that_the_op_has_is_recognised(shift, first, second, fold):
+def test_every_direction_that_the_op_has_is_recognized(shift, first, second, fold):
     graph, _ = rewritten(Residual(over_clips(shift)))
     assert shifts(graph) == [temporal_shift.Shift(4, fold, first, second)]
     assert not leftovers(graph)

@@ -87,11 +87,11 @@ def test_a_hand_written_causal_shift_streams_as_it_sees_a_clip(form, fold, tmp_p
 def assert_equal_frame_by_frame(network, bundle):
     clip = np.random.default_rng(1).standard_normal((1, FRAMES, 3, SIZE, SIZE), np.float32)
     with torch.no_grad():
-        wanted = network.frame_logits(torch.from_numpy(clip))[0].numpy()
+        expected = network.frame_logits(torch.from_numpy(clip))[0].numpy()
     stream = edgevid.open(bundle.path).stream()
-    got = np.concatenate([stream.push(frame[None])["logits"] for frame in clip[0]])
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-6)
-    assert not np.allclose(wanted[0], wanted[1])
+    output = np.concatenate([stream.push(frame[None])["logits"] for frame in clip[0]])
+    np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-6)
+    assert not np.allclose(expected[0], expected[1])
 
 
 def test_a_hand_written_bidirectional_shift_is_not_streamed(tmp_path):
@@ -99,7 +99,7 @@ def test_a_hand_written_bidirectional_shift_is_not_streamed(tmp_path):
         streamed(bidirectional, 2, tmp_path / "bundle")
 
 
-def test_a_movement_by_two_frames_streams_though_it_is_no_shift(tmp_path):
+def test_data_movement_by_two_frames_streams_without_being_a_shift(tmp_path):
     network, bundle = streamed(by_two_frames, 2, tmp_path / "bundle")
     assert [state.shape[1:3] for state in bundle.manifest.states] == [(2, 2), (1, 7), (2, 2)]
     assert_equal_frame_by_frame(network, bundle)

@@ -50,10 +50,10 @@ class OverTime(nn.Module):
 class Left(nn.Module):
     """A residual causal convolution that pads in front."""
 
-    def __init__(self, taps, dilation=1, normalise=lambda layer: layer, mode="constant", **options):
+    def __init__(self, taps, dilation=1, normalize=lambda layer: layer, mode="constant", **options):
         super().__init__()
         self.reach, self.mode = (taps - 1) * dilation, mode
-        self.conv1 = normalise(nn.Conv1d(CHANNELS, CHANNELS, taps, dilation=dilation, **options))
+        self.conv1 = normalize(nn.Conv1d(CHANNELS, CHANNELS, taps, dilation=dilation, **options))
 
     def forward(self, x):
         return x + torch.relu(self.conv1(functional.pad(x, (self.reach, 0), mode=self.mode)))
@@ -62,10 +62,10 @@ class Left(nn.Module):
 class Chomp(nn.Module):
     """The same padded on both sides, the end cut off again."""
 
-    def __init__(self, taps, dilation=1, normalise=lambda layer: layer, **options):
+    def __init__(self, taps, dilation=1, normalize=lambda layer: layer, **options):
         super().__init__()
         self.reach = (taps - 1) * dilation
-        self.conv1 = normalise(
+        self.conv1 = normalize(
             nn.Conv1d(CHANNELS, CHANNELS, taps, padding=self.reach, dilation=dilation, **options)
         )
         self.norm, self.act = nn.BatchNorm1d(CHANNELS), nn.PReLU(CHANNELS)
@@ -229,7 +229,7 @@ STREAMS = {
 
 REFUSED = {
     "both ways": (lambda: Recurrent(nn.GRU, bidirectional=True), r"body\.rnn \(GRU\) is bidirectional"),
-    "centred": (
+    "centered": (
         lambda: OverTime(nn.Conv1d(4, 4, 3, padding=1)),
         r"future.*body\.tcn\.0 \(Conv\) reads the next frame",
     ),
@@ -249,11 +249,11 @@ REFUSED = {
     "softmax": (lambda: Function(lambda layer, x: x * x.softmax(1)), r"body \(Softmax\)"),
     "norm over time": (
         lambda: OverTime(nn.GroupNorm(2, 4)),
-        r"body\.tcn\.0 \(InstanceNormalization\) normalises over all",
+        r"body\.tcn\.0 \(InstanceNormalization\) normalizes over all",
     ),
     "layer norm over time": (
         lambda: OverTime(nn.LayerNorm(FRAMES)),
-        r"body\.tcn\.0 \(LayerNormalization\) normalises",
+        r"body\.tcn\.0 \(LayerNormalization\) normalizes",
     ),
     "linear over time": (
         lambda: OverTime(nn.Linear(FRAMES, FRAMES)),
@@ -261,7 +261,7 @@ REFUSED = {
     ),
     "frames as channels": (
         lambda: Function(lambda layer, x: layer.conv(x), conv=nn.Conv1d(FRAMES, FRAMES, 1)),
-        r"body\.conv \(Conv\) takes frames for channels",
+        r"body\.conv \(Conv\) treats frames as channels",
     ),
     "stride": (
         lambda: OverTime(nn.ConstantPad1d((2, 0), 0.0), nn.Conv1d(4, 4, 3, stride=2)),
@@ -273,7 +273,7 @@ REFUSED = {
         lambda: Function(
             lambda layer, x: x + layer.rnn(x)[1].transpose(0, 1), rnn=nn.GRU(4, 4, batch_first=True)
         ),
-        r"body\.rnn \(GRU\) gives its state after the last frame",
+        r"body\.rnn \(GRU\) returns its state after the last frame",
     ),
     "positions": (
         lambda: Function(lambda layer, x: x + layer.table, table=nn.Parameter(torch.randn(1, FRAMES, 4))),
@@ -281,7 +281,7 @@ REFUSED = {
     ),
     "loop": (
         lambda: Function(looped, cell=nn.GRUCell(4, 4)),
-        r"body \(Gather\) takes frame 0 of the clip alone \(a loop over frames\? .* nn\.GRU",
+        r"body \(Gather\) takes only frame 0 of the clip \(a loop over frames\? .* nn\.GRU",
     ),
     "groups of frames": (
         lambda: Function(lambda layer, x: x.unflatten(1, (2, -1)).softmax(2).flatten(1, 2)),
@@ -343,8 +343,8 @@ def test_a_causal_network_streams_as_it_sees_a_longer_clip(name, clip):
     changed = clip.copy()
     changed[:, :-1] += 1
     with torch.no_grad():
-        answers = [network(torch.from_numpy(array))[0, -1] for array in (clip, changed)]
-    assert states == 0 or not torch.allclose(*answers), "the network sees its own frame alone"
+        outputs = [network(torch.from_numpy(array))[0, -1] for array in (clip, changed)]
+    assert states == 0 or not torch.allclose(*outputs), "the network reads only the current frame"
 
 
 @pytest.mark.parametrize("taps", [2, 3])
@@ -359,7 +359,7 @@ def test_a_recurrent_layer_within_frames_keeps_no_state(clip):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_sees_more_than_the_past_is_refused_by_its_layer(name):
+def test_layers_that_read_more_than_the_past_are_refused_by_name(name):
     make, words = REFUSED[name]
     with pytest.raises(ExportError, match=words) as refusal:
         streamed(built(make()))

@@ -1,4 +1,4 @@
-"""Each form of a temporal op means the same; TensorRT's plan, not the meaning, tells them apart."""
+"""All lowering variants of a temporal op compute the same; they differ in the speed of their engines."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ X, EARLIER = RANDOM.standard_normal((2, FRAMES, CHANNELS, 3, 2), dtype=np.float3
 WEIGHT, BIAS = RANDOM.standard_normal((CHANNELS, 3), dtype=np.float32), np.ones(CHANNELS, np.float32)
 
 
-def lowered(op_type: str, form: str, weights=(), operands=1, **attributes) -> onnx.ModelProto:
-    """A model of one temporal op of the given form, in opset 13; of two ``operands`` one is ``EARLIER``."""
+def lowered(op_type: str, variant: str, weights=(), operands=1, **attributes) -> onnx.ModelProto:
+    """One temporal op, lowered in ``variant`` to opset 13; the second of two ``operands`` is ``EARLIER``."""
     inputs = ["x", "earlier"][:operands]
     tensors = [onnx.numpy_helper.from_array(array, f"w{i}") for i, array in enumerate(weights)]
     names = [*inputs, *(tensor.name for tensor in tensors)]
@@ -40,56 +40,57 @@ def lowered(op_type: str, form: str, weights=(), operands=1, **attributes) -> on
         )
     )
     attach_functions(graph)
-    run_passes(graph, (lambda model: lower(model, op_type, form), to_opset_13))
+    run_passes(graph, (lambda model: lower(model, op_type, variant), to_opset_13))
     onnx.checker.check_model(ir.to_proto(graph), full_check=True)
     return ir.to_proto(graph)
 
 
 def run(model: onnx.ModelProto) -> np.ndarray:
     session = onnxruntime.InferenceSession(model.SerializeToString())
-    given = {"x": X, "earlier": EARLIER}
-    return session.run(None, {i.name: given[i.name] for i in session.get_inputs()})[0]
+    feeds = {"x": X, "earlier": EARLIER}
+    return session.run(None, {i.name: feeds[i.name] for i in session.get_inputs()})[0]
 
 
 def kinds(model: onnx.ModelProto) -> set[str]:
     return {node.op_type for node in model.graph.node}
 
 
-def shift(form: str, first: int, second: int, fold: int = 2) -> onnx.ModelProto:
+def shift(variant: str, first: int, second: int, fold: int = 2) -> onnx.ModelProto:
     attributes = {"frames": FRAMES, "fold": fold, "first": first, "second": second}
-    return lowered("TemporalShift", form, **attributes)
+    return lowered("TemporalShift", variant, **attributes)
 
 
 @pytest.mark.parametrize("directions", [(1, -1), (-1, 1), (-1, 0), (1, 0)])
-@pytest.mark.parametrize("form", OF_SHIFT)
-def test_every_form_of_a_shift_moves_the_same(form, directions):
-    np.testing.assert_array_equal(run(shift(form, *directions)), run(shift(OF_SHIFT[0], *directions)))
+@pytest.mark.parametrize("variant", OF_SHIFT)
+def test_every_variant_of_a_shift_moves_the_same(variant, directions):
+    np.testing.assert_array_equal(run(shift(variant, *directions)), run(shift(OF_SHIFT[0], *directions)))
 
 
 @pytest.mark.parametrize("causal", [0, 1])
-@pytest.mark.parametrize("form", OF_CONV)
-def test_every_form_of_a_convolution_computes_the_same(form, causal):
+@pytest.mark.parametrize("variant", OF_CONV)
+def test_every_variant_of_a_convolution_computes_the_same(variant, causal):
     models = [
-        lowered("TemporalConv", f, (WEIGHT, BIAS), frames=FRAMES, causal=causal) for f in (form, OF_CONV[0])
+        lowered("TemporalConv", f, (WEIGHT, BIAS), frames=FRAMES, causal=causal)
+        for f in (variant, OF_CONV[0])
     ]
     np.testing.assert_allclose(*map(run, models), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("causal", [0, 1])
-@pytest.mark.parametrize("form", OF_DIFFERENCE)
-def test_every_form_of_a_difference_computes_the_same(form, causal):
+@pytest.mark.parametrize("variant", OF_DIFFERENCE)
+def test_every_variant_of_a_difference_computes_the_same(variant, causal):
     models = [
         lowered("TemporalDifference", f, operands=2, frames=FRAMES, causal=causal)
-        for f in (form, OF_DIFFERENCE[0])
+        for f in (variant, OF_DIFFERENCE[0])
     ]
     np.testing.assert_array_equal(*map(run, models))
 
 
-def test_the_comparison_of_forms_can_fail():
+def test_the_comparison_of_variants_can_fail():
     assert not np.array_equal(run(shift(PADDED, 1, -1)), run(shift(OF_SHIFT[0], -1, 1)))
 
 
-def test_forms_are_made_of_different_operators():
+def test_variants_consist_of_different_operators():
     assert "Pad" in kinds(shift(PADDED, 1, -1))
     assert "Gather" in kinds(shift(GATHERED, 1, -1))
     assert kinds(shift(OF_SHIFT[0], 1, -1)) == {"Slice", "Concat"}
