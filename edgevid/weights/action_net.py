@@ -21,14 +21,14 @@ _NETWORK: tuple[Rule, ...] = ((r"^base_model\.", "backbone."), (r"^new_fc\.", "c
 
 ACTION = Format(
     "ACTION-Net",
-    # The module holds the convolution that it stands before: layer1.0.conv1.net beside conv1.action_shift.
+    # The module wraps the convolution after it: layer1.0.conv1.net next to conv1.action_shift.
     (*_NETWORK, (r"\.(?:conv1|conv\.0)\.action_", ".shift.action_"), *MODULE),
-    mark=r"\.action_",
+    marker=r"\.action_",
 )
 
 
 def _following_block(match: re.Match) -> str:
-    """The module ``shift_3a`` stands behind block 3a, which is before 3b."""
+    """The module ``shift_3a`` follows block 3a, so it precedes block 3b."""
     return f".blocks.{BLOCKS[BLOCKS.index(match[1]) + 1]}.shift."
 
 
@@ -56,7 +56,7 @@ BN_INCEPTION = Format(
             r"\1.conv.\2",
         ),
     ),
-    mark=r"\.inception_",
-    # The module also holds, by another name, a convolution of the block that follows, and does not run it.
+    marker=r"\.inception_",
+    # The module also holds, by another name, a convolution of the next block, which it does not run.
     unused=r"\.shift\.(?:net\.)?(?:weight|bias)$",
 )

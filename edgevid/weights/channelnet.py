@@ -17,7 +17,7 @@ def _group_module(match: re.Match) -> str:
 
 
 def _flat(name: str, tensor: Tensor, expected: Tensor) -> Tensor:
-    """The (25, 7, 7) of the classification layer is one filter along channels laid out pixel by pixel."""
+    """The (25, 7, 7) of the classification layer is one filter along channels in pixel order."""
     is_volume = name == "classifier.filter.weight" and tensor.numel() == expected.numel()
     return tensor.reshape(expected.shape) if is_volume else tensor
 
@@ -41,5 +41,5 @@ FORMAT = Format(
         (r"^out/conv/conv/weight_depths$", "classifier.depthwise.weight"),
         (r"^out/pure/pure_conv/kernel$", "classifier.filter.weight"),
     ),
-    turn=_flat,
+    convert=_flat,
 )

@@ -1,4 +1,4 @@
-"""Whether the tensors of a checkpoint fit a network, and what of them fills its backbone alone."""
+"""Checks whether the tensors of a checkpoint fit a network, or its backbone."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Container, Iterable, Mapping
 
 from torch import Tensor
 
-REBUILT = "num_batches_tracked"
-"""A counter of training that inference never reads; older checkpoints lack it."""
+BATCH_COUNTER = "num_batches_tracked"
+"""The batch counter of batch norms, which inference never reads; older checkpoints lack it."""
 
 
 COUNTERS = frozenset({"total_ops", "total_params", "n_averaged", "num_averaged"})
-"""Buffers that MAC counters and weight averages leave in modules."""
+"""Buffers that MAC counters and weight averaging add to modules."""
 
-OF_TRAINING = re.compile(
+TRAINING_STATE = re.compile(
     r"(.*_)?(loss(es)?\d*|criteri(on|a)|metrics?|ema_decay)(_.*)?|(train|val|valid|test)_(acc|top|f1|auroc|conf).*"
 )
-"""A part of a tensor's name that tells that it belongs to a loss or a metric, not to the network."""
+"""Parts of tensor names that belong to a loss or a metric, not to the network."""
 
 
-def left_out_of(names: Iterable[str], used: Container[str]) -> dict[str, str]:
-    """Of the names that the network has not ``used``, those of a training's other tensors, and their kind."""
+def training_state_of(names: Iterable[str], used: Container[str]) -> dict[str, str]:
+    """The names of losses, metrics and counters among those not ``used`` by the network, with their kind."""
     kinds = {}
     for name in names:
         parts = name.split(".")
@@ -29,35 +29,35 @@ def left_out_of(names: Iterable[str], used: Container[str]) -> dict[str, str]:
             continue
         if parts[-1] in COUNTERS:
             kinds[name] = "counters"
-        elif any(OF_TRAINING.fullmatch(part) for part in parts):
+        elif any(TRAINING_STATE.fullmatch(part) for part in parts):
             kinds[name] = "loss weights"
     return kinds
 
 
-def without_axes_of_one(tensor: Tensor, expected: Tensor) -> Tensor:
-    """``tensor`` in the shape of ``expected``, if they differ by axes of length 1 alone; else as it is."""
+def match_unit_axes(tensor: Tensor, expected: Tensor) -> Tensor:
+    """``tensor`` in the shape of ``expected`` if they differ only by axes of length 1; else unchanged."""
     if [n for n in tensor.shape if n != 1] == [n for n in expected.shape if n != 1]:
         return tensor.reshape(expected.shape)
     return tensor
 
 
 def backbone_of(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What of a checkpoint is taken for the backbone alone: all but a classifier that does not fit.
+    """The tensors for the backbone: all except a classifier of another shape.
 
-    A first convolution that reads other channels than RGB takes the mean over RGB for each of them:
-    "cross-modality pre-training", Wang et al., "Temporal Segment Networks", ECCV 2016, section 3.2.
+    A first convolution on other channels than RGB takes the mean over RGB for each of them: "cross-modality
+    pre-training", Wang et al., "Temporal Segment Networks", ECCV 2016, section 3.2.
     """
-    taken = {}
+    backbone = {}
     for name, tensor in tensors.items():
         if name.startswith("classifier.") and (name not in expected or tensor.shape != expected[name].shape):
             continue
-        taken[name] = _over_channels(tensor, expected[name]) if name in expected else tensor
-    return taken
+        backbone[name] = _over_channels(tensor, expected[name]) if name in expected else tensor
+    return backbone
 
 
 def layers_of(names: Iterable[str]) -> list[str]:
-    """The layers that these parameters are of, but for the counters of batch norms; the classifier first."""
-    layers = {name.rpartition(".")[0] for name in names if not name.endswith(REBUILT)}
+    """The layers of these parameters, the classifier first; ignores the batch counters of batch norms."""
+    layers = {name.rpartition(".")[0] for name in names if not name.endswith(BATCH_COUNTER)}
     return sorted(layers, key=lambda layer: (layer != "classifier", layer))
 
 
@@ -67,9 +67,9 @@ def problems_of(
     names: Mapping[str, str],
     backbone_only: bool = False,
 ) -> list[str]:
-    """What does not fit, in words, by the names that stand in the checkpoint where it has them.
+    """Descriptions of the tensors that do not fit, by their names in the checkpoint where they have one.
 
-    ``backbone_only``: layers of a kind that the checkpoint does not know at all may be missing.
+    With ``backbone_only``, layers of a kind that the checkpoint does not have may be missing.
     """
     shapes = [
         f"{names[name]} is {tuple(tensors[name].shape)}, not {tuple(tensor.shape)}"
@@ -81,7 +81,7 @@ def problems_of(
         f"{name} is missing"
         for name in expected
         if name not in tensors
-        and not name.endswith(REBUILT)
+        and not name.endswith(BATCH_COUNTER)
         and not (backbone_only and _kind(name) not in kinds)
     ]
     unknown = [f"{names[name]} is unknown" for name in tensors if name not in expected]
@@ -96,5 +96,5 @@ def _over_channels(tensor: Tensor, expected: Tensor) -> Tensor:
 
 
 def _kind(name: str) -> str:
-    """The name without its numbers: one layer of every block, whichever block it is in."""
+    """The name without its numbers, which is the same in every block."""
     return re.sub(r"\d+", "#", name)

@@ -16,19 +16,17 @@ from edgevid.zoo.resnet3d.network import ResNet3d
 
 
 def _of_volumes(network: nn.Module) -> str | None:
-    """I3D and C2D have the tensors of pytorchvideo's, but other strides and padding, which no tensor shows.
+    """I3D and C2D have the tensors of pytorchvideo's, but other strides and padding.
 
     MMAction2's I3D keeps every fourth frame (``conv1_stride_t`` and ``pool1_stride_t`` of 2); the max-pool
-    behind its C2D's stem has no padding.
+    after the stem of its C2D has no padding.
     """
     backbone = getattr(network, "backbone", None)
     if not isinstance(backbone, ResNet3d) or backbone.pool is None or backbone.conv1.stride[0] > 1:
         return None
     if backbone.conv1.weight.shape[2] > 1:
-        return "MMAction2's I3D keeps every fourth frame behind its stem: use i3d_r50_32x2"
-    return (
-        "MMAction2's C2D pads no pixels behind its stem, and is not in the list: use pytorchvideo's weights"
-    )
+        return "MMAction2's I3D keeps every fourth frame after its stem: use i3d_r50_32x2"
+    return "MMAction2's C2D has no padding after its stem, and is not supported: use pytorchvideo's weights"
 
 
 CLASSIFIER = (r"^cls_head\.fc_cls\.", "classifier.")
@@ -48,7 +46,7 @@ RESNET = Format(
         (r"\.downsample\.conv\.", ".downsample.0."),
         (r"\.downsample\.bn\.", ".downsample.1."),
     ),
-    misfit=_of_volumes,
+    mismatch=_of_volumes,
 )
 
 

@@ -1,7 +1,6 @@
-"""How pixels become the numbers that a network was trained on: mean, deviation, order of colors.
+"""The normalization of pixels that a checkpoint was trained with: mean, standard deviation, color order.
 
-Whoever trained a checkpoint decides it; here is what each project's code and configurations say, and how a
-user says something else.
+Each project has its own, taken here from its code and configurations; the user can override it.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from edgevid.errors import EdgevidError
 from edgevid.specs import ModelSpec, Preprocessing
 
 COLORS = ("RGB", "BGR")
-BRIGHTEST = 255
+MAX_PIXEL = 255
 
 Numbers = Sequence[float] | str
 Triple = tuple[float, float, float]
@@ -22,7 +21,7 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Normalization:
-    """Of values from 0 to 1, in the order of ``color``."""
+    """For pixels from 0 to 1, in the order of ``color``."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -37,14 +36,14 @@ HALF = Normalization((0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
 """pytorchvideo's (its model zoo and tutorials)."""
 
 IMAGENET_BGR = Normalization(IMAGENET.mean[::-1], IMAGENET.std[::-1], "BGR")
-"""ChannelNets' (utils/imgnet_util.py: images as OpenCV reads them, the numbers turned round)."""
+"""ChannelNets' (utils/imgnet_util.py: images as OpenCV reads them, in reversed order)."""
 
 FLOW_OF_MMACTION2 = Normalization((128 / 255,) * 3, (128 / 255,) * 3)
 """Its configuration of TSN for optical flow: mean and deviation of 128."""
 
 
 def imagenet(spec: ModelSpec) -> Normalization:
-    return IMAGENET if spec.channels == 3 else as_the_model(spec)
+    return IMAGENET if spec.channels == 3 else model_default(spec)
 
 
 def half(spec: ModelSpec) -> Normalization:
@@ -55,16 +54,16 @@ def imagenet_bgr(spec: ModelSpec) -> Normalization:
     return IMAGENET_BGR
 
 
-def as_the_model(spec: ModelSpec) -> Normalization:
-    """For a project with one network of its own, whose entry in the list says it."""
+def model_default(spec: ModelSpec) -> Normalization:
+    """The model's default, for projects with a single network."""
     defaults = spec.preprocessing
     return Normalization(defaults.mean, defaults.std, defaults.color)
 
 
 def mmaction2(spec: ModelSpec) -> Normalization:
-    """C3D's numbers are those of Sports-1M, as the entry in the list says; all others are ImageNet's."""
+    """C3D has the values of Sports-1M, its default; all others have ImageNet's."""
     if spec.name == "c3d":
-        return as_the_model(spec)
+        return model_default(spec)
     return FLOW_OF_MMACTION2 if spec.channels == 10 else imagenet(spec)
 
 
@@ -82,7 +81,7 @@ class Override:
             return preprocessing
         options = " and ".join(f"--{name}" for name in names)
         rest = "" if len(names) == 3 else f"; the rest is {preprocessing.source}"
-        # In another order, each color keeps its own numbers.
+        # If the color order changes, each color keeps its values.
         order = -1 if self.color not in (None, preprocessing.color) else 1
         return replace(
             preprocessing,
@@ -102,25 +101,25 @@ NO_OVERRIDE = Override()
 
 
 def parse_override(mean: Numbers | None, std: Numbers | None, color: str | None) -> Override:
-    """``mean`` and ``std`` are three numbers each, as a sequence or as ``"A,B,C"``.
+    """Parse three numbers each for ``mean`` and ``std``, as a sequence or as ``"A,B,C"``.
 
-    A number above 1 says that both are of pixels from 0 to 255, as in ``104,117,128`` and ``1,1,1``; else
-    they are of 0 to 1. Raises ``EdgevidError``.
+    If any number is above 1, both are in the scale of pixels from 0 to 255, as in ``104,117,128`` and
+    ``1,1,1``; else in that of 0 to 1. Raises ``EdgevidError``.
     """
     means = None if mean is None else _three("mean", mean)
     stds = None if std is None else _three("std", std)
     if stds is not None and min(stds) <= 0:
         raise EdgevidError(f"--std is a divisor, so it must be above 0, not {_text(stds)}")
     if means is not None and min(means) < 0:
-        raise EdgevidError(f"--mean is that of pixels, at least 0, not {_text(means)}")
+        raise EdgevidError(f"--mean is a mean of pixels, so it must be at least 0, not {_text(means)}")
     scale = 1.0
     if max((*(means or ()), *(stds or ())), default=0.0) > 1:
-        scale = float(BRIGHTEST)
+        scale = float(MAX_PIXEL)
         mixed = means is not None and stds is not None and (0 < max(means) <= 1 or min(stds) < 1)
         if mixed:
             raise EdgevidError(
-                f"of --mean {_text(means or ())} and --std {_text(stds or ())} one is of pixels from 0 to 1, "
-                "the other of 0 to 255: give both in one scale"
+                f"--mean {_text(means or ())} and --std {_text(stds or ())} have different scales, one of "
+                "pixels from 0 to 1, the other of 0 to 255: give both in the same scale"
             )
     if color is not None and str(color).upper() not in COLORS:
         raise EdgevidError(f"--color is {' or '.join(COLORS)}, not {color}")
@@ -138,9 +137,9 @@ def _three(option: str, value: Numbers) -> Triple:
         numbers = tuple(float(part) for part in parts)
     except (TypeError, ValueError):
         numbers = ()
-    if len(numbers) != 3 or not all(math.isfinite(number) and number <= BRIGHTEST for number in numbers):
+    if len(numbers) != 3 or not all(math.isfinite(number) and number <= MAX_PIXEL for number in numbers):
         raise EdgevidError(
-            f"--{option} takes three numbers of at most {BRIGHTEST}, one for each color, such as "
+            f"--{option} takes three numbers of at most {MAX_PIXEL}, one for each color, such as "
             f"0.485,0.456,0.406, not '{text}'"
         )
     return numbers

@@ -17,7 +17,7 @@ _STATISTICS: tuple[Rule, ...] = ((r"\._mean$", ".running_mean"), (r"\._variance$
 
 
 def _linear(name: str, tensor: Tensor, expected: Tensor) -> Tensor:
-    """A square matrix shows no layout: it is then Paddle's."""
+    """Transpose a linear layer. The shape of a square matrix does not show its layout: assume Paddle's."""
     if tensor.ndim != 2 or tensor.T.shape != expected.shape:
         return tensor
     return tensor.T
@@ -43,7 +43,7 @@ RESNET_VD = Format(
         (r"\bconv1_(\d)\.(_conv|_batch_norm)\.", _stem),
         (r"\bbb_(\d)_(\d+)\.(conv\d|short)\.(_conv|_batch_norm)\.", _bottleneck),
     ),
-    turn=_linear,
+    convert=_linear,
 )
 
 _LAYER = {"expand": 0, "bottleneck": 3, "linear": 6}
@@ -66,7 +66,7 @@ MOBILENET_V2 = Format(
         (r"\bconv9\._conv\.", f"features.{FIRST_BLOCKS[-1]}.0."),
         (r"\bconv9\._batch_norm\.", f"features.{FIRST_BLOCKS[-1]}.1."),
     ),
-    turn=_linear,
+    convert=_linear,
 )
 
 LCNET_V2 = Format(
@@ -87,5 +87,5 @@ LCNET_V2 = Format(
         (r"\.conv\.", ".0."),
         (r"\.bn\.", ".1."),
     ),
-    turn=_linear,
+    convert=_linear,
 )

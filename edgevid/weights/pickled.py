@@ -1,7 +1,7 @@
-"""Reading a pickle of numpy arrays, as Paddle's ``.pdparams`` are, without running what is in it.
+"""Reads a pickle of numpy arrays, such as Paddle's ``.pdparams``, without running code in it.
 
-Source: ``paddle.save``, which writes a dictionary of arrays, or of (name, array) pairs, and beside them a
-dictionary of names. A pickle can name any function; here only those that make an array are let through.
+Source: ``paddle.save``, which writes a dictionary of arrays, or of (name, array) pairs, and a dictionary of
+names. A pickle can call any function; this reader allows only those that construct arrays.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def read_arrays(path: Path) -> dict[str, torch.Tensor]:
-    """The arrays of a pickled dictionary, as tensors; what is no array is left out.
+    """The arrays of a pickled dictionary, as tensors; other values are dropped.
 
-    Raises ``NotArraysError`` if something in it is neither array nor plain Python, and what ``pickle`` raises
-    if the file is damaged.
+    Raises ``NotArraysError`` for anything but arrays and plain Python values, and the errors of ``pickle``
+    for a damaged file.
     """
     with path.open("rb") as file:
         content = _ArraysOnly(file, encoding="latin1").load()

@@ -1,7 +1,8 @@
-"""What stands before the names of a network's tensors: the wrappers that it was trained and saved in.
+"""Prefixes of tensor names, from the wrappers that a network was trained and saved in.
 
-``torch.compile`` puts ``_orig_mod.`` there, ``DataParallel`` ``module.``, a LightningModule the attribute
-that holds the network. A network can have a layer of such a name: what makes the names fit is taken off.
+``torch.compile`` adds ``_orig_mod.``, ``DataParallel`` adds ``module.``, a LightningModule the attribute that
+holds the network. Layers can have these names too, so only those prefixes are removed that make the names
+fit.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from collections.abc import Iterable
 TRANSPARENT = frozenset(
     {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"}
 )
-"""Wrappers of any module, inner ones too. No network calls a layer so."""
+"""Wrappers of any module, including inner ones. No network has layers with these names."""
 
 PARALLEL = "module"
-"""``DataParallel``'s; a network may call a layer so."""
+"""The wrapper of ``DataParallel``; a layer may have this name too."""
 
-DEEPEST = 4
+MAX_DEPTH = 4
 SHARE = 5
-"""What is before less than a fifth of the names is no wrapper of the network."""
+"""A prefix of less than a fifth of the names is not a wrapper of the network."""
 
 
 def spellings(names: Iterable[str]) -> list[dict[str, str]]:
-    """The names without transparent wrappers to the names as they are; then without ``module`` inside."""
+    """Mappings of short names to full ones: without transparent wrappers; then also without ``module``."""
     names = list(names)
     plain = _without(names, TRANSPARENT)
     parallel = _without(names, TRANSPARENT | {PARALLEL})
@@ -32,7 +33,7 @@ def spellings(names: Iterable[str]) -> list[dict[str, str]]:
 
 
 def _without(names: list[str], wrappers: frozenset[str]) -> dict[str, str]:
-    """Without ``wrappers``, unless two names would then be the same."""
+    """Names without ``wrappers``; unchanged if two of them would become equal."""
     shortened: dict[str, str] = {}
     for name in names:
         short = ".".join(part for part in name.split(".") if part not in wrappers)
@@ -41,19 +42,19 @@ def _without(names: list[str], wrappers: frozenset[str]) -> dict[str, str]:
 
 
 def candidates(names: Iterable[str]) -> list[str]:
-    """What may be a prefix of the network's names: none, then the others, the short ones first."""
+    """The possible prefixes of the network's names: the empty one, then the others, the shortest first."""
     names = list(names)
     counts: Counter[str] = Counter()
     for name in names:
         parts = name.split(".")
-        for depth in range(1, min(DEEPEST, len(parts) - 1) + 1):
+        for depth in range(1, min(MAX_DEPTH, len(parts) - 1) + 1):
             counts[".".join(parts[:depth]) + "."] += 1
     shared = [prefix for prefix, count in counts.items() if count * SHARE >= len(names)]
     return ["", *sorted(shared, key=lambda prefix: prefix.count("."))]
 
 
-def taken_off(renamed: dict[str, str]) -> list[str]:
-    """What was before, or inside, the names: ``renamed`` maps short names to the whole ones."""
+def removed_parts(renamed: dict[str, str]) -> list[str]:
+    """Descriptions of the removed prefixes and wrappers; ``renamed`` maps short names to full ones."""
     counts: Counter[str] = Counter()
     for short, whole in renamed.items():
         if short != whole:

@@ -1,8 +1,8 @@
 """pytorchvideo's checkpoints: Slow, C2D, I3D and SlowFast on ResNet-50.
 
 Source: github.com/facebookresearch/pytorchvideo, ``pytorchvideo/models/resnet.py`` and ``slowfast.py``: all
-layers are in a row, ``blocks.0`` the stem, then the stages, and last the head. C2D and I3D have a max-pool
-between the first stage and the second, which counts.
+blocks are numbered in sequence, ``blocks.0`` the stem, then the stages, and last the head. In C2D and I3D the
+max-pool between the first stage and the second is a block too.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ STEM: tuple[Rule, ...] = (
 
 
 def _keeps_frames(network: nn.Module) -> str | None:
-    """I3D's stem keeps every frame; MMAction2's has the same tensors, and keeps one in four."""
+    """I3D's stem keeps every frame; MMAction2's has the same tensors, but keeps one in four."""
     backbone = getattr(network, "backbone", None)
     if isinstance(backbone, ResNet3d) and backbone.conv1.stride[0] > 1:
-        return "pytorchvideo's I3D keeps every frame behind its stem: use i3d_r50"
+        return "pytorchvideo's I3D keeps every frame after its stem: use i3d_r50"
     return None
 
 
@@ -72,7 +72,7 @@ POOLED_RESNET = Format(
         *STEM,
         *IN_BLOCK,
     ),
-    misfit=_keeps_frames,
+    mismatch=_keeps_frames,
 )
 SLOWFAST = Format(
     "pytorchvideo's SlowFast",

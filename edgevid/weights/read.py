@@ -1,4 +1,4 @@
-"""Reading checkpoint files: PyTorch's, Paddle's, safetensors, and folders and indices of several."""
+"""Reads checkpoint files: PyTorch's, Paddle's, safetensors, and sharded ones with an index."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from edgevid.weights.unwrap import Checkpoint
 PADDLE = ".pdparams"
 SAFETENSORS = ".safetensors"
 INDEX = ".index.json"
-"""The end of a file that says which of several files each tensor is in."""
+"""The suffix of an index, which maps each tensor to one of several files."""
 
 IN_A_FOLDER = (
     "model.safetensors.index.json",
@@ -30,7 +30,7 @@ IN_A_FOLDER = (
     "pytorch_model.bin.index.json",
     "pytorch_model.bin",
 )
-"""What is looked for in a folder, in this order: the names that Hugging Face's libraries write."""
+"""The files to look for in a folder, in order: the names that Hugging Face's libraries write."""
 
 DAMAGE = (
     RuntimeError,
@@ -42,14 +42,14 @@ DAMAGE = (
     TypeError,
     AttributeError,
 )
-"""What readers raise for bytes that are not a checkpoint."""
+"""The errors that readers raise for files that are not checkpoints."""
 
 
 def read_checkpoint(source: str | os.PathLike | Mapping[str, Any]) -> Checkpoint:
-    """What a checkpoint file, the files of a folder or of an index, or a mapping holds.
+    """Read a checkpoint file, the files of a folder or of an index, or a mapping.
 
-    PyTorch's files are read with ``weights_only``, Paddle's (``.pdparams``) by a reader of arrays alone: a
-    checkpoint cannot run code. Raises ``WeightsError``.
+    PyTorch's files are read with ``weights_only``, Paddle's (``.pdparams``) by a reader that accepts only
+    arrays: a checkpoint cannot run code. Raises ``WeightsError``.
     """
     if isinstance(source, Mapping):
         return Checkpoint(source)
@@ -63,12 +63,12 @@ def read_checkpoint(source: str | os.PathLike | Mapping[str, Any]) -> Checkpoint
 
 
 def read_state_dict(source: str | os.PathLike | Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint, under the names that stand in it."""
+    """The tensors of a checkpoint, by their names in the file."""
     return read_checkpoint(source).state().tensors
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files that hold the tensors: the one given, or those that a folder or an index names."""
+    """The files that hold the tensors: ``path`` itself, or those listed in a folder's index."""
     if path.is_dir():
         within = next((path / name for name in IN_A_FOLDER if (path / name).is_file()), None)
         if within is None:
@@ -98,7 +98,7 @@ def files_of(path: Path) -> list[Path]:
 
 
 def digest_of(path: Path) -> str:
-    """The SHA-256 of a checkpoint's file; of several, of what ``sha256sum`` prints for them."""
+    """The SHA-256 of a checkpoint's file; for several, that of the output of ``sha256sum``."""
     files = files_of(path)
     if len(files) == 1:
         return sha256_of(files[0])
@@ -154,7 +154,7 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _unsafe(path: Path, error: str) -> WeightsError:
-    """What stands in the way, by name: a type that is not allowed, or no checkpoint at all."""
+    """The error for a rejected pickle, with the name of the type that is not allowed if known."""
     if match := re.search(r"GLOBAL ([\w.]+)", error):
         kind = match[1] if "." in match[1] else f"builtins.{match[1]}"
         whole = "whole networks, " if kind.startswith(("torch.nn.", "__main__.")) else ""

@@ -1,8 +1,9 @@
-"""Which Python types a checkpoint may hold beside its tensors: inert ones, which do nothing when made.
+"""The Python types that a checkpoint may contain besides tensors: inert ones, whose construction does
+nothing.
 
-PyTorch's ``weights_only`` refuses every type that is not allowed by name. What trainings leave beside the
-tensors is allowed here: numbers and arrays of NumPy, dates, paths, name spaces. Configurations and
-histories of training frameworks become an empty dictionary (``_LeftOut``): their code is not imported.
+PyTorch's ``weights_only`` refuses every type that is not allowed by name. This module allows the types that
+training scripts store next to the tensors: NumPy numbers and arrays, dates, paths, namespaces. Configurations
+and histories of training frameworks become an empty dictionary (``_EmptyDict``): their code is not imported.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ except ImportError:  # NumPy 1
     from numpy.core import multiarray  # type: ignore[no-redef]
 
 
-class _LeftOut:
-    """Takes the place of a type that is not imported. What is put into it is forgotten with it."""
+class _EmptyDict:
+    """Replaces a type that is not imported by a dictionary that is discarded."""
 
     def __new__(cls, *args: Any) -> Any:
-        return collections.OrderedDict()  # which PyTorch lets be filled, item by item or by attributes
+        return collections.OrderedDict()  # PyTorch can set its items and attributes
 
 
-class _LeftOutList:
+class _EmptyList:
     def __new__(cls, *args: Any) -> Any:
         return []
 
@@ -47,15 +48,15 @@ BUILT_IN = (
 BY_NAME = {
     **{f"numpy.{core}.multiarray.scalar": multiarray.scalar for core in ("core", "_core")},
     **{f"numpy.{core}.multiarray._reconstruct": multiarray._reconstruct for core in ("core", "_core")},
-    # A checkpoint's paths are of the machine that wrote it.
+    # Paths in a checkpoint belong to the machine that wrote it.
     **{f"{home}.PosixPath": pathlib.PurePosixPath for home in ("pathlib", "pathlib._local")},
     **{f"{home}.WindowsPath": pathlib.PureWindowsPath for home in ("pathlib", "pathlib._local")},
     **{f"{home}.PurePosixPath": pathlib.PurePosixPath for home in ("pathlib", "pathlib._local")},
     **{f"{home}.PureWindowsPath": pathlib.PureWindowsPath for home in ("pathlib", "pathlib._local")},
-    "collections.deque": _LeftOutList,
+    "collections.deque": _EmptyList,
 }
 
-LEFT_OUT = (
+EMPTIED = (
     "collections.defaultdict",
     "typing.Any",
     "pytorch_lightning.utilities.parsing.AttributeDict",
@@ -82,9 +83,9 @@ LEFT_OUT = (
 
 
 def allowing_inert_types() -> contextlib.AbstractContextManager:
-    """While it is open, ``torch.load(weights_only=True)`` takes these types too."""
+    """A context in which ``torch.load(weights_only=True)`` accepts these types too."""
     numbers = [getattr(np.dtypes, name) for name in np.dtypes.__all__] if hasattr(np, "dtypes") else []
     allowed: list[Any] = [*BUILT_IN, *numbers]
-    allowed += [(stand_in, name) for name, stand_in in BY_NAME.items()]
-    allowed += [(_LeftOut, name) for name in LEFT_OUT]
+    allowed += [(replacement, name) for name, replacement in BY_NAME.items()]
+    allowed += [(_EmptyDict, name) for name in EMPTIED]
     return torch.serialization.safe_globals(allowed)

@@ -15,5 +15,5 @@ STM = Format(
         (r"\.mb\.conv1x1\.", ".motion.expand."),
         (r"(\.layer\d\.\d+)\.shift\.", r"\1.over_time."),
     ),
-    mark=r"\.mb\.",  # the rest is named as in torchvision's ResNet
+    marker=r"\.mb\.",  # the rest is named as in torchvision's ResNet
 )

@@ -1,7 +1,7 @@
-"""torchvision's checkpoints of images, which initialize a backbone: ResNet, ResNeXt and MobileNetV2.
+"""torchvision's image classifiers, which initialize a backbone: ResNet, ResNeXt and MobileNetV2.
 
 Source: github.com/pytorch/vision, ``torchvision/models/resnet.py`` and ``mobilenetv2.py``. The latter nests
-convolution, batch norm and activation, so its numbers are counted anew here.
+convolution, batch norm and activation, so its layers are renumbered here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from edgevid.weights.inflate import inflate
 RESNET = Format(
     "torchvision's ResNet",
     ((r"^fc\.", "classifier."), (r"^(conv1|bn1|layer\d)\.", r"backbone.\1.")),
-    turn=inflate,
+    convert=inflate,
     initializes=True,
 )
 
@@ -22,8 +22,8 @@ RESNET = Format(
 def _flat(match: re.Match) -> str:
     """``features.4.conv.1.0`` is layer 3 of the block: each nested group has three layers.
 
-    The two layers that are not nested, the linear convolution and its batch norm, follow the groups; the
-    first block has one group, the others two.
+    Two layers, the linear convolution and its batch norm, follow the groups without nesting; the first block
+    has one group, the others two.
     """
     block, outer, inner = int(match[1]), int(match[2]), match[3]
     groups = 1 if block == 1 else 2

@@ -1,8 +1,8 @@
-"""What TSM's authors released: checkpoints of TSN and TSM, and of the online demo.
+"""Checkpoints released by TSM's authors: TSN, TSM, and the online demo.
 
 Source: github.com/mit-han-lab/temporal-shift-module, ``ops/models.py`` (``base_model``, ``new_fc``),
-``ops/temporal_shift.py`` (``net`` wraps what is shifted, or pooled over time) and ``ops/non_local.py``
-(``block`` and ``nl`` where a block is followed by a non-local one).
+``ops/temporal_shift.py`` (``net`` wraps layers that are shifted, or pooled over time) and
+``ops/non_local.py`` (``block`` and ``nl`` where a non-local block follows a block).
 """
 
 from __future__ import annotations

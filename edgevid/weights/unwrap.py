@@ -1,6 +1,6 @@
-"""From what a checkpoint holds to one flat dictionary of tensors: which state dict in it, and which average.
+"""Extracts one flat dictionary of tensors from a checkpoint: the trained weights or their average.
 
-``prefixes`` strips wrappers from the names of the tensors, because that takes the network's own names.
+``prefixes`` then removes wrappers from the names of the tensors, which requires the network's own names.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ EMA_KEYS = (
     *("ema_model_state_dict", "model_state_dict_ema", "model_state_ema", "ema_weights", "ema_params"),
     *("params_ema", "averaged_model", "avg_model", "swa_model", "swa_state_dict", "shadow"),
 )
-"""Where trainings put the weights, and their exponential moving average."""
+"""The keys under which training scripts store the weights, and their exponential moving average."""
 
 EMA_WORDS = frozenset(EMA_KEYS) | {"ema_net", "ema_network"}
-"""The same as a part of a tensor's name: ``model_ema.backbone.conv1.weight``."""
+"""Parts of tensor names that mark an average: ``model_ema.backbone.conv1.weight``."""
 
 EMA_MARK = "ema_"
-"""What MMCV's hook puts before the flattened name of a buffer: ``ema_backbone_conv1_weight``."""
+"""The prefix that MMCV's hook adds to the flattened name of a buffer: ``ema_backbone_conv1_weight``."""
 
 EMA_COUNTERS = frozenset({"decay", "num_updates", "n_averaged", "initted", "step", "steps", "updates"})
 NOT_WEIGHTS = ("optim", "sched", "scaler", "amp", "callback", "loop", "rng", "param", "loss", "metric")
-DEEPEST = 3
+MAX_DEPTH = 3
 
 
 class State(NamedTuple):
-    """The tensors of a state dict by the names that stand in it; ``notes`` say in words what was chosen."""
+    """The tensors of a state dict by name; ``notes`` describe, for the log, which weights were chosen."""
 
     tensors: dict[str, torch.Tensor]
     notes: tuple[str, ...] = ()
@@ -45,47 +45,46 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds; ``what`` names it in errors."""
+    """The content of a checkpoint; ``label`` is its name in errors."""
 
     content: Any
-    what: str = "the checkpoint"
+    label: str = "the checkpoint"
 
     def state(self, ema: bool = False, own: Collection[str] = ()) -> State:
-        """The state dict in it, with ``ema`` the averaged one.
+        """The state dict in the checkpoint, with ``ema`` the averaged one.
 
-        ``own`` are the network's names, which are no averages even if they are called so. Raises
-        ``WeightsError``.
+        ``own`` are the network's tensor names, which are never treated as averages. Raises ``WeightsError``.
         """
-        return unwrap(self.content, self.what, ema, own)
+        return unwrap(self.content, self.label, ema, own)
 
 
-def unwrap(content: Any, what: str, ema: bool = False, own: Collection[str] = ()) -> State:
-    """As ``Checkpoint.state``."""
+def unwrap(content: Any, label: str, ema: bool = False, own: Collection[str] = ()) -> State:
+    """See ``Checkpoint.state``."""
     if not isinstance(content, Mapping):
         raise WeightsError(
-            f"{what} holds a {type(content).__name__}, not a state dict: save model.state_dict()"
+            f"{label} holds a {type(content).__name__}, not a state dict: save model.state_dict()"
         )
     notes: list[str] = []
     plain = _under(content, STATE_KEYS)
-    averaged = _under(content, EMA_KEYS) or _of_callbacks(content)
+    averaged = _under(content, EMA_KEYS) or _callback_averages(content)
     if plain is None and averaged is None:
-        plain = _tensors_of(content) or _only_state_dict(content, what, notes)
-    if averaged is not None and plain is None and (beside := _tensors_of(content)):
-        plain = beside
+        plain = _tensors_of(content) or _only_state_dict(content, label, notes)
+    if averaged is not None and plain is None and (top_level := _tensors_of(content)):
+        plain = top_level
     plain, averaged = plain or {}, averaged or {}
     if not plain and not averaged:
-        raise WeightsError(f"{what} holds no tensors: save model.state_dict()")
+        raise WeightsError(f"{label} holds no tensors: save model.state_dict()")
     if not averaged:
         plain, averaged = _split_averages(plain, set(own))
     if ema and not averaged:
-        raise WeightsError(f"{what} holds no averaged weights (EMA): leave out --ema (ema=True in Python)")
+        raise WeightsError(f"{label} holds no averaged weights (EMA): leave out --ema (ema=True in Python)")
     if not averaged:
         return State(plain, tuple(notes))
     if not ema and any(tensor.is_floating_point() for tensor in plain.values()):
-        notes.append("took the trained weights, not their average (EMA), which --ema takes")
+        notes.append("used the trained weights, not their average (EMA), which --ema selects")
         return State(plain, tuple(notes))
-    notes.append("took the averaged weights (EMA)" + (", as there are no others" if not plain else ""))
-    return State(_filled(averaged, plain, what), tuple(notes))
+    notes.append("used the averaged weights (EMA)" + (", as there are no others" if not plain else ""))
+    return State(_completed(averaged, plain, label), tuple(notes))
 
 
 def _tensors_of(content: Mapping[str, Any]) -> dict[str, torch.Tensor]:
@@ -99,19 +98,19 @@ def _tensors_of(content: Mapping[str, Any]) -> dict[str, torch.Tensor]:
 
 
 def _under(content: Mapping[str, Any], keys: Iterable[str], depth: int = 0) -> dict[str, torch.Tensor] | None:
-    """The tensors under the first of ``keys`` that has any, perhaps wrapped once more."""
+    """The tensors under the first of ``keys`` that has any, possibly nested."""
     for key in keys:
         value = content.get(key)
         if not isinstance(value, Mapping):
             continue
-        nested = _under(value, (*STATE_KEYS, *EMA_KEYS), depth + 1) if depth < DEEPEST else None
+        nested = _under(value, (*STATE_KEYS, *EMA_KEYS), depth + 1) if depth < MAX_DEPTH else None
         if tensors := nested or _tensors_of(value):
             return tensors
     return None
 
 
-def _of_callbacks(content: Mapping[str, Any]) -> dict[str, torch.Tensor] | None:
-    """The averages that one of Lightning's callbacks keeps."""
+def _callback_averages(content: Mapping[str, Any]) -> dict[str, torch.Tensor] | None:
+    """The averages in the state of a Lightning callback."""
     callbacks = content.get("callbacks")
     states = callbacks.values() if isinstance(callbacks, Mapping) else ()
     return next(
@@ -120,8 +119,8 @@ def _of_callbacks(content: Mapping[str, Any]) -> dict[str, torch.Tensor] | None:
     )
 
 
-def _only_state_dict(content: Mapping[str, Any], what: str, notes: list[str]) -> dict[str, torch.Tensor]:
-    """The one state dict under a key that is not usual."""
+def _only_state_dict(content: Mapping[str, Any], label: str, notes: list[str]) -> dict[str, torch.Tensor]:
+    """The only state dict, under an unusual key."""
     candidates = {
         key: tensors
         for key, value in content.items()
@@ -131,20 +130,20 @@ def _only_state_dict(content: Mapping[str, Any], what: str, notes: list[str]) ->
     }
     if len(candidates) > 1:
         raise WeightsError(
-            f"{what} holds several state dicts ({', '.join(map(repr, candidates))}): save the network's alone"
+            f"{label} holds several state dicts ({', '.join(map(repr, candidates))}): save only the network's"
         )
     for key, tensors in candidates.items():
-        notes.append(f"took what is under {key!r}")
+        notes.append(f"used the state dict {key!r}")
         return tensors
     return {}
 
 
 def _split_averages(tensors: dict[str, torch.Tensor], own: set[str]) -> tuple[dict, dict]:
-    """What is an average by its name, without the part that says so, apart from the rest."""
+    """Split tensors into trained ones and averages by name; the names of averages lose their mark."""
     plain, averaged = {}, {}
     for name, tensor in tensors.items():
         parts = name.split(".")
-        if any(".".join(parts[start:]) in own for start in range(min(len(parts), DEEPEST))) and not (
+        if any(".".join(parts[start:]) in own for start in range(min(len(parts), MAX_DEPTH))) and not (
             parts[0] in EMA_WORDS and name not in own
         ):
             plain[name] = tensor
@@ -159,8 +158,8 @@ def _split_averages(tensors: dict[str, torch.Tensor], own: set[str]) -> tuple[di
     return plain, averaged
 
 
-def _filled(averaged: dict, plain: dict, what: str) -> dict[str, torch.Tensor]:
-    """The averages by the names of the network, and what is not averaged (statistics) as it was trained.
+def _completed(averaged: dict, plain: dict, label: str) -> dict[str, torch.Tensor]:
+    """The averages by the network's names, completed by the trained tensors without one (statistics).
 
     Averages are stored by full names or by flat ones: ``backbone_conv1_weight``, ``backboneconv1weight``.
     """
@@ -174,7 +173,7 @@ def _filled(averaged: dict, plain: dict, what: str) -> dict[str, torch.Tensor]:
                 places.setdefault(flat, name)
     if not all(name in places for name in averaged):
         if any("." in name for name in averaged):
-            return averaged  # a whole network of its own, such as one that began from other names
+            return averaged  # a complete network, with other names
         missing = next(name for name in averaged if name not in places)
-        raise WeightsError(f"{what} holds an average '{missing}' of no tensor that it has: leave out --ema")
+        raise WeightsError(f"{label} holds an average '{missing}' without a trained tensor: leave out --ema")
     return plain | {places[name]: tensor for name, tensor in averaged.items()}

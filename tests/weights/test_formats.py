@@ -22,9 +22,9 @@ from edgevid.zoo.backbones.mobilenet_v2 import STAGES
 pytestmark = pytest.mark.slow
 
 
-def distance(got: np.ndarray, wanted: np.ndarray) -> float:
-    """In standard deviations of the wanted logits."""
-    return float(np.abs(got - wanted).max() / wanted.std())
+def distance(actual: np.ndarray, expected: np.ndarray) -> float:
+    """In standard deviations of the expected logits."""
+    return float(np.abs(actual - expected).max() / expected.std())
 
 
 @torch.no_grad()
@@ -46,8 +46,8 @@ def test_every_tensor_of_a_checkpoint_finds_its_place(case, model):
     state = reference(case).state
     network = edgevid.load_weights(edgevid.create_model(model), state)
     assert checkpoint_classes(state) == 400
-    given = sorted(float(tensor.double().sum()) for tensor in state.values())
-    assert sorted(float(tensor.double().sum()) for tensor in network.state_dict().values()) == given
+    sums = sorted(float(tensor.double().sum()) for tensor in state.values())
+    assert sorted(float(tensor.double().sum()) for tensor in network.state_dict().values()) == sums
 
 
 @pytest.mark.parametrize(
@@ -121,14 +121,14 @@ def torchvision_mobilenet(state: dict, classes: int) -> dict:
 
 
 def test_mobilenet_of_mmaction2_finds_its_place():
-    given = edgevid.create_model("tsm_mbv2", num_classes=5)
+    trained = edgevid.create_model("tsm_mbv2", num_classes=5)
     network = edgevid.create_model("tsm_mbv2", num_classes=5)
-    edgevid.load_weights(network, mmaction2_mobilenet(given.state_dict()))
+    edgevid.load_weights(network, mmaction2_mobilenet(trained.state_dict()))
     for name, tensor in network.state_dict().items():
-        assert torch.equal(tensor, given.state_dict()[name]), name
+        assert torch.equal(tensor, trained.state_dict()[name]), name
     with pytest.raises(WeightsError, match="is unknown"):
         edgevid.load_weights(
-            edgevid.create_model("tsn_mbv2", num_classes=5), mmaction2_mobilenet(given.state_dict())
+            edgevid.create_model("tsn_mbv2", num_classes=5), mmaction2_mobilenet(trained.state_dict())
         )
 
 
@@ -164,11 +164,11 @@ def test_an_image_checkpoint_does_not_say_how_many_classes_a_video_network_has()
 
 
 def test_a_mobilenet_of_images_fills_the_backbone():
-    given = edgevid.create_model("tsn_mbv2").state_dict()
+    image_state = edgevid.create_model("tsn_mbv2").state_dict()
     network = edgevid.create_model("tsm_mbv2", num_classes=5)
-    edgevid.load_weights(network, torchvision_mobilenet(given, 1000))
+    edgevid.load_weights(network, torchvision_mobilenet(image_state, 1000))
     for name, tensor in network.state_dict().items():
-        assert name.startswith("classifier.") or torch.equal(tensor, given[name]), name
+        assert name.startswith("classifier.") or torch.equal(tensor, image_state[name]), name
 
 
 def test_layers_that_images_do_not_have_stay_as_they_are(caplog):
@@ -218,8 +218,8 @@ def test_a_video_checkpoint_does_not_fill_a_network_of_other_channels():
     ],
 )
 def test_a_format_is_recognized_by_its_names(case, model, name):
-    wanted = edgevid.create_model(model).state_dict()
-    assert recognize(FORMATS, reference(case).state, wanted)[0].name == name
+    expected = edgevid.create_model(model).state_dict()
+    assert recognize(FORMATS, reference(case).state, expected)[0].name == name
 
 
 class TestPaddleFiles:
@@ -284,11 +284,13 @@ class TestPaddleFiles:
 
 
 def test_an_export_takes_an_image_checkpoint_and_the_networks_own_classes(tmp_path, caplog):
-    given = edgevid.create_model("tsn_mbv2").state_dict()
-    torch.save(torchvision_mobilenet(given, 1000), tmp_path / "mobilenet_v2.pth")
+    image_state = edgevid.create_model("tsn_mbv2").state_dict()
+    torch.save(torchvision_mobilenet(image_state, 1000), tmp_path / "mobilenet_v2.pth")
     options = ExportOptions(weights=tmp_path / "mobilenet_v2.pth")
     network = build_network(make_request("tsm_mbv2", "cpu", tmp_path / "bundle", options))
     assert network.module.classifier.out_features == 400
-    assert torch.equal(network.module.backbone.features[18][0].weight, given["backbone.features.18.0.weight"])
+    assert torch.equal(
+        network.module.backbone.features[18][0].weight, image_state["backbone.features.18.0.weight"]
+    )
     assert network.source == "mobilenet_v2.pth"
     assert "untrained are classifier" in caplog.text

@@ -51,16 +51,16 @@ def still(frames: int) -> torch.Tensor:
 def test_a_still_clip_gives_the_images_answer_inside_of_i3d(images, checkpoint):
     frames = 2 * REACH + 4
     network, clip = inflated("i3d_r50", checkpoint, frames), still(frames)
-    wanted = images(clip[:, :1])
-    answers = network.frame_logits(clip)[0]
+    expected = images(clip[:, :1])
+    outputs = network.frame_logits(clip)[0]
     margin = REACH // 2 + 1
-    inside = answers[margin:-margin]
+    inside = outputs[margin:-margin]
     assert len(inside) == 1
     torch.testing.assert_close(
-        inside, wanted.expand_as(inside), rtol=1e-4, atol=1e-4 * wanted.abs().max().item()
+        inside, expected.expand_as(inside), rtol=1e-4, atol=1e-4 * expected.abs().max().item()
     )
     # At the ends filters see the zeros beyond the clip.
-    assert (answers[0] - wanted).abs().max() > 1e-2 * wanted.abs().max()
+    assert (outputs[0] - expected).abs().max() > 1e-2 * expected.abs().max()
 
 
 @torch.no_grad()
@@ -77,8 +77,8 @@ def test_the_layers_that_images_do_not_have_are_told(checkpoint, caplog):
 
 
 def test_a_filter_is_divided_among_its_frames():
-    weight, wanted = torch.randn(4, 3, 2, 2), torch.zeros(4, 3, 5, 2, 2)
-    spread = inflate("conv1.weight", weight, wanted)
+    weight, expected = torch.randn(4, 3, 2, 2), torch.zeros(4, 3, 5, 2, 2)
+    spread = inflate("conv1.weight", weight, expected)
     torch.testing.assert_close(spread.sum(2), weight)
     torch.testing.assert_close(spread[:, :, 0], weight / 5)
 

@@ -1,4 +1,4 @@
-"""Who trained a checkpoint decides how its pixels are normalised, unless the user says something else."""
+"""The project that trained a checkpoint decides the normalization of pixels, unless the user overrides it."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def test_bn_inception_is_fed_as_its_authors_feed_it():
 
 
 def test_every_format_but_our_own_belongs_to_a_project():
-    known = [form for _, _, formats in TRAINED_BY for form in formats]
-    assert len(known) == len(FORMATS) - 1
+    formats_of_projects = [form for _, _, formats in TRAINED_BY for form in formats]
+    assert len(formats_of_projects) == len(FORMATS) - 1
     own = preprocessing_of(FORMATS[0], MODELS["slow_r50"])
     assert values(own) == HALF
     assert own.source == "the model's default, as the names in the checkpoint are its own"
@@ -108,8 +108,8 @@ def test_every_format_but_our_own_belongs_to_a_project():
 )
 def test_numbers_are_of_either_scale(mean, std, expected):
     override = parse_override(mean, std, None)
-    for numbers, wanted in zip((override.mean, override.std), expected):
-        assert numbers is None if wanted is None else numbers == pytest.approx(wanted)
+    for numbers, triple in zip((override.mean, override.std), expected):
+        assert numbers is None if triple is None else numbers == pytest.approx(triple)
 
 
 @pytest.mark.parametrize(
@@ -122,11 +122,11 @@ def test_numbers_are_of_either_scale(mean, std, expected):
         ("256,0,0", None, None, "at most 255"),
         ([0.5], None, None, "--mean takes three numbers"),
         (0.5, None, None, "--mean takes three numbers"),
-        ("-0.1,0,0", None, None, "--mean is that of pixels"),
+        ("-0.1,0,0", None, None, "--mean is a mean of pixels"),
         (None, "0,1,1", None, "--std is a divisor, so it must be above 0, not 0,1,1"),
         (None, "inf,1,1", None, "--std takes three numbers"),
-        ("0.485,0.456,0.406", "58.395,57.12,57.375", None, "give both in one scale"),
-        ("123.7,116.3,103.5", "0.229,0.224,0.225", None, "give both in one scale"),
+        ("0.485,0.456,0.406", "58.395,57.12,57.375", None, "give both in the same scale"),
+        ("123.7,116.3,103.5", "0.229,0.224,0.225", None, "give both in the same scale"),
         (None, None, "GRB", "--color is RGB or BGR, not GRB"),
     ],
 )
@@ -139,11 +139,11 @@ def test_what_cannot_be_meant_is_refused_in_one_line(mean, std, color, why):
 def test_an_override_replaces_what_it_names_and_says_so():
     trained = Preprocessing(source="pytorchvideo's, by the names in the checkpoint")
     assert NO_OVERRIDE.apply(trained) is trained
-    chosen = parse_override("0.1,0.2,0.3", None, "bgr").apply(trained)
-    assert values(chosen) == ((0.1, 0.2, 0.3), trained.std[::-1], "BGR")
+    overridden = parse_override("0.1,0.2,0.3", None, "bgr").apply(trained)
+    assert values(overridden) == ((0.1, 0.2, 0.3), trained.std[::-1], "BGR")
     assert values(parse_override(None, None, "BGR").apply(trained)) == IMAGENET_BGR
     assert values(parse_override(None, None, "RGB").apply(trained)) == IMAGENET
-    assert chosen.source == (
+    assert overridden.source == (
         "given with --mean and --color; the rest is pytorchvideo's, by the names in the checkpoint"
     )
     whole = parse_override("0.1,0.2,0.3", "1,1,1", "RGB").apply(trained)

@@ -13,8 +13,8 @@ from edgevid.errors import WeightsError
 pytestmark = pytest.mark.slow
 
 
-def relative_error(got: np.ndarray, wanted: np.ndarray) -> float:
-    return float(np.abs(got - wanted).max() / np.abs(wanted).max())
+def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.abs(actual - expected).max() / np.abs(expected).max())
 
 
 @torch.no_grad()
@@ -66,8 +66,8 @@ def test_the_exported_stream_meets_the_official_one_and_keeps_the_states_of_the_
 def test_every_tensor_of_a_released_checkpoint_finds_its_place(case, model, classes):
     state = reference(case).state
     network = edgevid.load_weights(edgevid.create_model(model, num_classes=classes), {"state_dict": state})
-    given = sorted(float(tensor.double().sum()) for tensor in state.values())
-    assert sorted(float(tensor.double().sum()) for tensor in network.state_dict().values()) == given
+    sums = sorted(float(tensor.double().sum()) for tensor in state.values())
+    assert sorted(float(tensor.double().sum()) for tensor in network.state_dict().values()) == sums
 
 
 def test_a_networks_own_state_dict_loads(tmp_path):

@@ -1,4 +1,4 @@
-"""Whatever a network was wrapped in when its checkpoint was saved is taken off, and one line says so."""
+"""Wrappers around a network in a checkpoint are removed, and one log line reports them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def trained() -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture
-def said(caplog):
+def messages(caplog):
     caplog.set_level(logging.INFO, "edgevid")
     return lambda: [record.message for record in caplog.records if record.message.startswith("weights: ")]
 
@@ -67,24 +67,24 @@ PREFIXES = [
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_a_prefix_is_taken_off_and_named(trained, prefix, said):
+def test_a_prefix_is_removed_and_reported(trained, prefix, messages):
     network = edgevid.load_weights(Tiny(), {"epoch": 3, "state_dict": before(prefix, trained)})
     assert_holds(network, trained)
-    assert said() == [f"weights: took off '{prefix}'"]
+    assert messages() == [f"weights: removed '{prefix}'"]
 
 
-def test_layers_of_the_names_of_wrappers_stay_as_they_are(trained, said):
+def test_layers_named_like_wrappers_keep_their_names(trained, messages):
     assert_holds(edgevid.load_weights(Tiny(), trained), trained)
-    assert not said()
+    assert not messages()
 
 
-def test_wrappers_inside_names_are_taken_off(trained, said):
+def test_wrappers_inside_names_are_removed(trained, messages):
     inside = {
         name.replace("backbone.conv1", "backbone._orig_mod.conv1._fsdp_wrapped_module"): tensor
         for name, tensor in trained.items()
     }
     assert_holds(edgevid.load_weights(Tiny(), inside), trained)
-    assert said() == ["weights: took off wrappers inside names"]
+    assert messages() == ["weights: removed wrappers inside names"]
     compiled = {name.replace("backbone.", "backbone.module."): tensor for name, tensor in trained.items()}
     compiled = {name: tensor for name, tensor in compiled.items() if "model" not in name}
     network = nn.ModuleDict({"backbone": Tiny().backbone, "classifier": nn.Linear(4, 5)})
@@ -105,7 +105,7 @@ def test_released_names_are_found_behind_a_prefix(prefix):
     assert_holds(other, own)
 
 
-def test_losses_metrics_and_counters_are_left_out_and_counted(trained, said):
+def test_losses_metrics_and_counters_are_ignored_and_counted(trained, messages):
     state = before("model.", trained) | {
         "criterion.weight": torch.ones(5),
         "loss_fn.pos_weight": torch.ones(5),
@@ -115,19 +115,19 @@ def test_losses_metrics_and_counters_are_left_out_and_counted(trained, said):
         "model.backbone.conv1.total_params": torch.zeros(1),
     }
     assert_holds(edgevid.load_weights(Tiny(), {"state_dict": state}), trained)
-    (line,) = said()
-    assert line == "weights: took off 'model.'; left out 3 loss weights, 3 counters"
+    (line,) = messages()
+    assert line == "weights: removed 'model.'; ignored 3 loss weights, 3 counters"
 
 
-def test_what_is_left_over_and_unknown_is_refused_by_name(trained):
+def test_an_unknown_tensor_is_refused_by_name(trained):
     state = before("model.", trained) | {"decoder.weight": torch.ones(3)}
     with pytest.raises(WeightsError, match=r"decoder\.weight is unknown"):
         edgevid.load_weights(Tiny(), state)
 
 
-def test_two_networks_of_the_same_names_are_refused(trained):
+def test_two_networks_with_the_same_names_are_refused(trained):
     state = before("student.", trained) | before("teacher.", averages(trained))
-    with pytest.raises(WeightsError, match=r"two networks of these names, 'student\.' and 'teacher\.'"):
+    with pytest.raises(WeightsError, match=r"two networks with these names, 'student\.' and 'teacher\.'"):
         edgevid.load_weights(Tiny(), state)
 
 
@@ -164,20 +164,20 @@ WRAPPED = {
 
 
 @pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
-def test_the_state_dict_is_found_wherever_it_is(trained, wrap, tmp_path):
+def test_the_state_dict_is_found_in_any_container(trained, wrap, tmp_path):
     torch.save(wrap(trained), tmp_path / "saved.ckpt")
     assert_holds(edgevid.load_weights(Tiny(), tmp_path / "saved.ckpt"), trained)
 
 
 def test_several_state_dicts_under_unusual_keys_are_refused(trained):
     with pytest.raises(
-        WeightsError, match=r"several state dicts \('left', 'right'\): save the network's alone"
+        WeightsError, match=r"several state dicts \('left', 'right'\): save only the network's"
     ):
         edgevid.load_weights(Tiny(), {"left": trained, "right": trained})
 
 
 def flat(state: dict, joint: str) -> dict:
-    """Averages of the parameters alone, as LitEma ('') and MMCV's hook ('_') flatten their names."""
+    """Averages of the parameters only, as LitEma ('') and MMCV's hook ('_') flatten their names."""
     return {
         name.replace(".", joint): tensor
         for name, tensor in averages(state).items()
@@ -210,29 +210,29 @@ AVERAGED = {
 
 
 @pytest.mark.parametrize("wrap", AVERAGED.values(), ids=AVERAGED)
-def test_both_sets_of_weights_are_told_apart(trained, wrap, said):
+def test_trained_and_averaged_weights_are_distinguished(trained, wrap, messages):
     checkpoint = wrap(trained)
     assert_holds(edgevid.load_weights(Tiny(), checkpoint), trained)
-    assert said()[0].endswith("took the trained weights, not their average (EMA), which --ema takes")
+    assert messages()[0].endswith("used the trained weights, not their average (EMA), which --ema selects")
     network = edgevid.load_weights(Tiny(), checkpoint, ema=True)
     for name, tensor in averages(trained).items():
         is_statistic = name.startswith("backbone.bn1.")  # which the flat ones do not have
         mine = network.state_dict()[name]
         assert torch.equal(mine, tensor) or (is_statistic and torch.equal(mine, trained[name])), name
-    assert "took the averaged weights (EMA)" in said()[1]
+    assert "used the averaged weights (EMA)" in messages()[1]
 
 
-def test_averages_alone_are_taken_and_said(trained, said):
+def test_a_checkpoint_with_only_averages_loads_them_and_logs_it(trained, messages):
     assert_holds(edgevid.load_weights(Tiny(), {"model_ema": trained}), trained)
-    assert said() == ["weights: took the averaged weights (EMA), as there are no others"]
+    assert messages() == ["weights: used the averaged weights (EMA), as there are no others"]
 
 
-def test_averages_that_are_not_there_cannot_be_chosen(trained):
+def test_missing_averages_cannot_be_selected(trained):
     with pytest.raises(WeightsError, match="holds no averaged weights"):
         edgevid.load_weights(Tiny(), trained, ema=True)
 
 
-def test_a_networks_own_buffers_are_no_averages():
+def test_a_networks_own_buffers_are_not_averages():
     network = nn.Module()
     network.ema = nn.Linear(2, 2)
     network.register_buffer("ema_count", torch.tensor([3.0]))
@@ -254,7 +254,7 @@ BESIDE = {
 
 
 @pytest.mark.parametrize("value", BESIDE.values(), ids=BESIDE)
-def test_inert_values_beside_the_tensors_do_no_harm(trained, value, tmp_path):
+def test_inert_values_next_to_the_tensors_are_harmless(trained, value, tmp_path):
     torch.save({"state_dict": trained, "beside": value}, tmp_path / "saved.pth")
     assert_holds(edgevid.load_weights(Tiny(), tmp_path / "saved.pth"), trained)
 
@@ -263,7 +263,7 @@ class Config:
     """A type of the user's own."""
 
 
-def test_configurations_of_training_frameworks_are_left_out(trained, tmp_path, monkeypatch):
+def test_configurations_of_training_frameworks_are_ignored(trained, tmp_path, monkeypatch):
     module = types.ModuleType("easydict")
     module.EasyDict = type("EasyDict", (dict,), {"__module__": "easydict"})
     config = module.EasyDict(lr=1)
@@ -284,14 +284,14 @@ def test_any_other_type_is_refused_by_name(trained, value, name, tmp_path):
         edgevid.load_weights(Tiny(), tmp_path / "saved.pth")
 
 
-def test_a_whole_pickled_network_is_refused_with_what_to_do(tmp_path):
+def test_a_pickled_network_is_refused_with_a_remedy(tmp_path):
     torch.save(nn.Sequential(nn.Linear(1, 1)), tmp_path / "whole.pth")
     with pytest.raises(WeightsError, match=r"torch\.nn\..*whole networks.*save its state_dict\(\) alone"):
         edgevid.load_weights(Tiny(), tmp_path / "whole.pth")
 
 
 class TestShards:
-    """Several files, with an index that says which tensor is where."""
+    """Several files, with an index that maps tensors to files."""
 
     @pytest.fixture(params=["model.safetensors", "pytorch_model.bin"])
     def folder(self, request, tmp_path, trained):
@@ -299,10 +299,10 @@ class TestShards:
         stem, _, ending = request.param.rpartition(".")
         names = sorted(trained)
         weight_map = {}
-        for part, chosen in enumerate((names[::2], names[1::2]), 1):
+        for part, part_names in enumerate((names[::2], names[1::2]), 1):
             file = f"{stem}-{part:05}-of-00002.{ending}"
-            weight_map |= dict.fromkeys(chosen, file)
-            tensors = {name: trained[name].contiguous() for name in chosen}
+            weight_map |= dict.fromkeys(part_names, file)
+            tensors = {name: trained[name].contiguous() for name in part_names}
             save = torch.save if ending == "bin" else safetensors.save_file
             save(tensors, tmp_path / file)
         index = {"metadata": {"total_size": 1}, "weight_map": weight_map}
@@ -329,7 +329,7 @@ class TestShards:
             edgevid.load_weights(Tiny(), path)
 
     @pytest.mark.parametrize("content", ["", "[]", '{"weight_map": 3}', '{"weight_map": {"a": 3}}'])
-    def test_a_file_that_is_no_index_is_refused(self, tmp_path, content):
+    def test_an_invalid_index_is_refused(self, tmp_path, content):
         path = tmp_path / "model.safetensors.index.json"
         path.write_text(content)
         with pytest.raises(WeightsError, match="index"):
@@ -346,7 +346,7 @@ def test_one_file_of_safetensors_loads_and_a_damaged_one_is_refused(trained, tmp
         edgevid.load_weights(Tiny(), path)
 
 
-def test_a_folder_without_a_checkpoint_says_what_it_looked_for(tmp_path):
+def test_a_folder_without_a_checkpoint_is_refused_with_the_expected_names(tmp_path):
     with pytest.raises(WeightsError, match=r"is a folder without model\.safetensors\.index\.json"):
         edgevid.load_weights(Tiny(), tmp_path)
 
@@ -360,7 +360,7 @@ def test_mmengines_average_counts_its_steps(trained, tmp_path):
     assert_holds(edgevid.load_weights(Tiny(), path), trained)
 
 
-def test_an_average_that_a_callback_of_lightning_keeps_is_taken(trained):
+def test_the_average_of_a_lightning_callback_is_loaded(trained):
     average = averages(trained)
     content = {
         "state_dict": before("model.", trained),
@@ -380,7 +380,7 @@ def test_tensors_without_plain_values_are_refused_by_name(trained, kind):
     change = {"meta": lambda t: t.to("meta"), "sparse": lambda t: t.to_sparse()}[kind]
     content = trained | {"classifier.bias": change(trained["classifier.bias"])}
     network = Tiny()
-    kept = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    before_load = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with pytest.raises(WeightsError, match=r"'classifier\.bias'"):
         edgevid.load_weights(network, content)
-    assert_holds(network, kept)
+    assert_holds(network, before_load)

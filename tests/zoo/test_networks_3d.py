@@ -97,8 +97,8 @@ def in_the_names_of_mmaction2(state: dict) -> dict:
 @pytest.mark.parametrize(
     ("model", "why"),
     [
-        ("i3d_r50", "MMAction2's I3D keeps every fourth frame behind its stem: use i3d_r50_32x2"),
-        ("c2d_r50", "MMAction2's C2D pads no pixels behind its stem"),
+        ("i3d_r50", "MMAction2's I3D keeps every fourth frame after its stem: use i3d_r50_32x2"),
+        ("c2d_r50", "MMAction2's C2D has no padding after its stem"),
     ],
 )
 def test_a_network_whose_names_fit_but_whose_strides_differ_is_refused(model, why):
