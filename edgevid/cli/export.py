@@ -15,7 +15,7 @@ from edgevid.specs.export_options import ExportOptions
 
 
 def _options(command: Callable) -> Callable:
-    """One for each field of ``ExportOptions``, in their order."""
+    """Add an option for each field of ``ExportOptions``, in order."""
     for option in reversed(dataclasses.fields(ExportOptions)):
         settings = dict(option.metadata)
         if choices := settings.pop("choices", None):
@@ -35,7 +35,7 @@ def _options(command: Callable) -> Callable:
 @click.option("-o", "--output", metavar="DIR", help="The bundle's folder. [default: MODEL.TARGET.BACKEND]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def command(model: str, as_json: bool, **options) -> None:
-    """Export MODEL, proven equal to PyTorch, to a bundle for a device.
+    """Export MODEL to a bundle for a device, after comparing its outputs with PyTorch's.
 
     MODEL is a name of 'edgevid list models', or package.module:callable, a function without arguments that
     returns a torch.nn.Module taking a clip (N, T, 3, H, W).
@@ -47,9 +47,9 @@ def command(model: str, as_json: bool, **options) -> None:
     def progress(step: str) -> None:
         click.echo(f"[{time.perf_counter() - start:5.1f} s] {step}", err=True)
 
-    # Compiling the kernels, the first time, takes no longer than all the rest beside which it is done.
+    # The first compilation of the kernels takes no longer than the export, so it runs in parallel.
     compiling = threading.Thread(target=_compile_kernels, daemon=True)
-    if _is_for_any_machine(options["target"]):
+    if _runs_on_any_machine(options["target"]):
         compiling.start()
     progress("starting PyTorch")
     import edgevid
@@ -58,8 +58,8 @@ def command(model: str, as_json: bool, **options) -> None:
     kernels = bundle.manifest.kernels
     if kernels and compiling.ident is not None:
         compiling.join()
-        progress("opening it with the kernels of this machine")
-        kernels = edgevid.open(bundle.path).kernels or kernels  # int8 needs none of ours
+        progress("opening it with this machine's kernels")
+        kernels = edgevid.open(bundle.path).kernels or kernels  # int8 has no kernels of edgevid
     manifest, seconds = bundle.manifest, time.perf_counter() - start
     if as_json:
         click.echo(
@@ -90,7 +90,7 @@ def command(model: str, as_json: bool, **options) -> None:
     for layer, reason in manifest.calibration.get("float_layers", {}).items():
         click.echo(f"  not in int8: {layer} ({reason})")
     for sentence in manifest.not_run:
-        click.echo(f"  not tried here: {sentence}")
+        click.echo(f"  not run here: {sentence}")
     click.echo(f"  next: {_next_step(manifest, bundle.path)}")
 
 
@@ -102,8 +102,8 @@ def _compile_kernels() -> None:
             backend.compile_kernels()
 
 
-def _is_for_any_machine(target: str) -> bool:
-    """Whether what runs a bundle for ``target`` here is what runs it there."""
+def _runs_on_any_machine(target: str) -> bool:
+    """Whether bundles for ``target`` run on this machine as on any other."""
     from edgevid.targets import TARGETS
 
     return target in TARGETS and TARGETS[target].architecture == "any"
@@ -114,8 +114,8 @@ def _verdict(manifest) -> str:
     distance = f"max|a-b| / max|b| = {parity.max_rel:.1e} (tolerance {parity.tolerance:g}"
     if manifest.precision != "int8":
         return f"equal to PyTorch: {distance}, {manifest.precision})"
-    agreement = "" if parity.top1_agreement is None else f", same best class on {parity.top1_agreement:.0%}"
-    return f"int8 against PyTorch on {parity.clips} held-out clips: {distance}){agreement}"
+    agreement = "" if parity.top1_agreement is None else f", same top-1 class on {parity.top1_agreement:.0%}"
+    return f"int8 compared with PyTorch on {parity.clips} held-out clips: {distance}){agreement}"
 
 
 def _next_step(manifest, path) -> str:

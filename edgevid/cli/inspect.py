@@ -188,7 +188,7 @@ def _describe_calibration(manifest) -> str:
         f"evaluated on {how['held_out']} held-out clips: {parity.max_rel:.1e} relative error of the outputs"
     )
     if parity.local_error is not None:
-        judged += f", {parity.local_error:.1e} of the worst layer"
+        judged += f", worst per-layer error {parity.local_error:.1e}"
     if parity.top1_agreement is not None:
         judged += f", top-1 agreement {parity.top1_agreement:.0%}"
     skipped = f"; {len(how['skipped'])} videos could not be read" if how["skipped"] else ""

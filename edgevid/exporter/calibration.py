@@ -1,4 +1,4 @@
-"""Clips of one's own videos: on some, int8 is told the ranges of a network's tensors; others judge it."""
+"""Calibration of int8: some clips of the user's videos give the tensor ranges, the others the error."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from edgevid.exporter.check import OpenModel
     from edgevid.passes.quantize.quantize import Exclusions
 
-MOST_VIDEOS, CLIPS, CLIPS_PER_VIDEO = 20, 16, 2
+MAX_VIDEOS, CLIPS, CLIPS_PER_VIDEO = 20, 16, 2
 HELD_OUT = 5
-"""Each fifth video is held out: nothing is measured on it, it tells how far int8 is from float32."""
+"""Every fifth video is held out: no range is measured on it, only the distance of int8 from float32."""
 
 log = logging.getLogger("edgevid")
 
 
 @dataclass(frozen=True)
 class CalibrationClips:
-    """Preprocessed float32 arrays ``(1, T, 3, H, W)``, of networks of images ``(1, 3, H, W)``.
+    """Preprocessed float32 arrays ``(1, T, 3, H, W)``, ``(1, 3, H, W)`` for image classifiers.
 
-    Their numbers are fp16's, so that a bundle holds them exactly. ``skipped`` says in sentences which videos
-    could not be read.
+    Their values are rounded to fp16, so that a bundle holds them exactly. ``skipped`` says in sentences which
+    videos could not be read.
     """
 
     measured: tuple[np.ndarray, ...]
@@ -52,9 +52,9 @@ class CalibrationClips:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What int8 is made from, and judged by: eager outputs ``expected`` of each clip that was held out.
+    """What int8 is quantized with and checked against: ``expected`` is eager outputs of each held-out clip.
 
-    ``ranges`` are those of the float graph's tensors by name, and ``float_model`` is that graph.
+    ``ranges`` holds (min, max) of the tensors of ``float_model``, by name.
     """
 
     clips: CalibrationClips
@@ -79,7 +79,7 @@ class Calibration:
         return cls(clips, ranges, ir.to_proto(graph), expected, states, seed)
 
     def record(self, float_layers: Mapping[str, str]) -> dict[str, Any]:
-        """For the manifest, which explains it."""
+        """The manifest's record of the calibration."""
         return {
             "videos": self.clips.videos,
             "clips": len(self.clips.measured),
@@ -90,8 +90,8 @@ class Calibration:
             "float_layers": dict(float_layers),
         }
 
-    def judge(self, model: OpenModel, artefact: Artefact, path: Path) -> Parity:
-        """Run an ONNX file in int8 on the held-out clips, as a whole and layer by layer."""
+    def evaluate(self, model: OpenModel, artefact: Artefact, path: Path) -> Parity:
+        """Compare an int8 ONNX file with float on the held-out clips: its outputs, and layer by layer."""
         import onnx
 
         outputs = [model.run_clip(clip) for clip in self.clips.held_out]
@@ -109,27 +109,27 @@ class Calibration:
     def choose_float_layers(
         self, graph: ir.Model, quantize: Callable[[ir.Model, Exclusions], object]
     ) -> FloatLayers:
-        """What of ``graph`` must stay in float; see ``float_layers``."""
+        """The layers of ``graph`` that must stay in float; see ``float_layers``."""
         return choose_float_layers(graph, quantize, self, self.states)
 
 
 def top1_agreement(result: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> float | None:
-    """The share of rows of the logits with the same largest; None for a network without logits."""
+    """The share of rows of the logits with the same top-1 class; None for a network without logits."""
     if LOGITS not in expected:
         return None
     return float((result[LOGITS].argmax(-1) == expected[LOGITS].argmax(-1)).mean())
 
 
 def find_videos(folder: str | os.PathLike) -> list[Path]:
-    """The videos in ``folder`` and below, as ``videos_in``; ``EdgevidError`` if there is none."""
+    """Videos in ``folder`` and below, in the order of ``videos_in``; ``EdgevidError`` if there are none."""
     root = Path(folder)
     if not root.is_dir():
-        raise EdgevidError(f"--calibration: there is no folder '{root}': name one that holds videos")
+        raise EdgevidError(f"--calibration: '{root}' is not a folder: pass one that contains videos")
     videos = videos_in(root)
     if not videos:
         raise EdgevidError(
-            f"--calibration: '{root}' holds no videos (.mp4, .mkv, .ts or whatever FFmpeg reads): "
-            "put some in, like those that the network will see"
+            f"--calibration: '{root}' contains no videos (.mp4, .mkv, .ts or anything else that FFmpeg "
+            "reads): add some like those that the network will see"
         )
     return videos
 
@@ -137,7 +137,7 @@ def find_videos(folder: str | os.PathLike) -> list[Path]:
 def check_calibration(folder: str | os.PathLike | None, precision: str, spec: ModelSpec) -> None:
     """Refuse, before any work is done, int8 without videos, and videos without int8."""
     if folder is not None and precision != "int8":
-        raise EdgevidError(f"--calibration belongs to --precision int8, not to {precision}: leave it out")
+        raise EdgevidError(f"--calibration is only for --precision int8, not {precision}: leave it out")
     if precision != "int8":
         return
     if folder is None:
@@ -147,32 +147,34 @@ def check_calibration(folder: str | os.PathLike | None, precision: str, spec: Mo
         )
     if spec.channels != 3:
         raise EdgevidError(
-            f"{spec.name} takes {spec.channels} channels, not the colours of a video, so videos cannot "
-            "calibrate it: use --precision fp16 or fp32"
+            f"{spec.name} takes {spec.channels} channels, not RGB frames, so videos cannot calibrate it: "
+            "use --precision fp16 or fp32"
         )
     find_videos(folder)
 
 
 def load_clips(folder: str | os.PathLike, spec: ModelSpec, frames: int, seed: int) -> CalibrationClips:
-    """A few clips of each of at most ``MOST_VIDEOS`` videos, chosen and cut by ``seed``.
+    """A few clips of each of at most ``MAX_VIDEOS`` videos; ``seed`` selects videos and frames.
 
-    Each fifth video is held out; of a single video each fifth clip. Videos that cannot be read are left out
-    with a warning; ``VideoError`` if fewer clips are left than two.
+    Every fifth video is held out, or every fifth clip of a single video. Videos that cannot be read are
+    skipped with a warning; ``VideoError`` if none can be.
     """
     random = np.random.default_rng(seed)
     paths = find_videos(folder)
-    order = random.permutation(len(paths))[:MOST_VIDEOS]
-    each = max(CLIPS_PER_VIDEO, math.ceil(CLIPS / len(order)))
+    order = random.permutation(len(paths))[:MAX_VIDEOS]
+    count = max(CLIPS_PER_VIDEO, math.ceil(CLIPS / len(order)))
     per_video, skipped = [], []
     for path in (paths[index] for index in order):
         try:
-            clips = [_cut(path, spec.preprocessing, frames, random) for _ in range(each)]
+            clips = [_read_clip(path, spec.preprocessing, frames, random) for _ in range(count)]
             per_video.append([clip[:, 0] if spec.input == "image" else clip for clip in clips])
         except VideoError as error:
             skipped.append(str(error))
-            log.warning("calibration goes on without a video: %s", error)
+            log.warning("calibration skips a video: %s", error)
     if not per_video:
-        raise VideoError(f"--calibration: none of the videos in '{folder}' can be read ({skipped[0]})")
+        raise VideoError(
+            f"--calibration: no video in '{folder}' can be read ({skipped[0]}): add videos that play"
+        )
     groups = per_video if len(per_video) > 1 else [[clip] for clip in per_video[0]]
     held_out = {0, *range(0, len(groups), HELD_OUT)}
     parts: tuple[list, list] = ([], [])
@@ -181,11 +183,13 @@ def load_clips(folder: str | os.PathLike, spec: ModelSpec, frames: int, seed: in
     return CalibrationClips(tuple(parts[0]), tuple(parts[1]), len(per_video), tuple(skipped))
 
 
-def _cut(path: Path, preprocessing: Preprocessing, frames: int, random: np.random.Generator) -> np.ndarray:
-    """A clip ``(1, T, 3, H, W)`` as in training: random frames of T segments, or a window at random."""
+def _read_clip(
+    path: Path, preprocessing: Preprocessing, frames: int, random: np.random.Generator
+) -> np.ndarray:
+    """A clip ``(1, T, 3, H, W)`` sampled as in training: a random frame per segment, or a random window."""
     transform, size = Preprocess(preprocessing), preprocessing.crop
     data = np.empty((1, frames, 3, size, size), np.float32)
-    places, start = random.random(frames), random.random()
+    offsets, start = random.random(frames), random.random()
     indices = np.zeros(frames, np.int64)
 
     def choose(total: int) -> np.ndarray:
@@ -194,7 +198,7 @@ def _cut(path: Path, preprocessing: Preprocessing, frames: int, random: np.rando
             first = int(start * max(1, total - frames * stride + 1))
             indices[:] = (first + stride * np.arange(frames)) % total
         else:
-            indices[:] = np.minimum((np.arange(frames) + places) * total / frames, total - 1)
+            indices[:] = np.minimum((np.arange(frames) + offsets) * total / frames, total - 1)
         return indices
 
     def keep(index: int, image: np.ndarray) -> None:

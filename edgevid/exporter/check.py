@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from edgevid.exporter.example import Example
     from edgevid.exporter.request import Request
 
-INSTEAD = {
+REMEDIES = {
     "fp16": "use --precision fp32",
     "int8": "calibrate with more videos like those that the network was trained on, or use another precision",
 }
-"""What to do if a precision is not equal to PyTorch."""
+"""What to do if the outputs in a precision differ too much from PyTorch's."""
 
 
 @dataclass(frozen=True)
 class OpenModel:
-    """A model file, opened without kernels of ours; ``input`` names its clip, image or frame."""
+    """A model file opened without edgevid's kernels; ``input`` is the name of its clip, image or frame."""
 
     file: str
     runner: Runner
@@ -47,9 +47,9 @@ class OpenModel:
         return cls(artefact.file, runner, name, states, request.streaming)
 
     def run_clip(self, clip: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs by name for a clip ``(1, T, 3, H, W)``; a stream's have a row for each frame.
+        """Outputs by name for a clip ``(1, T, 3, H, W)``; a stream's outputs have a row for each frame.
 
-        Raises ``ExportError`` with the runtime's own words.
+        Raises ``ExportError`` with the runtime's own message.
         """
         try:
             if self.streaming:
@@ -63,7 +63,7 @@ class OpenModel:
 
 @dataclass(frozen=True)
 class Checked:
-    """The files that are equal to PyTorch, each with its parity, and in sentences what could not be tried."""
+    """Files that match PyTorch, each with its parity; ``not_run`` says in sentences what could not be run."""
 
     artefacts: tuple[Artefact, ...]
     not_run: tuple[str, ...]
@@ -80,16 +80,16 @@ def check_compiled(
     states: tuple[StateSpec, ...],
     calibration: Calibration | None,
 ) -> Checked:
-    """Compare each file with PyTorch; ``ParityError`` if the one asked for is not equal.
+    """Compare each file with PyTorch; ``ParityError`` if one in the requested precision differs too much.
 
-    A file of another precision that is not equal is deleted, and ``not_run`` says so.
+    A file in another precision that differs too much is deleted, and ``not_run`` says so.
     """
     artefacts, not_run = [], list(compiled.not_run)
     for artefact in compiled.artefacts:
         path = folder / artefact.file
         model = OpenModel.open(path, artefact, request, states)
         if calibration is not None and artefact.precision == "int8":
-            measured = calibration.judge(model, artefact, path)
+            measured = calibration.evaluate(model, artefact, path)
         else:
             result = model.run_clip(example.array)
             measured = parity.compare(result, example.outputs, TOLERANCE[artefact.precision])
@@ -97,28 +97,28 @@ def check_compiled(
             artefacts.append(replace(artefact, parity=measured))
         elif artefact.precision != request.precision:
             path.unlink()
-            reason = f"left out because it is not equal to PyTorch ({_said(measured)})"
+            reason = f"left out because it does not compute what PyTorch does ({_distance(measured)})"
             not_run.append(f"{artefact.file}, {reason}")
         else:
-            instead = _of_stream(states) if request.streaming else "please report the network"
+            default = _stream_remedy(states) if request.streaming else "please report the network"
             raise ParityError(
-                f"{artefact.file} does not compute what PyTorch does: {_said(measured)} "
-                f"({artefact.precision}). Nothing was written; {INSTEAD.get(artefact.precision, instead)}"
+                f"{artefact.file} does not compute what PyTorch does: {_distance(measured)} "
+                f"({artefact.precision}). Nothing was written; {REMEDIES.get(artefact.precision, default)}"
             )
     return Checked(tuple(artefacts), tuple(not_run))
 
 
-def _said(measured: Parity) -> str:
+def _distance(measured: Parity) -> str:
     distance = f"max|a-b| / max|b| = {measured.max_rel:.2e}, tolerance {measured.tolerance:g}"
     if measured.local_error is None:
         return distance
-    return f"{distance}; of the worst layer alone {measured.local_error:.2f}, tolerance {LOCAL_TOLERANCE:g}"
+    return f"{distance}; worst per-layer error {measured.local_error:.2f}, tolerance {LOCAL_TOLERANCE:g}"
 
 
-def _of_stream(states: tuple[StateSpec, ...]) -> str:
-    """What may be wrong where a clip's outputs differ from those frame by frame."""
-    kept = ", ".join(dict.fromkeys(state.op for state in states)) or "none"
+def _stream_remedy(states: tuple[StateSpec, ...]) -> str:
+    """What to check where the outputs frame by frame differ from the clip's."""
+    layers = ", ".join(dict.fromkeys(state.op for state in states)) or "none"
     return (
-        f"the layers that keep frames are {kept}: look whether another one sees more than its own frame, "
+        f"the layers with states are {layers}: check whether another layer reads more than its own frame, "
         "or export without --stream"
     )

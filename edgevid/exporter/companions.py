@@ -1,4 +1,4 @@
-"""A target can want the libraries of other backends beside its own: each in a folder of its name."""
+"""Companion backends: a target can add the libraries of other backends, each in a folder of its name."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 def compile_all(
     request: Request, graph: ir.Model, job: Job, folder: Path, progress: Callable[[str], None]
 ) -> Compiled:
-    """What the backend asked for makes in ``folder``, and with the target's own one those beside it.
+    """Compile with the requested backend and, if it is the target's first, with its companion backends.
 
-    ``graph`` may be changed. A library that cannot be made here is left out, and ``not_run`` says why.
+    ``graph`` may be modified. A companion that cannot be compiled here is left out, and ``not_run`` says why.
     """
     progress(f"compiling for {request.target.name} with {request.backend.name}")
-    beside = _beside(request)
-    copies = {name: graph.clone() for name in beside}
+    companions = _companions(request)
+    copies = {name: graph.clone() for name in companions}
     compiled = request.backend.compile(graph, job, folder)
-    for name in beside:
+    for name in companions:
         backend = BACKENDS[name]
         progress(f"compiling for {request.target.name} with {name} too")
         try:
             (folder / name).mkdir()
-            made = backend.compile(copies[name], job, folder / name)
+            companion = backend.compile(copies[name], job, folder / name)
         except (BackendError, ExportError) as reason:
             shutil.rmtree(folder / name)
             compiled = replace(compiled, not_run=(*compiled.not_run, f"{name}/, left out: {reason}"))
@@ -43,15 +43,15 @@ def compile_all(
             compiled,
             artefacts=(
                 *compiled.artefacts,
-                *(replace(artefact, file=f"{name}/{artefact.file}") for artefact in made.artefacts),
+                *(replace(artefact, file=f"{name}/{artefact.file}") for artefact in companion.artefacts),
             ),
-            not_run=(*compiled.not_run, *(f"{name}/{sentence}" for sentence in made.not_run)),
+            not_run=(*compiled.not_run, *(f"{name}/{sentence}" for sentence in companion.not_run)),
         )
     return compiled
 
 
-def _beside(request: Request) -> tuple[str, ...]:
+def _companions(request: Request) -> tuple[str, ...]:
     if request.backend.name != request.target.backend:
         return ()
-    companions = request.target.device.companions
-    return tuple(name for name in companions if request.precision in BACKENDS[name].precisions)
+    names = request.target.device.companions
+    return tuple(name for name in names if request.precision in BACKENDS[name].precisions)

@@ -1,4 +1,4 @@
-"""What a graph costs: multiply-adds of its layers, and the bytes that its temporal ops move."""
+"""What a graph costs: MACs of its layers and bytes of its weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgevid import ops
 
 
 def count_macs(graph: ir.Model) -> int:
-    """Multiply-adds of convolutions, linear layers and matrix products for one run of the graph."""
+    """MACs of convolutions, linear layers, matrix products and temporal ops for one inference."""
     return sum(_macs(node) for node in graph.graph)
 
 

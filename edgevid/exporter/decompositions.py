@@ -1,6 +1,6 @@
-"""Operators of torch that the exporter cannot translate, or translates wrongly, written in others.
+"""Decompositions of torch operators that the ONNX exporter cannot translate, or translates wrongly.
 
-Each is exact, and takes sizes that are symbols. Left to the exporter are those that it knows.
+Each is exact and supports symbolic sizes. Operators that the exporter translates well are not listed.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from edgevid.exporter.local_decompositions import decompose_locally
 
 aten = torch.ops.aten
 
-MOST_NAMED = 3
-"""Layers that a refusal names; a network often repeats one many times."""
+MAX_LAYERS = 3
+"""Layers that an error names; a network often repeats one many times."""
 
 POOLS = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
 
 
 def decompose(exported: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
-    """``exported``, from which the exporter's call of ``run_decompositions`` removes those of the table too.
+    """``exported``, whose ``run_decompositions``, which the exporter calls, applies ``TABLE`` too.
 
-    It is traced again, once and not twice, only where it holds what cannot be replaced where it stands.
+    The program is traced again, once rather than twice, only if some operator cannot be replaced in place.
     """
     trace = exported.run_decompositions
 
@@ -34,29 +34,29 @@ def decompose(exported: torch.export.ExportedProgram) -> torch.export.ExportedPr
         if exporters is None:
             return trace(**options)
         targets = {node.target for node in exported.graph.nodes}
-        own = {operator: function for operator, function in TABLE.items() if operator in targets}
-        if not options and decompose_locally(exported, exporters.keys() | own.keys()):
+        ours = {operator: function for operator, function in TABLE.items() if operator in targets}
+        if not options and decompose_locally(exported, exporters.keys() | ours.keys()):
             return exported
-        return trace({**exporters, **own}, **options)
+        return trace({**exporters, **ours}, **options)
 
     exported.run_decompositions = run_decompositions
     return exported
 
 
 def untranslated(exported: torch.export.ExportedProgram, error: BaseException) -> str | None:
-    """A sentence on the operator that the exporter failed on, and the layers that call it; None if unsure."""
+    """An error text with the operator that the exporter failed on, and its layers; None if it is unknown."""
     chain = [error]
     while chain[-1].__cause__ is not None:
         chain.append(chain[-1].__cause__)
-    named = next(
+    target = next(
         (match for link in chain if (match := re.search(r"target=torch\.ops\.([\w.]+)", str(link)))), None
     )
-    if named is None:
+    if target is None:
         return None
-    operator = named[1].removesuffix(".default")
-    layers = _layers_of(exported, named[1]) or _layers_of(exported.run_decompositions(), named[1])
-    places = f" in {' and '.join(layers[:MOST_NAMED])}" if layers else ""
-    more = f" and {len(layers) - MOST_NAMED} more" if len(layers) > MOST_NAMED else ""
+    operator = target[1].removesuffix(".default")
+    layers = _layers_of(exported, target[1]) or _layers_of(exported.run_decompositions(), target[1])
+    places = f" in {' and '.join(layers[:MAX_LAYERS])}" if layers else ""
+    more = f" and {len(layers) - MAX_LAYERS} more" if len(layers) > MAX_LAYERS else ""
     return f"the operator {operator}{places}{more} has no translation to ONNX: write it with other operators"
 
 
@@ -81,9 +81,9 @@ def _rrelu(
 
 
 def _adaptive_average(x: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
-    """The mean over windows: a plain pool where they are all alike; else axis by axis.
+    """The mean over windows: a plain pool where all windows have one size, else axis by axis.
 
-    Along an axis it is a product with the weights that each window has of the elements.
+    Along an axis it is a matrix product with the weight of each element in each window.
     """
     lengths, dimensions = x.shape[-len(sizes) :], len(sizes)
     fixed = all(isinstance(number, int) for number in (*lengths, *sizes))
@@ -104,7 +104,7 @@ def _adaptive_average(x: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
 
 
 def _adaptive_maximum(x: torch.Tensor, sizes: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The maxima, and where each lies among the elements of its image or volume."""
+    """The maxima, and the flat index of each within its image or volume."""
     pooled = x.shape[-len(sizes) :]
     windows, places = x, torch.zeros([1] * 2 * len(sizes), dtype=torch.int64, device=x.device)
     for number, (length, size) in enumerate(zip(pooled, sizes)):
@@ -124,19 +124,19 @@ def _adaptive_maximum(x: torch.Tensor, sizes: Sequence[int]) -> tuple[torch.Tens
     order = [*range(first), *outer, *(axis + 1 for axis in outer)]
     windows = windows.permute(order).flatten(-len(sizes))
     places = places.permute([axis - first for axis in order[first:]]).flatten(-len(sizes))
-    chosen = windows.argmax(-1, keepdim=True)
-    at = places.expand(windows.shape).gather(-1, chosen).squeeze(-1)
-    return windows.amax(-1), at
+    argmax = windows.argmax(-1, keepdim=True)
+    indices = places.expand(windows.shape).gather(-1, argmax).squeeze(-1)
+    return windows.amax(-1), indices
 
 
 def _windows(length: int, size: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where each of ``size`` windows over ``length`` elements starts and ends; they may overlap."""
+    """Start and end of each of ``size`` windows over ``length`` elements; they may overlap."""
     numbers = torch.arange(size, device=device)
     return numbers * length // size, ((numbers + 1) * length + size - 1) // size
 
 
 def _average_by_divisor(dimensions: int) -> Callable[..., Any]:
-    """``avg_poolNd`` with a ``divisor_override``, which the exporter would ignore."""
+    """``avg_poolNd`` with a ``divisor_override``, which the exporter ignores."""
 
     def average(
         x: torch.Tensor,
@@ -154,7 +154,7 @@ def _average_by_divisor(dimensions: int) -> Callable[..., Any]:
         sides: list[int] = []
         for length, taps, step, pad in zip(x.shape[-dimensions:], kernel, strides, pads):
             beyond = (-(length + 2 * pad - taps) % step) if ceil_mode else 0
-            # A last window that would start in the padding after the image is left out.
+            # torch drops a last window that would start in the padding after the image.
             starts_beyond = beyond and (length + 2 * pad + beyond - taps) >= length + pad
             sides = [pad, pad + (0 if starts_beyond else beyond), *sides]
         means = POOLS[dimensions](functional.pad(x, sides), kernel, strides)
@@ -180,4 +180,4 @@ TABLE: dict[Any, Callable[..., Any]] = {
     aten.avg_pool2d.default: _average_by_divisor(2),
     aten.avg_pool3d.default: _average_by_divisor(3),
 }
-"""Operator to what takes its place; ``NotImplemented`` leaves a call as it is."""
+"""Operator to its replacement; one that returns ``NotImplemented`` leaves the call unchanged."""

@@ -1,4 +1,4 @@
-"""The manifest of an export: what each step of it found, as a record."""
+"""The manifest of an export: a record of the results of each step."""
 
 from __future__ import annotations
 
@@ -67,16 +67,17 @@ def describe(
 
 
 def write_labels(request: Request, classes: int, folder: Path) -> str | None:
-    """Write the names of the classes, if they are known; the name of their set."""
+    """Write the class names if there is a label set for them; returns the name of the set."""
     name = request.options.labels or default_label_set(classes)
     if name is None:
         return None
     if not classes:
-        raise EdgevidError(f"{request.spec.name} gives no logits to label: leave out --labels")
+        raise EdgevidError(f"{request.spec.name} does not return logits: leave out --labels")
     labels = read_labels(name)
     if len(labels) != classes:
         raise EdgevidError(
-            f"label set '{name}' has {len(labels)} labels, the network {classes} classes: choose another"
+            f"label set '{name}' has {len(labels)} labels, the network has {classes} classes: "
+            "choose another with --labels"
         )
     (folder / LABELS).write_text("\n".join(labels) + "\n", "utf-8")
     return Path(name).stem if Path(name).is_file() else name

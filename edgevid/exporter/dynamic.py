@@ -1,9 +1,9 @@
-"""A second model file for clips of any number, length or size, where the network allows it.
+"""A second model file with dynamic batch size, clip length or frame size, where the network allows it.
 
-Our kernels, and what is optimised for them, take fixed shapes. This file holds the same network in standard
-operators with free dimensions. What the trace assumes of a dimension is read from its guards, and the file is
-compared with the eager network at other sizes than the traced one, so that a number that was baked in is
-found out when it is exported, not on the device.
+edgevid's kernels, and the graphs optimized for them, take fixed shapes. This file is the same network in
+standard operators with free dimensions. The guards of the trace show what it assumes of a dimension, and the
+file is compared with the eager network at other sizes than the traced ones, so that a hard-coded size fails
+the export and not the device.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from edgevid.specs import TOLERANCE, Artefact, ModelSpec
 
 MODEL, WEIGHTS = "model.dynamic.onnx", "model.dynamic.weights"
 UNITS = {"batch": "clips", "frames": "frames", "size": "pixels of height and width"}
-"""The kinds of free dimensions, and what is counted along each."""
+"""The kinds of free dimensions, and the unit of each."""
 
-MOST_TIMES = 4
-"""So many times the frames, or the pixels, of the example are traced."""
+MAX_SCALE = 4
+"""The largest multiple of the example's frames or pixels that is traced."""
 
-TRACED = 2
-"""Torch takes a dimension of 1 for fixed, so clips, and frames, are traced by two or more."""
+MIN_TRACED = 2
+"""Torch specializes on a dimension of 1, so a trace takes at least two clips or frames."""
 
 
 def free_axes(spec: ModelSpec, kinds: tuple[str, ...]) -> dict[int, str]:
-    """The axes of the input that ``kinds`` leave open, by the names that they get in the file."""
+    """The free axes of the input for ``kinds``, each with its name in the file."""
     rank = len(spec.input_shape(1, 1))
     axes = {"batch": {0: "batch"}, "frames": {1: "frames"}, "size": {rank - 2: "height", rank - 1: "width"}}
     return {axis: name for kind in kinds for axis, name in axes[kind].items()}
@@ -48,7 +48,7 @@ def free_axes(spec: ModelSpec, kinds: tuple[str, ...]) -> dict[int, str]:
 def write_dynamic(
     network: torch.nn.Module, request: Request, example: Example, compiled: Compiled, folder: Path
 ) -> Compiled:
-    """With a file for other sizes, if asked for; ``ExportError`` names the layer with a fixed number."""
+    """Add the dynamic file if requested; ``ExportError`` names the layer that needs a fixed size."""
     if not request.options.dynamic:
         return compiled
     with evaluating(network):
@@ -65,14 +65,14 @@ def write_dynamic(
             expected = _eager(network, request, clips, tuple(example.outputs))
             try:
                 result = session.run({request.spec.input: clips})
-            except Exception as error:  # ONNX Runtime's own kinds, where an operator does not fit
+            except Exception as error:  # ONNX Runtime's own kinds, where an operator rejects a shape
                 difference, result = _sentence(error), {}
             distance = parity.compare(result, expected, TOLERANCE["fp32"])
             if not distance.ok:
                 if result:
                     difference = f"max|a-b| / max|b| = {distance.max_rel:.1e}"
                 raise ExportError(
-                    f"{_refusal(request)}: {watch.broken_layer(shape) or 'its code'} holds a fixed number, "
+                    f"{_refusal(request)}: {watch.broken_layer(shape) or 'its code'} assumes a fixed size, "
                     f"so the file is wrong for an input {shape} ({difference}). {_remedy(request)}"
                 )
     return replace(compiled, artefacts=(*compiled.artefacts, artefact))
@@ -81,9 +81,9 @@ def write_dynamic(
 def _trace(
     network: torch.nn.Module, request: Request, outputs: tuple[str, ...]
 ) -> tuple[ir.Model, dict[str, int], LayerWatch]:
-    """The graph, the distance between the numbers that each kind of free dimension takes, and who says so.
+    """The graph, the step between valid sizes of each kind of free dimension, and the watch with the guards.
 
-    Where strides leave a single frame or pixel, torch takes their number for fixed: twice as many then tell.
+    Where strides reduce a dimension to 1, torch specializes on it; the trace is then repeated at twice it.
     """
     axes, scale = free_axes(request.spec, request.options.dynamic), dict.fromkeys(UNITS, 1)
     while True:
@@ -100,17 +100,17 @@ def _trace(
         if not fixed:
             return graph, steps, watch
         shape = _traced_shape(request, scale := {**scale, **{kind: scale[kind] * 2 for kind in fixed}})
-        if max(scale.values()) > MOST_TIMES or not _takes(network, shape):
+        if max(scale.values()) > MAX_SCALE or not _accepts(network, shape):
             axis = min(free_axes(request.spec, (fixed[0],)))
             raise ExportError(
-                f"{_refusal(request, fixed[0])}: {watch.reason(axis)} holds a fixed number of "
+                f"{_refusal(request, fixed[0])}: {watch.reason(axis)} needs a fixed number of "
                 f"{UNITS[fixed[0]]}. {_remedy(request, fixed[0])}"
             )
 
 
 def _traced_shape(request: Request, scale: Mapping[str, int]) -> tuple[int, ...]:
-    batch = TRACED * scale["batch"] if "batch" in request.options.dynamic else 1
-    frames = max(request.frames, TRACED) if "frames" in request.options.dynamic else request.frames
+    batch = MIN_TRACED * scale["batch"] if "batch" in request.options.dynamic else 1
+    frames = max(request.frames, MIN_TRACED) if "frames" in request.options.dynamic else request.frames
     return (batch, *request.spec.input_shape(frames * scale["frames"], request.size * scale["size"])[1:])
 
 
@@ -119,27 +119,27 @@ def _step(watch: LayerWatch, spec: ModelSpec, kind: str) -> int | None:
     return None if None in steps else max(steps)
 
 
-def _takes(network: torch.nn.Module, shape: tuple[int, ...]) -> bool:
+def _accepts(network: torch.nn.Module, shape: tuple[int, ...]) -> bool:
     try:
         with torch.no_grad():
             network(torch.zeros(shape))
-    except Exception:  # it may raise anything on an input that it does not take
+    except Exception:  # a network may raise anything on an input of another shape
         return False
     return True
 
 
 def _eager_at_other_sizes(network: torch.nn.Module, request: Request, outputs: tuple[str, ...]) -> None:
-    """Let the network itself say what it does not take, where it cannot be traced either."""
+    """Raise the network's own error, if it fails at another size, rather than the trace's."""
     for shape in other_shapes(request, dict.fromkeys(request.options.dynamic, 1)):
         _eager(network, request, _clips(shape), outputs)
 
 
 def other_shapes(request: Request, steps: Mapping[str, int]) -> Iterator[tuple[int, ...]]:
-    """Two inputs whose free dimensions all differ from the traced ones, ``steps`` of each kind apart."""
+    """Two input shapes whose free dimensions all differ from the traced ones, by multiples of ``steps``."""
     for batch, longer, taller, wider in ((1, 1, 17, 17), (3, 3, 9, 32)):
         frames, height, width = request.frames, request.size, request.size
         if "frames" in request.options.dynamic:
-            frames = max(frames, TRACED) + longer * steps["frames"]
+            frames = max(frames, MIN_TRACED) + longer * steps["frames"]
         if "size" in request.options.dynamic:
             height += _round_up(taller, steps["size"])
             width += _round_up(wider, steps["size"])
@@ -155,22 +155,22 @@ def _round_up(number: int, step: int) -> int:
 def _eager(
     network: torch.nn.Module, request: Request, clips: np.ndarray, outputs: tuple[str, ...]
 ) -> dict[str, np.ndarray]:
-    """What the network gives; ``ExportError`` names the layer where it does not take these ``clips``."""
+    """The network's outputs by name; ``ExportError`` names the layer that rejects ``clips``."""
     with LayerWatch(network) as watch, torch.no_grad():
         try:
             result = network(torch.from_numpy(clips.copy()))  # which it may change in place
-        except Exception as error:  # a network may raise anything on an input that it does not take
+        except Exception as error:  # a network may raise anything on an input of another shape
             raise ExportError(
-                f"{_refusal(request)}: {watch.failed_layer(error)} does not take an input {clips.shape} "
+                f"{_refusal(request)}: {watch.failed_layer(error)} does not accept an input {clips.shape} "
                 f"({_sentence(error)}). {_remedy(request)}"
             ) from error
     if isinstance(result, torch.Tensor) and len(result) != len(clips):
         raise ExportError(
-            f"{_refusal(request)}: for an input {clips.shape} the network gives {tuple(result.shape)}, "
-            f"not a row for each of {len(clips)}. {_remedy(request)}"
+            f"{_refusal(request)}: for an input {clips.shape} the network returns {tuple(result.shape)}, "
+            f"not {len(clips)} rows. {_remedy(request)}"
         )
-    named = result if isinstance(result, Mapping) else dict(zip(outputs, [result]))
-    return {name: tensor.float().numpy() for name, tensor in named.items()}
+    by_name = result if isinstance(result, Mapping) else dict(zip(outputs, [result]))
+    return {name: tensor.float().numpy() for name, tensor in by_name.items()}
 
 
 def _sentence(error: Exception) -> str:
@@ -182,11 +182,11 @@ def _clips(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _refusal(request: Request, kind: str | None = None) -> str:
-    return f"{request.spec.name} does not allow {_options(request, kind)}"
+    return f"{request.spec.name} does not support {_options(request, kind)}"
 
 
 def _remedy(request: Request, kind: str | None = None) -> str:
-    return f"Leave out {_options(request, kind)}, or write that layer for any number"
+    return f"Leave out {_options(request, kind)}, or make that layer independent of the size"
 
 
 def _options(request: Request, kind: str | None) -> str:

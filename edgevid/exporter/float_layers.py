@@ -1,8 +1,9 @@
-"""Which layers of a network in int8 stay in float: those that int8 puts beyond the bounds, and no others.
+"""Choose the layers of an int8 network that stay in float: only those whose error is too large.
 
-A trial is quantised, run, and looked into layer by layer; what is beyond ``LOCAL_TOLERANCE`` goes back to
-float. Where the outputs are beyond theirs though every layer is sound, the layers with the largest errors do,
-twice as many each time. A network that is sound at once keeps all its layers in int8.
+Each trial quantizes a copy, runs it and compares layer by layer; a layer whose error exceeds
+``LOCAL_TOLERANCE`` goes back to float. Where the outputs exceed their tolerance though every layer is within
+its own, the layers with the largest errors go back, twice as many each time. A network that is within its
+tolerances at once keeps all its layers in int8.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from edgevid.passes.quantize.quantize import Exclusions
     from edgevid.specs import Parity, StateSpec
 
-MOST_TRIALS = 10
-LEAST_SHARE = 0.1
-"""With less of a network's multiply-adds in int8 there is nothing to gain."""
+MAX_TRIALS = 10
+MIN_SHARE = 0.1
+"""With a smaller share of a network's MACs in int8 there is nothing to gain."""
 
 POINTWISE = "sums, products and pools"
 TRIAL = Artefact("model.onnx", "int8", "a trial", opened_by="onnxruntime")
@@ -37,7 +38,7 @@ TRIAL = Artefact("model.onnx", "int8", "a trial", opened_by="onnxruntime")
 
 @dataclass(frozen=True)
 class FloatLayers:
-    """What stays in float: for the passes ``kept``, and for people the reason of each layer by its path."""
+    """What stays in float: ``kept`` for the passes, ``reasons`` by layer for the reader of the manifest."""
 
     kept: Exclusions
     reasons: dict[str, str] = field(default_factory=dict)
@@ -45,55 +46,57 @@ class FloatLayers:
 
 def choose_float_layers(
     graph: ir.Model,
-    quantise: Callable[[ir.Model, Exclusions], object],
+    quantize: Callable[[ir.Model, Exclusions], object],
     calibration: Calibration,
     states: tuple[StateSpec, ...],
 ) -> FloatLayers:
-    """The layers of ``graph``, which stays as it is, that ``quantise(copy, kept)`` must leave alone.
+    """The layers of ``graph`` that ``quantize(copy, kept)`` must leave in float; ``graph`` is not modified.
 
-    Raises ``ParityError`` if so many are that int8 is not worth its name.
+    Raises ``ParityError`` if less than ``MIN_SHARE`` would be in int8.
     """
     import onnx_ir as ir
 
     from edgevid.passes.quantize.quantize import Exclusions, layers_by_output, quantized_share
 
     layers = layers_by_output(graph.graph)
-    chosen, extra = FloatLayers(Exclusions()), 1
-    for _ in range(MOST_TRIALS):
+    selection, extra = FloatLayers(Exclusions()), 1
+    for _ in range(MAX_TRIALS):
         trial = graph.clone()
-        quantise(trial, chosen.kept)
+        quantize(trial, selection.kept)
         model = ir.to_proto(trial)
         errors = layer_errors(calibration.float_model, model, calibration.clips.held_out, states)
         beyond = {name: error for name, error in errors.items() if not error <= LOCAL_TOLERANCE}
         parity = _compare(model, calibration, states)
         if not beyond and parity.ok:
-            return chosen
+            return selection
         if beyond:
-            news = {name: f"its error alone is {error:.2f} of its result" for name, error in beyond.items()}
-        elif not chosen.kept.pointwise:
-            reasons = {**chosen.reasons, POINTWISE: f"the outputs were {parity.max_rel:.2f} off with them"}
-            chosen = FloatLayers(replace(chosen.kept, pointwise=True), reasons)
+            reasons = {name: f"its per-layer error is {error:.2f}" for name, error in beyond.items()}
+        elif not selection.kept.pointwise:
+            by_layer = {
+                **selection.reasons,
+                POINTWISE: f"the outputs were {parity.max_rel:.2f} off with them",
+            }
+            selection = FloatLayers(replace(selection.kept, pointwise=True), by_layer)
             continue
         else:
-            left = sorted(errors.keys() - chosen.kept.layers, key=errors.get, reverse=True)
-            why = f"the outputs were {parity.max_rel:.2f} off with it"
-            news, extra = dict.fromkeys(left[:extra], why), 2 * extra
-        products = chosen.kept.layers | news.keys()
-        if products == chosen.kept.layers or quantized_share(graph.graph, products) < LEAST_SHARE:
+            candidates = sorted(errors.keys() - selection.kept.layers, key=errors.get, reverse=True)
+            reason = f"the outputs were {parity.max_rel:.2f} off with it"
+            reasons, extra = dict.fromkeys(candidates[:extra], reason), 2 * extra
+        excluded = selection.kept.layers | reasons.keys()
+        if excluded == selection.kept.layers or quantized_share(graph.graph, excluded) < MIN_SHARE:
             break
-        named = {layers[name]: reason for name, reason in news.items() if name in layers}
-        chosen = FloatLayers(replace(chosen.kept, layers=products), {**chosen.reasons, **named})
+        by_layer = {layers[name]: reason for name, reason in reasons.items() if name in layers}
+        selection = FloatLayers(replace(selection.kept, layers=excluded), {**selection.reasons, **by_layer})
     raise ParityError(
         f"int8 does not compute what PyTorch does: max|a-b| / max|b| = {parity.max_rel:.2e}, tolerance "
-        f"{parity.tolerance:g}; of the worst layer alone {max(errors.values(), default=0.0):.2f}, tolerance "
-        f"{LOCAL_TOLERANCE:g}, and without the layers that cannot bear it too little is left. Nothing was "
-        "written; calibrate with more videos like those that the network was trained on, or use another "
-        "precision"
+        f"{parity.tolerance:g}; worst per-layer error {max(errors.values(), default=0.0):.2f}, tolerance "
+        f"{LOCAL_TOLERANCE:g}, and too few layers are within it. Nothing was written; calibrate with more "
+        "videos like those that the network was trained on, or use another precision"
     )
 
 
 def _compare(model: onnx.ModelProto, calibration: Calibration, states: tuple[StateSpec, ...]) -> Parity:
-    """How far the model is from the eager network on the clips that were held out."""
+    """Compare the model with the eager network on the held-out clips."""
     with tempfile.TemporaryDirectory(prefix="edgevid-int8-") as folder:
         (Path(folder) / TRIAL.file).write_bytes(model.SerializeToString())
         run = BACKENDS[TRIAL.opened_by].open_model(TRIAL, Path(folder)).run

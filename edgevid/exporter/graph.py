@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from edgevid.exporter.costs import count_macs, weight_bytes
-from edgevid.exporter.example import Example, answering_by_frame, evaluating
+from edgevid.exporter.example import Example, evaluating, forward_by_frame
 from edgevid.exporter.randomness import refuse_random_nodes
 from edgevid.exporter.request import Request
 from edgevid.exporter.trace import trace
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 MIN_FRAMES = 2
-"""What a stream is traced with at least: a clip of one frame shows nothing of time."""
+"""A stream is traced with at least two frames: one frame does not show how layers use time."""
 
 
 @dataclass(frozen=True)
 class Graph:
-    """``model`` in ONNX IR, each temporal op one node; ``passes`` report what was rewritten.
+    """``model`` is in ONNX IR, each temporal op one node; ``passes`` report what was rewritten.
 
-    A stream has ``states``. ``macs`` are those of one inference, ``weight_bytes`` those of all weights.
+    A stream has ``states``. ``macs`` counts one inference, ``weight_bytes`` all weights.
     """
 
     model: ir.Model
@@ -39,10 +39,10 @@ class Graph:
 
 
 def trace_network(network: torch.nn.Module, request: Request, example: Example) -> ir.Model:
-    """Of a whole clip, a stream too: one frame alone does not show where the network looks."""
+    """Trace a whole clip, for a stream too: a single frame does not show which frames a layer reads."""
     frames = max(request.frames, MIN_FRAMES) if request.streaming else request.frames
     shape = request.spec.input_shape(frames, request.size)
-    with evaluating(network), answering_by_frame(network, request):
+    with evaluating(network), forward_by_frame(network, request):
         return trace(network, torch.zeros(shape), request.spec.input, tuple(example.outputs))
 
 

@@ -1,4 +1,4 @@
-"""What a backend compiles beside the graph, and what int8 is calibrated with."""
+"""The job for a backend's compiler, and the calibration of int8."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgevid.passes.streaming.to_streaming import FRAME
 
 
 def read_clips(request: Request, progress: Callable[[str], None]) -> CalibrationClips | None:
-    """Of the videos that int8 is calibrated with; None for another precision."""
+    """Clips of the calibration videos; None unless the precision is int8."""
     folder = request.options.calibration
     if folder is None:
         return None
@@ -31,7 +31,7 @@ def calibrate(
     clips: CalibrationClips | None,
     progress: Callable[[str], None],
 ) -> Calibration | None:
-    """Measure the ranges on ``clips``, and run the eager network on those that are held out."""
+    """Measure the ranges on ``clips``, and run the eager network on the held-out clips."""
     if clips is None:
         return None
     progress(f"measuring ranges on {len(clips.measured)} clips of {clips.videos} videos")
@@ -40,7 +40,7 @@ def calibrate(
 
 
 def make_job(request: Request, graph: Graph, example: Example, calibration: Calibration | None) -> Job:
-    """A stream's job has its first frame, and zeros as its states."""
+    """A stream's job takes the first frame, with states of zeros."""
     inputs, expected = {request.spec.input: example.array}, example.outputs
     if request.streaming:
         zeros = {state.input: np.full(state.shape, state.initial, state.dtype) for state in graph.states}

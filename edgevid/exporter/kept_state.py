@@ -1,4 +1,4 @@
-"""Networks that keep activations between calls, such as stream buffers: which module does, and where."""
+"""Detect networks that keep activations between calls, such as stream buffers, and name the module."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ import torch
 
 from edgevid.errors import ExportError
 
-WHAT_TO_DO = (
-    "let forward begin and end with what makes it forget them (MoViNet's clean_activation_buffers()), "
-    "so that a clip alone decides; for a stream, let frame_logits answer each frame of a clip likewise, and "
-    "--stream makes states of what it pads in front"
+REMEDY = (
+    "let forward clear them at its beginning and end (MoViNet: clean_activation_buffers()), so that its "
+    "output depends on the clip alone; for a stream, let frame_logits(clip) do the same for each frame, and "
+    "--stream turns the padding in front into states"
 )
 
 _OF_MODULES = frozenset(torch.nn.Module().__dict__) - {"_buffers"}
 
 
 class KeptState:
-    """What the modules of a network hold beside their parameters, at the time that this is made."""
+    """A snapshot of the tensors that a network's modules hold, other than parameters."""
 
     def __init__(self, network: torch.nn.Module) -> None:
         self._network = network
-        self._before = _held(network)
+        self._before = _tensors(network)
 
     def changed(self) -> str:
-        """The first tensor that was replaced or written since, ``'block.activation'``; or nothing."""
-        now = _held(self._network)
-        for place, held in now.items():
-            if held != self._before.get(place):
+        """The first tensor replaced or written since the snapshot, ``'block.activation'``; else empty."""
+        now = _tensors(self._network)
+        for place, tensors in now.items():
+            if tensors != self._before.get(place):
                 return place
         return ""
 
 
-def check_forgets(kept: KeptState, name: str, answer: Any, again: Callable[[], Any]) -> None:
-    """``ExportError`` if the first call left a tensor behind that changes what ``again``, the same, answers.
+def check_forgets(state: KeptState, name: str, result: Any, again: Callable[[], Any]) -> None:
+    """``ExportError`` if the first call left a tensor that changes the result of the same call, ``again``.
 
-    What a call only keeps to save time, as a table of positions, does no harm.
+    Caches such as a table of positions are harmless.
     """
-    place = kept.changed()
+    place = state.changed()
     if not place:
         return
-    if not _same(answer, again()):
+    if not _same(result, again()):
         raise ExportError(
-            f"{name} gives another output each time for the same input: it keeps activations from one call "
-            f"to the next, in {place}; {WHAT_TO_DO}"
+            f"{name} returns a different output each time for the same input: it keeps activations between "
+            f"calls, in {place}; {REMEDY}"
         )
 
 
 class _Tensor:
-    """Compares by identity and by how often it was written; while it is held, no other takes its place."""
+    """Compares by identity and version counter; it keeps the tensor alive, so that its id is not reused."""
 
     def __init__(self, tensor: torch.Tensor) -> None:
         self._tensor, self._version = tensor, tensor._version
@@ -64,12 +64,12 @@ class _Tensor:
         return id(self._tensor)
 
 
-def _held(network: torch.nn.Module) -> dict[str, tuple]:
+def _tensors(network: torch.nn.Module) -> dict[str, tuple]:
     places: dict[str, tuple] = {}
     for path, module in network.named_modules():
-        own = {name: value for name, value in module.__dict__.items() if name not in _OF_MODULES}
-        buffers = own.pop("_buffers")
-        for name, value in {**own, **buffers}.items():
+        attributes = {name: value for name, value in module.__dict__.items() if name not in _OF_MODULES}
+        buffers = attributes.pop("_buffers")
+        for name, value in {**attributes, **buffers}.items():
             place = f"{path}.{name}" if path else name
             if parts := _parts(value):
                 places[f"its buffer '{place}'" if name in buffers else f"'{place}'"] = parts
@@ -77,7 +77,7 @@ def _held(network: torch.nn.Module) -> dict[str, tuple]:
 
 
 def _parts(value: Any) -> tuple:
-    """The tensors in an attribute, or in a list, tuple, deque or dict that it is."""
+    """The tensors in an attribute that is a tensor or a list, tuple, deque or dict of them."""
     parts = value.values() if isinstance(value, dict) else value
     if not isinstance(value, (dict, list, tuple, deque)):
         parts = [value]

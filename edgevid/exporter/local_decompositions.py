@@ -1,8 +1,8 @@
-"""Decompositions written into an exported program, in place of tracing it once more.
+"""Decompositions applied to an exported program directly, without tracing it again.
 
-``run_decompositions`` runs the whole program again for the few operators that ONNX has no translation of,
-which takes longer than to trace the network. Most video networks hold only such as can be replaced where
-they stand: operators in place, batch norms, reshapes. The program is the one that tracing gives.
+``run_decompositions`` runs the whole program again for the few operators without a translation to ONNX,
+which takes longer than tracing the network did. Most video networks have only operators that can be replaced
+one by one: in-place operators, batch norms, reshapes. The result is the program that tracing would give.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ WHOLE = frozenset(
         aten.pad.default,
     }
 )  # fmt: skip
-"""Composite operators that are kept, as ONNX has them; their results are new tensors. Others are traced."""
+"""Composite operators that ONNX has, so they are kept; their results are new tensors. Others are traced."""
 
 LIFTED = frozenset({aten.lift_fresh_copy.default, aten.lift_fresh.default, aten.detach_.default})
-"""What tracing removes or renames, and this does not."""
+"""Operators that tracing removes or renames, which this module cannot do."""
 
 
 def decompose_locally(exported: torch.export.ExportedProgram, traced: Container[Any]) -> bool:
-    """Rewrite ``exported`` in place; False, and nothing changed, if it holds what has to be traced.
+    """Rewrite ``exported`` in place; returns False, changing nothing, if an operator needs a trace.
 
-    ``traced`` are the operators that have no translation. Shapes must be fixed.
+    ``traced`` are the operators without a translation. Shapes must be fixed.
     """
     order = {node: place for place, node in enumerate(exported.graph.nodes)}
     changes, aliases = [], _Aliases(order)
@@ -59,7 +59,7 @@ def decompose_locally(exported: torch.export.ExportedProgram, traced: Container[
 
 
 def _change(node: Node, traced: Container[Any], aliases: _Aliases) -> Change | None:
-    """What to do for ``node``, or None if it has to be traced."""
+    """The rewrite of ``node``, or None if it needs a trace."""
     target = node.target
     if not isinstance(target, torch._ops.OpOverload) or target in LIFTED:
         return None
@@ -71,14 +71,14 @@ def _change(node: Node, traced: Container[Any], aliases: _Aliases) -> Change | N
 
 
 class _Aliases:
-    """Which tensors may share memory, and who reads them later than a node."""
+    """Tensors that may share memory, and the nodes that read them after a given node."""
 
     def __init__(self, order: Mapping[Node, int]) -> None:
         self._order = order
         self._group: dict[Node, set[Node]] = {}
 
     def join(self, node: Node) -> None:
-        """Let ``node`` share with its inputs, unless its operator makes new tensors."""
+        """Put ``node`` in the group of its inputs, unless its operator returns new tensors."""
         group = {node}
         if _shares(node.target):
             for source in node.all_input_nodes:
@@ -87,21 +87,21 @@ class _Aliases:
             self._group[member] = group
 
     def are_later(self, node: Node) -> Callable[[Node], bool]:
-        """Whether another node comes after ``node``; one that was added since does not."""
+        """Whether another node comes after ``node``; one that was added later does not."""
         return lambda other: self._order.get(other, -1) > self._order[node]
 
     def may_write(self, node: Node) -> bool:
-        """Whether nothing after ``node`` reads what it overwrites by another name than its input's."""
-        written = node.args[0]
-        group = self._group.get(written, {written})
+        """Whether no node after ``node`` reads the memory it overwrites through an alias of its input."""
+        target = node.args[0]
+        group = self._group.get(target, {target})
         if any(member.op == "placeholder" for member in group):
             return False
         is_later = self.are_later(node)
-        return not any(is_later(user) for member in group - {written} for user in member.users)
+        return not any(is_later(user) for member in group - {target} for user in member.users)
 
 
 def _shares(target: Any) -> bool:
-    """Whether a result may be an input, or a view of one. Composite operators do not always say so."""
+    """Whether a result may be an input or a view of one, which composite operators do not always declare."""
     if target is operator.getitem or (
         _is_composite(target) and target not in WHOLE | {aten.batch_norm.default}
     ):
@@ -124,7 +124,7 @@ def _is_fixed(node: Node) -> bool:
 
 
 def _nothing() -> None:
-    """The change of a node that stays."""
+    """The rewrite of a node that stays."""
 
 
 def _out_of_place(node: Node, traced: Container[Any], aliases: _Aliases) -> Change | None:
@@ -152,8 +152,8 @@ def _out_of_place(node: Node, traced: Container[Any], aliases: _Aliases) -> Chan
 
 
 def _batch_norm(node: Node, traced: Container[Any]) -> Change | None:
-    known = aten._native_batch_norm_legit_no_training.default
-    if len(node.args) < 8 or node.kwargs or known in traced:
+    native = aten._native_batch_norm_legit_no_training.default
+    if len(node.args) < 8 or node.kwargs or native in traced:
         return None
     *tensors, training, momentum, epsilon = node.args[:8]
     if training or not all(isinstance(tensor, Node) for tensor in tensors):
@@ -161,7 +161,7 @@ def _batch_norm(node: Node, traced: Container[Any]) -> Change | None:
 
     def change() -> None:
         with node.graph.inserting_before(node):
-            norm = node.graph.call_function(known, (*node.args[:5], momentum, epsilon))
+            norm = node.graph.call_function(native, (*node.args[:5], momentum, epsilon))
         result = node.meta["val"]
         norm.meta = {**node.meta, "val": (result, result.new_empty(0), result.new_empty(0))}
         node.target, node.args = operator.getitem, (norm, 0)
@@ -197,7 +197,7 @@ def _is_viewed(value: torch.Tensor, shape: list[int]) -> bool:
 
 
 def _dropout(node: Node, traced: Container[Any]) -> Change | None:
-    """In evaluation nothing."""
+    """An identity in evaluation mode."""
     return _bypass(node) if len(node.args) == 3 and node.args[2] is False else None
 
 
@@ -207,7 +207,7 @@ def _contiguous(node: Node, traced: Container[Any]) -> Change | None:
 
 
 def _bypass(node: Node) -> Change | None:
-    if any(user.op == "output" for user in node.users):  # the signature names it
+    if any(user.op == "output" for user in node.users):  # the program's signature refers to it by name
         return None
 
     def change() -> None:
@@ -218,7 +218,7 @@ def _bypass(node: Node) -> Change | None:
 
 
 def _mean(node: Node, traced: Container[Any]) -> Change | None:
-    """An adaptive pool to one element."""
+    """An adaptive pool to one element is a mean."""
     sizes = node.args[1]
     if prod(sizes) != 1:
         return None
@@ -231,7 +231,7 @@ def _mean(node: Node, traced: Container[Any]) -> Change | None:
 
 
 def _average(node: Node, traced: Container[Any]) -> Change | None:
-    """A pool whose divisor is its own is translated."""
+    """The exporter translates a pool without ``divisor_override``."""
     divisor = node.args[6] if len(node.args) > 6 else node.kwargs.get("divisor_override")
     return _nothing if divisor is None else None
 
@@ -248,4 +248,4 @@ RULES: dict[Any, Callable[[Node, Container[Any]], Change | None]] = {
     aten.avg_pool2d.default: _average,
     aten.avg_pool3d.default: _average,
 }
-"""Operator to what changes a node of it, or None if it has to be traced."""
+"""Operator to the function that returns the rewrite of a node, or None if it needs a trace."""

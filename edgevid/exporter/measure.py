@@ -1,6 +1,6 @@
-"""Count a network's parameters, multiply-adds and temporal ops on torch's meta device: nothing is computed.
+"""Count a network's parameters, MACs and temporal ops on torch's meta device, without computing anything.
 
-python -m edgevid.exporter.measure tsm_mbv2    # the facts of its ModelSpec
+python -m edgevid.exporter.measure tsm_mbv2    # prints the facts of its ModelSpec
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from edgevid.zoo.create import create_model
 
 
 def measure(name: str, frames: int | None = None, size: int | None = None, **options) -> Facts:
-    """Of the network ``name``, at its standard input unless ``frames`` and ``size`` give another.
+    """Count for the network ``name``, at its standard input unless ``frames`` or ``size`` is given.
 
-    ``options`` are those of ``create_model``.
+    ``options`` go to ``create_model``.
     """
     spec = MODELS[name]
     shape = spec.input_shape(frames or spec.frames, size or spec.size)
     with torch.device("meta"):
         network = create_model(name, frames=frames, **options).eval()
-    seen: Counter[str] = Counter()
-    formulas = {ops.OPS[kind].torch_op(): functools.partial(_flops, kind, seen) for kind in ops.OPS}
+    counts: Counter[str] = Counter()
+    formulas = {ops.OPS[kind].torch_op(): functools.partial(_flops, kind, counts) for kind in ops.OPS}
     with FlopCounterMode(display=False, custom_mapping=formulas) as counter, torch.no_grad():
         network(torch.empty(shape, device="meta"))
     return Facts(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         macs=counter.get_total_flops() // 2,
-        temporal_ops=dict(sorted(seen.items())),
+        temporal_ops=dict(sorted(counts.items())),
     )
 
 
 def fixed_numbers(name: str) -> dict[str, str]:
-    """The layer that refuses another number, of those of batch, frames and size that ``name`` has fixed.
+    """The dimensions (batch, frames, size) that the network ``name`` fixes, and the layer that fixes each.
 
-    Another size is 32 or 64 pixels more, as most networks halve theirs five times.
+    Sizes are tried 32 and 64 pixels larger, as most networks halve them five times.
     """
     spec, fixed = MODELS[name], {}
     with torch.device("meta"):
@@ -56,23 +56,23 @@ def fixed_numbers(name: str) -> dict[str, str]:
         with LayerWatch(network) as watch, torch.no_grad():
             try:
                 network(torch.empty(shape, device="meta"))
-            except Exception:  # a network may raise anything on an input that it does not take
+            except Exception:  # a network may raise anything on an input of another shape
                 fixed[kind] = watch.layer
     return fixed
 
 
-def _flops(kind: str, seen: Counter[str], *arguments: object, out_shape: object = None) -> int:
-    """Twice the multiply-adds of a call of the op ``kind``, whose tensors are given as their shapes."""
-    seen[kind] += 1
+def _flops(kind: str, counts: Counter[str], *arguments: object, out_shape: object = None) -> int:
+    """Twice the MACs of a call of the op ``kind``; torch passes the shapes of its tensors as arguments."""
+    counts[kind] += 1
     op = ops.OPS[kind]
     names = [argument.name for argument in op.torch_op().default._schema.arguments]
-    given = dict(zip(names, arguments))
+    by_name = dict(zip(names, arguments))
     inputs = [
         None if value is None else ir.Value(name=name, shape=ir.Shape(tuple(value)))
-        for name, value in given.items()
+        for name, value in by_name.items()
         if value is None or isinstance(value, torch.Size)
     ]
-    numbers = {name: int(value) for name, value in given.items() if isinstance(value, int)}
+    numbers = {name: int(value) for name, value in by_name.items() if isinstance(value, int)}
     node = ir.node(kind, inputs, attributes=numbers, domain=ops.DOMAIN)
     return 2 * op.cost_of(node, tuple(inputs[0].shape.numpy())).macs
 

@@ -1,4 +1,4 @@
-"""The network of a request: its layers, its weights, and what its input is made with."""
+"""The network of a request: its module, its weights and its preprocessing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger("edgevid")
 
 @dataclass(frozen=True)
 class Network:
-    """``module`` with its weights; ``source`` and ``sha256`` tell where they are from."""
+    """``module`` with its weights; ``source`` and ``sha256`` identify where they came from."""
 
     module: torch.nn.Module
     preprocessing: Preprocessing
@@ -31,12 +31,12 @@ class Network:
         return sum(parameter.numel() for parameter in self.module.parameters())
 
     def weights(self, size_bytes: int) -> Weights:
-        """For the manifest; ``size_bytes`` are those of the graph."""
+        """The manifest's record; ``size_bytes`` is the size of the weights in the graph."""
         return Weights(self.source, self.parameters, size_bytes, self.sha256)
 
 
 def build_network(request: Request) -> Network:
-    """``WeightsError`` if a checkpoint is of another network."""
+    """Raises ``WeightsError`` if the checkpoint belongs to another network."""
     network = _build(request)
     return replace(network, preprocessing=request.normalization.apply(network.preprocessing))
 
@@ -45,8 +45,10 @@ def _build(request: Request) -> Network:
     default, options = request.spec.preprocessing, request.options
     if options.weights is None:
         if request.network is not None:
-            default = replace(default, source="the default, as nobody said what the network was trained on")
-            return Network(request.network, default, "as the network was given")
+            default = replace(
+                default, source="the default, as no checkpoint says how the network was trained"
+            )
+            return Network(request.network, default, "the module's own")
         log.warning("no --weights: %s gets random weights (seed %d)", request.spec.name, SEED)
         default = replace(default, source="the model's default, as its weights are random")
         return Network(_create(request, options.classes), default, f"random (seed {SEED})")

@@ -32,7 +32,7 @@ log = logging.getLogger("edgevid")
 
 @contextlib.contextmanager
 def collector_paused() -> Iterator[None]:
-    """Tracing makes millions of objects that live on: collecting among them takes a seventh of an export."""
+    """Tracing makes millions of long-lived objects; collecting garbage takes a seventh of an export."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -51,12 +51,13 @@ def export(
     progress: Callable[[str], None] = lambda step: None,
     **options: Any,
 ) -> Bundle:
-    """Export a network (a name, ``package.module:callable``, or a module) to a bundle, proven equal to it.
+    """Export a network to a bundle, after comparing its outputs with PyTorch's.
 
-    ``options`` are those of ``ExportOptions``: backend, weights, classes, frames, size, stream, precision and
-    others. ``output`` is the bundle's folder, written atomically. ``progress`` is called with a sentence at
-    each step. Raises ``EdgevidError`` with what to do, its kind ``ParityError`` if the export does not
-    compute what PyTorch does.
+    ``model`` is a name, ``package.module:callable`` or a module. ``options`` are the fields of
+    ``ExportOptions``: backend, weights, classes, frames, size, stream, precision and others. ``output`` is
+    the bundle's folder, written atomically. ``progress`` is called with a short text at each step. Raises
+    ``EdgevidError``, whose message says what to do; its subclass ``ParityError`` if the exported model does
+    not compute what PyTorch does.
     """
     request = make_request(model, target, output, ExportOptions.of(options))
     progress(f"building {request.spec.name}")
@@ -72,7 +73,7 @@ def export(
     progress("rewriting the graph")
     graph = rewrite(traced, request, example)
     calibration = calibrate(network.module, request, graph, clips, progress)
-    if calibration:  # an input like those that it is judged by
+    if calibration:  # int8 is compared on real clips, not on noise
         example = Example(calibration.clips.held_out[0], calibration.expected[0])
     with writing(request.output) as folder:
         job = make_job(request, graph, example, calibration)
@@ -90,15 +91,15 @@ def export(
 
 
 def _signature() -> inspect.Signature:
-    """That of ``export``, each option by its name, for help() and editors."""
-    own = list(inspect.signature(export).parameters.values())[:-1]
-    named = [
+    """``export`` with each option as a keyword argument, for help() and editors."""
+    parameters = list(inspect.signature(export).parameters.values())[:-1]
+    options = [
         inspect.Parameter(
             option.name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=option.type
         )
         for option in fields(ExportOptions)
     ]
-    return inspect.Signature([*own, *named], return_annotation=Bundle)
+    return inspect.Signature([*parameters, *options], return_annotation=Bundle)
 
 
 export.__signature__ = _signature()

@@ -1,4 +1,4 @@
-"""Does a network answer differently each time, and which layer or operator draws the random numbers?"""
+"""Detect networks whose output is random, and name the layer or operator that draws random numbers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 ROUNDING = 1e-5
-"""max|a-b| / max|b| of two runs that are the same: threads may add in another order."""
-SHOWN = 3
+"""max|a-b| / max|b| of two equal runs: threads may add in another order."""
+MAX_OPERATORS = 3
+"""Operators that an error lists."""
 DRAWS = 16
-"""Runs to tell whether the random numbers that were drawn matter."""
+"""Runs that decide whether the random numbers affect the output."""
 RANDOM_NODES = ("Bernoulli", "Multinomial", "RandomNormal", "RandomUniform")
-"""Of ONNX, some of which have forms that end in ``Like``."""
+"""ONNX operators; some also exist with the suffix ``Like``."""
 NOT_THE_CALLER = (os.path.dirname(torch.__file__) + os.sep, __file__, contextlib.__file__)
 
 Run = Callable[[], Mapping[str, np.ndarray]]
@@ -35,16 +36,16 @@ Run = Callable[[], Mapping[str, np.ndarray]]
 def refuse_if_random(
     name: str, network: torch.nn.Module, run: Run, first: Mapping[str, np.ndarray]
 ) -> tuple[str, ...]:
-    """Run again, and raise ``ExportError`` if the outputs are not those of the ``first`` run.
+    """Run again, and raise ``ExportError`` if the outputs differ from the ``first`` run's.
 
-    Gives the random operators that ran, in words, where the outputs are the same all the same: they may not
-    matter, or have dropped nothing twice.
+    Otherwise returns descriptions of the random operators that ran: they may not affect the output, or may
+    have dropped nothing in either run.
     """
     states = _generators()
     second, operators = _record(network, run)
     if second is None or not (operators or _same(second, first)):
         second = _run_again(name, run)  # a layer may take another path while operators are recorded
-    if _same(second, first) and (operators or _generators() != states):  # a layer left out now and then
+    if _same(second, first) and (operators or _generators() != states):  # a layer may be dropped rarely
         again = (run() for _ in range(DRAWS))
         second = next((outputs for outputs in again if not _same(outputs, first)), second)
     if _same(second, first):
@@ -53,7 +54,7 @@ def refuse_if_random(
 
 
 def refuse_random_nodes(name: str, graph: ir.Model, operators: tuple[str, ...]) -> None:
-    """Raise ``ExportError`` if a simplified graph still draws random numbers; ``operators`` ran in eager."""
+    """Raise ``ExportError`` if a simplified graph still draws random numbers; ``operators`` ran eagerly."""
     nodes = [node.op_type for node in graph.graph if node.op_type.removesuffix("Like") in RANDOM_NODES]
     if nodes:
         raise ExportError(_sentence(name, _drawn_by(operators or tuple(dict.fromkeys(nodes)))))
@@ -66,23 +67,23 @@ def _run_again(name: str, run: Run) -> Mapping[str, np.ndarray]:
         raise
     except Exception as error:  # the user's network may raise anything
         raise ExportError(
-            f"{name} takes an input once, and fails when it is called with the same one again: "
-            f"{first_line(error)}. Let it keep nothing from one call to the next"
+            f"{name} accepts an input once, and fails when called with the same input again: "
+            f"{first_line(error)}. Let it keep nothing between calls"
         ) from error
 
 
 def _sentence(name: str, cause: str) -> str:
     hint = " (F.dropout takes training=self.training)" if "dropout" in cause else ""
     return (
-        f"{name} gives another output each time for the same input: {cause}. An export always answers the "
-        f"same, so let the network do that in evaluation mode{hint}"
+        f"{name} returns a different output each time for the same input: {cause}. An export is "
+        f"deterministic, so make the network deterministic in evaluation mode{hint}"
     )
 
 
 def _drawn_by(operators: tuple[str, ...]) -> str:
-    more = f" and {len(operators) - SHOWN} more" if len(operators) > SHOWN else ""
+    more = f" and {len(operators) - MAX_OPERATORS} more" if len(operators) > MAX_OPERATORS else ""
     draw = "draws" if len(operators) == 1 else "draw"
-    return f"{', '.join(operators[:SHOWN])}{more} {draw} random numbers"
+    return f"{', '.join(operators[:MAX_OPERATORS])}{more} {draw} random numbers"
 
 
 def _same(result: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> bool:
@@ -90,21 +91,21 @@ def _same(result: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) 
 
 
 def _record(network: torch.nn.Module, run: Run) -> tuple[Mapping[str, np.ndarray] | None, tuple[str, ...]]:
-    """Outputs, and the random operators with their layers; no outputs if the network does not bear it."""
+    """Outputs, and the random operators with their layers; no outputs if the network fails when recorded."""
     try:
         with _path_of_layer(network) as layer, _RandomOperators(layer) as recorded:
             outputs = run()
-    except Exception:  # of compiled modules, or of tensors of a kind of their own
+    except Exception:  # compiled modules and tensor subclasses may fail in a dispatch mode
         return None, ()
-    return outputs, tuple(dict.fromkeys(recorded.found))
+    return outputs, tuple(dict.fromkeys(recorded.operators))
 
 
 class _RandomOperators(TorchDispatchMode):
-    """Records each operator that draws random numbers, in words."""
+    """Records a description of each operator that draws random numbers."""
 
     def __init__(self, layer: Callable[[], str]) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.operators: list[str] = []
         self._layer = layer
 
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None) -> Any:
@@ -113,12 +114,12 @@ class _RandomOperators(TorchDispatchMode):
             function, line = _caller()
             function = function or operator._schema.name.partition("::")[2].rstrip("_")
             path = self._layer()
-            self.found.append(f"'{function}'{f' in layer {path!r}' if path else ''}{line}")
+            self.operators.append(f"'{function}'{f' in layer {path!r}' if path else ''}{line}")
         return operator(*args, **kwargs)
 
 
 def _draws(operator, args: tuple, kwargs: dict[str, Any]) -> bool:
-    """Whether a random operator is random with these arguments: attention has a dropout, mostly of 0."""
+    """Whether the operator is random with these arguments: attention has a dropout, usually of 0."""
     for place, argument in enumerate(operator._schema.arguments):
         value = args[place] if place < len(args) else kwargs.get(argument.name, argument.default_value)
         if argument.name in ("p", "dropout_p") and value == 0:
@@ -129,7 +130,7 @@ def _draws(operator, args: tuple, kwargs: dict[str, Any]) -> bool:
 
 
 def _caller() -> tuple[str, str]:
-    """The function of PyTorch that the network calls, if it is one in Python, and the file and line."""
+    """The function of torch.nn.functional that the network calls, if any, and its file and line."""
     function, frame = "", sys._getframe(2)
     while frame is not None and frame.f_code.co_filename.startswith(NOT_THE_CALLER):
         if frame.f_globals.get("__name__") == "torch.nn.functional":
@@ -140,7 +141,7 @@ def _caller() -> tuple[str, str]:
 
 @contextlib.contextmanager
 def _path_of_layer(network: torch.nn.Module) -> Iterator[Callable[[], str]]:
-    """A function that gives the path of the layer that runs at that moment, empty for the network itself."""
+    """A function that returns the path of the current layer, empty for the network itself."""
     running = [""]
     with _hooked(network, running.append, lambda path, output: running.pop()):
         yield lambda: running[-1]
@@ -150,7 +151,7 @@ def _path_of_layer(network: torch.nn.Module) -> Iterator[Callable[[], str]]:
 def _hooked(
     network: torch.nn.Module, before: Callable[[str], Any], after: Callable[[str, Any], Any]
 ) -> Iterator[None]:
-    """Call ``before`` with the path of each layer that begins, ``after`` with path and output as it ends."""
+    """Call ``before`` with the path of each layer as it starts, ``after`` with path and output as it ends."""
     hooks = []
     for path, module in network.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
@@ -172,35 +173,35 @@ def _hooked(
 
 
 def _hidden_cause(network: torch.nn.Module, run: Run) -> str:
-    """What differs between runs that use no random operator of PyTorch."""
+    """The cause of a difference between runs without random operators of PyTorch."""
     states, buffers = _generators(), {name: value.clone() for name, value in network.named_buffers()}
     before = _outputs_of_layers(network, run)
     drawing = [name for name, state in _generators().items() if state != states[name]]
     changed = [name for name, value in network.named_buffers() if not torch.equal(value, buffers[name])]
     after = _outputs_of_layers(network, run)
     first = next((path for (path, now), (_, then) in zip(after, before) if now != then and path), None)
-    where = f", seen first in the output of layer '{first}'" if first else ""
+    where = f", first visible in the output of layer '{first}'" if first else ""
     if drawing:
-        return f"it draws random numbers by {' and '.join(drawing)}{where}"
+        return f"it draws random numbers from {' and '.join(drawing)}{where}"
     if changed:
-        return f"it keeps something from one call to the next, in its buffer '{changed[0]}'{where}"
-    return f"it draws random numbers, or keeps something from one call to the next{where}"
+        return f"it keeps state between calls, in its buffer '{changed[0]}'{where}"
+    return f"it draws random numbers, or keeps state between calls{where}"
 
 
 def _generators() -> dict[str, Any]:
-    """The states of the random generators that Python programs share."""
+    """The states of the global random generators of Python and NumPy."""
     kind, keys, place, *_ = np.random.get_state()
     return {"Python's random": random.getstate(), "numpy.random": (kind, keys.tobytes(), place)}
 
 
 def _outputs_of_layers(network: torch.nn.Module, run: Run) -> list[tuple[str, list[float]]]:
-    """Path and sums of the outputs of each layer, in the order in which they end."""
-    seen: list[tuple[str, list[float]]] = []
+    """Path and output sums of each layer, in the order in which layers end."""
+    sums: list[tuple[str, list[float]]] = []
 
     def keep(path: str, output: Any) -> None:
         tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor)]
-        seen.append((path, [float(t.double().sum()) + float(t.double().square().sum()) for t in tensors]))
+        sums.append((path, [float(t.double().sum()) + float(t.double().square().sum()) for t in tensors]))
 
     with _hooked(network, lambda path: None, keep):
         run()
-    return seen
+    return sums

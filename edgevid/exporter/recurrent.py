@@ -1,4 +1,4 @@
-"""Recurrent layers that the exporter writes badly: plain ones frame by frame, projections not at all."""
+"""Recurrent layers that torch's exporter gets wrong: it unrolls plain RNNs, and drops LSTM projections."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 def refuse_projections(model: torch.nn.Module) -> None:
-    """ONNX's LSTM has no projection, which the exporter leaves out without a word."""
+    """ONNX's LSTM has no projection, and the exporter drops it silently."""
     import torch
 
     for path, layer in model.named_modules():
         if isinstance(layer, torch.nn.LSTM) and layer.proj_size:
             raise ExportError(
-                f"the layer {path} is an LSTM with proj_size, which ONNX has not: "
-                "use an LSTM with a Linear behind it"
+                f"the layer '{path}' is an LSTM with proj_size, which ONNX does not support: "
+                "use an LSTM followed by a Linear"
             )
 
 
 def translations() -> dict[object, Callable]:
-    """``torch.nn.RNN``'s two operators to functions that emit ONNX's ``RNN``; GRU and LSTM torch knows."""
+    """``torch.nn.RNN``'s two operators to functions that emit ONNX's ``RNN``; torch has GRU and LSTM."""
     import torch
 
     return {
@@ -47,7 +47,7 @@ def _emit(
     bidirectional: bool,
     batch_first: bool,
 ) -> tuple[ir.Value, ir.Value]:
-    """The output of the last layer at each frame, and the last state of each layer."""
+    """The output of the last layer for each frame, and the final state of each layer."""
     from onnxscript import opset18 as op
 
     directions, each = 1 + bidirectional, 4 if has_biases else 2
@@ -74,7 +74,7 @@ def _emit(
 
 
 def _stacked(values: Sequence[ir.Value]) -> ir.Value:
-    """Along a new first axis."""
+    """Stack ``values`` along a new first axis."""
     from onnxscript import opset18 as op
 
     rows = [op.Unsqueeze(value, op.Constant(value_ints=[0])) for value in values]

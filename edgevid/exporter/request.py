@@ -1,4 +1,4 @@
-"""What a user asked to export, checked and completed before any work is done."""
+"""The request to export a network, validated and completed before any work is done."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from edgevid.weights.normalization import NO_OVERRIDE, Override, parse_override
 from edgevid.zoo import MODELS
 
 SEED = 0
-"""Of random weights and of the example."""
+"""For random weights and the example input."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to export, complete: what ``options`` leave open is decided here.
+    """What to export, with every default that ``options`` leave open filled in.
 
-    ``network`` is set for a module that the user brought; else ``spec`` says how to build one.
+    ``network`` is the user's own module; if it is None, ``spec`` says how to build one.
     """
 
     spec: ModelSpec
@@ -54,7 +54,7 @@ class Request:
 def make_request(
     model: str | nn.Module, target: str, output: str | os.PathLike | None, options: ExportOptions
 ) -> Request:
-    """Raises ``EdgevidError``, with what to do, for anything that cannot be exported as asked."""
+    """Raises ``EdgevidError``, which says what to do, for options that cannot be satisfied."""
     for name in ("classes", "frames", "size"):
         number = getattr(options, name)
         if number is not None and number < 1:
@@ -63,18 +63,18 @@ def make_request(
     device = TARGETS[target]
     backend = BACKENDS[options.backend or device.backend]
     if backend.name not in backends_of(device):
-        raise EdgevidError(f"target {target} takes {_either(backends_of(device))}, not {backend.name}")
+        raise EdgevidError(f"target {target} supports {_either(backends_of(device))}, not {backend.name}")
     precisions = tuple(name for name in device.precisions if name in backend.precisions)
     precision = options.precision or precisions[0]
     if precision not in precisions:
         raise EdgevidError(
-            f"target {target} with {backend.name} takes {_either(precisions)} so far, not {precision}"
+            f"target {target} with {backend.name} supports {_either(precisions)}, not {precision}"
         )
     _check_network(spec, network, options)
     _check_dynamic(options.dynamic, spec, backend, options.stream)
     normalization = parse_override(options.mean, options.std, options.color)
     if normalization != NO_OVERRIDE and spec.channels != 3:
-        raise EdgevidError(f"{spec.name} takes no RGB frames: leave out --mean, --std and --color")
+        raise EdgevidError(f"{spec.name} does not take RGB frames: leave out --mean, --std and --color")
     check_calibration(options.calibration, precision, spec)
     size = options.size or spec.size
     folder = Path(output or f"{spec.name}.{target}.{backend.name}{'.stream' if options.stream else ''}")
@@ -100,42 +100,44 @@ def _frames(spec: ModelSpec, network: nn.Module | None, options: ExportOptions) 
 
 
 def _check_network(spec: ModelSpec, network: nn.Module | None, options: ExportOptions) -> None:
-    """Refuse options that the network cannot follow."""
+    """Refuse options that the network does not support."""
     if options.stream and spec.input == "image":
         raise ExportError(f"{spec.name} takes single images and keeps no state: leave out --stream")
     if options.stream and not spec.causal:
         raise ExportError(_looks_ahead(spec))
     if options.classes is not None and network is not None:
-        raise EdgevidError(f"--classes belongs to networks of the list; {spec.name} has its classes already")
+        raise EdgevidError(
+            f"--classes is for networks of 'edgevid list models'; {spec.name} brings its own: leave it out"
+        )
     if options.classes is not None and not spec.classes:
         raise EdgevidError(f"{spec.name} has no classifier: leave out --classes")
     if options.frames is not None and spec.input == "image":
         raise EdgevidError(f"{spec.name} takes single images: leave out --frames")
     if options.ema and options.weights is None:
-        raise EdgevidError("--ema chooses among the weights of a checkpoint: give --weights too")
+        raise EdgevidError("--ema selects the averaged weights of a checkpoint: add --weights")
 
 
 def _check_dynamic(dynamic: tuple[str, ...], spec: ModelSpec, backend: Backend, stream: bool) -> None:
     if dynamic and stream:
-        raise EdgevidError(f"a stream takes one frame of one video: leave out --dynamic-{dynamic[0]}")
+        raise EdgevidError(f"a stream takes a single frame at a time: leave out --dynamic-{dynamic[0]}")
     if dynamic and not backend.dynamic_shapes:
-        raise EdgevidError(f"{backend.name} takes fixed shapes only: leave out --dynamic-{dynamic[0]}")
+        raise EdgevidError(f"{backend.name} supports fixed shapes only: leave out --dynamic-{dynamic[0]}")
     if "frames" in dynamic and spec.input == "image":
         raise EdgevidError(f"{spec.name} takes single images: leave out --dynamic-frames")
 
 
 def _find_network(model: str | nn.Module) -> tuple[ModelSpec, nn.Module | None]:
     if isinstance(model, nn.Module):
-        spec = getattr(model, "edgevid_spec", None) or _own_spec(type(model).__name__)
+        spec = getattr(model, "edgevid_spec", None) or _user_spec(type(model).__name__)
         return spec, model
     if ":" not in model:
         return MODELS[model], None
     network = _import_network(model)
-    return _own_spec(model.rpartition(":")[2], builder=model), network
+    return _user_spec(model.rpartition(":")[2], builder=model), network
 
 
-def _own_spec(name: str, builder: str = "") -> ModelSpec:
-    # Whether it is causal is only known once it has been traced.
+def _user_spec(name: str, builder: str = "") -> ModelSpec:
+    # Only the traced graph shows whether it is causal.
     return ModelSpec(name, "a network of your own", builder, "yours", causal=True)
 
 
@@ -144,25 +146,27 @@ def _import_network(reference: str) -> nn.Module:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        make = getattr(importlib.import_module(module_name), function_name)
+        factory = getattr(importlib.import_module(module_name), function_name)
     except ImportError as error:
         raise EdgevidError(
             f"cannot import '{module_name}' of '{reference}' ({error}): "
-            "run in the folder that holds it, or install it"
+            "run in the folder that contains it, or install it"
         ) from error
     except AttributeError:
         raise EdgevidError(
             f"module '{module_name}' has no '{function_name}': check the name after the colon"
         ) from None
     try:
-        network = make()
-    except Exception as error:  # the user's code may raise anything; what it says is what helps
+        network = factory()
+    except Exception as error:  # the user's code may raise anything; its own message is what helps
         raise EdgevidError(
             f"'{reference}()' raised {type(error).__name__}: {error}. "
-            "Without arguments, it must return a torch.nn.Module"
+            "It must return a torch.nn.Module when called without arguments"
         ) from error
     if not isinstance(network, nn.Module):
-        raise EdgevidError(f"'{reference}()' returned a {type(network).__name__}, not a torch.nn.Module")
+        raise EdgevidError(
+            f"'{reference}()' returned a {type(network).__name__}: let it return a torch.nn.Module"
+        )
     return network
 
 
@@ -170,7 +174,7 @@ def _looks_ahead(spec: ModelSpec) -> str:
     instead = (
         f"export its causal variant instead: edgevid export {spec.online} --stream"
         if spec.online
-        else f"streamable networks are {', '.join(entry.name for entry in MODELS.values() if entry.causal)}"
+        else f"use one of {', '.join(entry.name for entry in MODELS.values() if entry.causal)}"
     )
     return f"{spec.name} looks into the future (it reads the next frame), so it cannot be streamed; {instead}"
 

@@ -1,8 +1,8 @@
 """From a torch module to a graph: ONNX IR in which each temporal op is one node of the ``edgevid`` domain.
 
 The only place where torch meets the IR. ``torch.export`` fixes the shapes; the ONNX exporter translates
-ordinary operators, and each temporal op becomes a node whose meaning, in standard operators, travels along as
-a model-local function: a plain runtime inlines it, a runtime with our kernels runs the kernel.
+standard operators, and each temporal op becomes a node with a model-local function, its body in standard
+operators: a plain runtime inlines it, a runtime with edgevid's kernels runs the kernel.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ def trace(
     output_names: Sequence[str] = ("logits",),
     free: Mapping[int, str] | None = None,
 ) -> ir.Model:
-    """The graph of ``model(example)``, whose shapes are static but for the ``free`` axes of the example.
+    """The graph of ``model(example)``, with static shapes except along the ``free`` axes of the example.
 
-    ``free`` names those axes. One that the network takes in a single size alone stays static.
+    ``free`` names those axes; an axis along which the network accepts only one size stays static.
 
-    ``model`` must be in evaluation mode; ``output_names`` are, in order, of what it returns, be that one
-    tensor or several in a dict. Raises ``ExportError`` with torch's first sentence if it cannot be traced.
+    ``model`` must be in evaluation mode and return a tensor or a dict of them; ``output_names`` names them in
+    order. Raises ``ExportError`` with the first line of torch's message if it cannot be traced.
     """
     recurrent.refuse_projections(model)
     with _quiet(), LayerWatch(model) as watch:
         try:
             axes = (dict.fromkeys(free, torch.export.Dim.AUTO),) if free else None
             exported = torch.export.export(model, (example,), strict=False, dynamic_shapes=axes)
-        except Exception as error:  # torch raises many kinds here; all mean that the module cannot be traced
+        except Exception as error:  # torch raises many kinds here, and each means that the trace failed
             raise ExportError(
                 f"torch could not trace the network, at {watch.failed_layer(error)}: {_innermost(error)}. "
                 "Its forward must not branch on values; try torch.export.export on it alone"
@@ -69,11 +69,11 @@ def trace(
         except Exception as error:  # the exporter, too, raises many kinds
             raise ExportError(
                 untranslated(exported, error)
-                or f"ONNX cannot hold the network: {_innermost(error)}. "
+                or f"torch could not convert the network to ONNX: {_innermost(error)}. "
                 "Try torch.onnx.export(..., dynamo=True) on it alone"
             ) from error
     graph = program.model
-    NameFixPass()(graph)  # the exporter calls the result of an indexing as a buffer that is called index
+    NameFixPass()(graph)  # the exporter gives an indexing's result the name of a buffer called index
     keep_layer_names(graph)
     _name_temporal_ops(graph)
     _drop_debug_information(graph)
@@ -84,7 +84,7 @@ def trace(
 
 
 def _name_free_axes(graph: ir.Model, free: Mapping[int, str]) -> None:
-    """Call each free axis of the input by its name, here and in every shape, not by torch's symbol."""
+    """Replace torch's symbol for each free axis by its name in every shape."""
     shape = graph.graph.inputs[0].shape
     names = {str(shape[axis]): name for axis, name in free.items() if not isinstance(shape[axis], int)}
     if not names:
@@ -100,7 +100,7 @@ def _name_free_axes(graph: ir.Model, free: Mapping[int, str]) -> None:
 
 
 def _name_temporal_ops(graph: ir.Model) -> None:
-    """Call each temporal op by the module that it stands in: ``backbone.layer1.0.shift``."""
+    """Name each temporal op after its module: ``backbone.layer1.0.shift``."""
     counts: dict[str, int] = {}
     for node in graph.graph:
         if node.domain == ops.DOMAIN:
@@ -111,7 +111,7 @@ def _name_temporal_ops(graph: ir.Model) -> None:
 
 @functools.cache
 def _translations() -> dict:
-    """The exporter's table: torch op to a function that emits our node."""
+    """The exporter's translation table: torch op to a function that emits its node."""
     opset, table = Opset(ops.DOMAIN, 1), recurrent.translations()
     for name in ops.OPS:
         protos = function_protos(name)
@@ -125,13 +125,13 @@ def _translations() -> dict:
 
 
 def _emit(
-    op: Op, free_op: Op | None, parameters: list[torch.Argument], *values: object, **named: object
+    op: Op, free_op: Op | None, parameters: list[torch.Argument], *values: object, **keywords: object
 ) -> ir.Value:
-    """A node: of the torch op's arguments the tensors are its inputs, and the numbers its attributes.
+    """A node with the torch op's tensors as inputs and its numbers as attributes.
 
-    A number of frames that is computed, as of clips of any length, is an input of ``free_op``.
+    A computed number of frames, for clips of any length, is an input of ``free_op``.
     """
-    arguments = dict(zip([parameter.name for parameter in parameters], values)) | named
+    arguments = dict(zip([parameter.name for parameter in parameters], values)) | keywords
     tensors = [parameter.name for parameter in parameters if "Tensor" in str(parameter.type)]
     inputs = [arguments.pop(name) for name in tensors]
     if isinstance(arguments.get(FRAMES), ir.Value):
@@ -143,7 +143,7 @@ def _emit(
 
 
 def _register_schema(function: onnx.FunctionProto) -> None:
-    """Tell onnx the signature, without which the exporter refuses to emit the node."""
+    """Register the signature with onnx; the exporter does not emit nodes without one."""
     parameter, option = onnx.defs.OpSchema.FormalParameter, onnx.defs.OpSchema.FormalParameterOption
     onnx.defs.register_schema(
         onnx.defs.OpSchema(
@@ -169,7 +169,7 @@ def _register_schema(function: onnx.FunctionProto) -> None:
 
 
 def _drop_debug_information(graph: ir.Model) -> None:
-    """Source paths and stack traces of this machine have no place in a file that travels."""
+    """Remove source paths and stack traces of this machine from a graph that is copied to others."""
     graph.metadata_props.clear()
     graph.graph.metadata_props.clear()
     graph.doc_string = graph.graph.doc_string = None
@@ -185,7 +185,7 @@ def _drop_debug_information(graph: ir.Model) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter reports progress on stdout and warns of packages that we do not use."""
+    """Silence the exporter: it reports progress on stdout and warns of packages that edgevid does not use."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

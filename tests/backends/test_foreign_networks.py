@@ -160,7 +160,7 @@ def test_a_layer_that_int8_cannot_hold_stays_in_float_and_is_named(
     assert result.status == 0, result.err
     in_float = json.loads(result.out)["float_layers"]
     assert list(in_float) == ["depthwise (Conv)"]
-    assert "of its result" in in_float["depthwise (Conv)"]
+    assert "per-layer error is" in in_float["depthwise (Conv)"]
     assert edgevid.Bundle.open(tmp_path / "b").manifest.calibration["float_layers"] == in_float
     shown = run_edgevid("inspect", tmp_path / "b").out
-    assert "not in int8: depthwise (Conv) (its error alone is" in shown
+    assert "not in int8: depthwise (Conv) (its per-layer error is" in shown

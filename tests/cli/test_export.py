@@ -99,7 +99,7 @@ def test_export_and_inspect_say_how_pixels_are_normalised_and_why(run_edgevid, o
     small = ("mynets:Mean", "--frames", 2, "--size", 32, "-o", own_networks / "b", "--force")
     result = run_edgevid("export", *small)
     assert (
-        "input: RGB, mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225 (the default, as nobody" in result.out
+        "input: RGB, mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225 (the default, as it is" in result.out
     )
     result = run_edgevid(
         "export", *small, "--mean", "104,117,128", "--std", "1,1,1", "--color", "BGR", "--json"
@@ -120,7 +120,7 @@ def test_export_and_inspect_say_how_pixels_are_normalised_and_why(run_edgevid, o
         (("--mean", "1,2"), "--mean takes three numbers"),
         (("--std", "0,0,0"), "--std is a divisor, so it must be above 0"),
         (("--color", "CMYK"), "--color is RGB or BGR, not CMYK"),
-        (("--ema",), "--ema chooses among the weights of a checkpoint: give --weights too"),
+        (("--ema",), "--ema selects the averaged weights of a checkpoint: add --weights"),
     ],
 )
 def test_a_normalisation_that_cannot_be_is_refused(run_edgevid, tmp_path, options, why):
@@ -223,9 +223,9 @@ BAD = [
     (["tsm_mbv"], ["unknown model 'tsm_mbv'", "did you mean tsm_mbv2", "edgevid list models"]),
     (["tsm_mbv2", "--target", "jetsen"], ["unknown target 'jetsen'", "did you mean jetson"]),
     (["tsm_mbv2", "--backend", "onnxruntim"], ["unknown backend", "did you mean onnxruntime"]),
-    (["tsm_mbv2", "--backend", "tensorrt"], ["takes onnxruntime or tvm or reference, not tensorrt"]),
+    (["tsm_mbv2", "--backend", "tensorrt"], ["supports onnxruntime or tvm or reference, not tensorrt"]),
     (["tsm_mbv2", "--precision", "int8"], ["--precision int8 needs --calibration DIR"]),
-    (["tsm_mbv2", "--target", "jetson-nano", "--precision", "int8"], ["takes fp16 or fp32 so far, not int8"]),
+    (["tsm_mbv2", "--target", "jetson-nano", "--precision", "int8"], ["supports fp16 or fp32, not int8"]),
     (["tsm_mbv2", "--precision", "fp64"], ["fp64"]),
     (["tsm_mbv2", "--target", "jetson", "--backend", "onnxruntime", "--precision", "fp16"], ["not fp16"]),
     (["tsm_mbv2", "--weights", "nowhere.pth"], ["'nowhere.pth' does not exist"]),
@@ -243,7 +243,7 @@ BAD = [
     (["mynets:picky"], ["seven frames are needed", "--frames"]),
     (["mynets:branches"], ["torch could not trace the network"]),
     (["mynets:make_net", "--stream"], ["frame_logits"]),
-    (["mynets:make_net", "--classes", "3"], ["has its classes already"]),
+    (["mynets:make_net", "--classes", "3"], ["brings its own"]),
     (["tsm_mbv2", "--colour"], ["No such option", "edgevid export --help"]),
     ([], ["Missing argument", "MODEL"]),
 ]

@@ -79,7 +79,7 @@ def test_a_corrupt_video_is_left_out_with_a_warning(videos, tmp_path, caplog):
 
 def test_a_folder_of_corrupt_videos_is_refused(tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"\0" * 500)
-    with pytest.raises(VideoError, match=r"none of the videos .* can be read .*broken\.mp4"):
+    with pytest.raises(VideoError, match=r"no video in .* can be read .*broken\.mp4"):
         load_clips(tmp_path, spec(), 2, 0)
 
 
@@ -87,16 +87,16 @@ def test_bad_requests_are_one_line(refuses, tmp_path, videos):
     (tmp_path / "notes.txt").write_text("no video")
     int8 = ["export", "tsm_mbv2", "-o", tmp_path / "b", "--precision", "int8"]
     refuses(int8, "--precision int8 needs --calibration DIR")
-    refuses([*int8, "--calibration", tmp_path / "absent"], "there is no folder")
-    refuses([*int8, "--calibration", tmp_path], "holds no videos", ".mp4")
+    refuses([*int8, "--calibration", tmp_path / "absent"], "is not a folder")
+    refuses([*int8, "--calibration", tmp_path], "contains no videos", ".mp4")
     refuses(
-        ["export", "tsm_mbv2", "-o", tmp_path / "b", "--calibration", videos], "belongs to --precision int8"
+        ["export", "tsm_mbv2", "-o", tmp_path / "b", "--calibration", videos], "is only for --precision int8"
     )
 
 
 def test_networks_of_something_else_than_colours_are_refused(tmp_path, videos):
     flow = next(entry.name for entry in MODELS.values() if entry.channels != 3)
-    with pytest.raises(EdgevidError, match="not the colours of a video"):
+    with pytest.raises(EdgevidError, match="not RGB frames"):
         edgevid.export(flow, output=tmp_path / "b", precision="int8", calibration=videos)
 
 

@@ -208,7 +208,7 @@ def test_a_network_that_takes_every_second_number_says_so(tmp_path):
 def test_a_fixed_number_is_refused_with_its_layer(tmp_path, network, option, layer):
     with pytest.raises(ExportError) as refusal:
         exported(Inside(network), tmp_path / "bundle", **{f"dynamic_{option}": True})
-    assert f"Inside does not allow --dynamic-{option}: {layer}" in str(refusal.value)
+    assert f"Inside does not support --dynamic-{option}: {layer}" in str(refusal.value)
     assert f"Leave out --dynamic-{option}" in str(refusal.value)
     assert not (tmp_path / "bundle").exists()
 

@@ -180,14 +180,14 @@ class ShapedStream(Shaped):
 @pytest.mark.parametrize(
     ("shape", "words"),
     [
-        (lambda x: x.unflatten(1, (-1, 2)).flatten(0, 1).mean(1), "(2, 6) and not (1, classes)"),
-        (lambda x: x[0], "(4, 6) and not (1, classes)"),
-        (lambda x: x, "(1, 4, 6) and not (1, classes)"),
-        (lambda x: x.mean((0, 1)), "(6,) and not (1, classes)"),
-        (lambda x: x.mean(1)[:0], "(0, 6) and not (1, classes)"),
-        (lambda x: x.mean(1)[:, :0], "(1, 0) and not (1, classes)"),
-        (lambda x: {"logits": x[0], "features": x[0]}, "(4, 6) and not (1, classes)"),
-        (lambda x: {"logits": x}, "(1, 4, 6) and not (1, classes)"),
+        (lambda x: x.unflatten(1, (-1, 2)).flatten(0, 1).mean(1), "(2, 6), not (1, classes)"),
+        (lambda x: x[0], "(4, 6), not (1, classes)"),
+        (lambda x: x, "(1, 4, 6), not (1, classes)"),
+        (lambda x: x.mean((0, 1)), "(6,), not (1, classes)"),
+        (lambda x: x.mean(1)[:0], "(0, 6), not (1, classes)"),
+        (lambda x: x.mean(1)[:, :0], "(1, 0), not (1, classes)"),
+        (lambda x: {"logits": x[0], "features": x[0]}, "(4, 6), not (1, classes)"),
+        (lambda x: {"logits": x}, "(1, 4, 6), not (1, classes)"),
         (lambda x: [x.mean(1), x.mean(1)], "not a list of 2"),
         (lambda x: None, "not a NoneType"),
     ],
@@ -202,12 +202,12 @@ def test_logits_of_one_clip_have_one_row(shape, words, tmp_path):
 @pytest.mark.parametrize(
     ("shape", "words"),
     [
-        (lambda x: x[:, :2], "(1, 2, 6) and not (1, 4, classes)"),
-        (lambda x: x.unflatten(1, (-1, 2)).flatten(0, 1), "(2, 2, 6) and not (1, 4, classes)"),
-        (lambda x: x[0], "(4, 6) and not (1, 4, classes)"),
-        (lambda x: {"logits": x[0, :2]}, "a row for each frame, 4 and not 2"),
-        (lambda x: {"logits": x[0].unflatten(1, (2, 3))}, "(4, 2, 3) and not (4, classes)"),
-        (lambda x: {"features": x.mean()}, "a row for each frame, 4 and not a single number"),
+        (lambda x: x[:, :2], "(1, 2, 6), not (1, 4, classes)"),
+        (lambda x: x.unflatten(1, (-1, 2)).flatten(0, 1), "(2, 2, 6), not (1, 4, classes)"),
+        (lambda x: x[0], "(4, 6), not (1, 4, classes)"),
+        (lambda x: {"logits": x[0, :2]}, "a row for each frame, (N*T, ...): 4, not 2"),
+        (lambda x: {"logits": x[0].unflatten(1, (2, 3))}, "(4, 2, 3), not (4, classes)"),
+        (lambda x: {"features": x.mean()}, "a row for each frame, (N*T, ...): 4, not a single number"),
     ],
 )
 def test_logits_of_a_stream_have_a_row_for_each_frame(shape, words, tmp_path):
@@ -225,5 +225,5 @@ def test_named_outputs_that_are_no_logits_may_have_any_rows(tmp_path):
 
 def test_a_network_that_gives_no_numbers_is_refused_by_the_name_of_the_output(tmp_path):
     network = described(Shaped(lambda x: {"logits": x.mean(1), "of_frames": x[0].log()}))
-    with pytest.raises(EdgevidError, match="gives NaN or infinity in its output 'of_frames'"):
+    with pytest.raises(EdgevidError, match="returns NaN or infinity in its output 'of_frames'"):
         edgevid.export(network, output=tmp_path / "a", frames=4)

@@ -95,7 +95,7 @@ RANDOM = {
     "python": (Network(layer=Jitter(random.random)), ["Python's random", "layer 'middle.1'"]),
     "numpy": (Network(layer=Jitter(np.random.rand)), ["numpy.random", "layer 'middle.1'"]),
     "own generator": (Network(layer=Jitter(GENERATOR.random)), ["draws random numbers", "layer 'middle.1'"]),
-    "memory": (Network(layer=Counter()), ["from one call to the next", "buffer 'middle.1.calls'"]),
+    "memory": (Network(layer=Counter()), ["between calls", "buffer 'middle.1.calls'"]),
 }
 
 
@@ -106,7 +106,7 @@ def test_what_draws_random_numbers_is_named(kind, stream, tmp_path):
     with pytest.raises(ExportError) as error:
         export(network, tmp_path, stream=stream)
     message = str(error.value)
-    assert "another output each time for the same input" in message
+    assert "a different output each time for the same input" in message
     assert "please report" not in message
     for word in words:
         assert word in message
@@ -114,7 +114,7 @@ def test_what_draws_random_numbers_is_named(kind, stream, tmp_path):
 
 
 def test_a_layer_that_drops_seldom_is_found_in_the_graph(tmp_path):
-    with pytest.raises(ExportError, match=r"another output each time.*'bernoulli' in layer 'middle.1'"):
+    with pytest.raises(ExportError, match=r"a different output each time.*'bernoulli' in layer 'middle.1'"):
         export(Network(layer=DropPath(1e-6)), tmp_path)
 
 
@@ -137,7 +137,7 @@ class Once(nn.Module):
 
 
 def test_a_network_that_bears_one_call_is_refused(tmp_path):
-    with pytest.raises(ExportError, match="fails when it is called with the same one again"):
+    with pytest.raises(ExportError, match="fails when called with the same input again"):
         export(Network(layer=Once()), tmp_path)
 
 
@@ -183,6 +183,6 @@ def test_a_layer_that_is_left_out_now_and_then_is_told_even_if_two_runs_agree(dr
     for seed in range(3):
         torch.manual_seed(seed)
         random.seed(seed)
-        with pytest.raises(ExportError, match="another output each time") as error:
+        with pytest.raises(ExportError, match="a different output each time") as error:
             export(Network(layer=LayerDrop(draw)), tmp_path / str(seed))
         assert named in str(error.value)

@@ -78,5 +78,5 @@ def test_a_checkpoint_of_action_net_on_it_fills_every_tensor():
 
 
 def test_an_image_that_is_no_multiple_of_32_pixels_is_refused_in_words(tmp_path):
-    with pytest.raises(ExportError, match=r"does not take a clip.*--size"):
+    with pytest.raises(ExportError, match=r"does not accept a clip.*--size"):
         edgevid.export("action_bninception", output=tmp_path / "b", classes=5, frames=2, size=56)

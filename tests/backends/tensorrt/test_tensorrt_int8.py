@@ -204,7 +204,7 @@ def test_the_readme_tells_of_int8(bundle, jetson_bundle):
 def test_inspect_tells_how_it_was_calibrated_and_what_the_plan_is(run_edgevid, bundle, older):
     shown = run_edgevid("inspect", bundle.path).out
     assert "ranges from 12 clips of 3 videos" in shown
-    assert "of the worst layer" in shown
+    assert "worst per-layer error" in shown
     plan = json.loads(run_edgevid("inspect", bundle.path, "--json").out)["plan"]
     assert "layers" not in plan
     assert "not available: tensorrt-rtx is not installed" in run_edgevid("inspect", older.path).out
@@ -215,7 +215,7 @@ def test_inspect_tells_how_it_was_calibrated_and_what_the_plan_is(run_edgevid, b
 
 
 def test_a_gpu_without_int8_is_told_so(videos, tmp_path):
-    with pytest.raises(EdgevidError, match="takes fp16 or fp32 so far, not int8"):
+    with pytest.raises(EdgevidError, match="supports fp16 or fp32, not int8"):
         edgevid.export("tsm_mbv2", "jetson-nano", tmp_path / "b", calibration=videos, **OPTIONS)
 
 
