@@ -202,7 +202,7 @@ def test_logits_of_one_clip_have_one_row(shape, words, tmp_path):
 @pytest.mark.parametrize(
     ("shape", "words"),
     [
-        (lambda x: x[:, :2], "(1, 2, 6), not (1, 4, classes)"),
+        (lambda x: x[:, :2], "(1, 2, 6) and not (1, 4, classes)"),
         (lambda x: x.unflatten(1, (-1, 2)).flatten(0, 1), "(2, 2, 6), not (1, 4, classes)"),
         (lambda x: x[0], "(4, 6), not (1, 4, classes)"),
         (lambda x: {"logits": x[0, :2]}, "a row for each frame, (N*T, ...): 4, not 2"),
