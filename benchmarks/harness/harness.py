@@ -1,4 +1,4 @@
-"""Start a worker for one measurement, follow it, and bring back its result or a clear error."""
+"""Start a worker for one measurement, follow its progress, and return its result or a clear error."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def measure(
 ) -> dict[str, Any]:
     """Measure ``bundle`` for ``duration_s`` seconds in a fresh process; returns one result.
 
-    ``device`` is "local" or the address of a board over RPC, which then runs it.
-    ``progress`` is called with each ``Progress`` of the worker. ``worker`` is the command that speaks
-    ``protocol``. A worker that says nothing for ``silence_limit_s`` seconds, that dies, or that ends
-    without a result raises ``BenchmarkError``; what the worker itself could not do is raised as the
-    ``EdgevidError`` it met. However this function ends, the worker has ended too.
+    ``device`` is "local" or the address of a board over RPC. ``progress`` is called with each ``Progress``
+    of the worker. ``worker`` is the command of a process that implements ``protocol``. Raises
+    ``BenchmarkError`` if the worker sends nothing for ``silence_limit_s`` seconds, dies, or ends without a
+    result, and the worker's own ``EdgevidError`` if it reports one. The worker has always ended when this
+    function returns or raises.
     """
     scenario_named(scenario)
     request = Request(str(bundle), scenario, duration_s, threads, device)
@@ -58,17 +58,17 @@ def measure(
                     progress(last)
         except queue.Empty:
             raise BenchmarkError(
-                f"no sign of life from the measuring process for {silence_limit_s:g} s while {last.phase}, "
+                f"the measuring process did not respond for {silence_limit_s:g} s while {last.phase}, "
                 "so it was ended: try fewer --threads, or 'edgevid run' to see whether the bundle runs at all"
             ) from None
-        raise BenchmarkError(_why_it_died(process.wait(), last.phase, stderr))
+        raise BenchmarkError(_exit_reason(process.wait(), last.phase, stderr))
 
 
 @contextlib.contextmanager
 def _running(
     command: Sequence[str], request: Request, stderr: IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    # A module of the current folder must not take the place of numpy: PYTHONSAFEPATH (Python 3.11).
+    # PYTHONSAFEPATH (Python 3.11): a module in the current folder must not shadow numpy.
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
     try:
         process = subprocess.Popen(
@@ -76,9 +76,9 @@ def _running(
         )
     except OSError as error:
         raise BenchmarkError(f"the measuring process does not start ({error}): reinstall edgevid") from error
-    assert process.stdin and process.stdout  # pipes, as asked for
+    assert process.stdin and process.stdout  # both are pipes
     try:
-        with contextlib.suppress(BrokenPipeError):  # died at once; the reader of its events says so
+        with contextlib.suppress(BrokenPipeError):  # it died at once, which the reader of its events reports
             process.stdin.write(json.dumps(asdict(request)).encode() + b"\n")
             process.stdin.close()
         yield process
@@ -89,10 +89,10 @@ def _running(
 
 
 def _events(process: subprocess.Popen[bytes], silence_limit_s: float) -> Iterator[dict[str, Any]]:
-    """The worker's events until it closes its output; ``queue.Empty`` after too long a silence."""
+    """The worker's events until it closes its output; ``queue.Empty`` if none comes in time."""
     lines: queue.Queue[bytes | None] = queue.Queue()
 
-    def read() -> None:  # in a thread, because a blocking read cannot notice silence
+    def read() -> None:  # in a thread, because a blocking read has no timeout
         for line in process.stdout or ():
             lines.put(line)
         lines.put(None)
@@ -103,21 +103,21 @@ def _events(process: subprocess.Popen[bytes], silence_limit_s: float) -> Iterato
             yield json.loads(line)
 
 
-def _why_it_died(status: int, phase: str, stderr: IO[bytes]) -> str:
-    """One line about a worker that ended without a result; ``status`` as ``subprocess`` gives it."""
+def _exit_reason(status: int, phase: str, stderr: IO[bytes]) -> str:
+    """One line about a worker that ended without a result; ``status`` is ``Popen.returncode``."""
     stderr.seek(0)
-    said = stderr.read().decode(errors="replace").strip().splitlines()
-    last_words = f" Its last words: {said[-1].strip()}." if said else ""
+    lines = stderr.read().decode(errors="replace").strip().splitlines()
+    last_line = f" Its last line on stderr: {lines[-1].strip()}." if lines else ""
     if status == -signal.SIGKILL:
         return (
             f"the measuring process was killed while {phase} (SIGKILL), most often because memory ran out: "
-            f"close other programs or measure a smaller model.{last_words}"
+            f"close other programs or measure a smaller model.{last_line}"
         )
     if status < 0:
         how = f"crashed while {phase} ({_signal_name(-status)})"
     else:
         how = f"ended without a result while {phase} (exit status {status})"
-    return f"the measuring process {how}: see whether 'edgevid run' works on this bundle.{last_words}"
+    return f"the measuring process {how}: check whether 'edgevid run' works on this bundle.{last_line}"
 
 
 def _signal_name(number: int) -> str:

@@ -1,4 +1,4 @@
-"""One measurement of an open session, on this machine or on a board: warm up, run the scenario, sum up."""
+"""One measurement of an open session, here or on a board: warm up, run the scenario, summarize."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from edgevid.host.environment import environment_warnings
 from edgevid.host.probes import Probe
 
 RECENT = 101
-"""The running median looks at no more samples than this, so that its cost does not grow."""
+"""Samples in the running median, limited so that its cost stays constant."""
 
 Emit = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class Timer:
-    """How inferences are timed: ``step`` is one of them, ``clock`` gives nanoseconds, ``probe`` watches.
+    """How inferences are timed: ``step`` runs one, ``clock`` returns nanoseconds, ``probe`` reads power.
 
-    ``peak_mib`` is read right after the scenario; ``overhead_us`` is what a scenario costs per inference.
+    ``peak_mib`` is called right after the scenario; ``overhead_us(scenario)`` is the harness's per inference.
     """
 
     step: Step
@@ -41,14 +41,14 @@ class Timer:
 def measure(
     request: Request, session: Any, timer: Timer, environment: dict[str, Any], emit: Emit
 ) -> dict[str, Any]:
-    """The result of ``request``, for which ``session`` is open in ``environment``."""
+    """Measure ``session``, opened for ``request`` in ``environment``; returns the result."""
     warm = warm_up(timer.step, _reporter(emit, "warming up", LIMIT_S), clock=timer.clock)
     report = _reporter(emit, "measuring", request.duration_s)
     with timer.probe:
         timing = scenario_named(request.scenario).run(timer.step, request.duration_s, report, timer.clock)
-    # The peak is read before anything else is computed: it is to be the network's, not the harness's.
+    # Before anything else is computed, so that the peak is the network's and not the harness's.
     peak_mib = timer.peak_mib()
-    emit_progress(emit, Progress("summing up"))
+    emit_progress(emit, Progress("summarizing"))
     return result_of(
         Measured(
             request=request,

@@ -1,6 +1,6 @@
-"""How the worker and its parent talk: one JSON object a line.
+"""The protocol between the worker and its parent: one JSON object per line.
 
-The parent writes one ``Request`` to the worker's standard input. The worker answers with events:
+The parent writes one ``Request`` to the worker's standard input. The worker replies with events:
 ``{"event": "progress", "phase", "elapsed_s", "total_s", "p50_ms"}`` any number of times, then either
 ``{"event": "result", "result": {...}}`` or ``{"event": "error", "kind": "BundleError", "message": "..."}``.
 """
@@ -16,7 +16,7 @@ from edgevid.specs import LOCAL
 
 @dataclass(frozen=True)
 class Request:
-    """One measurement: ``threads`` None is the backend's choice, ``device`` "local" or a board over RPC."""
+    """One measurement; ``threads`` None is the backend's default, ``device`` "local" or a board's address."""
 
     bundle: str
     scenario: str
@@ -27,7 +27,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where the worker is. ``total_s`` and ``p50_ms`` are None while they are not known."""
+    """The worker's current phase; ``total_s`` and ``p50_ms`` are None until they are known."""
 
     phase: str
     elapsed_s: float = 0.0
@@ -36,12 +36,12 @@ class Progress:
 
 
 def error_event(error: Exception) -> dict[str, Any]:
-    """What the worker sends instead of a result."""
+    """The event that the worker sends instead of a result."""
     return {"event": "error", "kind": type(error).__name__, "message": str(error)}
 
 
 def error_from(event: dict[str, Any]) -> errors.EdgevidError:
-    """The exception that the worker met; a ``BenchmarkError`` where its kind is not one of ours."""
+    """The worker's exception; a ``BenchmarkError`` if its class is not one of edgevid's."""
     kind = getattr(errors, event["kind"], None)
     if isinstance(kind, type) and issubclass(kind, errors.EdgevidError):
         return kind(event["message"])

@@ -1,6 +1,6 @@
-"""Measure on a board over TVM's RPC: times by the board's own clock, the environment that of the board.
+"""Measure on a board over TVM's RPC, with the board's clock and the board's environment.
 
-Nothing of the computer that asks goes into the result, since it did not run the network.
+Nothing about the host computer goes into the result, since it does not run the network.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from edgevid.benchmarks.harness.protocol import Progress, Request
 from edgevid.benchmarks.harness.scenarios import scenarios_for
 from edgevid.benchmarks.harness.scenarios.scenario import INFERENCE_TIMES
 from edgevid.errors import BenchmarkError
-from edgevid.host.probes import Unobserved
+from edgevid.host.probes import NullProbe
 
 if TYPE_CHECKING:
     from edgevid.backends.protocol import Board
 
 OFFERS = frozenset({INFERENCE_TIMES})
-"""What a board can time by itself."""
+"""What a board can time."""
 CHUNK_NS = 250_000_000
-"""Inferences of about this much are asked for at once, so that the network between is idle meanwhile."""
-MOST_AT_ONCE = 1000
+"""The time of the inferences in one RPC call, during which the network connection is idle."""
+MAX_CHUNK = 1000
 CPUS, DEVICE_TREE = "/sys/devices/system/cpu", "/sys/firmware/devicetree/base/model"
 THERMAL_ZONES = 12
-NOT_TOLD = "a board over RPC tells only what is in files of /etc and /sys, and what its TVM knows"
+UNAVAILABLE = "over RPC only files in /etc and /sys and TVM's own functions of a board can be read"
 WHY_NO_POWER = "sensors of a board over RPC are not read: run 'edgevid bench' on the board itself"
 
 
 def measure_remote(request: Request, open_session: Callable[..., Any], emit: Emit) -> dict[str, Any]:
     """Open the bundle on the board at ``request.device`` and measure there; returns the result."""
     refuse_other_scenarios(request.scenario)
-    emit_progress(emit, Progress("asking for the board"))
+    emit_progress(emit, Progress("connecting to the board"))
     session = open_session(request.bundle, threads=request.threads, device=request.device)
     environment = observe_board(session.board)
     clock = BoardClock(session.timer())
     timer = Timer(
         clock.step,
         clock.now,
-        Unobserved(WHY_NO_POWER),
+        NullProbe(WHY_NO_POWER),
         baseline_mib=None,
         peak_mib=lambda: None,
         overhead_us=lambda scenario: 0.0,  # nothing of the harness runs between two inferences of the board
@@ -59,9 +59,9 @@ def refuse_other_scenarios(*names: str) -> None:
 
 
 class BoardClock:
-    """Time as the board's inferences fill it: ``step`` is one of them, ``now`` (ns) moves on by what it took.
+    """A clock that advances by the board's inferences: ``now`` (ns) moves by the duration of each ``step``.
 
-    ``time`` makes so many inferences on the board and gives the nanoseconds of each.
+    ``time(count)`` runs ``count`` inferences on the board and returns the nanoseconds of each.
     """
 
     def __init__(self, time: Callable[[int], Sequence[int]]) -> None:
@@ -70,7 +70,7 @@ class BoardClock:
 
     def step(self) -> None:
         if not self._samples:
-            count = max(1, min(MOST_AT_ONCE, CHUNK_NS // max(1, self._last)))
+            count = max(1, min(MAX_CHUNK, CHUNK_NS // max(1, self._last)))
             self._samples = list(self._time(count))[::-1]
         self._last = self._samples.pop()
         self._now += self._last
@@ -80,7 +80,7 @@ class BoardClock:
 
 
 def observe_board(board: Board) -> dict[str, Any]:
-    """What the board tells of itself, by the keys of ``environment.observe``; the others are null."""
+    """The board's facts by the keys of ``environment.observe``; what cannot be read is null."""
     name, model = board.read(DEVICE_TREE), board.call("target.llvm_get_system_cpu")
     cpu = {
         "model": model,
@@ -113,21 +113,20 @@ def observe_board(board: Board) -> dict[str, Any]:
     }
     unread = [key for key, value in environment.items() if value is None]
     unread += [f"cpu.{key}" for key, value in cpu.items() if value is None]
-    return {**environment, "not_read": dict.fromkeys(unread, NOT_TOLD)}
+    return {**environment, "not_read": dict.fromkeys(unread, UNAVAILABLE)}
 
 
 def _label(board: Board, name: str | None, cpu: dict[str, Any]) -> str:
-    """One line that names the device, to tell results of different devices apart."""
+    """One line that identifies the device in tables of results."""
     facts = [str(cpu[key]) for key in ("model", "architecture") if cpu[key]]
     if cpu["logical_cores"]:
         facts.append(f"{cpu['logical_cores']} cores")
-    described = f"{name}; " if name else ""
-    told = ", ".join(facts) or "it tells nothing of itself"
-    return f"{described}board '{board.address.key}' over RPC ({told})"
+    prefix = f"{name}; " if name else ""
+    return f"{prefix}board '{board.address.key}' over RPC ({', '.join(facts) or 'processor unknown'})"
 
 
 def _count(ranges: str | None) -> int | None:
-    """Of processors, as the kernel lists them: ``0-3,5`` are five."""
+    """The number of processors in the kernel's list format: ``0-3,5`` is five."""
     try:
         ends = [part.split("-") for part in (ranges or "").split(",")]
         return sum(int(end[-1]) - int(end[0]) + 1 for end in ends)
@@ -143,14 +142,14 @@ def _scaled(thousands: str | None) -> float | None:
 
 
 def _temperatures_c(board: Board) -> dict[str, float]:
-    found = {}
+    temperatures = {}
     for number in range(THERMAL_ZONES):
         zone = f"/sys/class/thermal/thermal_zone{number}"
         degrees = _scaled(board.read(f"{zone}/temp"))
         if degrees is None:
             break
-        found[board.read(f"{zone}/type") or f"zone {number}"] = degrees
-    return found
+        temperatures[board.read(f"{zone}/type") or f"zone {number}"] = degrees
+    return temperatures
 
 
 def _operating_system(release: str | None) -> str | None:

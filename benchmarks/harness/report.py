@@ -11,19 +11,19 @@ COLUMNS = (
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """The numbers, then the observed device, why there is no power, and every warning once."""
+    """The numbers, then the observed device, the reason for missing power, and each warning once."""
     from tabulate import tabulate
 
     rows = [_row(result) for result in results]
     lines = [tabulate(rows, COLUMNS, floatfmt=".4g", missingval="not read"), ""]
-    for device in _once(result["environment"]["device"] for result in results):
+    for device in _unique(result["environment"]["device"] for result in results):
         lines.append(f"device observed: {device}")
-    for why in _once(result["why_no_power"] for result in results if result["power_w"] is None):
-        lines.append(f"power: not measured, {why}")
-    for model in _once(result["model"] for result in results if result["streaming"]):
+    for reason in _unique(result["why_no_power"] for result in results if result["power_w"] is None):
+        lines.append(f"power: not measured, {reason}")
+    for model in _unique(result["model"] for result in results if result["streaming"]):
         lines.append(f"streaming: an inference of {model} is one pushed frame, not a clip")
     if any(result["weights"]["random"] for result in results):
-        lines.append("weights: random, so the labels mean nothing; times do not depend on them")
+        lines.append("weights: random, which does not affect times, but predictions are meaningless")
     for result in results:
         name = f"{result['model']} {result['scenario']}"
         lines += [f"warning: {name}: {warning}" for warning in result["warnings"]]
@@ -41,5 +41,5 @@ def _row(result: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _once(lines: Any) -> list[str]:
+def _unique(lines: Any) -> list[str]:
     return list(dict.fromkeys(lines))

@@ -1,4 +1,4 @@
-"""One result of ``edgevid bench --json``, made from what a worker measured."""
+"""One result of ``edgevid bench --json``, built from a worker's measurement."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ OVERHEAD_LIMIT_US = 20.0
 
 @dataclass(frozen=True)
 class Measured:
-    """What was seen in the worker; sizes in MiB, the harness's cost in microseconds per inference.
+    """A worker's measurement; sizes in MiB, the harness's overhead in microseconds per inference.
 
-    ``power`` are the fields of the probe that watched, in watts.
+    ``power`` holds the fields of the power probe, in watts.
     """
 
     request: Request
@@ -42,16 +42,16 @@ class Measured:
 
 
 def document(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """What ``--json`` writes."""
+    """The document that ``--json`` writes."""
     return {"schema": SCHEMA, "results": results}
 
 
 def result_of(measured: Measured) -> dict[str, Any]:
     """The record of one measurement: JSON values only, raw samples included.
 
-    ``target`` is the device the bundle was made for, ``environment`` the one that was observed;
-    ``backend`` is the one that ran, ``bundle_backend`` the one that was asked for.
-    ``bundle_sha256`` is that of manifest.json, which lists the hash of every other file.
+    ``target`` is the device that the bundle was exported for, ``environment`` the observed device;
+    ``backend`` is the backend that ran, ``bundle_backend`` the bundle's. ``bundle_sha256`` is the hash of
+    manifest.json, which lists the hash of every other file.
     """
     manifest, timing = measured.manifest, measured.timing
     power_w, speed = measured.power["power_w"], throughput(manifest, timing)
@@ -100,25 +100,25 @@ def throughput(manifest: Manifest, timing: Timing) -> dict[str, float]:
 
 
 def _warnings(measured: Measured) -> list[str]:
-    found = [
+    warnings = [
         *measured.warnings,
-        *_other_device(measured),
+        *_device_warnings(measured),
         *measured.warm_up.warnings(),
         *stability_warnings(measured.timing.samples_ms),
     ]
     if measured.harness_overhead_us > OVERHEAD_LIMIT_US:
-        found.append(
-            f"the harness itself cost {measured.harness_overhead_us:.0f} us per inference, more than its "
+        warnings.append(
+            f"the harness itself took {measured.harness_overhead_us:.0f} us per inference, more than "
             f"{OVERHEAD_LIMIT_US:.0f} us: stop other programs, and measure again"
         )
     if measured.peak_mib is None:
         where = "this system" if measured.request.device == LOCAL else "a board over RPC"
-        found.append(f"{where} does not tell the peak memory of a process: memory_mib.peak is null")
-    return found
+        warnings.append(f"{where} does not report the peak memory of a process: memory_mib.peak is null")
+    return warnings
 
 
-def _other_device(measured: Measured) -> list[str]:
-    """A sentence if the bundle is for another device than the one that it ran on."""
+def _device_warnings(measured: Measured) -> list[str]:
+    """A warning if the bundle ran on another backend or architecture than it was exported for."""
     manifest, observed = measured.manifest, measured.environment["cpu"]["architecture"]
     expected = TARGETS[manifest.target].architecture if manifest.target in TARGETS else "any"
     differences = []

@@ -1,4 +1,4 @@
-"""Summaries of raw samples, computed when asked for, and sentences about samples not to be trusted.
+"""Summaries of raw samples, and warnings about unreliable ones.
 
 All times are milliseconds. Percentiles interpolate linearly between the two nearest samples, as numpy
 does by default (definition 7 of Hyndman and Fan, "Sample Quantiles in Statistical Packages", 1996).
@@ -28,13 +28,13 @@ def summary(samples_ms: Sequence[float]) -> dict[str, float]:
 
 
 def relative_spread(samples_ms: Sequence[float]) -> float:
-    """(p90 - p10) / p50: the width of the middle four fifths, as a part of the median."""
+    """(p90 - p10) / p50: the width of the middle 80 % of the samples relative to the median."""
     p10, p50, p90 = np.percentile(samples_ms, (10, 50, 90))
     return float((p90 - p10) / p50) if p50 else 0.0
 
 
 def drift(samples_ms: Sequence[float]) -> float:
-    """How much slower (above 0) or faster (below 0) the second half is, by the medians of the halves."""
+    """The relative change from the first to the second half's median; above 0 is slower."""
     values = np.asarray(samples_ms, dtype=np.float64)
     first, second = np.array_split(values, 2)
     before = np.median(first)
@@ -42,18 +42,18 @@ def drift(samples_ms: Sequence[float]) -> float:
 
 
 def stability_warnings(samples_ms: Sequence[float]) -> list[str]:
-    """One sentence for each reason to distrust the samples; empty if there is none."""
+    """One sentence for each reason to distrust the samples."""
     count = len(samples_ms)
-    found = []
+    warnings = []
     if count < SAMPLES_FOR_P99:
-        what = "is" if count == 1 else "are"
-        found.append(
-            f"p99 is little more than the slowest inference, as there {what} {count} of the "
+        verb = "is" if count == 1 else "are"
+        warnings.append(
+            f"p99 is little more than the slowest inference, as there {verb} {count} of the "
             f"{SAMPLES_FOR_P99} samples it needs: raise --duration"
         )
     spread = relative_spread(samples_ms)
     if spread > SPREAD_LIMIT:
-        found.append(
+        warnings.append(
             f"the samples spread widely ((p90 - p10) / p50 is {spread:.0%}): "
             "stop other programs, fix the CPU frequency, and measure again"
         )
@@ -61,8 +61,8 @@ def stability_warnings(samples_ms: Sequence[float]) -> list[str]:
         change = drift(samples_ms)
         if abs(change) > DRIFT_LIMIT:
             word = "slower" if change > 0 else "faster"
-            found.append(
+            warnings.append(
                 f"the second half is {abs(change):.0%} {word} than the first: "
                 "let the device reach a steady temperature and load, and measure again"
             )
-    return found
+    return warnings

@@ -14,14 +14,14 @@ from edgevid.host.files import atomic_write
 
 
 class ResultFile:
-    """A file of results that is either the old one or the new one, never half of one.
+    """A file of results that is replaced atomically.
 
-    ``BenchmarkError`` at once if nothing can be written there, before any time is spent on measuring.
+    Raises ``BenchmarkError`` at once if it cannot be written, before any time is spent on measuring.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # The file behind a link is replaced, not the link.
+        # Replace the target of a link, not the link.
         self._file = path.resolve()
         if self._file.exists() and not self._file.is_file():
             raise BenchmarkError(
@@ -37,10 +37,10 @@ class ResultFile:
             ) from error
 
     def save(self, results: list[dict[str, Any]]) -> None:
-        """Replace the file by one with all ``results``."""
+        """Replace the file's content with ``results``."""
         atomic_write(self._file, (to_json(results) + "\n").encode())
 
 
 def to_json(results: list[dict[str, Any]]) -> str:
-    """The document that the contract describes; a value that is no JSON number is our bug and raises."""
+    """The document as JSON; raises ``ValueError`` on NaN and infinity, which JSON does not have."""
     return json.dumps(document(results), indent=1, allow_nan=False)

@@ -1,8 +1,8 @@
-"""Warm up until the latency is steady, or until the time for it is spent.
+"""Warm up until the latency is steady, or until a time limit.
 
-The first inferences are slow for reasons that have nothing to do with the network: pages are touched for
-the first time, threads start, kernels are chosen, the CPU raises its frequency. They are kept apart from
-the measurement and returned, so that nobody has to believe that they were left out fairly.
+The first inferences are slow for reasons unrelated to the network: page faults, starting threads, kernel
+selection, CPU frequency scaling. Their samples are excluded from the measurement, but returned, so that
+anyone can check that excluding them was fair.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LIMIT_S = 10.0
 
 @dataclass(frozen=True)
 class WarmUp:
-    """Every warm-up sample in milliseconds; ``steady`` says whether the last two windows agreed."""
+    """Every warm-up sample in milliseconds; ``steady``: whether the last two windows agreed."""
 
     samples_ms: list[float]
     steady: bool
@@ -43,9 +43,9 @@ def warm_up(
 ) -> WarmUp:
     """Run ``step`` until the medians of two successive windows agree within ``AGREEMENT``.
 
-    A window is at least five inferences and at least 0.3 s, so that a fast network cannot pass for steady
-    before the CPU has left its idle frequency. Ends after ``limit_s`` seconds whatever the windows say;
-    at least one inference is always made.
+    A window is at least five inferences and at least 0.3 s, so that a fast network does not count as steady
+    before the CPU has left its idle frequency. Stops after ``limit_s`` seconds in any case, and runs at least
+    one inference.
     """
     samples: list[int] = []
     previous: float | None = None

@@ -1,8 +1,7 @@
-"""The process in which one measurement is made: ``python -m edgevid.benchmarks.harness.worker``.
+"""The process that runs one measurement: ``python -m edgevid.benchmarks.harness.worker``.
 
-A fresh process for each measurement, so that no thread pool, memory arena or page cache of an earlier one
-is still there, and so that the peak of the memory belongs to this bundle alone. See ``protocol`` for what
-goes in and out.
+Each measurement has a fresh process, so that no thread pool or memory arena of an earlier one is left, and
+the peak memory belongs to this bundle alone. Its input and output are described in ``protocol``.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ from edgevid.specs import LOCAL
 from edgevid.targets import TARGETS
 
 
-def measure_here(request: Request, open_session: Callable[..., Any], emit: Emit) -> dict[str, Any]:
+def measure_request(request: Request, open_session: Callable[..., Any], emit: Emit) -> dict[str, Any]:
     """Open the bundle here or on the board at ``request.device``, and measure; returns the result.
 
-    ``open_session(path, threads=...)`` is ``edgevid.open`` or what stands in for it.
+    ``open_session(path, threads=...)`` is ``edgevid.open`` or a fake.
     """
     if request.device != LOCAL:
         return measure_remote(request, open_session, emit)
@@ -46,8 +45,8 @@ def measure_here(request: Request, open_session: Callable[..., Any], emit: Emit)
 
 
 def main(open_session: Callable[..., Any] | None = None) -> int:
-    """Read a request, answer with events; returns the exit status."""
-    # Ctrl-C reaches the whole process group; the parent decides what happens and ends this process.
+    """Read a request, reply with events; returns the exit status."""
+    # Ctrl-C reaches the whole process group; the parent handles it and ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = _private_stdout()
 
@@ -61,8 +60,8 @@ def main(open_session: Callable[..., Any] | None = None) -> int:
             import edgevid
 
             open_session = edgevid.open
-        emit({"event": "result", "result": measure_here(request, open_session, emit)})
-    except BrokenPipeError:  # the parent is gone, and nobody wants the result
+        emit({"event": "result", "result": measure_request(request, open_session, emit)})
+    except BrokenPipeError:  # the parent is gone
         return 1
     except (EdgevidError, OSError, MemoryError) as error:
         emit(error_event(error))
@@ -71,7 +70,7 @@ def main(open_session: Callable[..., Any] | None = None) -> int:
 
 
 def _private_stdout() -> TextIO:
-    """The real standard output, for events alone; whatever a library prints goes to stderr instead."""
+    """The real standard output, for events only; what libraries print goes to stderr."""
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return channel

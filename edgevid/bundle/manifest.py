@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevid.errors import BundleError
-from edgevid.host.safe_paths import read_bounded, why_unsafe
+from edgevid.host.safe_paths import path_error, read_bounded
 from edgevid.specs import (
     PARITY,
     SCHEMA_VERSION,
@@ -197,7 +197,7 @@ def _check_hash(folder: Path, data: bytes) -> None:
 def _relations(manifest: Manifest) -> Iterator[str]:
     """Yield inconsistencies between fields that are valid by themselves, each with its key first."""
     for name in manifest.files:
-        if reason := why_unsafe(name):
+        if reason := path_error(name):
             yield f"files.{json.dumps(name)} {reason}"
     for index, artefact in enumerate(manifest.artefacts):
         if artefact.file not in manifest.files:

@@ -1,7 +1,7 @@
-"""What works on this machine: every claim is tried, and what does not work says how to mend it.
+"""What works on this machine: everything is tried, and each failure comes with a remedy.
 
-Each check is a function that returns rows. What could hang or crash (a driver, a codec, a compiler) runs in
-a process of its own with a time limit, so that a broken tool is a row of the table and not the end of it.
+Each check is a function that returns rows. Whatever could hang or crash (a driver, a codec, a compiler) runs
+in a process of its own with a time limit, so that a broken tool is a row of the table and not a crash.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from edgevid.host import thermal
-from edgevid.host.commands import ask
+from edgevid.host.commands import CommandResult, run
 from edgevid.host.probes import PROBES
 from edgevid.host.processor import architecture, board, describe_cpu
 
 LIMIT_S = 4.0
 CORE = (("provider", "CPUExecutionProvider"), ("video", "encode and decode"))
-"""Without these edgevid can neither run a bundle nor read a video: ``edgevid doctor`` exits with 1."""
+"""Without these edgevid can neither run bundles nor read videos, and ``edgevid doctor`` exits with 1."""
 
 EXTRA_PACKAGES = {
     **dict.fromkeys(("torch", "onnx", "onnx-ir", "onnxscript"), "pip install 'edgevid[export]'"),
@@ -39,7 +39,7 @@ MODULES = {"onnx-ir": "onnx_ir", "apache-tvm": "tvm", "tensorrt-rtx": "tensorrt_
 HOST_COMPILERS = {
     "gcc": "install gcc (Debian: apt install gcc)",
     "g++": "install g++ (Debian: apt install g++)",
-    "clang": "install clang (Debian: apt install clang); g++ does as well",
+    "clang": "install clang (Debian: apt install clang), or use g++",
 }
 CROSS_COMPILERS = {
     "aarch64-linux-gnu-g++": "install an arm64 cross compiler (Debian: apt install g++-aarch64-linux-gnu)",
@@ -50,7 +50,7 @@ PROGRAM = "int main(void) { return 0; }\n"
 
 @dataclass(frozen=True)
 class Check:
-    """One row: ``detail`` is a version or the reason, ``mend`` what to do (empty if it works)."""
+    """One row: ``detail`` is a version or the reason for a failure, ``mend`` the remedy for one."""
 
     kind: str
     name: str
@@ -60,7 +60,7 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """Try everything, several things at a time; never raises because a tool is broken."""
+    """Run every check, in parallel; never raises because a tool is broken."""
     kinds = {
         "backend": check_backends,
         "provider": check_providers,
@@ -75,18 +75,18 @@ def examine() -> list[Check]:
 
 
 def core_works(checks: list[Check]) -> bool:
-    """Whether a bundle can be run and a video be read here."""
+    """Whether this machine can run bundles and read videos."""
     working = {(check.kind, check.name) for check in checks if check.ok}
     return all(needed in working for needed in CORE)
 
 
 def as_json(checks: list[Check]) -> dict[str, Any]:
-    """What ``edgevid doctor --json`` prints."""
+    """The document of ``edgevid doctor --json``."""
     return {"checks": [asdict(check) for check in checks]}
 
 
 def check_backends() -> list[Check]:
-    """Each backend of the table says by itself whether it can be used."""
+    """Each backend reports whether it is available."""
     from edgevid.backends import BACKENDS
 
     rows = []
@@ -98,38 +98,37 @@ def check_backends() -> list[Check]:
 
 
 def check_providers() -> list[Check]:
-    """Run a tiny model on each execution provider that this ONNX Runtime was built with."""
-    listed = _isolated("print_providers()")
-    if not listed.ok:
-        return [Check("provider", "CPUExecutionProvider", False, listed.why, "pip install onnxruntime")]
-    return _side_by_side(_try_provider, listed.output.split())
+    """Run a tiny model on each execution provider of this ONNX Runtime."""
+    providers = _isolated("print_providers()")
+    if not providers.ok:
+        return [Check("provider", "CPUExecutionProvider", False, providers.error, "pip install onnxruntime")]
+    return _in_parallel(_check_provider, providers.output.split())
 
 
 def check_video() -> list[Check]:
-    tried = _isolated("round_trip_video()")
-    mend = "" if tried.ok else "pip install --force-reinstall av"
-    return [Check("video", "encode and decode", tried.ok, tried.output if tried.ok else tried.why, mend)]
+    result = _isolated("round_trip_video()")
+    return [_check_of("video", "encode and decode", result, "pip install --force-reinstall av")]
 
 
 def check_packages() -> list[Check]:
-    """The packages of the extras: found and their version read, not imported (torch alone takes seconds)."""
+    """The packages of the extras and their versions, without importing them: torch alone takes seconds."""
     rows = []
-    for package, mend in EXTRA_PACKAGES.items():
+    for package, remedy in EXTRA_PACKAGES.items():
         try:
             version = importlib.metadata.version(package)
-            found = importlib.util.find_spec(MODULES.get(package, package)) is not None
+            installed = importlib.util.find_spec(MODULES.get(package, package)) is not None
         except (importlib.metadata.PackageNotFoundError, ValueError):
-            found = False
-        detail = f"{version} is installed" if found else "not installed"
-        rows.append(Check("package", package, found, detail, "" if found else mend))
+            installed = False
+        detail = f"{version} is installed" if installed else "not installed"
+        rows.append(Check("package", package, installed, detail, "" if installed else remedy))
     return rows
 
 
 def check_compilers() -> list[Check]:
-    """Compile a tiny program with each; what is built for this machine is run as well."""
+    """Compile a tiny program with each compiler, and run those built for this machine."""
     with tempfile.TemporaryDirectory(prefix="edgevid-doctor-") as folder:
-        return _side_by_side(
-            lambda item: _compile(item[0], item[1], Path(folder), run=item[0] in HOST_COMPILERS),
+        return _in_parallel(
+            lambda item: _check_compiler(item[0], item[1], Path(folder), execute=item[0] in HOST_COMPILERS),
             [*HOST_COMPILERS.items(), *CROSS_COMPILERS.items()],
         )
 
@@ -144,7 +143,7 @@ def check_devices() -> list[Check]:
     if readable:
         camera = Check("device", "camera", True, ", ".join(readable))
     elif cameras:
-        camera = Check("device", "camera", False, f"no right to use {cameras[0]}", "join the group 'video'")
+        camera = Check("device", "camera", False, f"no permission for {cameras[0]}", "join the group 'video'")
     else:
         camera = Check("device", "camera", False, "no /dev/video*", "connect a camera, or use --video FILE")
     return [
@@ -164,98 +163,102 @@ def check_devices() -> list[Check]:
 def check_sensors() -> list[Check]:
     rows = []
     for probe in PROBES.values():
-        here = probe.available()
-        detail = here.what if here.ok else here.why
-        rows.append(Check("sensor", probe.name, here.ok, detail, "" if here.ok else here.mend))
+        state = probe.available()
+        detail = state.what if state.ok else state.why
+        rows.append(Check("sensor", probe.name, state.ok, detail, "" if state.ok else state.mend))
     zones = thermal.temperatures_c()
-    detail = ", ".join(f"{name} {value:.0f} °C" for name, value in zones.items()) or thermal.WHY_NONE
-    mend = "" if zones else "nothing to mend in a virtual machine; elsewhere load the sensor's kernel module"
-    return [*rows, Check("sensor", "temperature", bool(zones), detail, mend)]
+    detail = ", ".join(f"{name} {value:.0f} °C" for name, value in zones.items()) or thermal.NO_SENSOR
+    remedy = "" if zones else "normal in a virtual machine; elsewhere load the sensor's kernel module"
+    return [*rows, Check("sensor", "temperature", bool(zones), detail, remedy)]
 
 
 def _guarded(kind: str, check: Callable[[], list[Check]]) -> list[Check]:
-    """The boundary where any failure of a check, whatever it is, becomes a row that tells it."""
+    """Run ``check``; any exception becomes a row that reports it."""
     try:
         return check()
     except Exception as error:
-        why = " ".join(f"{type(error).__name__}: {error}".split())
-        return [Check(kind, "check", False, f"the check itself failed: {why}", "please report this")]
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return [Check(kind, "check", False, f"the check itself failed: {reason}", "please report this")]
 
 
-def _isolated(call: str) -> Any:
-    """Call a function of ``smoke`` in a fresh interpreter; its last line on stderr is the reason."""
+def _check_of(kind: str, name: str, result: CommandResult, remedy: str) -> Check:
+    return Check(kind, name, result.ok, result.output or result.error, "" if result.ok else remedy)
+
+
+def _isolated(call: str) -> CommandResult:
+    """Call a function of ``smoke`` in a fresh interpreter; its last line on stderr is the error."""
     code = f"from edgevid.cli import smoke; smoke.{call}"
-    return ask([sys.executable, "-c", code], timeout_s=LIMIT_S)
+    return run([sys.executable, "-c", code], timeout_s=LIMIT_S)
 
 
-def _side_by_side(check: Callable[[Any], Check], items: list[Any]) -> list[Check]:
-    """Several at a time, so that one which hangs does not add its time limit to that of another."""
+def _in_parallel(check: Callable[[Any], Check], items: list[Any]) -> list[Check]:
+    """Check all ``items`` at once, so that the time limits of those that hang do not add up."""
     with ThreadPoolExecutor(max_workers=max(1, len(items))) as pool:
         return list(pool.map(check, items))
 
 
-def _try_provider(name: str) -> Check:
+def _check_provider(name: str) -> Check:
     if name == "AzureExecutionProvider":
         detail = "sends inference to a remote service and computes nothing here"
-        return Check("provider", name, False, detail, "nothing to mend: edgevid does not use it")
-    tried = _isolated(f"run_tiny_model({name!r})")
-    mend = "" if tried.ok else f"install the libraries that {name} needs, or pip install onnxruntime"
-    return Check("provider", name, tried.ok, tried.output if tried.ok else tried.why, mend)
+        return Check("provider", name, False, detail, "nothing to do: edgevid does not use it")
+    remedy = f"install the libraries that {name} needs, or pip install onnxruntime"
+    return _check_of("provider", name, _isolated(f"run_tiny_model({name!r})"), remedy)
 
 
-def _compile(name: str, mend: str, folder: Path, run: bool) -> Check:
+def _check_compiler(name: str, remedy: str, folder: Path, execute: bool) -> Check:
     suffix = {"gcc": ".c", "clang": ".c", "nvcc": ".cu"}.get(name, ".cpp")
     source, program = folder / f"{name}{suffix}", folder / name
     source.write_text(PROGRAM)
     # nvcc links against libraries of the toolkit, which compiling a kernel for a bundle does not need.
     options = ["-c"] if name == "nvcc" else []
-    built = ask([name, *options, str(source), "-o", str(program)], timeout_s=LIMIT_S)
-    if not built.ok:
-        return Check("compiler", name, False, built.why, mend)
-    if run:
-        ran = ask([str(program)], timeout_s=LIMIT_S)
-        if not ran.ok:
-            return Check("compiler", name, False, f"compiles, but the program does not run: {ran.why}", mend)
-    version = ask([name, "--version"], timeout_s=LIMIT_S).output.splitlines()
-    described = version[3] if name == "nvcc" and len(version) > 3 else (version or [""])[0]
-    return Check("compiler", name, True, f"{described}: compiled{' and ran' if run else ''} a program")
+    compilation = run([name, *options, str(source), "-o", str(program)], timeout_s=LIMIT_S)
+    if not compilation.ok:
+        return Check("compiler", name, False, compilation.error, remedy)
+    if execute:
+        execution = run([str(program)], timeout_s=LIMIT_S)
+        if not execution.ok:
+            detail = f"compiles, but the program does not run: {execution.error}"
+            return Check("compiler", name, False, detail, remedy)
+    version = run([name, "--version"], timeout_s=LIMIT_S).output.splitlines()
+    title = version[3] if name == "nvcc" and len(version) > 3 else (version or [""])[0]
+    return Check("compiler", name, True, f"{title}: compiled{' and ran' if execute else ''} a program")
 
 
-def _from_command(name: str, command: list[str], mend: str) -> Check:
-    answer = ask(command)
-    seen = "; ".join(answer.output.splitlines())
-    ok = answer.ok and bool(seen)
-    return Check("device", name, ok, seen if ok else answer.why or "none found", "" if ok else mend)
+def _from_command(name: str, command: list[str], remedy: str) -> Check:
+    result = run(command)
+    output = "; ".join(result.output.splitlines())
+    ok = result.ok and bool(output)
+    return Check("device", name, ok, output if ok else result.error or "none found", "" if ok else remedy)
 
 
 def _android() -> Check:
-    answer = ask(["adb", "devices"])
-    serials = [line.split()[0] for line in answer.output.splitlines()[1:] if line.endswith("\tdevice")]
-    if answer.ok and serials:
+    result = run(["adb", "devices"])
+    serials = [line.split()[0] for line in result.output.splitlines()[1:] if line.endswith("\tdevice")]
+    if result.ok and serials:
         return Check("device", "Android (adb)", True, ", ".join(serials))
-    mend = (
-        "connect the device and allow USB debugging" if answer.ok else "install adb (Android platform tools)"
+    remedy = (
+        "connect the device and allow USB debugging" if result.ok else "install adb (Android platform tools)"
     )
-    return Check("device", "Android (adb)", False, answer.why or "no device is connected", mend)
+    return Check("device", "Android (adb)", False, result.error or "no device is connected", remedy)
 
 
 def _qemu() -> Check:
     if architecture() == "aarch64":
         return Check("device", "arm64 emulation (qemu)", True, "not needed: this machine is arm64")
     for program in ("qemu-aarch64-static", "qemu-aarch64"):
-        answer = ask([program, "--version"])
-        if answer.ok:
-            return Check("device", "arm64 emulation (qemu)", True, answer.output.splitlines()[0])
-    mend = "install qemu for user programs (Debian: apt install qemu-user-static)"
-    return Check("device", "arm64 emulation (qemu)", False, answer.why, mend)
+        result = run([program, "--version"])
+        if result.ok:
+            return Check("device", "arm64 emulation (qemu)", True, result.output.splitlines()[0])
+    remedy = "install QEMU's user-mode emulation (Debian: apt install qemu-user-static)"
+    return Check("device", "arm64 emulation (qemu)", False, result.error, remedy)
 
 
 def _boards_over_rpc() -> Check:
-    """Whether TVM's client can be loaded; no tracker is known that could be asked."""
+    """Whether TVM's RPC client can be loaded; without an address no tracker can be queried."""
     name = "boards over TVM's RPC"
     if importlib.util.find_spec("tvm") is None:
         return Check("device", name, False, "TVM is not installed", "pip install 'edgevid[tvm]'")
-    answer = ask([sys.executable, "-c", "from tvm import rpc; rpc.connect"], timeout_s=3 * LIMIT_S)
-    if not answer.ok:
-        return Check("device", name, False, answer.why, "pip install --force-reinstall 'edgevid[tvm]'")
-    return Check("device", name, True, "'edgevid bench BUNDLE --device rpc://HOST:PORT/KEY' asks for one")
+    result = run([sys.executable, "-c", "from tvm import rpc; rpc.connect"], timeout_s=3 * LIMIT_S)
+    if not result.ok:
+        return Check("device", name, False, result.error, "pip install --force-reinstall 'edgevid[tvm]'")
+    return Check("device", name, True, "use 'edgevid bench BUNDLE --device rpc://HOST:PORT/KEY'")

@@ -1,1 +1,1 @@
-"""This machine: processor, memory, temperatures, power, other programs, caches."""
+"""This machine: processor, memory, temperatures, power, other programs, files and caches."""

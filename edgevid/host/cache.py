@@ -1,4 +1,4 @@
-"""Where this user's caches lie."""
+"""The folders of this user's caches."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 def cache_folder() -> Path:
     """``$EDGEVID_CACHE``, or ``edgevid`` in the user's cache folder."""
-    if chosen := os.environ.get("EDGEVID_CACHE"):
-        return Path(chosen)
+    if folder := os.environ.get("EDGEVID_CACHE"):
+        return Path(folder)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgevid"
 
 
 @functools.cache
 def temporary_folder() -> Path:
-    """A folder for what cannot be kept, the same one at each call; it goes when the process ends."""
+    """A folder that is deleted when the process ends; every call returns the same one."""
     folder = tempfile.mkdtemp(prefix="edgevid-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)

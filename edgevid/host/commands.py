@@ -1,4 +1,4 @@
-"""Run another program briefly: what it printed, or the reason why it is of no use here."""
+"""Run another program briefly, and return its output or the reason why it failed."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Answer:
-    """``output`` is the standard output without surrounding blanks; ``why`` is empty if all went well."""
+class CommandResult:
+    """``output`` is the stripped standard output; ``error`` is empty on success."""
 
     output: str = ""
-    why: str = ""
+    error: str = ""
 
     @property
     def ok(self) -> bool:
-        return not self.why
+        return not self.error
 
 
-def ask(command: Sequence[str], timeout_s: float = 3.0, cwd: Path | None = None) -> Answer:
+def run(command: Sequence[str], timeout_s: float = 3.0, cwd: Path | None = None) -> CommandResult:
     """Run ``command``; never raises, however broken the program is."""
     program = command[0]
     if shutil.which(program) is None:
-        return Answer(why=f"{program} is not installed")
+        return CommandResult(error=f"{program} is not installed")
     try:
         process = subprocess.Popen(
             command,
@@ -39,20 +39,21 @@ def ask(command: Sequence[str], timeout_s: float = 3.0, cwd: Path | None = None)
             start_new_session=True,
         )
     except OSError as error:
-        return Answer(why=f"{program} does not start: {error.strerror or error}")
+        return CommandResult(error=f"{program} does not start: {error.strerror or error}")
     with process:
         try:
             stdout, stderr = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            # Its children too: one of them that keeps the pipe open would make the wait endless.
+            # Its children too: one that keeps the pipe open would block the wait forever.
             with contextlib.suppress(OSError):  # they may all have ended just now
                 os.killpg(process.pid, signal.SIGKILL)
-            return Answer(why=f"{program} did not answer within {timeout_s:g} s")
+            return CommandResult(error=f"{program} did not finish within {timeout_s:g} s")
     output = stdout.decode(errors="replace").strip()
     if process.returncode == 0:
-        return Answer(output)
-    said = (stderr.decode(errors="replace").strip() or output).splitlines()
-    return Answer(output, f"{program} failed: {said[-1].strip() if said else _status(process.returncode)}")
+        return CommandResult(output)
+    lines = (stderr.decode(errors="replace").strip() or output).splitlines()
+    reason = lines[-1].strip() if lines else _status(process.returncode)
+    return CommandResult(output, f"{program} failed: {reason}")
 
 
 def _status(returncode: int) -> str:

@@ -1,7 +1,7 @@
-"""The device and the software that a measurement was really made with.
+"""The observed device and software of a measurement.
 
-The bundle's manifest says which target was asked for; this says what was observed. What could not be read
-is null, and ``not_read`` gives the reason by key.
+The bundle's manifest has the target of the export; this module records what was observed. What could not be
+read is null, and ``not_read`` gives the reason by key.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 
 import psutil
 
-from edgevid.host.commands import ask
+from edgevid.host import commands
 from edgevid.host.memory import MIB
 from edgevid.host.processor import board, describe_cpu
-from edgevid.host.thermal import WHY_NONE, temperatures_c
+from edgevid.host.thermal import NO_SENSOR, temperatures_c
 
 SYSFS = Path("/sys")
 PROC = Path("/proc")
@@ -34,14 +34,14 @@ SLOW_GOVERNORS = ("powersave", "conservative")
 
 
 def observe(sysfs: Path = SYSFS, proc: Path = PROC) -> dict[str, Any]:
-    """Look at the device now, for 0.3 s. Call it before the load of the measurement itself begins."""
+    """Observe the device for 0.3 s. Call it before the measurement's own load begins."""
     cpu, not_read = describe_cpu(sysfs, proc)
     temperature = temperatures_c(sysfs)
     if not temperature:
-        not_read["temperature_c"] = WHY_NONE
-    gpus, why_no_gpu = _nvidia_gpus()
-    if why_no_gpu:
-        not_read["gpus"] = why_no_gpu
+        not_read["temperature_c"] = NO_SENSOR
+    gpus, gpu_error = _nvidia_gpus()
+    if gpu_error:
+        not_read["gpus"] = gpu_error
     memory = psutil.virtual_memory()
     device_board = board(sysfs)
     return {
@@ -50,7 +50,7 @@ def observe(sysfs: Path = SYSFS, proc: Path = PROC) -> dict[str, Any]:
         "cpu": cpu,
         "gpus": gpus,
         "temperature_c": temperature or None,
-        # The load average still counts what ended a minute ago, such as an export; this is now.
+        # The load average includes what ended a minute ago, such as an export; this does not.
         "busy_percent": psutil.cpu_percent(BUSY_WINDOW_S),
         "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
         "memory_total_mib": memory.total / MIB,
@@ -67,24 +67,24 @@ def observe(sysfs: Path = SYSFS, proc: Path = PROC) -> dict[str, Any]:
 
 
 def environment_warnings(environment: dict[str, Any]) -> list[str]:
-    """One sentence for each thing about the device that makes its times doubtful."""
-    found = []
-    if (environment["busy_percent"] or 0) > BUSY_PERCENT:  # null: a board over RPC does not tell
-        found.append(
+    """One sentence for each reason to doubt times measured on this device."""
+    warnings = []
+    if (environment["busy_percent"] or 0) > BUSY_PERCENT:  # null for a board over RPC
+        warnings.append(
             f"other programs kept the CPU {environment['busy_percent']:.0f}% busy just before the "
             "measurement: stop them, and measure again"
         )
     governor = environment["cpu"]["governor"]
     if governor in SLOW_GOVERNORS:
-        found.append(
+        warnings.append(
             f"the CPU frequency governor is '{governor}': "
-            "'cpupower frequency-set -g performance' makes times repeatable"
+            "run 'cpupower frequency-set -g performance' to make times repeatable"
         )
-    return found
+    return warnings
 
 
 def _label(device_board: str | None, cpu: dict[str, Any], gpus: list[dict[str, str]] | None) -> str:
-    """One line that names the device, to tell results of different devices apart."""
+    """One line that identifies the device in tables of results."""
     parts = [device_board] if device_board else []
     parts.append(f"{cpu['model']} ({cpu['architecture']}, {cpu['usable_cores']} cores)")
     parts += [gpu["name"] for gpu in gpus or []]
@@ -99,23 +99,23 @@ def _operating_system() -> str:
 
 
 def _versions() -> dict[str, str]:
-    """Versions of the packages that can change a time, as far as they are installed."""
-    found = {}
+    """Versions of the installed packages that can affect times."""
+    versions = {}
     for package in PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _checkout() -> dict[str, Any]:
-    """Commit of the edgevid checkout, and whether files were changed since; null for an installed one."""
+    """The commit of the edgevid checkout, and whether files differ from it; null for an installed package."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return {"commit": None, "changed": None}
-    commit = ask(["git", "-C", str(root), "rev-parse", "HEAD"])
-    status = ask(["git", "-C", str(root), "status", "--porcelain"])
+    commit = commands.run(["git", "-C", str(root), "rev-parse", "HEAD"])
+    status = commands.run(["git", "-C", str(root), "status", "--porcelain"])
     return {
         "commit": commit.output if commit.ok else None,
         "changed": bool(status.output) if status.ok else None,
@@ -123,9 +123,9 @@ def _checkout() -> dict[str, Any]:
 
 
 def _nvidia_gpus() -> tuple[list[dict[str, str]] | None, str]:
-    """Name and driver of each NVIDIA GPU, or the reason why there is none to be seen."""
-    answer = ask(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"])
-    if not answer.ok:
-        return None, answer.why
-    lines = (line.rpartition(",") for line in answer.output.splitlines())
+    """Name and driver of each NVIDIA GPU, or the reason why none was found."""
+    result = commands.run(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"])
+    if not result.ok:
+        return None, result.error
+    lines = (line.rpartition(",") for line in result.output.splitlines())
     return [{"name": name.strip(), "driver": driver.strip()} for name, _, driver in lines], ""

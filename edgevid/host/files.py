@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, whatever ends the process that writes them."""
+"""Write files and folders atomically, even if the process is killed meanwhile."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ TEMPORARY = ".edgevid-"
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A path in a temporary folder beside ``path``; the file written there replaces ``path`` at the end.
+    """A path in a temporary folder next to ``path``; the file written there replaces ``path`` at the end.
 
-    If the block raises, ``path`` stays as it was.
+    If the block raises, ``path`` is unchanged.
     """
     with _work_folder(path.parent) as work:
-        written = Path(work) / path.name
-        yield written
-        os.replace(written, path)
+        temporary = Path(work) / path.name
+        yield temporary
+        os.replace(temporary, path)
 
 
 def atomic_write(path: Path, data: bytes, private: bool = False) -> None:
-    """Replace ``path`` by a file that holds ``data``; ``private``: only its owner can read it."""
+    """Replace the file ``path`` by one that contains ``data``; ``private``: only its owner can read it."""
     mode = 0o600 if private else 0o666
 
     def opener(name: str, flags: int) -> int:
         return os.open(name, flags, mode)
 
-    with atomic_path(path) as written, open(written, "xb", opener=opener) as file:
+    with atomic_path(path) as temporary, open(temporary, "xb", opener=opener) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -39,9 +39,9 @@ def atomic_write(path: Path, data: bytes, private: bool = False) -> None:
 
 @contextlib.contextmanager
 def atomic_folder(destination: Path, keep: Callable[[], bool] = lambda: False) -> Iterator[Path]:
-    """A new folder that replaces ``destination`` when the block ends; if it raises, nothing changes.
+    """A new folder that replaces ``destination`` when the block ends; if the block raises, nothing changes.
 
-    A ``destination`` that exists by then stays if ``keep()``: another process was faster.
+    A ``destination`` that exists by then is kept if ``keep()`` is true: another process was faster.
     """
     with _work_folder(destination.parent) as work:
         folder = Path(work) / "new"
@@ -51,14 +51,14 @@ def atomic_folder(destination: Path, keep: Callable[[], bool] = lambda: False) -
 
 
 def _work_folder(parent: Path) -> tempfile.TemporaryDirectory[str]:
-    """Its name holds the process's id, so that a later process knows what was abandoned."""
+    """Its name contains the process id, so that a later process recognizes an abandoned one."""
     return tempfile.TemporaryDirectory(
         prefix=f"{TEMPORARY}{os.getpid()}-", dir=parent, ignore_cleanup_errors=True
     )
 
 
 def _replace(destination: Path, folder: Path, keep: Callable[[], bool]) -> None:
-    # Not inside the temporary folder, which goes in any case: what was there must never be lost.
+    # Not inside the temporary folder, which is deleted in any case: the old content must never be lost.
     old = folder.parent.with_name(f"{folder.parent.name}-old")
     try:
         if destination.exists():
@@ -75,7 +75,7 @@ def _replace(destination: Path, folder: Path, keep: Callable[[], bool]) -> None:
 
 
 def remove_abandoned(parent: Path) -> None:
-    """Temporary folders of processes that were killed outright; those of a running process stay."""
+    """Remove the temporary folders of processes that were killed; those of a running process stay."""
     for path in parent.glob(f"{TEMPORARY}*-*"):
         pid = path.name.removeprefix(TEMPORARY).split("-")[0]
         if pid.isdigit() and not _is_running(int(pid)) and not path.name.endswith("-old"):

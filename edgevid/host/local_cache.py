@@ -1,7 +1,7 @@
-"""What is made of a bundle on this machine is kept in the bundle, and believed only if this user made it.
+"""A cache inside a bundle, of which only entries that this user wrote are trusted.
 
-A bundle may come with a cache that a stranger filled, and an engine or a model in it would run whatever they
-like. So entries are named and signed with a secret in the user's own cache folder.
+A bundle may come with a cache that a stranger filled, and an engine or a model in it could run any code. So
+entries are named and signed with a secret in the user's own cache folder.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ SIGNATURE_BYTES = 32
 
 
 def cache_of(folder: Path) -> Path:
-    """Where to keep what is made of the bundle in ``folder``: there, or where that cannot be, the user's."""
-    own = folder / CACHE
-    return own if os.access(folder, os.W_OK) and not own.is_symlink() else cache_folder() / "models"
+    """The cache of the bundle in ``folder``: inside it if it is writable, else in the user's cache folder."""
+    cache = folder / CACHE
+    return cache if os.access(folder, os.W_OK) and not cache.is_symlink() else cache_folder() / "models"
 
 
 def sign(data: bytes) -> bytes:
-    """The signature of ``data``, which nobody can make without reading this user's files."""
+    """The signature of ``data``, which requires read access to this user's files."""
     return hmac.digest(_secret(cache_folder() / SECRET), data, "sha256")
 
 
 def entry_name(stem: str, identity: tuple) -> str:
-    """The name of an entry for all that ``identity`` holds; a stranger cannot foresee it and lie in wait."""
+    """The name of the entry for ``identity``; a stranger cannot predict it and plant a file."""
     return f"{stem}-{sign(repr(identity).encode()).hex()[:16]}"
 
 
 def seal(name: str, content: bytes) -> bytes:
-    """``content`` of the entry ``name``, after a signature of both."""
+    """``content`` prefixed with a signature of it and the entry's ``name``."""
     return _signature(name, content) + content
 
 
 def unseal(name: str, sealed: bytes) -> bytes | None:
-    """What ``seal`` was given for ``name``; None if this user did not make it."""
+    """The content that ``seal`` signed for ``name``; None if the signature is not this user's."""
     signature, content = sealed[:SIGNATURE_BYTES], sealed[SIGNATURE_BYTES:]
     return content if hmac.compare_digest(_signature(name, content), signature) else None
 
@@ -51,22 +51,22 @@ def _signature(name: str, content: bytes) -> bytes:
     return sign(name.encode() + hashlib.sha256(content).digest())
 
 
-def secret_is_kept() -> bool:
-    """Whether another process of this user signs in the same way; not where nothing can be written."""
+def secret_is_persistent() -> bool:
+    """Whether other processes of this user share the secret; False if it could not be written."""
     return _read(cache_folder() / SECRET) == _secret(cache_folder() / SECRET)
 
 
 @functools.cache
 def _secret(path: Path) -> bytes:
-    if (known := _read(path)) is not None:
-        return known
-    made = os.urandom(SECRET_BYTES)
+    if (stored := _read(path)) is not None:
+        return stored
+    secret = os.urandom(SECRET_BYTES)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, made, private=True)
+        atomic_write(path, secret, private=True)
     except OSError:
-        return made  # what this process makes is then believed by itself alone
-    return _read(path) or made  # another process may have been later
+        return secret  # then only this process trusts the entries that it writes
+    return _read(path) or secret  # another process may have replaced it since
 
 
 def _read(path: Path) -> bytes | None:

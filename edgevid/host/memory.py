@@ -16,12 +16,12 @@ STATUS = Path("/proc/self/status")
 
 
 def resident_mib() -> float:
-    """What is resident now."""
+    """The current resident memory."""
     return psutil.Process().memory_info().rss / MIB
 
 
 def peak_mib(status: Path = STATUS) -> float | None:
-    """The most that was ever resident; None where the system does not tell."""
+    """The peak resident memory; None where the system does not report it."""
     try:
         lines = status.read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The processor that is really there: model, cores, instruction sets, frequency and governor."""
+"""The processor of this machine: model, cores, instruction sets, frequency and governor."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ SYSFS, PROC = Path("/sys"), Path("/proc")
 CPUINFO = PROC / "cpuinfo"
 
 ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
-"""Other names that operating systems give to a processor than the files of targets."""
+"""Architecture names of operating systems that differ from those in target files."""
 
 INSTRUCTION_SETS = {
     "sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16",
     "avx512_fp16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16",
     "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2",
 }  # fmt: skip
-"""Those that decide which kernels a backend takes, by the names the Linux kernel gives them."""
+"""Instruction sets that affect a backend's choice of kernels, by the Linux kernel's names."""
 
 
 def architecture(machine: str | None = None) -> str:
-    """The processor of this machine, or of one that calls it ``machine``: ``x86_64``, ``aarch64``."""
+    """The architecture of this machine, or of ``machine``, in one spelling: ``x86_64``, ``aarch64``."""
     name = (machine or platform.machine()).lower()
     return ARCHITECTURES.get(name, name)
 
 
 def usable_threads() -> int:
-    """The threads of cores that this process may use: all that the system schedules on."""
+    """The number of logical processors that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def usable_cores() -> int:
-    """The cores that this process may use, threads of one core counted once."""
+    """The number of physical cores that this process may run on."""
     import psutil
 
     allowed = usable_threads()
@@ -42,18 +42,18 @@ def usable_cores() -> int:
 
 
 def processor_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
-    """What an x86-64 processor can do, as Linux names it; nothing where that cannot be read."""
+    """The flags of an x86-64 processor by Linux's names; empty where they cannot be read."""
     return frozenset(_cpuinfo(cpuinfo).get("flags", "").split())
 
 
 @functools.cache
 def model(cpuinfo: Path = CPUINFO) -> str:
-    """The name of the processor, or on arm64 the numbers of its maker and part."""
+    """The processor's model name, or on arm64 its implementer and part numbers."""
     return _model(_cpuinfo(cpuinfo))
 
 
 def describe_cpu(sysfs: Path = SYSFS, proc: Path = PROC) -> tuple[dict[str, Any], dict[str, str]]:
-    """What can be read about the CPU, and for what cannot be read the reason, by the same keys."""
+    """Facts about the CPU; and by key the reasons for those that cannot be read."""
     import psutil
 
     fields = _cpuinfo(proc / "cpuinfo")
@@ -71,18 +71,18 @@ def describe_cpu(sysfs: Path = SYSFS, proc: Path = PROC) -> tuple[dict[str, Any]
     try:
         cpu["governor"] = (sysfs / "devices/system/cpu/cpu0/cpufreq/scaling_governor").read_text().strip()
     except OSError:
-        unread["cpu.governor"] = "the kernel offers no cpufreq here, as in most virtual machines"
+        unread["cpu.governor"] = "the kernel has no cpufreq here, as in most virtual machines"
     try:
         cpu["frequency_mhz"] = _frequency_mhz(sysfs, fields)
     except (OSError, ValueError):
-        unread["cpu.frequency_mhz"] = "neither cpufreq nor /proc/cpuinfo tells the frequency"
+        unread["cpu.frequency_mhz"] = "neither cpufreq nor /proc/cpuinfo reports the frequency"
     if not cpu["instruction_sets"]:
-        unread["cpu.instruction_sets"] = "/proc/cpuinfo lists none that is known"
+        unread["cpu.instruction_sets"] = "/proc/cpuinfo lists no instruction set that edgevid uses"
     return cpu, unread
 
 
 def board(sysfs: Path = SYSFS) -> str | None:
-    """The name of the board from its device tree, such as that of a Jetson or a Raspberry Pi."""
+    """The board's name in its device tree, for a Jetson or a Raspberry Pi for example; else None."""
     try:
         return (sysfs / "firmware/devicetree/base/model").read_bytes().rstrip(b"\0").decode(errors="replace")
     except OSError:
@@ -112,7 +112,7 @@ def _flags(fields: dict[str, str]) -> list[str]:
 
 
 def _frequency_mhz(sysfs: Path, fields: dict[str, str]) -> float:
-    """Now, of core 0; raises where it cannot be read."""
+    """The current frequency of core 0; raises where it cannot be read."""
     try:
         kilohertz = (sysfs / "devices/system/cpu/cpu0/cpufreq/scaling_cur_freq").read_text()
     except OSError:

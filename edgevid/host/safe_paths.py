@@ -1,4 +1,4 @@
-"""Files of a folder that strangers may have filled: no name, link or device in it leads anywhere else."""
+"""Safe access to files of an untrusted folder: no name, link or device in it can lead outside."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import stat
 from pathlib import Path
 
 FORBIDDEN = ("\\", ":", "\0")
-"""A backslash separates names on Windows, a colon ends a drive's letter or precedes a stream's name."""
+"""On Windows a backslash separates names, and a colon ends a drive letter or precedes a stream name."""
 
 
-def why_unsafe(name: str) -> str | None:
-    """Why ``name`` is not the path of a file in a folder, relative to it with slashes; None if it is."""
+def path_error(name: str) -> str | None:
+    """The reason why ``name`` is not a safe relative path with slashes; None if it is one."""
     if not name.isprintable() or any(letter in name for letter in FORBIDDEN):
         return "has a backslash, a colon or a character that cannot be printed"
     if any(part in ("", ".", "..") for part in name.split("/")):
@@ -22,10 +22,11 @@ def why_unsafe(name: str) -> str | None:
 def regular_file(folder: Path, name: str) -> Path:
     """The file ``name`` in ``folder``.
 
-    Raises ``ValueError`` with the reason if the name leads out of it, or if it or a folder on its way is a
-    link or no regular file (a named pipe would be waited for), and ``FileNotFoundError`` if there is none.
+    Raises ``ValueError`` with the reason if the name leads outside, if it or a folder on its path is a link,
+    or if it is not a regular file (reading a named pipe would block); ``FileNotFoundError`` if it does not
+    exist.
     """
-    if reason := why_unsafe(name):
+    if reason := path_error(name):
         raise ValueError(reason)
     path = folder
     parts = name.split("/")
@@ -40,7 +41,7 @@ def regular_file(folder: Path, name: str) -> Path:
 
 
 def read_bounded(folder: Path, name: str, limit: int) -> bytes:
-    """The content of ``name`` in ``folder``, which ``ValueError`` refuses above ``limit`` bytes."""
+    """The content of ``name`` in ``folder``; ``ValueError`` if it is larger than ``limit`` bytes."""
     with open(regular_file(folder, name), "rb") as file:
         content = file.read(limit + 1)
     if len(content) > limit:

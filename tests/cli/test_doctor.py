@@ -92,7 +92,7 @@ def test_a_compiler_whose_program_does_not_run_is_not_usable(tools):
 
 def test_a_tool_that_hangs_is_given_up(tools):
     broken(tools, "adb", "/bin/sleep 60; echo late")  # the child keeps the pipe open
-    assert "did not answer within 0.2 s" in commands.ask(["adb", "devices"], timeout_s=0.2).why
+    assert "did not finish within 0.2 s" in commands.run(["adb", "devices"], timeout_s=0.2).error
 
 
 def test_a_tool_that_is_no_program_is_reported(tools):
@@ -129,7 +129,7 @@ def test_a_check_that_has_a_bug_is_a_row_and_not_a_traceback(monkeypatch):
 
 def test_a_provider_that_crashes_its_process_is_a_row(monkeypatch):
     monkeypatch.setattr(
-        doctor, "_isolated", lambda call: commands.ask([sys.executable, "-c", "import os; os.abort()"])
+        doctor, "_isolated", lambda call: commands.run([sys.executable, "-c", "import os; os.abort()"])
     )
     assert not doctor.check_providers()[0].ok
 

@@ -83,7 +83,7 @@ def test_a_cache_that_leads_elsewhere_is_not_written(tmp_path):
 def test_the_secret_is_readable_by_its_owner_alone(another_user):
     local_cache.sign(b"")
     assert (another_user / "secret").stat().st_mode & 0o077 == 0
-    assert local_cache.secret_is_kept()
+    assert local_cache.secret_is_persistent()
 
 
 def test_without_a_place_for_the_secret_a_process_believes_itself_alone(model, monkeypatch, tmp_path):
@@ -91,6 +91,6 @@ def test_without_a_place_for_the_secret_a_process_believes_itself_alone(model, m
     monkeypatch.setenv("EDGEVID_CACHE", str(tmp_path / "file" / "below"))
     entry, _ = entry_of(model).store(made)
     assert entry_of(model).load()[0] == entry
-    assert not local_cache.secret_is_kept()
+    assert not local_cache.secret_is_persistent()
     local_cache._secret.cache_clear()
     assert entry_of(model).load() is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgevid.host import probes
-from edgevid.host.probes import PROBES, Probe, Unobserved, power_probe
+from edgevid.host.probes import PROBES, NullProbe, Probe, power_probe
 from edgevid.specs import Availability, PowerSource
 from edgevid.specs.registry import Registry
 from edgevid.targets import TARGETS
@@ -60,13 +60,16 @@ def test_one_that_cannot_observe_gives_its_reason(plug):
 
 @pytest.mark.parametrize(
     ("source", "words"),
-    [(None, "names no probe"), (PowerSource("rapel"), "unknown probe 'rapel': did you mean rapl")],
+    [
+        (None, "does not name a power sensor"),
+        (PowerSource("rapel"), "unknown probe 'rapel': did you mean rapl"),
+    ],
 )
 def test_without_a_probe_the_reason_is_told(source, words):
     assert words in power_probe(source).fields()["why_no_power"]
 
 
-@pytest.mark.parametrize("probe", [*PROBES.values(), Unobserved("no reason")], ids=lambda probe: probe.name)
+@pytest.mark.parametrize("probe", [*PROBES.values(), NullProbe("no reason")], ids=lambda probe: probe.name)
 def test_every_probe_is_entered_left_and_asked(probe):
     assert isinstance(probe, Probe)
     here = probe.available()

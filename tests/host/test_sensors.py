@@ -37,7 +37,7 @@ def probes(root: Path) -> list[power.SensorProbe]:
 
 def test_an_empty_tree_has_no_sensor_and_each_says_why(tmp_path):
     for kind in sensors(tmp_path):
-        assert not kind.ok and kind.why and kind.readings == {}
+        assert not kind.ok and kind.error and kind.readings == {}
     for probe in probes(tmp_path):
         here = probe.available()
         assert not here.ok and here.mend
@@ -65,7 +65,7 @@ def test_a_counter_that_only_root_may_read_says_so(tmp_path, monkeypatch):
         {"class/powercap/intel-rapl:0/name": "package-0", "class/powercap/intel-rapl:0/energy_uj": "1"},
     )
     monkeypatch.setattr(rapl, "read_text", forbid("energy_uj"))
-    assert sensor(tmp_path, "RAPL").why == "only root may read energy_uj"
+    assert sensor(tmp_path, "RAPL").error == "only root can read energy_uj"
     counters, _ = probes(tmp_path)
     assert counters.available().mend.startswith("run as root")
 
@@ -105,7 +105,7 @@ def test_a_file_without_a_number_makes_the_sensor_unusable_and_not_zero(tmp_path
     chip = "bus/i2c/drivers/ina3221x/6-0040/iio:device0"
     write(tmp_path, {f"{chip}/rail_name_0": "POM_5V_IN", f"{chip}/in_power0_input": "\n"})
     found = sensor(tmp_path, "INA3221 (iio)")
-    assert not found.ok and found.readings == {} and "no number" in found.why
+    assert not found.ok and found.readings == {} and "not contain a number" in found.error
 
 
 def test_a_sensor_that_exists_is_said_to_be_unread_and_not_missing(tmp_path):

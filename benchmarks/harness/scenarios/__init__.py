@@ -1,4 +1,4 @@
-"""What ``edgevid bench`` can time: one file for each scenario, with its ``SCENARIO``."""
+"""The scenarios of ``edgevid bench``: one module each, with its ``SCENARIO``."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ for _scenario in sorted(
     SCENARIOS.register(_scenario.name, _scenario)
 
 RESERVED = ("multi-stream", "server", "camera", "sustained")
-"""Names of the contract for scenarios that do not exist yet."""
+"""Names reserved for scenarios that do not exist yet."""
 
 
 def scenarios_for(offers: frozenset[str] = HERE) -> tuple[str, ...]:
-    """Those that a device can run which offers so much."""
+    """The scenarios whose needs ``offers`` covers."""
     return tuple(scenario.name for scenario in SCENARIOS.values() if scenario.needs <= offers)
 
 
 def scenario_named(name: str) -> Scenario:
-    """The scenario of that name, or a ``BenchmarkError`` that lists those which exist."""
+    """The scenario ``name``; a ``BenchmarkError`` lists the existing ones."""
     if name in SCENARIOS:
         return SCENARIOS[name]
-    known = " or ".join(SCENARIOS)
+    choices = " or ".join(SCENARIOS)
     if name in RESERVED:
-        raise BenchmarkError(f"scenario '{name}' cannot be measured yet: use --scenario {known}")
-    raise BenchmarkError(f"unknown scenario '{name}': use --scenario {known}")
+        raise BenchmarkError(f"scenario '{name}' cannot be measured yet: use --scenario {choices}")
+    raise BenchmarkError(f"unknown scenario '{name}': use --scenario {choices}")
 
 
 def overhead_us(name: str, duration_s: float = 0.1) -> float:
-    """What the harness costs per inference, in microseconds: the scenario's own loop around nothing.
+    """The harness's overhead per inference in microseconds, from the scenario's loop with an empty step.
 
-    This is wall time per turn of the loop (clocks, bookkeeping, the call itself, the decision whether to
-    report), measured live, so it is an upper bound of what these add to a sample. The reports themselves
-    come by the second, not by the inference, and are not in it.
+    It is the wall time of an iteration (clocks, bookkeeping, the call, the decision whether to report), an
+    upper bound of what these add to a sample. Reports, which are limited by time and not sent for each
+    inference, are excluded.
     """
     timing = scenario_named(name).run(_nothing, duration_s, _ignore)
     return 1e6 * timing.elapsed_s / len(timing.samples_ns)
 
 
 def _nothing() -> None:
-    """An inference that does nothing."""
+    """An empty step."""
 
 
 def _ignore(elapsed_s: float, samples: list[int]) -> None:
-    """A report that nobody reads."""
+    """A report function that does nothing."""

@@ -1,4 +1,4 @@
-"""Offline: all the queries are there from the beginning; what counts is the throughput."""
+"""Offline: all queries are available at the start, and the metric is throughput."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from edgevid.benchmarks.harness.scenarios.scenario import (
 
 
 def run(step: Step, duration_s: float, report: Report, clock: Clock | None = None) -> Timing:
-    """The same clip is run back to back, in batches of the one clip that ``step`` holds. The run is timed
-    as a whole (throughput = inferences / wall time), and the clock is read once after each batch: a
-    sample is the time from the end of one batch to the end of the next, so that the samples cover the
-    whole run without a gap, the harness's own time included. They are service times, not the latency a
-    user would see, who in this scenario waits for the whole set. MLPerf's figure of merit is the
-    throughput. A batch of several clips and inferences that overlap are not tried, so a backend that
-    gains from them could be faster than is reported.
+    """Run the same clip back to back, in batches of one.
+
+    The run is timed as a whole (throughput = inferences / wall time), and the clock is read once after each
+    batch: a sample is the time from the end of one batch to the end of the next, so the samples cover the
+    whole run without gaps, including the harness's own time. They are service times, not latencies: a user
+    waits for the whole set in this scenario. MLPerf's metric is throughput. Larger batches and overlapping
+    inferences are not measured, so a backend that gains from them may be faster than reported.
     """
     clock = clock or time.perf_counter_ns
     samples: list[int] = []
@@ -47,7 +47,7 @@ def run(step: Step, duration_s: float, report: Report, clock: Clock | None = Non
 
 SCENARIO = Scenario(
     "offline",
-    "time from the end of one inference to the end of the next; together they fill the run",
+    "time from the end of one inference to the end of the next, without gaps",
     "clips/s over the whole run",
     frozenset({INFERENCE_TIMES, TIMES_BETWEEN}),
     run,

@@ -1,10 +1,10 @@
-"""What a scenario is, in the terms of MLPerf Inference, and what all of them need.
+"""The ``Scenario`` type, in the terms of MLPerf Inference, and what all scenarios share.
 
 Source: Reddi et al., "MLPerf Inference Benchmark", ISCA 2020, section IV.
-A scenario takes ``step`` (a function without arguments that does one inference and returns when it is
-done), runs it for at least ``duration_s`` seconds, and returns every raw sample. Garbage collection is
-off while the clock runs: a collection inside one inference would be charged to the network. Progress is
-reported between two inferences and at most four times a second (about 0.1 ms each time).
+A scenario calls ``step`` (a function without arguments that runs one inference and returns when it is done)
+for at least ``duration_s`` seconds, and returns every raw sample. Garbage collection is off meanwhile: a
+collection during an inference would count as the network's time. Progress is reported between inferences,
+at most four times a second (about 0.1 ms each time).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 Step = Callable[[], None]
 Clock = Callable[[], int]
 Report = Callable[[float, list[int]], None]
-"""Called now and then with the seconds since the start and the samples so far, in nanoseconds."""
+"""Called from time to time with the seconds since the start and the samples so far, in nanoseconds."""
 
 REPORT_INTERVAL_NS = 250_000_000
 
@@ -46,10 +46,10 @@ HERE = frozenset({INFERENCE_TIMES, TIMES_BETWEEN})
 
 @dataclass(frozen=True)
 class Scenario:
-    """``sample`` is what one sample is, ``metric`` the figure that counts.
+    """``sample`` describes one sample, ``metric`` the figure to report.
 
     ``needs`` is what a device must be able to time. ``run(step, duration_s, report, clock)`` returns the
-    samples. Lists have the lowest ``order`` first.
+    samples. Lists sort by ``order``.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Scenario:
 
 @contextlib.contextmanager
 def collection_paused() -> Iterator[None]:
-    """Collect garbage now, and not again before the block ends."""
+    """Collect garbage now, and not again until the block ends."""
     gc.collect()
     was_enabled = gc.isenabled()
     gc.disable()

@@ -1,4 +1,4 @@
-"""Single-stream: the next query is sent when the previous one has been answered."""
+"""Single-stream: the next query is sent when the previous one has completed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from edgevid.benchmarks.harness.scenarios.scenario import (
 
 
 def run(step: Step, duration_s: float, report: Report, clock: Clock | None = None) -> Timing:
-    """A sample is the latency of one query: from just before the inference to just after it. What the
-    harness does between two inferences is in no sample. A query is one clip, or one pushed frame of a
-    streaming bundle. MLPerf's figure of merit is the 90th percentile of the samples. ``clock`` gives
-    nanoseconds; without one it is this computer's.
+    """Run one query after another; a sample is the latency of one, from just before to just after it.
+
+    Samples exclude the harness's work between inferences. A query is one clip, or one pushed frame of a
+    streaming bundle. MLPerf's metric is the 90th percentile of the samples. ``clock`` returns nanoseconds;
+    the default is this computer's.
     """
     clock = clock or time.perf_counter_ns
     samples: list[int] = []
@@ -43,7 +44,7 @@ def run(step: Step, duration_s: float, report: Report, clock: Clock | None = Non
 
 SCENARIO = Scenario(
     "single-stream",
-    "latency of one inference, the next begins when it is done",
+    "latency of one inference; the next starts when it is done",
     "p90 (MLPerf), and p50, p99",
     frozenset({INFERENCE_TIMES}),
     run,

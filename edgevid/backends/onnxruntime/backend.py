@@ -156,9 +156,9 @@ def open_model(artefact: Artefact, folder: Path, options: OpenOptions) -> OnnxRu
         return _open_ort_format(path, threads, usable)
     if options.with_kernels and not usable and artefact.precision == "fp32":
         from edgevid.backends.onnxruntime.specialize.pipeline import specialise
-        from edgevid.host.local_cache import cache_of, secret_is_kept
+        from edgevid.host.local_cache import cache_of, secret_is_persistent
 
-        cache, apart = cache_of(folder), secret_is_kept()
+        cache, apart = cache_of(folder), secret_is_persistent()
         made = specialise(path, cache, threads, apart=apart, digests=options.digests)
         return OnnxRuntimeRunner(made.path, threads, usable, made.configure, made.receipt)
     return OnnxRuntimeRunner(path, threads, usable)

@@ -1,7 +1,7 @@
-"""Probes: what is observed of the device while a network runs, such as its power.
+"""Probes observe the device while a network runs, for example its power.
 
-A probe is entered before the first inference that counts and left after the last; then ``fields`` says what
-it saw. A target's TOML names the probe that reads its power as ``power.sensor``.
+A probe is entered before the first measured inference and exited after the last; then ``fields`` returns its
+observations. A target's TOML names its power probe as ``power.sensor``.
 
 To add one, write a module here with its ``PROBE``.
 """
@@ -18,23 +18,23 @@ from edgevid.specs.registry import Registry, instance_of, submodules
 
 @runtime_checkable
 class Probe(Protocol):
-    """One kind of observation; ``name`` is what a target's file calls it."""
+    """One kind of observation; ``name`` is its name in target files."""
 
     name: str
     title: str
 
     def available(self) -> Availability:
-        """Whether it can observe this machine now; if not, why, and what to do."""
+        """Whether it can observe this machine now; if not, the reason and a remedy."""
         ...
 
     def __enter__(self) -> Any: ...
     def __exit__(self, *error: object) -> None: ...
 
     def fields(self) -> Mapping[str, Any]:
-        """What it saw between enter and exit, by the keys of a result.
+        """The observations between enter and exit, by the keys of a result.
 
-        ``power_w`` is the mean power in watts, of the whole device as far as the probe sees it, or None;
-        then ``why_no_power`` is the reason, in a sentence.
+        ``power_w`` is the mean power in watts of as much of the device as the probe measures, or None; then
+        ``why_no_power`` is the reason, in a sentence.
         """
         ...
 
@@ -45,34 +45,36 @@ for _module in submodules(__path__, __name__):
     PROBES.register(_module.PROBE.name, _module.PROBE)
 
 
-class Unobserved:
-    """In the place of a probe that there is not, or that cannot observe here, for the reason ``why``."""
+class NullProbe:
+    """Replaces a probe that does not exist or cannot observe this machine, for the given ``reason``."""
 
     name, title = "none", "No probe"
 
-    def __init__(self, why: str) -> None:
-        self.why = why
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
 
     def available(self) -> Availability:
-        return Availability(False, self.title, self.why)
+        return Availability(False, self.title, self.reason)
 
-    def __enter__(self) -> Unobserved:
+    def __enter__(self) -> NullProbe:
         return self
 
     def __exit__(self, *error: object) -> None:
         pass
 
     def fields(self) -> dict[str, Any]:
-        return {"power_w": None, "why_no_power": self.why}
+        return {"power_w": None, "why_no_power": self.reason}
 
 
 def power_probe(source: PowerSource | None) -> Probe:
-    """The probe that a target's file names, if it can observe this machine; else one that says why not."""
+    """The target's power probe if it can observe this machine, else a ``NullProbe`` with the reason."""
     if source is None:
-        return Unobserved("the target's file names no probe that reads its power")
+        return NullProbe("the target's file does not name a power sensor")
     try:
         probe = PROBES[source.sensor]
     except UnknownNameError as error:
-        return Unobserved(str(error))
-    here = probe.available()
-    return probe if here.ok else Unobserved(f"no power sensor could be read ({here.why})")
+        return NullProbe(str(error))
+    availability = probe.available()
+    if availability.ok:
+        return probe
+    return NullProbe(f"no power sensor could be read ({availability.why})")

@@ -1,20 +1,20 @@
-"""The power of NVIDIA GPUs, as their driver's library NVML reports it."""
+"""The power of NVIDIA GPUs, as reported by the driver's library NVML."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from edgevid.host.commands import ask
+from edgevid.host import commands
 from edgevid.host.power import PowerSensor, SensorProbe
 
 
 def _read(sysfs: Path) -> PowerSensor:
-    """Asked of nvidia-smi; integrated GPUs (Jetson) answer ``[N/A]``."""
-    answer = ask(["nvidia-smi", "--query-gpu=name,power.draw", "--format=csv,noheader,nounits"])
-    if not answer.ok:
-        return PowerSensor("NVIDIA", {}, "W", answer.why)
+    """Read with nvidia-smi, which prints ``[N/A]`` for integrated GPUs (Jetson)."""
+    result = commands.run(["nvidia-smi", "--query-gpu=name,power.draw", "--format=csv,noheader,nounits"])
+    if not result.ok:
+        return PowerSensor("NVIDIA", {}, "W", result.error)
     readings = {}
-    for index, line in enumerate(answer.output.splitlines()):
+    for index, line in enumerate(result.output.splitlines()):
         name, _, watts = line.rpartition(",")
         try:
             readings[f"{name.strip()} #{index}"] = float(watts)

@@ -99,7 +99,7 @@ def test_progress_tells_the_phases_in_order(bundle, worker_that):
     seen = []
     measure(bundle, duration_s=0.6, worker=worker_that(), progress=seen.append)
     phases = list(dict.fromkeys(progress.phase for progress in seen))
-    assert phases == ["opening", "warming up", "measuring", "summing up"]
+    assert phases == ["opening", "warming up", "measuring", "summarizing"]
     assert all(progress.p50_ms > 0 for progress in seen if progress.phase == "measuring")
 
 
@@ -128,7 +128,7 @@ def test_a_bug_in_the_worker_is_reported_with_its_last_words(bundle, worker_that
 
 
 def test_a_worker_that_hangs_is_ended(bundle, worker_that):
-    with pytest.raises(BenchmarkError, match="no sign of life"):
+    with pytest.raises(BenchmarkError, match="did not respond"):
         measure(bundle, duration_s=0.1, worker=worker_that(hang=True), silence_limit_s=3)
     assert not is_running(int((bundle / "pid").read_text()))
 
