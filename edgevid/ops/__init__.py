@@ -1,7 +1,7 @@
-"""Temporal operations: one file per op, whose ``OP`` is everything the program knows about it.
+"""Temporal operations: one module per op, whose ``OP`` defines everything about it.
 
-To add an op, write its file: whatever lists ops reads ``OPS``. Torch, onnx and onnx_ir are imported inside
-functions, so that devices can read the rest alone.
+To add an op, write its module: all code that lists ops reads ``OPS``. Torch, onnx and onnx_ir are imported
+inside functions, so that devices can import the rest without them.
 """
 
 from __future__ import annotations
@@ -26,5 +26,5 @@ for _module in submodules(__path__, __name__):
 
 
 def op_of(op_type: str) -> TemporalOp[Any]:
-    """The op that ``op_type`` is, or is the streaming step of; ``UnknownNameError`` if there is none."""
+    """The op for its own ``op_type`` or that of its streaming step; raises ``UnknownNameError``."""
     return OPS[op_type.removesuffix(STEP)]

@@ -1,7 +1,7 @@
-"""Channel convolution: filters that run along the channel axis, the same at every pixel.
+"""Channel convolution: filters that move along the channel axis, the same at every pixel.
 
 ``x`` is ``(N, C, ...)``, ``weight`` ``(G, L)``, ``bias`` ``(G,)`` or absent. The channels are padded by
-``pad_begin`` and ``pad_end`` zeros; filter ``g`` moves along them in steps of ``stride`` and gives ``M``
+``pad_begin`` and ``pad_end`` zeros; filter ``g`` moves along them in steps of ``stride`` and yields ``M``
 channels, group ``g`` of the result ``(N, G*M, ...)``: ``M = (pad_begin + C + pad_end - L) // stride + 1``.
 
 Source: Gao, Wang, Ji, "ChannelNets: Compact and Efficient Convolutional Neural Networks via Channel-Wise
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from edgevid.ops.temporal_op import GraphBuilder
 
 SCHEMA = "(Tensor x, Tensor weight, Tensor? bias, int stride, int pad_begin, int pad_end) -> Tensor"
-"""The arguments of the torch op, of ``UnsharedChannelConv`` too."""
+"""The arguments of the torch op, shared with ``UnsharedChannelConv``."""
 
 ONNX_FUNCTIONS = {
-    # Conv takes its strides as a list, which no function can make of a number. So channels are laid out in
-    # rows of `stride`: position s of a row becomes input channel s of a Conv2d that moves on row by row.
+    # The strides of Conv are a list attribute, which a function cannot build from an integer attribute. So
+    # the channels form rows of `stride`: column s becomes input channel s of a Conv2d that moves row by row.
     "ChannelConv": """
         <domain: "edgevid", opset_import: ["" : 18]>
         ChannelConv <stride, pad_begin, pad_end> (x, weight, bias) => (y) {
@@ -51,27 +51,27 @@ ONNX_FUNCTIONS = {
             taps = Shape <start = 1> (weight)
             planes = Reshape (x, planes_shape)
             pixels = Shape <start = 2> (planes)
-            begun = Add (begin, channels)
-            length = Add (begun, end)
-            way = Sub (length, taps)
-            steps = Div (way, row)
+            begin_and_channels = Add (begin, channels)
+            length = Add (begin_and_channels, end)
+            span = Sub (length, taps)
+            steps = Div (span, row)
             taps_and_row = Add (taps, row)
             rounded_up = Sub (taps_and_row, one)
             tap_rows = Div (rounded_up, row)
             rows = Add (steps, tap_rows)
-            needed = Mul (rows, row)
-            more = Sub (needed, begun)
-            sides = Concat <axis = 0> (begin, more)
-            black_float = Constant <value_float = 0.0> ()
-            black = CastLike (black_float, x)
-            padded = Pad (planes, sides, black, one)
+            row_channels = Mul (rows, row)
+            end_and_rest = Sub (row_channels, begin_and_channels)
+            sides = Concat <axis = 0> (begin, end_and_rest)
+            fill_float = Constant <value_float = 0.0> ()
+            fill = CastLike (fill_float, x)
+            padded = Pad (planes, sides, fill, one)
             rows_shape = Concat <axis = 0> (zero, rows, row, pixels)
             in_rows = Reshape (padded, rows_shape)
             by_position = Transpose <perm = [0, 2, 1, 3]> (in_rows)
             tap_space = Mul (tap_rows, row)
             more_taps = Sub (tap_space, taps)
             tap_sides = Concat <axis = 0> (zero, more_taps)
-            padded_weight = Pad (weight, tap_sides, black, one)
+            padded_weight = Pad (weight, tap_sides, fill, one)
             tap_shape = Concat <axis = 0> (zero, tap_rows, row)
             weight_in_rows = Reshape (padded_weight, tap_shape)
             weight_by_position = Transpose <perm = [0, 2, 1]> (weight_in_rows)
@@ -82,7 +82,7 @@ ONNX_FUNCTIONS = {
         }
     """,
 }
-"""The op in standard ops, in ONNX's text form; a plain runtime inlines it."""
+"""The function body in standard operators, in ONNX's text format; other runtimes inline it."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Filters:
     bias_shape: tuple[int, ...] | None = None
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raise ``ValueError`` unless a tensor of ``shape`` ``(N, C, ...)`` can be convolved so."""
+        """Raise ``ValueError`` unless the op accepts a tensor of ``shape`` ``(N, C, ...)``."""
         if len(shape) < 2:
             raise ValueError(f"a channel convolution takes (N, C, ...), not {len(shape)} dimensions")
         if len(self.weight_shape) != 2 or 0 in self.weight_shape:
@@ -106,12 +106,12 @@ class Filters:
             raise ValueError(f"stride {self.stride} must be at least 1, and padding {pads} at least 0")
         padded = self.pad_begin + shape[1] + self.pad_end
         if padded < self.weight_shape[1]:
-            raise ValueError(f"{self.weight_shape[1]} taps do not fit in {padded} channels, padding included")
+            raise ValueError(f"{self.weight_shape[1]} taps do not fit in {padded} channels (with padding)")
         if self.bias_shape is not None and self.bias_shape != self.weight_shape[:1]:
             raise ValueError(f"a bias {self.bias_shape} does not fit {self.weight_shape[0]} filters")
 
     def outputs(self, channels: int) -> int:
-        """How many channels each filter gives."""
+        """The number of output channels of each filter."""
         return (self.pad_begin + channels + self.pad_end - self.weight_shape[1]) // self.stride + 1
 
     def result_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -119,21 +119,21 @@ class Filters:
 
 
 def from_node(node: ir.Node) -> Filters:
-    """What a ``ChannelConv`` node is; ``ValueError`` says what it lacks."""
+    """The attributes of a ``ChannelConv`` node; raises ``ValueError`` for a missing one."""
     return Filters(
         *integers(node, "stride", "pad_begin", "pad_end"), input_shape(node, 1), input_shape(node, 2)
     )
 
 
 def cost(filters: Filters, shape: tuple[int, ...], itemsize: int = 4) -> Cost:
-    """A multiply-add for each tap and result; every element, and every weight, is touched once."""
+    """One MAC per tap and output element; each element and each weight is accessed once."""
     results = prod(filters.result_shape(shape))
     weights = prod(filters.weight_shape) + prod(filters.bias_shape or (0,))
     return Cost(filters.weight_shape[1] * results, (prod(shape) + results + weights) * itemsize)
 
 
 def streaming_step(filters: Filters, shape: tuple[int, ...]) -> None:
-    """It sees one frame at a time already."""
+    """None: it computes each frame separately."""
 
 
 @functools.cache
@@ -164,7 +164,7 @@ def torch_op() -> Any:
         filters.check(tuple(x.shape))
         planes, kernel = on_view(x, weight, pad_begin, pad_end)
         offset = None if bias is None else bias.to(x.dtype)
-        # Autocast would give the result another type than the fake op says.
+        # Under autocast, the result would have another type than the fake op's.
         with torch.autocast(x.device.type, enabled=False):
             groups = functional.conv2d(planes, kernel, offset, (stride, 1))
         return groups.reshape(filters.result_shape(tuple(x.shape)))
@@ -208,8 +208,8 @@ def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
     groups = build.node(
         "Conv",
         [
-            reshaped(x, (images, 1, channels, pixels), build),
-            reshaped(weight, (count, 1, taps, 1), build),
+            reshape(x, (images, 1, channels, pixels), build),
+            reshape(weight, (count, 1, taps, 1), build),
             *bias,
         ],
         (images, count, filters.outputs(channels), pixels),
@@ -217,10 +217,10 @@ def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
         strides=[filters.stride, 1],
         pads=[filters.pad_begin, 0, filters.pad_end, 0],
     )
-    build.replace_anchor(reshaped(groups, filters.result_shape(shape), build))
+    build.replace_anchor(reshape(groups, filters.result_shape(shape), build))
 
 
-def reshaped(value: ir.Value, shape: tuple[int, ...], build: GraphBuilder) -> ir.Value:
+def reshape(value: ir.Value, shape: tuple[int, ...], build: GraphBuilder) -> ir.Value:
     if value.const_value is not None:
         return build.constant(value.const_value.numpy().reshape(shape))
     return build.node("Reshape", [value, build.ints(shape)], shape, value.type)

@@ -1,4 +1,4 @@
-"""The portable bodies of the temporal ops, as ONNX functions that a graph carries along."""
+"""The function bodies of the temporal ops: ONNX functions stored in the model."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 FRAMES = "frames"
-"""The attribute of an op that says how many frames a clip has."""
+"""The attribute of an op for the number of frames in a clip."""
 
 FRAMES_INPUT = "frames_scalar"
-"""What the body of an op calls that number, and its input where the number is free."""
+"""The name of that number in function bodies, and of the input that holds it where it is dynamic."""
 
 FREE_FRAMES = "OfFreeFrames"
-"""What is added to the name of an op that reads its number of frames from an input."""
+"""The suffix of an op that reads its number of frames from an input."""
 
 
 def function_protos(op_type: str) -> list[onnx.FunctionProto]:
-    """The function of ``op_type`` first, then the one of its streaming step if it has one."""
+    """The functions of ``op_type`` and of its streaming step, if it has one."""
     from onnx import parser
 
     from edgevid.ops import op_of
@@ -30,9 +30,9 @@ def function_protos(op_type: str) -> list[onnx.FunctionProto]:
 
 
 def of_free_frames(function: onnx.FunctionProto) -> onnx.FunctionProto | None:
-    """``function`` with its number of frames as an input, the last, in place of an attribute.
+    """``function`` with its number of frames as the last input instead of an attribute.
 
-    So a graph whose clips have any length computes it. None for a function that holds no number of frames.
+    Graphs with clips of dynamic length use it. None for a function without a number of frames.
     """
     import onnx
 
@@ -49,7 +49,7 @@ def of_free_frames(function: onnx.FunctionProto) -> onnx.FunctionProto | None:
 
 
 def attach_functions(graph: ir.Model) -> None:
-    """Give ``graph`` the body of each temporal op that it uses, and take away those that it does not."""
+    """Add the function body of each temporal op in ``graph``, and remove unused ones."""
     import onnx_ir as ir
 
     from edgevid.ops import OPS

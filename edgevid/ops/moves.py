@@ -1,8 +1,8 @@
-"""Frames moved along the batch axis, in 4-D standard operators that every TensorRT parses.
+"""Shifts of frames along the batch axis, in 4-D standard operators that every TensorRT version parses.
 
-For one clip the batch axis is time, so no reshape to 5-D is needed: frames moved by +1 are frames 1 to T
-followed by a frame of zeros, which are concatenated or padded. For several clips in the batch a gather along
-the batch axis says, for each frame, which one it takes; the zeros are one more frame at the end.
+For one clip the batch axis is time, so no reshape to 5-D is needed: a shift by +1 is frames 1 to T followed
+by a frame of zeros, concatenated or padded. For several clips in the batch, a gather along the batch axis
+selects the source of each frame; the zeros are an additional frame at the end.
 """
 
 from __future__ import annotations
@@ -19,39 +19,41 @@ if TYPE_CHECKING:
 
 SLICES, PADDED, GATHERED = "slice and concat", "slice and pad", "gather along time"
 MOVES = (SLICES, PADDED, GATHERED)
-"""How the frames of one clip can be moved; they mean the same and cost a runtime differently."""
+"""The variants of a shift within one clip: equal results, but different speed in a runtime."""
 
 
-def moved(x: ir.Value, offset: int, frames: int, build: GraphBuilder, variant: str = SLICES) -> ir.Value:
-    """For each frame the one ``offset`` later in its clip of ``frames``, zeros beyond the clip."""
+def shift_frames(
+    x: ir.Value, offset: int, frames: int, build: GraphBuilder, variant: str = SLICES
+) -> ir.Value:
+    """Replace each frame by the one ``offset`` later in its clip of ``frames``, zeros beyond the clip."""
     shape, distance = tuple(x.shape.numpy()), min(abs(offset), frames)
     if shape[0] != frames:
-        return _gathered(x, offset, frames, build)
+        return _gather(x, offset, frames, build)
     if distance == frames:
         return build.zeros(shape, x.dtype.numpy())
     return _MOVES[variant](x, offset, frames, build)
 
 
-def _concatenated(x: ir.Value, offset: int, frames: int, build: GraphBuilder) -> ir.Value:
+def _concat_zeros(x: ir.Value, offset: int, frames: int, build: GraphBuilder) -> ir.Value:
     zeros = build.zeros((abs(offset), *x.shape.numpy()[1:]), x.dtype.numpy())
-    seen = _inside(x, offset, frames, build)
-    return concat([seen, zeros] if offset > 0 else [zeros, seen], 0, build)
+    remaining = _remaining(x, offset, frames, build)
+    return concat([remaining, zeros] if offset > 0 else [zeros, remaining], 0, build)
 
 
-def _padded(x: ir.Value, offset: int, frames: int, build: GraphBuilder) -> ir.Value:
+def _pad_zeros(x: ir.Value, offset: int, frames: int, build: GraphBuilder) -> ir.Value:
     shape = tuple(x.shape.numpy())
     before, after = [0] * len(shape), [0] * len(shape)
     before[0], after[0] = max(-offset, 0), max(offset, 0)
-    seen = _inside(x, offset, frames, build)
-    return build.node("Pad", [seen, build.ints([*before, *after])], shape, x.type)
+    remaining = _remaining(x, offset, frames, build)
+    return build.node("Pad", [remaining, build.ints([*before, *after])], shape, x.type)
 
 
-def _inside(x: ir.Value, offset: int, frames: int, build: GraphBuilder) -> ir.Value:
-    """The frames of one clip that are still in it when they are moved."""
+def _remaining(x: ir.Value, offset: int, frames: int, build: GraphBuilder) -> ir.Value:
+    """The frames of one clip that stay inside it after the shift."""
     return slice_of(x, 0, max(offset, 0), frames + min(offset, 0), build)
 
 
-def _gathered(x: ir.Value, offset: int, frames: int, build: GraphBuilder) -> ir.Value:
+def _gather(x: ir.Value, offset: int, frames: int, build: GraphBuilder) -> ir.Value:
     shape = tuple(x.shape.numpy())
     frame = np.arange(shape[0])
     inside = (frame % frames + offset >= 0) & (frame % frames + offset < frames)
@@ -61,9 +63,9 @@ def _gathered(x: ir.Value, offset: int, frames: int, build: GraphBuilder) -> ir.
 
 
 _MOVES: dict[str, Callable[[ir.Value, int, int, GraphBuilder], ir.Value]] = {
-    SLICES: _concatenated,
-    PADDED: _padded,
-    GATHERED: _gathered,
+    SLICES: _concat_zeros,
+    PADDED: _pad_zeros,
+    GATHERED: _gather,
 }
 
 

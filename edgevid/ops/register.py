@@ -1,4 +1,4 @@
-"""Registers a temporal op with PyTorch."""
+"""Registration of temporal ops in PyTorch."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ def register_torch_op(
     backward: Callable[..., tuple[torch.Tensor | None, ...]],
     reads: Collection[int] = (),
 ) -> Any:
-    """``torch.ops.edgevid.X`` of a ``schema`` such as ``X(Tensor x, int fold) -> Tensor``.
+    """Register ``torch.ops.edgevid.X`` for a ``schema`` such as ``X(Tensor x, int fold) -> Tensor``; returns
+    it.
 
-    ``forward`` and ``fake`` take the arguments. ``backward`` takes the gradient of the result and then the
-    arguments, and gives the gradients of the tensors, which come first. It reads the values of the tensors at
-    the places ``reads`` alone; the others it gets without values, since they are not kept until then.
+    ``forward`` and ``fake`` take the arguments. ``backward`` takes the gradient of the result and the
+    arguments, and returns the gradients of the tensors, which come first. Only the tensors at the positions
+    ``reads`` are saved for it; the others are meta tensors.
     """
     import torch
 

@@ -1,7 +1,7 @@
-"""Running mean: for each frame, the mean of all frames of its clip so far, itself included.
+"""Running mean: for each frame, the mean over the frames of its clip up to and including it.
 
-``x`` is ``(N*T, C, ...)``, frames of a clip adjacent. The last frame of a clip gets the mean over the clip: a
-network that averages its frames' answers can so give its best one after each frame.
+``x`` is ``(N*T, C, ...)``, frames of a clip adjacent. The last frame of a clip gets the mean over the clip,
+so a network that averages its frames' outputs can return its best estimate after each frame.
 
 Source: Lin, Gan, Han, "TSM: Temporal Shift Module for Efficient Video Understanding", ICCV 2019, section 4.2
 (an online network's predictions are averaged as frames come).
@@ -50,7 +50,7 @@ ONNX_FUNCTIONS = {
             y = Reshape (means, shape)
         }
     """,
-    # A mean, and not a sum, is kept: it stays in range however long the stream is.
+    # The state is a mean, not a sum: it stays in range in long streams.
     "RunningMeanStep": """
         <domain: "edgevid", opset_import: ["" : 18]>
         RunningMeanStep (x, state) => (y, next_state) {
@@ -63,24 +63,24 @@ ONNX_FUNCTIONS = {
             unit_float = Constant <value_float = 1.0> ()
             unit = CastLike (unit_float, x)
             count_now = Add (count, unit)
-            news = Sub (x, before)
-            share = Div (news, count_now)
+            change = Sub (x, before)
+            share = Div (change, count_now)
             y = Add (before, share)
             next_state = Concat <axis = 1> (y, count_now)
         }
     """,
 }
-"""The op and its streaming step in standard ops, in ONNX's text form; a plain runtime inlines them."""
+"""The function bodies of the op and its streaming step, in ONNX's text format; other runtimes inline them."""
 
 
 @dataclass(frozen=True)
 class Mean:
-    """The attribute of one running mean."""
+    """The attribute of a running mean."""
 
     frames: int
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raise ``ValueError`` unless a tensor of ``shape`` ``(N*T, C, ...)`` can be averaged so."""
+        """Raise ``ValueError`` unless the op accepts a tensor of ``shape`` ``(N*T, C, ...)``."""
         if len(shape) < 2:
             raise ValueError(f"a running mean takes (N*T, C, ...), not {len(shape)} dimensions")
         if self.frames < 1 or shape[0] % self.frames:
@@ -88,17 +88,17 @@ class Mean:
 
 
 def from_node(node: ir.Node) -> Mean:
-    """What a ``RunningMean``, or a step of one, is; ``ValueError`` says what it lacks."""
+    """The attribute of a ``RunningMean`` or its step; raises ``ValueError`` if it is missing."""
     return Mean(1 if node.op_type == "RunningMeanStep" else integers(node, "frames")[0])
 
 
 def cost(mean: Mean, shape: tuple[int, ...], itemsize: int = 4) -> Cost:
-    """Sums and quotients, no multiply-adds; every element is read and written once."""
+    """Sums and quotients, no MACs; each element is read and written once."""
     return Cost(macs=0, bytes_moved=2 * prod(shape) * itemsize)
 
 
 def streaming_step(mean: Mean, shape: tuple[int, ...]) -> StreamingStep:
-    """One frame ``(N, C, ...)`` at a time: the state is the mean so far and, a channel more, of how many."""
+    """One frame ``(N, C, ...)`` at a time: the state is the mean so far and a channel with its count."""
     return StreamingStep("RunningMeanStep", {}, (shape[0], shape[1] + 1, *shape[2:]))
 
 
@@ -106,8 +106,8 @@ def streaming_step(mean: Mean, shape: tuple[int, ...]) -> StreamingStep:
 def torch_op() -> Any:
     """``torch.ops.edgevid.running_mean(x, frames)``, registered on first call.
 
-    Gives the type of ``x``; half precision is summed in float32. Raises ``ValueError`` for shapes that do not
-    fit.
+    The result has the type of ``x``; half precision is summed in float32. Raises ``ValueError`` for shapes
+    that do not fit.
     """
     import torch
 
@@ -148,10 +148,10 @@ def lower_step(node: ir.Node, build: GraphBuilder) -> None:
     x, state = node.inputs
     shape, channels, type_ = tuple(x.shape.numpy()), x.shape[1], x.type
     before, count = slice_of(state, 1, 0, channels, build), slice_of(state, 1, channels, channels + 1, build)
-    one = build.constant(np.ones(1, x.dtype.numpy()))
-    count_now = build.node("Add", [count, one], (shape[0], 1, *shape[2:]), type_)
-    news = build.node("Sub", [x, before], shape, type_)
-    y = build.node("Add", [before, build.node("Div", [news, count_now], shape, type_)], shape, type_)
+    unit = build.constant(np.ones(1, x.dtype.numpy()))
+    count_now = build.node("Add", [count, unit], (shape[0], 1, *shape[2:]), type_)
+    change = build.node("Sub", [x, before], shape, type_)
+    y = build.node("Add", [before, build.node("Div", [change, count_now], shape, type_)], shape, type_)
     build.replace_anchor(y, concat([y, count_now], 1, build))
 
 

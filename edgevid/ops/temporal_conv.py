@@ -1,8 +1,8 @@
-"""Temporal convolution: each channel is convolved over the frames of its clip by a filter of its own.
+"""Temporal convolution: a channel-wise convolution over the frames of a clip.
 
 ``x`` is ``(N*T, C, ...)``, frames of a clip adjacent; ``weight`` is ``(C, k)`` with ``k`` odd, the first tap
-for the oldest frame; ``bias`` is ``(C,)`` or absent. Beyond the clip stand zeros. Centred, frame ``t`` sees
-frames ``t - (k-1)/2`` to ``t + (k-1)/2``; causal, frames ``t - (k-1)`` to ``t``.
+for the oldest frame; ``bias`` is ``(C,)`` or absent. Frames beyond the clip are zeros. Centered, frame ``t``
+reads frames ``t - (k-1)/2`` to ``t + (k-1)/2``; causal, frames ``t - (k-1)`` to ``t``.
 
 Sources: Jiang et al., "STM: SpatioTemporal and Motion Encoding for Action Recognition", ICCV 2019, section
 3.1 (channel-wise spatio-temporal module); Wang, She, Smolic, "ACTION-Net", CVPR 2021, section 3.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from edgevid.ops.moves import MOVES, SLICES, concat, moved, slice_of
+from edgevid.ops.moves import MOVES, SLICES, concat, shift_frames, slice_of
 from edgevid.ops.register import register_torch_op
 from edgevid.ops.temporal_op import Cost, Example, StreamingStep, TemporalOp, input_shape, integers
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edgevid.ops.temporal_op import GraphBuilder
 
 ONNX_FUNCTIONS = {
-    # All windows of k frames, (N, T, k, C, H*W), times the taps. Gemm takes a bias that may be absent.
+    # All windows of k frames, (N, T, k, C, H*W), times the taps. Gemm accepts an absent bias.
     "TemporalConv": """
         <domain: "edgevid", opset_import: ["" : 18]>
         TemporalConv <frames, causal> (x, weight, bias) => (y) {
@@ -51,22 +51,22 @@ ONNX_FUNCTIONS = {
             plane_shape = Shape <start = 1> (planes)
             clips_shape = Concat <axis = 0> (infer, clip_length, plane_shape)
             clips = Reshape (planes, clips_shape)
-            black_float = Constant <value_float = 0.0> ()
-            black = CastLike (black_float, x)
-            padded = Pad (clips, both_sides, black, one)
+            fill_float = Constant <value_float = 0.0> ()
+            fill = CastLike (fill_float, x)
+            padded = Pad (clips, both_sides, fill, one)
             taps_scalar = Squeeze (taps)
             frame = Range (zero, frames_scalar, step)
             tap = Range (zero, taps_scalar, step)
             frame_column = Unsqueeze (frame, one)
-            seen = Add (frame_column, tap)
-            windows = Gather <axis = 1> (padded, seen)
+            position = Add (frame_column, tap)
+            windows = Gather <axis = 1> (padded, position)
             by_tap = Transpose <perm = [1, 0]> (weight)
             columns = Unsqueeze (by_tap, two)
             products = Mul (windows, columns)
             sum = ReduceSum <keepdims = 0> (products, two)
             row_shape = Concat <axis = 0> (one, taps)
-            black_row = Expand (black, row_shape)
-            bias_row = Gemm <transB = 1> (black_row, weight, bias)
+            zero_row = Expand (fill, row_shape)
+            bias_row = Gemm <transB = 1> (zero_row, weight, bias)
             bias_column = Unsqueeze (bias_row, two)
             total = Add (sum, bias_column)
             y = Reshape (total, shape)
@@ -82,19 +82,19 @@ ONNX_FUNCTIONS = {
             end = Constant <value_ints = [9223372036854775807]> ()
             channels = Shape <start = 0, end = 1> (weight)
             taps = Shape <start = 1> (weight)
-            seen = Concat <axis = 1> (state, x)
-            next_state = Slice (seen, channels, end, one)
+            history = Concat <axis = 1> (state, x)
+            next_state = Slice (history, channels, end, one)
             window_shape = Concat <axis = 0> (zero, taps, channels, infer)
-            window = Reshape (seen, window_shape)
+            window = Reshape (history, window_shape)
             by_tap = Transpose <perm = [1, 0]> (weight)
             columns = Unsqueeze (by_tap, two)
             products = Mul (window, columns)
             sum = ReduceSum <keepdims = 0> (products, one)
-            black_float = Constant <value_float = 0.0> ()
-            black = CastLike (black_float, x)
+            fill_float = Constant <value_float = 0.0> ()
+            fill = CastLike (fill_float, x)
             row_shape = Concat <axis = 0> (one, taps)
-            black_row = Expand (black, row_shape)
-            bias_row = Gemm <transB = 1> (black_row, weight, bias)
+            zero_row = Expand (fill, row_shape)
+            bias_row = Gemm <transB = 1> (zero_row, weight, bias)
             bias_column = Unsqueeze (bias_row, two)
             total = Add (sum, bias_column)
             shape = Shape (x)
@@ -102,12 +102,12 @@ ONNX_FUNCTIONS = {
         }
     """,
 }
-"""The op and its streaming step in standard ops, in ONNX's text form; a plain runtime inlines them."""
+"""The function bodies of the op and its streaming step, in ONNX's text format; other runtimes inline them."""
 
 
 @dataclass(frozen=True)
 class Filters:
-    """The attributes of one convolution and the shapes of its weights."""
+    """The attributes of a convolution and the shapes of its weights."""
 
     frames: int
     causal: bool
@@ -115,7 +115,7 @@ class Filters:
     bias_shape: tuple[int, ...] | None = None
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raise ``ValueError`` unless a tensor of ``shape`` ``(N*T, C, ...)`` can be convolved so."""
+        """Raise ``ValueError`` unless the op accepts a tensor of ``shape`` ``(N*T, C, ...)``."""
         if len(shape) < 2:
             raise ValueError(f"a temporal convolution takes (N*T, C, ...), not {len(shape)} dimensions")
         if self.frames < 1 or shape[0] % self.frames:
@@ -123,7 +123,7 @@ class Filters:
         if len(self.weight_shape) != 2 or self.weight_shape[0] != shape[1]:
             raise ValueError(f"weights {self.weight_shape} are not (C, k) for {shape[1]} channels")
         if self.taps % 2 == 0:
-            raise ValueError(f"{self.taps} taps have no middle: a filter has an odd number")
+            raise ValueError(f"{self.taps} taps have no center: use an odd number")
         if self.bias_shape is not None and self.bias_shape != (shape[1],):
             raise ValueError(f"a bias {self.bias_shape} does not fit {shape[1]} channels")
 
@@ -133,7 +133,7 @@ class Filters:
 
     @property
     def offsets(self) -> range:
-        """For each tap, how many frames after the present one it looks."""
+        """The frame offset of each tap."""
         return offsets_of(self.taps, self.causal)
 
 
@@ -143,7 +143,7 @@ def offsets_of(taps: int, causal: bool) -> range:
 
 
 def from_node(node: ir.Node) -> Filters:
-    """What a ``TemporalConv``, or a step of one, is; ``ValueError`` says what it lacks."""
+    """The attributes of a ``TemporalConv`` or its step; raises ``ValueError`` for a missing one."""
     if node.op_type == "TemporalConvStep":
         return Filters(1, True, input_shape(node, 2), input_shape(node, 3))
     frames, causal = integers(node, "frames", "causal")
@@ -151,7 +151,7 @@ def from_node(node: ir.Node) -> Filters:
 
 
 def cost(filters: Filters, shape: tuple[int, ...], itemsize: int = 4) -> Cost:
-    """A multiply-add for each tap and element; every element, and every weight, is touched once."""
+    """One MAC per tap and element; each element and each weight is accessed once."""
     weights = prod(filters.weight_shape) + prod(filters.bias_shape or (0,))
     return Cost(macs=filters.taps * prod(shape), bytes_moved=(2 * prod(shape) + weights) * itemsize)
 
@@ -159,7 +159,7 @@ def cost(filters: Filters, shape: tuple[int, ...], itemsize: int = 4) -> Cost:
 def streaming_step(filters: Filters, shape: tuple[int, ...]) -> StreamingStep | str | None:
     """One frame ``(N, C, ...)`` at a time: the state is the last ``k-1`` frames, ``(N, (k-1)*C, ...)``.
 
-    They lie behind each other along the channels, the oldest first. A filter of one tap keeps no state.
+    They are concatenated along the channels, the oldest first. A filter of one tap has no state.
     """
     if filters.taps == 1:
         return None
@@ -173,8 +173,8 @@ def streaming_step(filters: Filters, shape: tuple[int, ...]) -> StreamingStep | 
 def torch_op() -> Any:
     """``torch.ops.edgevid.temporal_conv(x, weight, bias, frames, causal)``, registered on first call.
 
-    Gives the type and memory format of ``x``, under autocast too: weights of another type are converted, and
-    half precision is summed in float32. Raises ``ValueError`` for shapes that do not fit.
+    The result has the type and memory format of ``x``, under autocast too: weights of another type are
+    converted, and half precision is summed in float32. Raises ``ValueError`` for shapes that do not fit.
     """
     import torch
 
@@ -184,8 +184,8 @@ def torch_op() -> Any:
         y = torch.zeros_like(x)
         target = y.unflatten(0, (-1, frames))
         for column, offset in zip(columns, offsets):
-            source, seen_by = windows(frames, offset)
-            target[:, seen_by] += column * clips[:, source]
+            source, target_frames = windows(frames, offset)
+            target[:, target_frames] += column * clips[:, source]
         return y
 
     def forward(x: Any, weight: Any, bias: Any, frames: int, causal: bool) -> torch.Tensor:
@@ -206,8 +206,8 @@ def torch_op() -> Any:
         others = [axis for axis in range(clips.ndim) if axis != 2]
         for_taps = []
         for offset in offsets:
-            source, seen_by = windows(frames, offset)
-            for_taps.append((clips[:, source] * gradients[:, seen_by]).sum(others))
+            source, target_frames = windows(frames, offset)
+            for_taps.append((clips[:, source] * gradients[:, target_frames]).sum(others))
         for_weight = torch.stack(for_taps, dim=1).to(weight.dtype)
         return for_x, for_weight, None if bias is None else gradients.sum(others).to(bias.dtype)
 
@@ -221,14 +221,14 @@ def torch_op() -> Any:
 
 
 def windows(frames: int, offset: int) -> tuple[slice, slice]:
-    """The frames that are read ``offset`` later, and the frames that they are read for; none if too far."""
+    """The source frames of a tap with ``offset``, and the result frames that read them; empty if too far."""
     inside = max(frames - abs(offset), 0)
     late, early = slice(frames - inside, frames), slice(0, inside)
     return (late, early) if offset > 0 else (early, late)
 
 
 TRANSPOSED = "transpose and Conv"
-"""A grouped ``Conv`` between two transpositions, in place of products and sums of moved frames."""
+"""A grouped ``Conv`` between two transposes, instead of products and sums of shifted frames."""
 
 
 def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
@@ -237,13 +237,13 @@ def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
         build.replace_anchor(_conv_over_time(x, filters, *node.inputs[1:], build=build))
         return
     variant = variant if variant in MOVES else SLICES
-    # A tap that always looks beyond the clip adds nothing.
-    seen = {
-        tap: moved(x, offset, filters.frames, build, variant) if offset else x
+    # A tap that only reads beyond the clip contributes nothing.
+    frames_by_tap = {
+        tap: shift_frames(x, offset, filters.frames, build, variant) if offset else x
         for tap, offset in enumerate(filters.offsets)
         if abs(offset) < filters.frames
     }
-    build.replace_anchor(_weighted_sum(seen, *node.inputs[1:], build=build))
+    build.replace_anchor(_weighted_sum(frames_by_tap, *node.inputs[1:], build=build))
 
 
 def _conv_over_time(
@@ -265,21 +265,21 @@ def _conv_over_time(
 def lower_step(node: ir.Node, build: GraphBuilder) -> None:
     x, state, *weights = node.inputs
     channels, length = x.shape[1], state.shape[1]
-    seen = {
+    frames_by_tap = {
         tap: slice_of(state, 1, start, start + channels, build)
         for tap, start in enumerate(range(0, length, channels))
     }
-    seen[len(seen)] = x
-    kept = [slice_of(state, 1, channels, length, build)] if channels < length else []
-    build.replace_anchor(_weighted_sum(seen, *weights, build=build), concat([*kept, x], 1, build))
+    frames_by_tap[len(frames_by_tap)] = x
+    rest = [slice_of(state, 1, channels, length, build)] if channels < length else []
+    build.replace_anchor(_weighted_sum(frames_by_tap, *weights, build=build), concat([*rest, x], 1, build))
 
 
 def _weighted_sum(
-    seen: dict[int, ir.Value], weight: ir.Value, bias: ir.Value | None = None, *, build: GraphBuilder
+    frames_by_tap: dict[int, ir.Value], weight: ir.Value, bias: ir.Value | None = None, *, build: GraphBuilder
 ) -> ir.Value:
-    """The frames that each tap sees times its weights, and the bias."""
+    """The sum over taps of the tap's frames times its weights, plus the bias."""
     total = None
-    for tap, frames in seen.items():
+    for tap, frames in frames_by_tap.items():
         shape, type_ = frames.shape.numpy(), frames.type
         product = build.node("Mul", [frames, _column(weight, tap, len(shape), build)], shape, type_)
         total = product if total is None else build.node("Add", [total, product], shape, type_)
@@ -289,7 +289,7 @@ def _weighted_sum(
 
 
 def _column(weight: ir.Value, tap: int | None, rank: int, build: GraphBuilder) -> ir.Value:
-    """One weight for each channel of a tensor of ``rank`` axes, ``(C, 1, ...)``; they may be computed too."""
+    """One weight per channel of a tensor of ``rank`` axes, ``(C, 1, ...)``; the weights may be computed."""
     shape = (weight.shape[0], *[1] * (rank - 2))
     if weight.const_value is not None:
         array = weight.const_value.numpy()

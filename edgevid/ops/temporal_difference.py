@@ -1,13 +1,12 @@
-"""Temporal difference: how much each frame differs from the one before it, features of motion.
+"""Temporal difference: the difference between adjacent frames, as motion features.
 
-``later`` and ``earlier`` are ``(N*T, C, ...)``, frames of a clip adjacent: two views of the same features, of
-which the later frame's is usually convolved. The differences ``later[t+1] - earlier[t]`` of a clip are one
-fewer than its frames. Looking ahead, frame ``t`` gets that to frame ``t+1``, and the last one zeros; causal,
-frame ``t`` gets that to frame ``t-1``, ``later[t] - earlier[t-1]``, and the first one zeros.
+``later`` and ``earlier`` are ``(N*T, C, ...)``, frames of a clip adjacent: two versions of the same features,
+of which ``later`` is usually convolved. Bidirectional, frame ``t`` gets ``later[t+1] - earlier[t]``, and the
+last frame zeros; causal, frame ``t`` gets ``later[t] - earlier[t-1]``, and the first frame zeros.
 
 Sources: Jiang et al., "STM", ICCV 2019, section 3.2 (channel-wise motion module); Li et al., "TEA: Temporal
 Excitation and Aggregation for Action Recognition", CVPR 2020, section 3.1; Wang, She, Smolic, "ACTION-Net",
-CVPR 2021, section 3.3 (motion excitation). All look ahead; the causal form is ours.
+CVPR 2021, section 3.3 (motion excitation). All of them look ahead; the causal form is new here.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgevid.ops.moves import PADDED, SLICES, concat, moved, slice_of
+from edgevid.ops.moves import PADDED, SLICES, concat, shift_frames, slice_of
 from edgevid.ops.register import register_torch_op
 from edgevid.ops.temporal_op import Cost, Example, StreamingStep, TemporalOp, input_shape, integers
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from edgevid.ops.temporal_op import GraphBuilder
 
 ONNX_FUNCTIONS = {
-    # The differences between two frames of zeros: a window over them that starts at 1 looks ahead, at 0 back.
+    # Zeros, the differences, zeros: a window that starts at 1 looks ahead, at 0 back.
     "TemporalDifference": """
         <domain: "edgevid", opset_import: ["" : 18]>
         TemporalDifference <frames, causal> (later, earlier) => (y) {
@@ -53,12 +52,12 @@ ONNX_FUNCTIONS = {
             to_frames = Slice (later_clips, one, end, one)
             from_frames = Slice (earlier_clips, zero, last, one)
             differences = Sub (to_frames, from_frames)
-            black_float = Constant <value_float = 0.0> ()
-            black = CastLike (black_float, later)
+            fill_float = Constant <value_float = 0.0> ()
+            fill = CastLike (fill_float, later)
             first_frame = Slice (later_clips, zero, one, one)
-            black_shape = Shape (first_frame)
-            black_frame = Expand (black, black_shape)
-            padded = Concat <axis = 1> (black_frame, differences, black_frame)
+            zero_shape = Shape (first_frame)
+            zero_frame = Expand (fill, zero_shape)
+            padded = Concat <axis = 1> (zero_frame, differences, zero_frame)
             window = Slice (padded, start, stop, one)
             y = Reshape (window, shape)
         }
@@ -71,30 +70,30 @@ ONNX_FUNCTIONS = {
             end = Constant <value_ints = [9223372036854775807]> ()
             channels = Shape <start = 1, end = 2> (later)
             before = Slice (state, zero, channels, one)
-            seen = Slice (state, channels, end, one)
+            valid = Slice (state, channels, end, one)
             difference = Sub (later, before)
-            y = Mul (difference, seen)
-            white_float = Constant <value_float = 1.0> ()
-            white = CastLike (white_float, later)
-            seen_shape = Shape (seen)
-            seen_now = Expand (white, seen_shape)
-            next_state = Concat <axis = 1> (earlier, seen_now)
+            y = Mul (difference, valid)
+            one_float = Constant <value_float = 1.0> ()
+            one_value = CastLike (one_float, later)
+            valid_shape = Shape (valid)
+            valid_now = Expand (one_value, valid_shape)
+            next_state = Concat <axis = 1> (earlier, valid_now)
         }
     """,
 }
-"""The op and its streaming step in standard ops, in ONNX's text form; a plain runtime inlines them."""
+"""The function bodies of the op and its streaming step, in ONNX's text format; other runtimes inline them."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The attributes of one difference, and the shape of the features that it subtracts."""
+    """The attributes of a difference, and the shape of the features to subtract."""
 
     frames: int
     causal: bool
     earlier_shape: tuple[int, ...]
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raise ``ValueError`` unless features of ``shape`` ``(N*T, C, ...)`` can be compared so."""
+        """Raise ``ValueError`` unless the op accepts features of ``shape`` ``(N*T, C, ...)``."""
         if len(shape) < 2:
             raise ValueError(f"a temporal difference takes (N*T, C, ...), not {len(shape)} dimensions")
         if self.frames < 1 or shape[0] % self.frames:
@@ -104,7 +103,7 @@ class Difference:
 
 
 def from_node(node: ir.Node) -> Difference:
-    """What a ``TemporalDifference``, or a step of one, is; ``ValueError`` says what it lacks."""
+    """The attributes of a ``TemporalDifference`` or its step; raises ``ValueError`` for a missing one."""
     if node.op_type == "TemporalDifferenceStep":
         return Difference(1, True, input_shape(node, 2))
     frames, causal = integers(node, "frames", "causal")
@@ -112,14 +111,15 @@ def from_node(node: ir.Node) -> Difference:
 
 
 def cost(difference: Difference, shape: tuple[int, ...], itemsize: int = 4) -> Cost:
-    """Subtractions, no multiply-adds; two tensors are read and one is written."""
+    """Subtractions, no MACs; two tensors are read and one is written."""
     return Cost(macs=0, bytes_moved=3 * prod(shape) * itemsize)
 
 
 def streaming_step(difference: Difference, shape: tuple[int, ...]) -> StreamingStep | str:
-    """One frame ``(N, C, ...)`` at a time: the state is the previous frame's ``earlier`` and a channel more.
+    """One frame ``(N, C, ...)`` at a time: the state is the previous ``earlier`` and a channel with a valid
+    flag.
 
-    That channel is zero before the first frame, whose difference is therefore zeros, and one after it.
+    The flag is 0 before the first frame, whose difference is therefore zeros, and 1 after it.
     """
     if not difference.causal:
         return "it compares a frame with the next one"
@@ -130,8 +130,8 @@ def streaming_step(difference: Difference, shape: tuple[int, ...]) -> StreamingS
 def torch_op() -> Any:
     """``torch.ops.edgevid.temporal_difference(later, earlier, frames, causal)``, registered on first call.
 
-    Gives the type and memory format of ``later``, under autocast too. Raises ``ValueError`` for shapes that
-    do not fit.
+    The result has the type and memory format of ``later``, under autocast too. Raises ``ValueError`` for
+    shapes that do not fit.
     """
     import torch
 
@@ -145,9 +145,9 @@ def torch_op() -> Any:
 
     def backward(gradient: Any, later: Any, earlier: Any, frames: int, causal: bool) -> tuple[Any, ...]:
         inside = gradient.unflatten(0, (-1, frames))[:, _places(causal)]
-        black = torch.zeros_like(gradient.unflatten(0, (-1, frames))[:, :1])
-        for_later = torch.cat((black, inside), 1).flatten(0, 1)
-        for_earlier = -torch.cat((inside, black), 1).flatten(0, 1)
+        zeros = torch.zeros_like(gradient.unflatten(0, (-1, frames))[:, :1])
+        for_later = torch.cat((zeros, inside), 1).flatten(0, 1)
+        for_earlier = -torch.cat((inside, zeros), 1).flatten(0, 1)
         return for_later, for_earlier.to(earlier.dtype)
 
     return register_torch_op(
@@ -159,7 +159,7 @@ def torch_op() -> Any:
 
 
 def _places(causal: bool) -> slice:
-    """The frames of a clip that get its differences."""
+    """The frames of a clip that receive a difference."""
     return slice(1, None) if causal else slice(None, -1)
 
 
@@ -183,33 +183,33 @@ def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
         build.replace_anchor(concat(parts, 0, build))
         return
     if difference.causal:
-        earlier = moved(earlier, -1, frames, build)
+        earlier = shift_frames(earlier, -1, frames, build)
     else:
-        later = moved(later, 1, frames, build)
+        later = shift_frames(later, 1, frames, build)
     differences = build.node("Sub", [later, earlier], shape, later.type)
     build.replace_anchor(
-        build.node("Mul", [differences, _compared(shape, difference, later, build)], shape, later.type)
+        build.node("Mul", [differences, _valid_mask(shape, difference, later, build)], shape, later.type)
     )
 
 
-def _compared(
+def _valid_mask(
     shape: tuple[int, ...], difference: Difference, like: ir.Value, build: GraphBuilder
 ) -> ir.Value:
-    """One for each frame that is compared with another of its clip, zero for the first or last."""
-    alone = 0 if difference.causal else difference.frames - 1
-    compared = np.arange(shape[0]) % difference.frames != alone
-    return build.constant(compared.reshape(-1, *[1] * (len(shape) - 1)).astype(like.dtype.numpy()))
+    """1 for each frame with a difference, 0 for the first or last frame of each clip."""
+    edge = 0 if difference.causal else difference.frames - 1
+    valid = np.arange(shape[0]) % difference.frames != edge
+    return build.constant(valid.reshape(-1, *[1] * (len(shape) - 1)).astype(like.dtype.numpy()))
 
 
 def lower_step(node: ir.Node, build: GraphBuilder) -> None:
     later, state, earlier = node.inputs
     shape, type_ = tuple(later.shape.numpy()), later.type
-    channels, seen_shape = shape[1], (shape[0], 1, *shape[2:])
-    before, seen = slice_of(state, 1, 0, channels, build), slice_of(state, 1, channels, channels + 1, build)
+    channels, valid_shape = shape[1], (shape[0], 1, *shape[2:])
+    before, valid = slice_of(state, 1, 0, channels, build), slice_of(state, 1, channels, channels + 1, build)
     difference = build.node("Sub", [later, before], shape, type_)
-    y = build.node("Mul", [difference, seen], shape, type_)
-    white = build.constant(np.ones(seen_shape, later.dtype.numpy()))
-    build.replace_anchor(y, concat([earlier, white], 1, build))
+    y = build.node("Mul", [difference, valid], shape, type_)
+    ones = build.constant(np.ones(valid_shape, later.dtype.numpy()))
+    build.replace_anchor(y, concat([earlier, ones], 1, build))
 
 
 OP = TemporalOp(

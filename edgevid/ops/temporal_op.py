@@ -1,4 +1,4 @@
-"""What the program knows about a temporal op: one object, defined at the end of the op's file."""
+"""The definition of a temporal op: one object, at the end of the op's module."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 DOMAIN = "edgevid"
-"""The ONNX domain, and the torch namespace, of every temporal op."""
+"""The ONNX domain and the torch namespace of the temporal ops."""
 
 OPSET_VERSION = 18
-"""The standard opset that function bodies are written in and that traced graphs use."""
+"""The standard opset of function bodies and of traced graphs."""
 
 STEP = "Step"
-"""What the name of a streaming step adds to that of its op."""
+"""The suffix of a streaming step's op type."""
 
 OPTIONAL_INPUTS = frozenset({"bias"})
-"""The inputs that a node of any op may leave out."""
+"""The inputs that a node of any op may omit."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Multiply-adds, and the bytes read and written when the op runs alone, each element touched once."""
+    """MACs, and the bytes read and written if the op runs by itself and accesses each element once."""
 
     macs: int
     bytes_moved: int
@@ -33,10 +33,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class StreamingStep:
-    """How a causal op runs one frame at a time.
+    """The op that runs a causal op one frame at a time.
 
-    ``op_type(x, state, *other_inputs, **attributes)`` gives ``(y, next_state)``; ``state_shape`` includes the
-    batch.
+    ``op_type(x, state, *other_inputs, **attributes)`` returns ``(y, next_state)``; ``state_shape`` includes
+    the batch axis.
     """
 
     op_type: str
@@ -46,7 +46,7 @@ class StreamingStep:
 
 @dataclass(frozen=True)
 class Example:
-    """A sound, causal use of an op, which the tests of every op run: shapes of its inputs, and attributes."""
+    """A valid, causal use of an op for the tests of every op: shapes of its inputs, and attributes."""
 
     shapes: tuple[tuple[int, ...], ...]
     attributes: dict[str, int]
@@ -56,11 +56,11 @@ class Attributes(Protocol):
     """The attributes of a node and the shapes of its weights."""
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raise ``ValueError`` unless the op takes a tensor of ``shape``."""
+        """Raise ``ValueError`` unless the op accepts a tensor of ``shape``."""
 
 
 class GraphBuilder(Protocol):
-    """What a lowering writes standard operators with; ``edgevid.passes.build.Builder`` is one."""
+    """Inserts standard operators for a lowering; implemented by ``edgevid.passes.build.Builder``."""
 
     def constant(self, array: np.ndarray) -> ir.Value: ...
 
@@ -86,30 +86,30 @@ A = TypeVar("A", bound=Attributes)
 
 @dataclass(frozen=True)
 class TemporalOp(Generic[A]):
-    """One temporal op; a file of this package that defines one as ``OP`` registers it.
+    """A temporal op; a module of this package registers it by defining ``OP``.
 
-    Functions on it import torch and onnx_ir inside, so that a device can read the rest.
+    Its functions import torch and onnx_ir inside, so that devices can import the module without them.
     """
 
     name: str
     """The ONNX op type."""
     functions: Mapping[str, str]
-    """The op, and its streaming step if it has one, in standard ops: ONNX's text form by op type."""
+    """The function bodies of the op and of its streaming step, in ONNX's text format by op type."""
     from_node: Callable[[Any], A]
-    """The attributes of a node of the op or of its step; ``ValueError`` says what the node lacks."""
+    """The attributes of a node of the op or of its step; raises ``ValueError`` for a missing one."""
     cost: Callable[[A, tuple[int, ...]], Cost]
-    """What a float32 input of a shape costs."""
+    """The cost for a float32 input of a shape."""
     streaming_step: Callable[[A, tuple[int, ...]], StreamingStep | str | None]
-    """How it runs frame by frame; None if it needs no state, a sentence if it cannot."""
+    """Its streaming step; None if it needs no state; a sentence why if it cannot be streamed."""
     torch_op: Callable[[], Any]
-    """``torch.ops.edgevid.X``, registered on first call: tensors are inputs of a node, numbers attributes."""
+    """``torch.ops.edgevid.X``, registered on first call: tensors become node inputs, numbers attributes."""
     lower: Callable[[ir.Node, GraphBuilder, str], None]
-    """Replaces a node of the op by standard operators of static shape, in one of ``variants``."""
+    """Replaces a node of the op by standard operators with static shapes, in one of ``variants``."""
     example: Example
     variants: Mapping[str, str]
-    """The ways to lower it, the default first, each with the words for it in a bundle's list of kernels."""
+    """The lowering variants, the default first, with their descriptions in a bundle's list of kernels."""
     lower_step: Callable[[ir.Node, GraphBuilder], None] | None = None
-    """The same for a node of its streaming step, if it has one."""
+    """Like ``lower``, for a node of the streaming step, if the op has one."""
 
     @property
     def default_variant(self) -> str:
@@ -117,29 +117,29 @@ class TemporalOp(Generic[A]):
 
     @property
     def op_types(self) -> tuple[str, ...]:
-        """The op, then its streaming step if it has one."""
+        """The op types of the op and of its streaming step, if it has one."""
         return tuple(self.functions)
 
     @property
     def snake_name(self) -> str:
-        """``temporal_shift`` for ``TemporalShift``: the name of its torch op and of its file."""
+        """``temporal_shift`` for ``TemporalShift``: the name of its torch op and of its module."""
         return "".join(f"_{c.lower()}" if c.isupper() else c for c in self.name).removeprefix("_")
 
     def cost_of(self, node: Any, shape: tuple[int, ...]) -> Cost:
-        """What ``node`` costs for an input of ``shape``."""
+        """The cost of ``node`` for an input of ``shape``."""
         return self.cost(self.from_node(node), shape)
 
     def check(self, node: Any, shape: tuple[int, ...]) -> None:
-        """Raise ``ValueError`` unless ``node`` is complete and takes an input of ``shape``."""
+        """Raise ``ValueError`` unless ``node`` is complete and accepts an input of ``shape``."""
         self.from_node(node).check(shape)
 
     def streaming_step_of(self, node: Any, shape: tuple[int, ...]) -> StreamingStep | str | None:
-        """How ``node`` runs frame by frame, for an input of ``shape``."""
+        """The streaming step of ``node`` for an input of ``shape``."""
         return self.streaming_step(self.from_node(node), shape)
 
 
 def integers(node: ir.Node, *names: str) -> tuple[int, ...]:
-    """The attributes of ``node`` by these names; one that is missing raises ``ValueError``."""
+    """The integer attributes ``names`` of ``node``; raises ``ValueError`` if one is missing."""
     missing = [name for name in names if name not in node.attributes]
     if missing:
         raise ValueError(f"a {node.op_type} needs {', '.join(missing)}")
@@ -147,7 +147,7 @@ def integers(node: ir.Node, *names: str) -> tuple[int, ...]:
 
 
 def input_shape(node: ir.Node, index: int) -> tuple[int, ...] | None:
-    """The shape of an input, None if it is left out; one that is not fixed raises ``ValueError``."""
+    """The shape of an input, None if it is omitted; raises ``ValueError`` if it is not static."""
     value = node.inputs[index] if index < len(node.inputs) else None
     if value is None:
         return None

@@ -1,9 +1,9 @@
-"""Temporal shift: some channels of a frame are taken from its neighbours, at no arithmetic cost.
+"""Temporal shift: some channels of a frame come from its neighbors, at no arithmetic cost.
 
 ``x`` is ``(N*T, C, ...)``, frames of a clip adjacent. Channels ``[0, fold)`` of frame ``t`` come from frame
-``t + first``, channels ``[fold, 2*fold)`` from frame ``t + second``, the others stay; beyond the clip stand
-zeros. ``first=1, second=-1`` is the bidirectional shift of TSM, ``first=-1, second=1`` the one of PP-TSM, and
-``first=-1, second=0`` the causal, online shift.
+``t + first``, channels ``[fold, 2*fold)`` from frame ``t + second``, the others stay; frames beyond the clip
+are zeros. ``first=1, second=-1`` is the bidirectional shift of TSM, ``first=-1, second=1`` that of PP-TSM,
+and ``first=-1, second=0`` the causal, online shift.
 
 Source: Lin, Gan, Han, "TSM: Temporal Shift Module for Efficient Video Understanding", ICCV 2019, sections 3
 (shift) and 4.2 (online).
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from edgevid.ops.moves import MOVES, concat, moved, slice_of
+from edgevid.ops.moves import MOVES, concat, shift_frames, slice_of
 from edgevid.ops.register import register_torch_op
 from edgevid.ops.temporal_op import Cost, Example, StreamingStep, TemporalOp, integers
 
@@ -57,16 +57,16 @@ ONNX_FUNCTIONS = {
             group_1 = Slice (clips, zero, fold_1, channel_axis)
             group_2 = Slice (clips, fold_1, fold_2, channel_axis)
             rest = Slice (clips, fold_2, end, channel_axis)
-            black_float = Constant <value_float = 0.0> ()
-            black = CastLike (black_float, x)
+            fill_float = Constant <value_float = 0.0> ()
+            fill = CastLike (fill_float, x)
             frame_1 = Slice (group_1, zero, one, one)
             frame_2 = Slice (group_2, zero, one, one)
             frame_shape_1 = Shape (frame_1)
             frame_shape_2 = Shape (frame_2)
-            black_1 = Expand (black, frame_shape_1)
-            black_2 = Expand (black, frame_shape_2)
-            padded_1 = Concat <axis = 1> (black_1, group_1, black_1)
-            padded_2 = Concat <axis = 1> (black_2, group_2, black_2)
+            zeros_1 = Expand (fill, frame_shape_1)
+            zeros_2 = Expand (fill, frame_shape_2)
+            padded_1 = Concat <axis = 1> (zeros_1, group_1, zeros_1)
+            padded_2 = Concat <axis = 1> (zeros_2, group_2, zeros_2)
             moved_1 = Slice (padded_1, start_1, end_1, one)
             moved_2 = Slice (padded_2, start_2, end_2, one)
             shifted = Concat <axis = 2> (moved_1, moved_2, rest)
@@ -87,15 +87,15 @@ ONNX_FUNCTIONS = {
         }
     """,
 }
-"""The op and its streaming step in standard ops, in ONNX's text form; a plain runtime inlines them."""
+"""The function bodies of the op and its streaming step, in ONNX's text format; other runtimes inline them."""
 
 DIRECTIONS = ((1, -1), (-1, 1), (-1, 0), (1, 0))
-"""The pairs of frame offsets (of the first and of the second fold) that the op takes."""
+"""The supported pairs of frame offsets, of the first and of the second fold."""
 
 
 @dataclass(frozen=True)
 class Shift:
-    """The attributes of one shift; ``ValueError`` says in a sentence what is wrong with them."""
+    """The attributes of a shift."""
 
     frames: int
     fold: int
@@ -103,7 +103,7 @@ class Shift:
     second: int = -1
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raise ``ValueError`` unless a tensor of ``shape`` ``(N*T, C, ...)`` can be shifted so."""
+        """Raise ``ValueError`` unless the op accepts a tensor of ``shape`` ``(N*T, C, ...)``."""
         if (self.first, self.second) not in DIRECTIONS:
             raise ValueError(f"shift directions must be one of {DIRECTIONS}, not {(self.first, self.second)}")
         if len(shape) < 2:
@@ -124,21 +124,21 @@ class Shift:
 
 
 def from_node(node: ir.Node) -> Shift:
-    """The attributes of a ``TemporalShift`` or a step of one; ``ValueError`` says which is missing."""
+    """The attributes of a ``TemporalShift`` or its step; raises ``ValueError`` for a missing one."""
     if node.op_type == "TemporalShiftStep":
         return Shift(1, *integers(node, "fold"), -1, 0)
     return Shift(*integers(node, "frames", "fold", "first", "second"))
 
 
 def cost(shift: Shift, shape: tuple[int, ...], itemsize: int = 4) -> Cost:
-    """No arithmetic; alone, every element is read and written once."""
+    """No MACs; each element is read and written once."""
     return Cost(macs=0, bytes_moved=2 * prod(shape) * itemsize)
 
 
 def streaming_step(shift: Shift, shape: tuple[int, ...]) -> StreamingStep | str:
     """One frame ``(N, C, ...)`` at a time: the state is the previous frame's first ``fold`` channels.
 
-    A shift that looks into the future has no such step; the answer is then the reason, as a sentence.
+    A shift that reads future frames has no step; the result is then the reason, a sentence.
     """
     if not shift.is_causal:
         return "it takes channels from the next frame"
@@ -150,7 +150,7 @@ def torch_op() -> Any:
     """``torch.ops.edgevid.temporal_shift(x, frames, fold, first, second)``, registered on first call.
 
     Works on any dtype and memory format, and keeps both, under autocast too; raises ``ValueError`` for a
-    fold or a number of frames that does not fit. Its gradient is the shift the other way.
+    fold or a number of frames that does not fit. Its gradient is the shift in the opposite direction.
     """
     import torch
 
@@ -182,7 +182,7 @@ def torch_op() -> Any:
 def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
     x, shift = node.inputs[0], from_node(node)
     parts = [
-        moved(slice_of(x, 1, group, group + shift.fold, build), offset, shift.frames, build, variant)
+        shift_frames(slice_of(x, 1, group, group + shift.fold, build), offset, shift.frames, build, variant)
         for group, offset in ((0, shift.first), (shift.fold, shift.second))
         if offset and shift.fold
     ]

@@ -1,8 +1,8 @@
-"""Channel convolution without shared weights: a filter along the channels with taps of its own at each step.
+"""Channel convolution without shared weights: a filter along the channels with separate taps at each step.
 
-``x`` is ``(N, C, ...)``, ``weight`` ``(G, L, M)``, ``bias`` ``(G, M)`` or absent. Everything else is as in
-``ChannelConv``: step ``m`` of filter ``g`` multiplies the ``L`` channels from ``m * stride - pad_begin`` by
-``weight[g, :, m]``.
+``x`` is ``(N, C, ...)``, ``weight`` ``(G, L, M)``, ``bias`` ``(G, M)`` or absent. As in ``ChannelConv``, step
+``m`` of filter ``g`` multiplies the ``L`` channels from ``m * stride - pad_begin``, here by ``weight[g, :,
+m]``.
 
 Source: Gao, Wang, Cai, Ji, "ChannelNets: Compact and Efficient Convolutional Neural Networks via Channel-Wise
 Convolutions", TPAMI 2020 (the convolutional classification layer without weight-sharing).
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgevid.ops.channel_conv import SCHEMA, reshaped
+from edgevid.ops.channel_conv import SCHEMA, reshape
 from edgevid.ops.channel_conv import Filters as SharedFilters
 from edgevid.ops.channel_conv import cost as cost
 from edgevid.ops.channel_conv import streaming_step as streaming_step
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from edgevid.ops.temporal_op import GraphBuilder
 
 ONNX_FUNCTIONS = {
-    # All windows of L channels, (N, M, L, H*W); a matrix product for each step m. Gemm takes a bias that may
-    # be absent.
+    # All windows of L channels, (N, M, L, H*W); a matrix product per step m. Gemm accepts an absent bias.
     "UnsharedChannelConv": """
         <domain: "edgevid", opset_import: ["" : 18]>
         UnsharedChannelConv <stride, pad_begin, pad_end> (x, weight, bias) => (y) {
@@ -50,9 +49,9 @@ ONNX_FUNCTIONS = {
             batch = Shape <start = 0, end = 1> (x)
             image = Shape <start = 2> (x)
             planes = Reshape (x, planes_shape)
-            black_float = Constant <value_float = 0.0> ()
-            black = CastLike (black_float, x)
-            padded = Pad (planes, sides, black, one)
+            fill_float = Constant <value_float = 0.0> ()
+            fill = CastLike (fill_float, x)
+            padded = Pad (planes, sides, fill, one)
             taps = Shape <start = 1, end = 2> (weight)
             steps = Shape <start = 2> (weight)
             taps_scalar = Squeeze (taps)
@@ -61,16 +60,16 @@ ONNX_FUNCTIONS = {
             number = Range (zero, steps_scalar, step)
             start = Mul (number, stride_scalar)
             start_column = Unsqueeze (start, one)
-            seen = Add (start_column, tap)
-            windows = Gather <axis = 1> (padded, seen)
+            position = Add (start_column, tap)
+            windows = Gather <axis = 1> (padded, position)
             by_step = Transpose <perm = [2, 0, 1]> (weight)
             products = MatMul (by_step, windows)
             groups = Transpose <perm = [0, 2, 1, 3]> (products)
             filters = Shape <start = 0, end = 1> (weight)
             left_shape = Concat <axis = 0> (filters, one)
             right_shape = Concat <axis = 0> (one, steps)
-            left = Expand (black, left_shape)
-            right = Expand (black, right_shape)
+            left = Expand (fill, left_shape)
+            right = Expand (fill, right_shape)
             bias_rows = Gemm (left, right, bias)
             bias_columns = Unsqueeze (bias_rows, last)
             total = Add (groups, bias_columns)
@@ -79,15 +78,15 @@ ONNX_FUNCTIONS = {
         }
     """,
 }
-"""The op in standard ops, in ONNX's text form; a plain runtime inlines it."""
+"""The function body in standard operators, in ONNX's text format; other runtimes inline it."""
 
 
 @dataclass(frozen=True)
 class Filters(SharedFilters):
-    """The attributes of one convolution and the shapes of its weights."""
+    """The attributes of a convolution and the shapes of its weights."""
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raise ``ValueError`` unless a tensor of ``shape`` ``(N, C, ...)`` can be convolved so."""
+        """Raise ``ValueError`` unless the op accepts a tensor of ``shape`` ``(N, C, ...)``."""
         if len(self.weight_shape) != 3 or 0 in self.weight_shape:
             raise ValueError(f"weights {self.weight_shape} are not (filters, taps, steps)")
         shared = SharedFilters(self.stride, self.pad_begin, self.pad_end, self.weight_shape[:2])
@@ -106,7 +105,7 @@ class Filters(SharedFilters):
         return self.weight_shape[2]
 
     def windows(self) -> list[list[int]]:
-        """For each step the padded channels that it reads, ``(M, L)``."""
+        """The padded channels that each step reads, ``(M, L)``."""
         starts = range(0, self.steps * self.stride, self.stride)
         return [list(range(start, start + self.weight_shape[1])) for start in starts]
 
@@ -115,7 +114,7 @@ class Filters(SharedFilters):
 
 
 def from_node(node: ir.Node) -> Filters:
-    """What an ``UnsharedChannelConv`` node is; ``ValueError`` says what it lacks."""
+    """The attributes of an ``UnsharedChannelConv`` node; raises ``ValueError`` for a missing one."""
     return Filters(
         *integers(node, "stride", "pad_begin", "pad_end"), input_shape(node, 1), input_shape(node, 2)
     )
@@ -132,7 +131,7 @@ def torch_op() -> Any:
     from torch.nn import functional
 
     def windows_of(x: torch.Tensor, taps: int, stride: int, pad_begin: int, pad_end: int) -> torch.Tensor:
-        """``(N, M, H*W, L)``, a view."""
+        """The windows ``(N, M, H*W, L)``, a view."""
         planes = functional.pad(x.reshape(*x.shape[:2], -1), (0, 0, pad_begin, pad_end))
         return planes.unfold(1, taps, stride)
 
@@ -148,7 +147,7 @@ def torch_op() -> Any:
         filters = Filters(stride, pad_begin, pad_end, tuple(weight.shape), bias_shape)
         filters.check(tuple(x.shape))
         windows = windows_of(x, weight.shape[1], stride, pad_begin, pad_end)
-        # Autocast would give the result another type than the fake op says.
+        # Under autocast, the result would have another type than the fake op's.
         with torch.autocast(x.device.type, enabled=False):
             groups = torch.einsum("nmpl,glm->ngmp", windows, weight.to(x.dtype))
         if bias is not None:
@@ -173,8 +172,8 @@ def torch_op() -> Any:
         for_weight = torch.einsum("nmpl,ngmp->glm", windows, groups).to(weight.dtype)
         padded = x.new_zeros(x.shape[0], pad_begin + x.shape[1] + pad_end, groups.shape[3])
         for tap in range(taps):
-            seen_by = slice(tap, tap + (steps - 1) * stride + 1, stride)
-            padded[:, seen_by] += torch.einsum("ngmp,gm->nmp", groups, weight[:, tap].to(x.dtype))
+            channels = slice(tap, tap + (steps - 1) * stride + 1, stride)
+            padded[:, channels] += torch.einsum("ngmp,gm->nmp", groups, weight[:, tap].to(x.dtype))
         for_x = padded[:, pad_begin : pad_begin + x.shape[1]].reshape(x.shape)
         return for_x, for_weight, None if bias is None else groups.sum((0, 3)).to(bias.dtype)
 
@@ -186,24 +185,24 @@ def lower(node: ir.Node, build: GraphBuilder, variant: str) -> None:
     shape = tuple(x.shape.numpy())
     images, channels, pixels = shape[0], shape[1], prod(shape[2:])
     count, taps, steps = filters.weight_shape
-    y = reshaped(x, (images, channels, pixels), build)
+    y = reshape(x, (images, channels, pixels), build)
     if filters.pad_begin or filters.pad_end:
         padded = (images, filters.pad_begin + channels + filters.pad_end, pixels)
         y = build.node(
             "Pad", [y, build.ints([0, filters.pad_begin, 0, 0, filters.pad_end, 0])], padded, x.type
         )
-    seen = build.constant(np.array(filters.windows()))
-    windows = build.node("Gather", [y, seen], (images, steps, taps, pixels), x.type, axis=1)
-    by_step = _transposed(weight, (2, 0, 1), build)
+    indices = build.constant(np.array(filters.windows()))
+    windows = build.node("Gather", [y, indices], (images, steps, taps, pixels), x.type, axis=1)
+    by_step = _transpose(weight, (2, 0, 1), build)
     y = build.node("MatMul", [by_step, windows], (images, steps, count, pixels), x.type)
-    y = _transposed(y, (0, 2, 1, 3), build)
+    y = _transpose(y, (0, 2, 1, 3), build)
     if bias:
-        offsets = reshaped(bias[0], (count, steps, 1), build)
+        offsets = reshape(bias[0], (count, steps, 1), build)
         y = build.node("Add", [y, offsets], (images, count, steps, pixels), x.type)
-    build.replace_anchor(reshaped(y, filters.result_shape(shape), build))
+    build.replace_anchor(reshape(y, filters.result_shape(shape), build))
 
 
-def _transposed(value: ir.Value, axes: tuple[int, ...], build: GraphBuilder) -> ir.Value:
+def _transpose(value: ir.Value, axes: tuple[int, ...], build: GraphBuilder) -> ir.Value:
     if value.const_value is not None:
         return build.constant(value.const_value.numpy().transpose(axes))
     shape = tuple(value.shape.numpy())

@@ -42,8 +42,8 @@ def present(*arrays):
     return [array for array in arrays if array is not None]
 
 
-def close(result, wanted):
-    np.testing.assert_allclose(result, wanted, rtol=1e-5, atol=1e-5)
+def close(result, expected):
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
 
 
 def lowered(model: bytes, op_type: str) -> onnx.ModelProto:

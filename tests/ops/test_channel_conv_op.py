@@ -70,7 +70,7 @@ def test_onnx_function_convolves_as_defined(case):
 
 @given(convolutions())
 @settings(max_examples=30, deadline=None)
-def test_lowering_keeps_the_meaning_of_computed_weights_too(case):
+def test_lowering_preserves_the_result_of_computed_weights_too(case):
     x, weight, bias, stride, pad_begin, pad_end = case
     arrays = present(x, weight, bias)
     model = one_node_model("ChannelConv", arrays, stride=stride, pad_begin=pad_begin, pad_end=pad_end)
@@ -86,7 +86,7 @@ def test_each_filter_gives_a_group_of_the_result():
 @pytest.mark.parametrize(
     ("attributes", "with_bias"), [((1, 0, 0), False), ((2, 1, 2), True), ((3, 2, 0), True)]
 )
-def test_gradient_is_right_and_the_op_obeys_torch(attributes, with_bias):
+def test_gradient_is_right_and_the_op_passes_opcheck(attributes, with_bias):
     def example(dtype):
         tensor = torch.randn(2, 7, 2, 2, dtype=dtype, requires_grad=True)
         weight = torch.randn(3, 4, dtype=dtype, requires_grad=True)
@@ -119,7 +119,7 @@ def test_fake_tensors_have_the_same_shape_and_strides(memory_format):
 
 
 @pytest.mark.parametrize(
-    ("shape", "weight", "bias", "attributes", "why"),
+    ("shape", "weight", "bias", "attributes", "reason"),
     [
         ((1, 6), (2, 9), None, (1, 1, 1), "9 taps do not fit in 8 channels"),
         ((1, 6), (2, 3), None, (0, 1, 1), "stride 0 must be at least 1"),
@@ -129,17 +129,17 @@ def test_fake_tensors_have_the_same_shape_and_strides(memory_format):
         ((6,), (2, 3), None, (1, 1, 1), "not 1 dimensions"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_words(shape, weight, bias, attributes, why):
+def test_arguments_that_do_not_fit_are_refused(shape, weight, bias, attributes, reason):
     bias = bias if bias is None else torch.zeros(bias)
-    with pytest.raises(ValueError, match=why):
+    with pytest.raises(ValueError, match=reason):
         channel_conv(torch.zeros(shape), torch.zeros(weight), bias, *attributes)
 
 
-def test_it_remembers_nothing_between_frames():
+def test_it_has_no_state():
     assert streaming_step(Filters(1, 1, 1, (1, 3)), (1, 16, 4, 4)) is None
 
 
-def test_it_costs_a_multiply_add_for_each_tap_and_result():
+def test_it_costs_a_mac_per_tap_and_output():
     spent = cost(Filters(2, 3, 3, (2, 8), (2,)), (1, 512, 14, 14))
     assert spent.macs == 8 * 512 * 14 * 14
     assert spent.bytes_moved == (2 * 512 * 14 * 14 + 2 * 8 + 2) * 4
@@ -178,7 +178,7 @@ def test_a_network_is_exported_equal_to_pytorch(tmp_path, target, model, stream)
     openvino_loads(bundle.path / model)
 
 
-def test_a_plain_runtime_takes_a_node_without_bias():
+def test_a_plain_runtime_accepts_a_node_without_bias():
     x, weight = np.ones((1, 4, 2, 2), np.float32), np.ones((1, 3), np.float32)
     model = one_node_model("ChannelConv", [x, weight], stride=1, pad_begin=1, pad_end=1)
     session = onnxruntime.InferenceSession(model)

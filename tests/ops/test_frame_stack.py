@@ -31,10 +31,10 @@ def reference(x, frames: int, taps: int, first: int, dilation: int, stride: int)
     rows = []
     for clip in range(0, len(x), frames):
         for start in range(0, frames, stride):
-            seen = [start + first + tap * dilation for tap in range(taps)]
+            window = [start + first + tap * dilation for tap in range(taps)]
             rows.append(
                 np.concatenate(
-                    [x[clip + t] if 0 <= t < frames else np.zeros_like(x[0]) for t in seen], axis=0
+                    [x[clip + t] if 0 <= t < frames else np.zeros_like(x[0]) for t in window], axis=0
                 )
             )
     return np.stack(rows)
@@ -69,7 +69,7 @@ def test_onnx_function_stacks_as_defined(case):
 
 @given(stacks())
 @settings(max_examples=40, deadline=None)
-def test_lowering_keeps_the_meaning(case):
+def test_lowering_preserves_the_result(case):
     x, stack = case
     model = lowered(model_of(x, stack), "FrameStack").SerializeToString()
     np.testing.assert_array_equal(run(model, [x])[0], reference(x, *stack))
@@ -92,8 +92,8 @@ def test_streaming_a_causal_stack_frame_by_frame_equals_the_clip(as_function, ta
     for frame in range(6):
         y, state = session.run(None, {"x0": np.ascontiguousarray(x[:, frame]), "x1": state})
         pushed.append(y)
-    wanted = reference(x.reshape(12, 3, 2, 2), 6, taps, first, dilation, 1)
-    close(np.stack(pushed, 1).reshape(wanted.shape), wanted)
+    expected = reference(x.reshape(12, 3, 2, 2), 6, taps, first, dilation, 1)
+    close(np.stack(pushed, 1).reshape(expected.shape), expected)
 
 
 def test_one_stack_is_lowered_to_one_gather():
@@ -104,7 +104,7 @@ def test_one_stack_is_lowered_to_one_gather():
 
 
 @pytest.mark.parametrize("stack", [(3, 3, -1, 1, 1), (3, 2, -2, 2, 1), (6, 5, -2, 1, 4), (1, 3, -1, 1, 1)])
-def test_gradient_is_right_and_the_op_obeys_torch(stack):
+def test_gradient_is_right_and_the_op_passes_opcheck(stack):
     x = torch.randn(6, 2, 2, 1, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda t: frame_stack(t, *stack), [x])
     obeys_torch(frame_stack, (x.detach().float().requires_grad_(), *stack))
@@ -116,7 +116,7 @@ def test_type_is_kept(dtype):
 
 
 @pytest.mark.parametrize(
-    ("shape", "stack", "why"),
+    ("shape", "stack", "reason"),
     [
         ((4, 6), (3, 3, -1, 1, 1), "not clips of 3"),
         ((4,), (4, 3, -1, 1, 1), "not of 1 dimensions"),
@@ -124,12 +124,12 @@ def test_type_is_kept(dtype):
         ((4, 6), (4, 3, -1, 1, 0), "stride 0"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_words(shape, stack, why):
-    with pytest.raises(ValueError, match=why):
+def test_arguments_that_do_not_fit_are_refused(shape, stack, reason):
+    with pytest.raises(ValueError, match=reason):
         frame_stack(torch.zeros(shape), *stack)
 
 
-def test_only_what_sees_the_past_frame_by_frame_has_a_streaming_step():
+def test_only_causal_stacks_of_stride_1_have_a_streaming_step():
     shape = (8, 4, 2, 2)
     assert "the next frame" in streaming_step(Stack(8, 3, -1), shape)
     assert "the next 4 frames" in streaming_step(Stack(8, 5, -4, 2), shape)
@@ -137,7 +137,7 @@ def test_only_what_sees_the_past_frame_by_frame_has_a_streaming_step():
     assert streaming_step(Stack(8, 1, 0), shape) is None
 
 
-def test_it_costs_no_multiply_adds_but_a_read_and_a_write_for_each_tap():
+def test_it_costs_no_macs_but_a_read_and_a_write_for_each_tap():
     spent = cost(Stack(8, 3, -1, stride=2), (8, 16, 7, 7))
     assert (spent.macs, spent.bytes_moved) == (0, (8 + 3 * 4) * 16 * 7 * 7 * 4)
 
@@ -152,12 +152,12 @@ def test_the_layer_is_a_convolution_of_volumes(frames, taps, stride, dilation):
     theirs = nn.Conv3d(3, 4, (taps, 3, 3), (stride, 2, 2), (reach, 1, 1), (dilation, 1, 1))
     theirs.load_state_dict(ours.state_dict())
     clips = torch.randn(2, frames, 3, 6, 6)
-    wanted = theirs(clips.transpose(1, 2)).transpose(1, 2)
-    assert wanted.shape[1] == ours.frames_out(frames)
-    torch.testing.assert_close(ours(clips.flatten(0, 1), frames), wanted.flatten(0, 1))
+    expected = theirs(clips.transpose(1, 2)).transpose(1, 2)
+    assert expected.shape[1] == ours.frames_out(frames)
+    torch.testing.assert_close(ours(clips.flatten(0, 1), frames), expected.flatten(0, 1))
 
 
-def test_a_causal_layer_does_not_see_later_frames():
+def test_a_causal_layer_does_not_read_later_frames():
     layer = SpatiotemporalConv(3, 4, (3, 1, 1), causal=True)
     clip = torch.randn(4, 3, 2, 2)
     changed = clip.clone()
@@ -167,7 +167,7 @@ def test_a_causal_layer_does_not_see_later_frames():
     assert not torch.allclose(before[3], after[3])
 
 
-def test_a_layer_over_an_even_number_of_frames_has_no_middle():
+def test_a_layer_over_an_even_number_of_frames_is_refused():
     with pytest.raises(EdgevidError, match="odd number"):
         SpatiotemporalConv(3, 4, (4, 1, 1))
 
@@ -207,7 +207,7 @@ def test_a_network_that_looks_ahead_cannot_be_streamed(tmp_path):
         exported(tmp_path, Convolving(causal=False), "cpu", stream=True)
 
 
-def test_the_verifier_refuses_frames_that_are_no_clips():
+def test_the_verifier_refuses_frames_that_do_not_form_clips():
     graph = trace(Convolving(causal=False).eval(), torch.zeros(1, 4, 3, 16, 16))
     verify(graph)
     node = next(node for node in graph.graph if node.op_type == "FrameStack")

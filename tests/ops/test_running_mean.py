@@ -82,19 +82,19 @@ def test_a_long_stream_keeps_its_mean():
 
 
 @pytest.mark.parametrize("frames", [1, 3])
-def test_gradient_is_right_and_the_op_obeys_torch(frames):
+def test_gradient_is_right_and_the_op_passes_opcheck(frames):
     x = torch.randn(6, 4, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda t: running_mean(t, frames), (x,))
     obeys_torch(running_mean, (torch.randn(6, 4, 2, requires_grad=True), frames))
 
 
-@pytest.mark.parametrize(("shape", "why"), [((4, 6), "not clips of 3"), ((3,), "not 1 dimensions")])
-def test_what_does_not_fit_is_refused_in_words(shape, why):
-    with pytest.raises(ValueError, match=why):
+@pytest.mark.parametrize(("shape", "reason"), [((4, 6), "not clips of 3"), ((3,), "not 1 dimensions")])
+def test_arguments_that_do_not_fit_are_refused(shape, reason):
+    with pytest.raises(ValueError, match=reason):
         running_mean(torch.zeros(shape), 3)
 
 
-def test_it_costs_no_multiply_adds_but_a_read_and_a_write():
+def test_it_costs_no_macs_but_a_read_and_a_write():
     spent = cost(Mean(8), (8, 16))
     assert (spent.macs, spent.bytes_moved) == (0, 2 * 8 * 16 * 4)
 
@@ -114,7 +114,7 @@ class Frames(nn.Module):
 
 
 @pytest.mark.parametrize(("target", "model"), [("cpu", "model.onnx"), ("jetson", "model_fp32.onnx")])
-def test_a_stream_ends_with_the_answer_to_the_clip(tmp_path, target, model):
+def test_a_stream_ends_with_the_output_for_the_clip(tmp_path, target, model):
     torch.manual_seed(0)
     network = RunningMean(Frames())
     bundle = exported(tmp_path, network, target, stream=True)

@@ -92,18 +92,18 @@ def test_streaming_a_causal_convolution_frame_by_frame_equals_the_clip(case):
     state, weights = np.zeros(step.state_shape, np.float32), present(weight, bias)
     model = one_node_model(step.op_type, [clips[:, 0], state, *weights], outputs=2, **step.attributes)
     session = onnxruntime.InferenceSession(model)
-    given_weights = {f"x{number}": array for number, array in enumerate(weights, 2)}
+    node_weights = {f"x{number}": array for number, array in enumerate(weights, 2)}
     pushed = []
     for frame in range(frames):
         now = np.ascontiguousarray(clips[:, frame])
-        y, state = session.run(None, {"x0": now, "x1": state, **given_weights})
+        y, state = session.run(None, {"x0": now, "x1": state, **node_weights})
         pushed.append(y)
     close(np.stack(pushed, 1), reference(x, weight, bias, frames, True).reshape(clips.shape))
 
 
 @given(convolutions())
 @settings(max_examples=40, deadline=None)
-def test_lowering_keeps_the_meaning_of_computed_weights_too(case):
+def test_lowering_preserves_the_result_of_computed_weights_too(case):
     *arrays, frames, causal = case
     arrays = present(*arrays)
     model = one_node_model("TemporalConv", arrays, frames=frames, causal=int(causal))
@@ -139,15 +139,15 @@ def test_the_reference_is_the_grouped_conv1d_of_torch():
     x, weight = torch.randn(8, 5, 2, 3), torch.randn(5, 3)
     lines = x.unflatten(0, (2, 4)).permute(0, 3, 4, 2, 1).reshape(-1, 5, 4)
     lines = functional.conv1d(lines, weight[:, None], padding=1, groups=5)
-    wanted = lines.view(2, 2, 3, 5, 4).permute(0, 4, 3, 1, 2).reshape(x.shape)
-    close(reference(x.numpy(), weight.numpy(), None, 4, False), wanted.numpy())
-    assert not np.allclose(reference(x.numpy(), weight.numpy(), None, 4, True), wanted.numpy())
+    expected = lines.view(2, 2, 3, 5, 4).permute(0, 4, 3, 1, 2).reshape(x.shape)
+    close(reference(x.numpy(), weight.numpy(), None, 4, False), expected.numpy())
+    assert not np.allclose(reference(x.numpy(), weight.numpy(), None, 4, True), expected.numpy())
 
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("with_bias", [False, True])
 @pytest.mark.parametrize(("frames", "taps"), [(3, 3), (2, 5)])
-def test_gradient_is_right_and_the_op_obeys_torch(causal, with_bias, frames, taps):
+def test_gradient_is_right_and_the_op_passes_opcheck(causal, with_bias, frames, taps):
     def example(dtype):
         tensor = torch.randn(6, 4, 2, 2, dtype=dtype, requires_grad=True)
         weight = torch.randn(4, taps, dtype=dtype, requires_grad=True)
@@ -193,19 +193,19 @@ def test_fake_tensors_have_the_same_shape_and_strides():
 
 
 @pytest.mark.parametrize(
-    ("shape", "weight", "bias", "frames", "why"),
+    ("shape", "weight", "bias", "frames", "reason"),
     [
         ((4, 6), (6, 3), None, 3, "not clips of 3"),
         ((4, 6), (5, 3), None, 4, r"weights \(5, 3\) are not \(C, k\) for 6 channels"),
         ((4, 6), (6, 1, 3), None, 4, r"not \(C, k\)"),
-        ((4, 6), (6, 4), None, 4, "4 taps have no middle"),
+        ((4, 6), (6, 4), None, 4, "4 taps have no center"),
         ((4, 6), (6, 3), (1,), 4, "does not fit 6 channels"),
         ((4,), (6, 3), None, 4, "not 1 dimensions"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_words(shape, weight, bias, frames, why):
+def test_arguments_that_do_not_fit_are_refused(shape, weight, bias, frames, reason):
     bias = bias if bias is None else torch.zeros(bias)
-    with pytest.raises(ValueError, match=why):
+    with pytest.raises(ValueError, match=reason):
         temporal_conv(torch.zeros(shape), torch.zeros(weight), bias, frames, False)
 
 
@@ -214,7 +214,7 @@ def test_a_convolution_that_looks_ahead_has_no_streaming_step():
     assert "the next 2 frames" in streaming_step(Filters(8, False, (16, 5)), (1, 16, 4, 4))
 
 
-def test_it_costs_a_multiply_add_for_each_tap_and_one_read_and_write_of_each_value():
+def test_it_costs_a_mac_per_tap_and_one_read_and_write_of_each_value():
     spent = cost(Filters(8, False, (16, 3), (16,)), (8, 16, 7, 7))
     assert spent.macs == 3 * 8 * 16 * 7 * 7
     assert spent.bytes_moved == (2 * 8 * 16 * 7 * 7 + 16 * 3 + 16) * 4

@@ -61,7 +61,7 @@ def test_onnx_function_subtracts_as_defined(case):
 
 @given(differences())
 @settings(max_examples=40, deadline=None)
-def test_lowering_keeps_the_meaning(case):
+def test_lowering_preserves_the_result(case):
     *arrays, frames, causal = case
     model = one_node_model("TemporalDifference", arrays, frames=frames, causal=int(causal))
     (result,) = run(lowered(model, "TemporalDifference").SerializeToString(), arrays)
@@ -103,7 +103,7 @@ def test_one_clip_is_lowered_to_one_subtraction_of_four_dimensional_slices(causa
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("frames", [1, 3])
-def test_gradient_is_right_and_the_op_obeys_torch(causal, frames):
+def test_gradient_is_right_and_the_op_passes_opcheck(causal, frames):
     def example(dtype):
         return [torch.randn(6, 4, 2, 2, dtype=dtype, requires_grad=True) for _ in range(2)]
 
@@ -122,15 +122,15 @@ def test_type_and_memory_format_are_kept(dtype):
 
 
 @pytest.mark.parametrize(
-    ("shape", "earlier", "frames", "why"),
+    ("shape", "earlier", "frames", "reason"),
     [
         ((4, 6), (4, 6), 3, "not clips of 3"),
         ((4, 6), (4, 5), 4, r"shapes \(4, 6\) and \(4, 5\)"),
         ((4,), (4,), 4, "not 1 dimensions"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_words(shape, earlier, frames, why):
-    with pytest.raises(ValueError, match=why):
+def test_arguments_that_do_not_fit_are_refused(shape, earlier, frames, reason):
+    with pytest.raises(ValueError, match=reason):
         temporal_difference(torch.zeros(shape), torch.zeros(earlier), frames, False)
 
 
@@ -138,7 +138,7 @@ def test_a_difference_that_looks_ahead_has_no_streaming_step():
     assert "the next one" in streaming_step(Difference(8, False, (8, 4, 2, 2)), (8, 4, 2, 2))
 
 
-def test_it_costs_no_multiply_adds_but_two_reads_and_a_write():
+def test_it_costs_no_macs_but_two_reads_and_a_write():
     spent = cost(Difference(8, False, (8, 16, 7, 7)), (8, 16, 7, 7))
     assert (spent.macs, spent.bytes_moved) == (0, 3 * 8 * 16 * 7 * 7 * 4)
 

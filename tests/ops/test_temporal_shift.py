@@ -73,18 +73,18 @@ def test_streaming_a_causal_shift_frame_by_frame_equals_the_clip(case):
     for frame in range(frames):
         y, state = session.run(None, {"x0": np.ascontiguousarray(clips[:, frame]), "x1": state})
         frames_out.append(y)
-    wanted = reference(x, frames, fold, -1, 0).reshape(clips.shape)
-    np.testing.assert_array_equal(np.stack(frames_out, 1), wanted)
+    expected = reference(x, frames, fold, -1, 0).reshape(clips.shape)
+    np.testing.assert_array_equal(np.stack(frames_out, 1), expected)
 
 
-def test_the_reference_itself_tells_directions_apart():
+def test_the_reference_itself_distinguishes_directions():
     x = np.arange(8, dtype=np.float32).reshape(4, 2)
     assert not np.array_equal(reference(x, 4, 1, 1, -1), reference(x, 4, 1, -1, 1))
     assert reference(x, 4, 1, 1, -1).tolist() == [[2, 0], [4, 1], [6, 3], [0, 5]]
 
 
 @pytest.mark.parametrize("directions", DIRECTIONS)
-def test_gradient_is_right_and_the_op_obeys_torch(directions):
+def test_gradient_is_right_and_the_op_passes_opcheck(directions):
     x = torch.randn(6, 5, 2, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda t: temporal_shift(t, 3, 2, *directions), x)
     obeys_torch(temporal_shift, (torch.randn(6, 5, 2, requires_grad=True), 3, 2, *directions))
@@ -98,7 +98,7 @@ def test_type_and_memory_format_are_kept(dtype):
     assert y.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_autocast_leaves_the_type_alone():
+def test_autocast_keeps_the_type():
     x = torch.randn(4, 6, 3, 3)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert temporal_shift(x, 4, 2, 1, -1).dtype == torch.float32
@@ -116,7 +116,7 @@ def test_fake_tensors_have_the_same_shape_and_strides():
 
 
 @pytest.mark.parametrize(
-    ("attributes", "shape", "why"),
+    ("attributes", "shape", "reason"),
     [
         ((3, 1, 1, -1), (4, 6), "not clips of 3"),
         ((4, 4, 1, -1), (4, 6), "fold 4 does not fit"),
@@ -125,8 +125,8 @@ def test_fake_tensors_have_the_same_shape_and_strides():
         ((4, 1, 1, -1), (4,), "dimensions"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_words(attributes, shape, why):
-    with pytest.raises(ValueError, match=why):
+def test_arguments_that_do_not_fit_are_refused(attributes, shape, reason):
+    with pytest.raises(ValueError, match=reason):
         temporal_shift(torch.zeros(shape), *attributes)
 
 

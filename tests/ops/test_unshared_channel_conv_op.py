@@ -81,7 +81,7 @@ def test_equal_weights_at_every_step_are_shared_weights():
 @pytest.mark.parametrize(
     ("attributes", "steps", "with_bias"), [((1, 0, 0), 4, False), ((2, 1, 2), 4, True), ((3, 2, 0), 2, True)]
 )
-def test_gradient_is_right_and_the_op_obeys_torch(attributes, steps, with_bias):
+def test_gradient_is_right_and_the_op_passes_opcheck(attributes, steps, with_bias):
     def example(dtype):
         tensor = torch.randn(2, 7, 2, 2, dtype=dtype, requires_grad=True)
         weight = torch.randn(3, 4, steps, dtype=dtype, requires_grad=True)
@@ -103,7 +103,7 @@ def test_autocast_gives_the_type_of_the_input_and_trains_the_weights_in_theirs()
 
 
 @pytest.mark.parametrize(
-    ("shape", "weight", "bias", "attributes", "why"),
+    ("shape", "weight", "bias", "attributes", "reason"),
     [
         ((1, 6), (2, 9, 1), None, (1, 1, 1), "9 taps do not fit in 8 channels"),
         ((1, 6), (2, 3, 5), None, (1, 1, 1), "weights for 5 steps do not fit 6 of them"),
@@ -113,13 +113,13 @@ def test_autocast_gives_the_type_of_the_input_and_trains_the_weights_in_theirs()
         ((6,), (2, 3, 6), None, (1, 1, 1), "not 1 dimensions"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_words(shape, weight, bias, attributes, why):
+def test_arguments_that_do_not_fit_are_refused(shape, weight, bias, attributes, reason):
     bias = bias if bias is None else torch.zeros(bias)
-    with pytest.raises(ValueError, match=why):
+    with pytest.raises(ValueError, match=reason):
         unshared(torch.zeros(shape), torch.zeros(weight), bias, *attributes)
 
 
-def test_it_remembers_nothing_and_costs_what_shared_weights_do_but_for_their_bytes():
+def test_it_has_no_state_and_the_cost_of_shared_weights_except_for_their_bytes():
     filters = Filters(1, 0, 0, (1, 25, 1000), (1, 1000))
     assert streaming_step(filters, (1, 1024)) is None
     spent = cost(filters, (1, 1024))
