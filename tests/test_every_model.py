@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from short_network import short_network
 
 import edgevid
 from edgevid import parity
 from edgevid.errors import EdgevidError, UnknownNameError
-from edgevid.exporter.measure import fixed_numbers, measure
+from edgevid.exporter.measure import fixed_numbers, measure, measure_network
 from edgevid.zoo import MODELS
 from edgevid.zoo.layers.shift import TemporalShift
 
@@ -26,16 +27,10 @@ TOLERANCE = 1e-4
 CAUSAL = [spec.name for spec in MODELS.values() if spec.causal]
 
 
-def small(name: str) -> dict[str, int]:
-    """The options of the least export that shows all that the network does."""
-    spec = MODELS[name]
-    frames, size = spec.smallest
-    options = {"size": size}
-    if spec.classes:
-        options["classes"] = CLASSES
-    if spec.input == "clip":
-        options["frames"] = frames
-    return options
+def short(name: str) -> tuple[torch.nn.Module, int]:
+    """The least network that shows all that ``name`` does, and the size of its least input."""
+    frames, size = MODELS[name].smallest
+    return short_network(name, num_classes=CLASSES, frames=frames), size
 
 
 def outputs_of(network: torch.nn.Module, given: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -73,11 +68,9 @@ def test_every_model_is_prepared_for_at_its_own_size(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_takes_a_batch(name):
     """Two inputs at once give what each gives alone."""
-    spec, options = MODELS[name], small(name)
-    torch.manual_seed(0)
-    network = edgevid.create_model(name, num_classes=CLASSES, frames=spec.smallest[0])
-    shape = spec.input_shape(spec.smallest[0], options["size"])
-    pair = torch.randn(2, *shape[1:])
+    spec = MODELS[name]
+    network, size = short(name)
+    pair = torch.randn(2, *spec.input_shape(spec.smallest[0], size)[1:])
     together, alone = outputs_of(network, pair), outputs_of(network, pair[1:])
     for output, rows in together.items():
         assert rows.dtype == torch.float32
@@ -90,8 +83,8 @@ def test_every_model_takes_a_batch(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_exports_and_is_the_same_in_every_runtime(name, tmp_path):
-    options = small(name)
-    bundle = edgevid.export(name, output=tmp_path / name, **options)
+    network, size = short(name)
+    bundle = edgevid.export(network, output=tmp_path / name, size=size)
     manifest = bundle.manifest
     example, wanted = parity.load(bundle.path)
 
@@ -105,8 +98,7 @@ def test_every_model_exports_and_is_the_same_in_every_runtime(name, tmp_path):
     assert parity.compare(in_openvino, wanted, TOLERANCE).ok
 
     # No multiply-add was lost or counted twice on the way.
-    sizes = {"num_classes": CLASSES, "frames": options.get("frames"), "size": options["size"]}
-    counted = measure(name, **sizes)
+    counted = measure_network(network.to("meta"), example.shape)
     assert manifest.macs == counted.macs
     assert manifest.weights.parameters == counted.parameters
     assert {output.name: output.shape for output in manifest.outputs} == {
@@ -124,7 +116,8 @@ def run_in_openvino(path: Path, example: np.ndarray) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", CAUSAL)
 def test_every_causal_model_streams_as_it_sees_a_clip_frame_by_frame(name, tmp_path):
-    bundle = edgevid.export(name, output=tmp_path / name, stream=True, **small(name))
+    network, size = short(name)
+    bundle = edgevid.export(network, output=tmp_path / name, stream=True, size=size)
     assert bundle.manifest.parity.max_rel < TOLERANCE
     clip, wanted = parity.load(bundle.path)
     assert all(len(rows) == clip.shape[1] for rows in wanted.values())

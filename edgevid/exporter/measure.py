@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections import Counter
+from collections.abc import Sequence
 
 import onnx_ir as ir
 import torch
@@ -29,6 +30,11 @@ def measure(name: str, frames: int | None = None, size: int | None = None, **opt
     shape = spec.input_shape(frames or spec.frames, size or spec.size)
     with torch.device("meta"):
         network = create_model(name, frames=frames, **options).eval()
+    return measure_network(network, shape)
+
+
+def measure_network(network: torch.nn.Module, shape: Sequence[int]) -> Facts:
+    """Of a network on the meta device for an input of ``shape``."""
     counts: Counter[str] = Counter()
     formulas = {ops.OPS[kind].torch_op(): functools.partial(_flops, kind, counts) for kind in ops.OPS}
     with FlopCounterMode(display=False, custom_mapping=formulas) as counter, torch.no_grad():
