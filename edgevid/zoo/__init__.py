@@ -1,7 +1,7 @@
-"""The networks, a folder for each family; the list of them is readable without torch.
+"""The networks, a package per family; importing the list does not require torch.
 
-A family's ``__init__.py`` lists its networks as ``MODELS``, a ``ModelSpec`` each; its ``network.py`` has
-their layers. To add a family, add its folder: listing, export, streaming, costs, benchmarks and the tests of
+The ``__init__.py`` of a family defines ``MODELS``, a ``ModelSpec`` per network; its ``network.py`` defines
+the layers. To add a family, add its package: listing, export, streaming, costs, benchmarks and the tests of
 every model follow. ``python -m edgevid.exporter.measure NAME`` prints the ``facts`` of a new network.
 """
 
@@ -13,7 +13,7 @@ from edgevid.specs.registry import Registry, instance_of, submodules
 MODELS: Registry[ModelSpec] = Registry("model", "models", instance_of(ModelSpec))
 
 SHARED = ("backbones", "layers")
-"""Folders that families share."""
+"""Packages shared by the families."""
 
 for _folder in submodules(__path__, __name__, folders=True):
     if _folder.__name__.rpartition(".")[2] not in SHARED:

@@ -1,4 +1,4 @@
-"""What the answers of a clip's segments say together.
+"""Consensus functions, which combine the logits of a clip's segments.
 
 Source: Wang et al., "Temporal Segment Networks for Action Recognition in Videos", TPAMI 2018, section 3.3
 (average, max, top-K, weighted average, attention); the ECCV 2016 paper has the first, second and fourth.
@@ -12,13 +12,13 @@ from torch import nn
 from edgevid.specs.registry import check_choice
 
 TOP = 3
-"""How many segments top-K averages: K of the paper, which takes 1 to 5."""
+"""The number of segments that top-K averages: K in the paper, which uses 1 to 5."""
 
 
 class Consensus(nn.Module):
-    """Logits ``(N, T, classes)``, and the features ``(N, T, C)`` that they were made of, to ``(N, classes)``.
+    """Logits ``(N, T, classes)`` and the features ``(N, T, C)`` behind them to ``(N, classes)``.
 
-    Each kind has its weights of segments; ``weighted`` and ``attention`` learn theirs, and start as average.
+    The kinds weight the segments differently; ``weighted`` and ``attention`` learn weights that start equal.
     """
 
 
@@ -33,14 +33,14 @@ class Maximum(Consensus):
 
 
 class TopK(Consensus):
-    """For each class, the mean over the ``TOP`` segments that are surest of it."""
+    """For each class, the mean over the ``TOP`` segments with the largest logits."""
 
     def forward(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         return logits.topk(min(TOP, logits.shape[1]), 1).values.mean(1)
 
 
 class Weighted(Consensus):
-    """A learned weight for each segment, by its place in the clip."""
+    """A learned weight per segment, by its position in the clip."""
 
     def __init__(self, frames: int, feature_channels: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Weighted(Consensus):
 
 
 class Attention(Consensus):
-    """A weight for each segment by what it shows: softmax over segments of a learned projection."""
+    """A weight per segment from its features: softmax over segments of a learned projection."""
 
     def __init__(self, frames: int, feature_channels: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ KINDS = {"average": Average, "max": Maximum, "top-k": TopK, "weighted": Weighted
 
 
 def make_consensus(kind: str, frames: int, feature_channels: int) -> Consensus:
-    """``kind`` is one of ``KINDS``; ``frames`` the segments of a clip."""
+    """``kind`` is one of ``KINDS``; ``frames`` is the number of segments in a clip."""
     check_choice("consensus", kind, KINDS)
     learns = kind in ("weighted", "attention")
     return KINDS[kind](frames, feature_channels) if learns else KINDS[kind]()

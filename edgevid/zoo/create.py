@@ -1,4 +1,4 @@
-"""Build a network by its name."""
+"""Creates a network by name."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def create_model(
     """The network ``name`` of ``edgevid list models``, with random weights and in training mode.
 
     ``forward(clip)`` takes float32 ``(N, T, 3, H, W)`` and returns logits ``(N, num_classes)``; ``frames`` is
-    the T that it is made for; ``edgevid_spec`` is its entry in the list, which says what its input is if it
-    is no such clip, and what ``num_classes`` (mostly 400) and ``frames`` (mostly 8) are by default.
-    A network without a classifier takes no notice of ``num_classes``, one of images none of ``frames``.
-    ``options`` are those of the family's builder, such as ``shift_div``. Raises ``UnknownNameError`` for a
-    name that is not in the list, ``EdgevidError`` for impossible sizes.
+    T. The attribute ``edgevid_spec`` is the network's ``ModelSpec``, which defines other kinds of input, and
+    the defaults of ``num_classes`` (mostly 400) and ``frames`` (mostly 8). Networks without a classifier
+    ignore ``num_classes``, image classifiers ignore ``frames``. ``options`` are passed to the family's
+    builder, such as ``shift_div``. Raises ``UnknownNameError`` for an unknown name, ``EdgevidError`` for
+    invalid sizes.
     """
     spec = MODELS[name]
     num_classes = spec.classes if num_classes is None else num_classes

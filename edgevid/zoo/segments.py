@@ -1,4 +1,4 @@
-"""Networks that see a clip frame by frame and combine the frames' logits: TSN, and TSM on the same backbones.
+"""Networks that run a 2D CNN on each frame and combine the logits: TSN, and TSM on the same backbones.
 
 Sources: Wang et al., "Temporal Segment Networks", ECCV 2016, section 3.1 (average consensus); Lin, Gan, Han,
 "TSM", ICCV 2019, section 3.2 (shift in the residual branch, 1/8 of the channels each way), 4.2 (online); the
@@ -36,7 +36,7 @@ PLACES = ("blockres", "block")
 class SegmentNetwork(nn.Module):
     """Clip ``(N, T, 3, H, W)`` to logits ``(N, classes)``: the mean over frames of ``frame_logits``.
 
-    ``consensus`` is another way to combine them, ``modality`` names another input than RGB frames.
+    ``consensus`` replaces the mean; ``modality`` is the kind of input, RGB frames by default.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class SegmentNetwork(nn.Module):
         return self.backbone(segments.flatten(0, 1), clip.shape[1])
 
     def frame_logits(self, clip: torch.Tensor) -> torch.Tensor:
-        """Logits of each frame, ``(N, T, classes)``; what a causal network answers when it is streamed."""
+        """Logits of each frame, ``(N, T, classes)``: the outputs of a causal network in a stream."""
         return self.classifier(self.dropout(self.features(clip))).unflatten(0, (clip.shape[0], -1))
 
     def forward(self, clip: torch.Tensor) -> torch.Tensor:
@@ -75,7 +75,7 @@ class SegmentNetwork(nn.Module):
 
 
 class FeatureAverage(SegmentNetwork):
-    """Averages features over frames and classifies once; the same logits, as the classifier is linear."""
+    """Averages features over frames and classifies once: the same logits, since the classifier is linear."""
 
     def forward(self, clip: torch.Tensor) -> torch.Tensor:
         features = self.dropout(self.features(clip)).unflatten(0, (clip.shape[0], -1))
@@ -91,7 +91,7 @@ def make_backbone(
     make_non_local: Callable[[int], nn.Module] | None = None,
     channels: int = 3,
 ) -> nn.Module:
-    """A backbone of frames, without shift, or with one of ``1/shift_div`` of the channels each way."""
+    """A backbone on frames, without a shift, or with a shift of ``1/shift_div`` of the channels each way."""
     check_choice("place of a shift", place, PLACES)
     options: dict[str, Any] = {}
     if place == "block":
@@ -132,11 +132,11 @@ def build(
     """
     check_choice("modality", modality, MODALITIES)
     if shift == "causal" and (temporal_pool or non_local):
-        raise EdgevidError("temporal pooling and non-local blocks see later frames: leave them out online")
+        raise EdgevidError("temporal pooling and non-local blocks read later frames: leave them out online")
     bias = non_local == "embedded_gaussian" if non_local_bias is None else non_local_bias
     make_non_local = functools.partial(NonLocal, pairwise=non_local, out_bias=bias) if non_local else None
     channels = MODALITIES[modality].backbone_channels
     network = make_backbone(backbone, shift, shift_div, place, temporal_pool, make_non_local, channels)
-    answers = TemporalPool.frames_out(frames) if temporal_pool else frames
-    together = make_consensus(consensus, answers, network.feature_channels)
-    return SegmentNetwork(network, num_classes, frames, dropout, together, modality)
+    segments = TemporalPool.frames_out(frames) if temporal_pool else frames
+    consensus_module = make_consensus(consensus, segments, network.feature_channels)
+    return SegmentNetwork(network, num_classes, frames, dropout, consensus_module, modality)

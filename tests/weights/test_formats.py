@@ -64,7 +64,7 @@ def test_a_checkpoint_of_another_structure_is_refused_by_name(case, model, first
         edgevid.load_weights(edgevid.create_model(model), reference(case).state)
 
 
-def test_a_shift_of_whole_blocks_is_told_from_one_in_the_branch():
+def test_a_shift_of_whole_blocks_is_distinguished_from_one_in_the_branch():
     branch = edgevid.create_model("tsm_r50", num_classes=3)
     whole = edgevid.create_model("tsm_r50", num_classes=3, place="block")
     released = {
@@ -158,7 +158,7 @@ def test_an_image_checkpoint_with_as_many_classes_fills_the_classifier_too(caplo
     assert "untrained" not in caplog.text
 
 
-def test_an_image_checkpoint_does_not_say_how_many_classes_a_video_network_has():
+def test_an_image_checkpoint_does_not_set_the_classes_of_a_video_network():
     assert checkpoint_classes(resnet_of_images()) is None
     assert checkpoint_classes(torchvision_mobilenet(edgevid.create_model("tsn_mbv2").state_dict(), 9)) is None
 
@@ -171,7 +171,7 @@ def test_a_mobilenet_of_images_fills_the_backbone():
         assert name.startswith("classifier.") or torch.equal(tensor, image_state[name]), name
 
 
-def test_layers_that_images_do_not_have_stay_as_they_are(caplog):
+def test_layers_missing_in_image_checkpoints_do_not_change(caplog):
     network = edgevid.create_model("tsm_r50_nl", num_classes=5)
     before = network.backbone.layer2[0].non_local.g.weight.clone()
     edgevid.load_weights(network, resnet_of_images())
@@ -180,15 +180,15 @@ def test_layers_that_images_do_not_have_stay_as_they_are(caplog):
 
 
 @pytest.mark.parametrize(
-    ("images", "model", "why"),
+    ("images", "model", "reason"),
     [
         ("tsn_r50", "tsm_r101", "backbone.layer3.6.conv1.weight is missing"),
         ("tsm_r101", "tsm_r50", "layer3.6.conv1.weight is unknown"),
         ("tsm_rx101", "tsm_r101", r"layer1.0.conv1.weight is \(256, 64, 1, 1\), not \(64, 64, 1, 1\)"),
     ],
 )
-def test_an_image_checkpoint_of_another_backbone_is_refused(images, model, why):
-    with pytest.raises(WeightsError, match=why):
+def test_an_image_checkpoint_of_another_backbone_is_refused(images, model, reason):
+    with pytest.raises(WeightsError, match=reason):
         edgevid.load_weights(edgevid.create_model(model), resnet_of_images(images))
 
 
@@ -258,7 +258,7 @@ class TestPaddleFiles:
         path.write_bytes(pickle.dumps({"fc.weight": ("linear_0.w_0", np.arange(3.0))}, 2))
         assert read_state_dict(path)["fc.weight"].tolist() == [0, 1, 2]
 
-    def test_a_wrong_class_count_says_which_one_is_right(self):
+    def test_a_wrong_class_count_is_refused_with_the_right_one(self):
         state = reference("pptsm_mv2_8f").state
         state["backbone.out.weight"] = state["backbone.out.weight"].T
         with pytest.raises(WeightsError, match="has 400 classes, the network 5: use --classes 400"):

@@ -48,7 +48,7 @@ def still(frames: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def test_a_still_clip_gives_the_images_answer_inside_of_i3d(images, checkpoint):
+def test_a_still_clip_has_the_output_of_its_image_inside_of_i3d(images, checkpoint):
     frames = 2 * REACH + 4
     network, clip = inflated("i3d_r50", checkpoint, frames), still(frames)
     expected = images(clip[:, :1])
@@ -64,12 +64,12 @@ def test_a_still_clip_gives_the_images_answer_inside_of_i3d(images, checkpoint):
 
 
 @torch.no_grad()
-def test_a_still_clip_gives_the_images_answer_in_c2d(images, checkpoint):
+def test_a_still_clip_has_the_output_of_its_image_in_c2d(images, checkpoint):
     clip = still(4)
     torch.testing.assert_close(inflated("c2d_r50", checkpoint, 4)(clip), images(clip[:, :1]))
 
 
-def test_the_layers_that_images_do_not_have_are_told(checkpoint, caplog):
+def test_layers_missing_in_image_checkpoints_are_reported(checkpoint, caplog):
     network = edgevid.create_model("i3d_r50_nl", num_classes=CLASSES, frames=16)
     with caplog.at_level("WARNING", logger="edgevid"):
         edgevid.load_weights(network, checkpoint)
@@ -84,6 +84,6 @@ def test_a_filter_is_divided_among_its_frames():
 
 
 @pytest.mark.parametrize("shape", [(4, 3, 2, 3), (4, 3, 2), (5, 3, 2, 2)])
-def test_what_is_no_filter_of_images_is_left_for_the_check_of_shapes(shape):
+def test_other_tensors_than_image_filters_are_left_to_the_shape_check(shape):
     tensor = torch.randn(shape)
     assert inflate("conv1.weight", tensor, torch.zeros(4, 3, 5, 2, 2)) is tensor

@@ -45,7 +45,7 @@ def values(preprocessing: Preprocessing) -> tuple:
         ("channelnet_v1", "channelnet_v1", "ChannelNets", IMAGENET_BGR),
     ],
 )
-def test_a_checkpoints_names_say_who_trained_it(case, model, project, expected):
+def test_the_names_in_a_checkpoint_identify_who_trained_it(case, model, project, expected):
     state = reference(case).state
     form = recognize(FORMATS, state, _names_of(model, case)).format
     preprocessing = preprocessing_of(form, MODELS[model])
@@ -70,14 +70,14 @@ def test_a_network_of_pytorchvideos_with_mmaction2s_weights_gets_mmaction2s_numb
     assert values(preprocessing_of(form, slow)) == IMAGENET
 
 
-def test_optical_flow_has_numbers_of_its_own():
+def test_optical_flow_has_its_own_normalization():
     forms = {form.name: form for form in FORMATS}
     flow = MODELS["tsm_r50_flow"]
     assert values(preprocessing_of(forms["TSM"], flow)) == values(flow.preprocessing)
     assert preprocessing_of(forms["MMAction2"], flow).mean == (128 / 255,) * 3
 
 
-def test_bn_inception_is_fed_as_its_authors_feed_it():
+def test_bn_inception_has_the_preprocessing_of_its_authors():
     form = next(form for form in FORMATS if form.name == "ACTION-Net on BN-Inception")
     preprocessing = preprocessing_of(form, MODELS["action_bninception"])
     assert preprocessing.color == "BGR"
@@ -86,7 +86,7 @@ def test_bn_inception_is_fed_as_its_authors_feed_it():
     np.testing.assert_allclose(blue, (30 - 0.485) / 0.229, rtol=1e-5)  # of 0 to 255, as Stack(roll) gives it
 
 
-def test_every_format_but_our_own_belongs_to_a_project():
+def test_every_format_but_edgevids_belongs_to_a_project():
     formats_of_projects = [form for _, _, formats in TRAINED_BY for form in formats]
     assert len(formats_of_projects) == len(FORMATS) - 1
     own = preprocessing_of(FORMATS[0], MODELS["slow_r50"])
@@ -113,7 +113,7 @@ def test_numbers_are_of_either_scale(mean, std, expected):
 
 
 @pytest.mark.parametrize(
-    ("mean", "std", "color", "why"),
+    ("mean", "std", "color", "reason"),
     [
         ("1,2", None, None, "--mean takes three numbers"),
         ("a,b,c", None, None, "--mean takes three numbers"),
@@ -130,13 +130,13 @@ def test_numbers_are_of_either_scale(mean, std, expected):
         (None, None, "GRB", "--color is RGB or BGR, not GRB"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_in_one_line(mean, std, color, why):
-    with pytest.raises(EdgevidError, match=why) as error:
+def test_invalid_values_are_refused_in_one_line(mean, std, color, reason):
+    with pytest.raises(EdgevidError, match=reason) as error:
         parse_override(mean, std, color)
     assert "\n" not in str(error.value)
 
 
-def test_an_override_replaces_what_it_names_and_says_so():
+def test_an_override_replaces_the_given_values_and_is_the_source():
     trained = Preprocessing(source="pytorchvideo's, by the names in the checkpoint")
     assert NO_OVERRIDE.apply(trained) is trained
     overridden = parse_override("0.1,0.2,0.3", None, "bgr").apply(trained)

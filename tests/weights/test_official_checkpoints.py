@@ -94,14 +94,14 @@ def test_weights_of_another_network_are_refused_by_name(case, model, first):
         assert torch.equal(tensor, before[name])
 
 
-def test_a_wrong_class_count_says_which_one_is_right():
+def test_a_wrong_class_count_is_refused_with_the_right_one():
     state = reference("tsm_r101_8f_something").state
     with pytest.raises(WeightsError, match="has 174 classes, the network 400: use --classes 174"):
         edgevid.load_weights(edgevid.create_model("tsm_r101"), state)
 
 
 @pytest.mark.parametrize(
-    ("content", "why"),
+    ("content", "reason"),
     [
         (None, "does not exist"),
         (b"", "not a PyTorch checkpoint, or is damaged"),
@@ -110,11 +110,11 @@ def test_a_wrong_class_count_says_which_one_is_right():
         (b"hello", "PyTorch checkpoint"),
     ],
 )
-def test_a_missing_or_corrupt_file_is_refused_in_words(content, why, tmp_path):
+def test_a_missing_or_corrupt_file_is_refused(content, reason, tmp_path):
     path = tmp_path / "weights.pth"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(WeightsError, match=why):
+    with pytest.raises(WeightsError, match=reason):
         edgevid.load_weights(edgevid.create_model("tsm_mbv2"), path)
 
 

@@ -27,7 +27,7 @@ def test_action_net_gives_the_logits_of_its_authors():
     assert np.abs(logits - case.logits).max() <= 4e-5 * case.logits.std()
 
 
-def test_multiply_adds_are_about_those_of_the_paper():
+def test_macs_are_about_those_of_the_paper():
     # The paper prints 34.75 G; we count no sums, products or sigmoids of the gates.
     assert measure("action_r50", num_classes=27).macs == pytest.approx(34.75e9, rel=0.01)
 
@@ -56,22 +56,22 @@ def test_the_networks_equal_those_written_in_ordinary_layers(name):
     ordinary = {"action_r50": official_action_r50, "stm_r50": official_stm_r50}[name](network)
     clip = torch.randn(2, 4, 3, 64, 64)
     with torch.no_grad():
-        wanted = ordinary(clip)
-        assert (network(clip) - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+        expected = ordinary(clip)
+        assert (network(clip) - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
 @pytest.mark.parametrize(
-    ("direction", "seen"), [("bidirectional", {0, 1, 2, 3, 4}), ("causal", {0, 1, 2, 3})]
+    ("direction", "receptive_field"), [("bidirectional", {0, 1, 2, 3, 4}), ("causal", {0, 1, 2, 3})]
 )
-def test_a_module_sees_two_convolutions_of_three_frames(direction, seen):
+def test_a_module_sees_two_convolutions_of_three_frames(direction, receptive_field):
     module = Action(32, direction).eval()
     nn.init.normal_(module.over_time.weight)
     x = torch.randn(7, 32, 6, 6, requires_grad=True)
     module(x, 7)[3 if direction == "causal" else 2].sum().backward()
-    assert {frame for frame in range(7) if x.grad[frame].any()} == seen
+    assert {frame for frame in range(7) if x.grad[frame].any()} == receptive_field
 
 
-def test_gates_that_are_undecided_multiply_by_four_and_a_half():
+def test_untrained_gates_multiply_by_four_and_a_half():
     module = Action(32).eval()
     for layer in (
         module.excitation.space_time,

@@ -77,6 +77,6 @@ def test_a_checkpoint_of_action_net_on_it_fills_every_tensor():
         assert torch.equal(fresh.state_dict()[name], tensor), name
 
 
-def test_an_image_that_is_no_multiple_of_32_pixels_is_refused_in_words(tmp_path):
+def test_an_image_size_that_is_not_a_multiple_of_32_is_refused(tmp_path):
     with pytest.raises(ExportError, match=r"does not accept a clip.*--size"):
         edgevid.export("action_bninception", output=tmp_path / "b", classes=5, frames=2, size=56)

@@ -24,23 +24,23 @@ GROUPED = (2, 8)
 
 def loaded(case: str, variant: str):
     """The network that the checkpoint of ``case`` was made for, and the case."""
-    given = reference(case)
+    checkpoint = reference(case)
     network = edgevid.create_model(case.removesuffix("_plainstem"), variant=variant)
-    return edgevid.load_weights(network, given.state).eval(), given
+    return edgevid.load_weights(network, checkpoint.state).eval(), checkpoint
 
 
-def distance(network, given) -> float:
-    logits = network(given.clip[:, 0]).numpy().ravel()
-    return float(np.abs(logits - given.logits).max() / given.logits.std())
+def distance(network, checkpoint) -> float:
+    logits = network(checkpoint.clip[:, 0]).numpy().ravel()
+    return float(np.abs(logits - checkpoint.logits).max() / checkpoint.logits.std())
 
 
 @torch.no_grad()
 def test_v1_meets_the_forward_pass_of_the_public_code():
-    network, given = loaded("channelnet_v1", "official")
-    assert distance(network, given) < 2e-5
+    network, checkpoint = loaded("channelnet_v1", "official")
+    assert distance(network, checkpoint) < 2e-5
     # Padded as PyTorch does, the first convolution makes another network of it: the comparison can fail.
     network.stem[0].forward = lambda x: functional.conv2d(x, network.stem[0].weight, None, 2, padding=1)
-    assert distance(network, given) > 1e-2
+    assert distance(network, checkpoint) > 1e-2
 
 
 @torch.no_grad()
@@ -52,10 +52,10 @@ def test_v1_without_concatenations_meets_its_forward_pass_too(variant):
 @pytest.mark.parametrize("version", ["v2", "v3"])
 @pytest.mark.parametrize(("suffix", "variant"), [("", "official"), ("_plainstem", "plainstem")])
 def test_the_checkpoints_of_v2_and_v3_fill_every_parameter(version, suffix, variant):
-    network, given = loaded(f"channelnet_{version}{suffix}", variant)
-    filled = sum(tensor.numel() for name, tensor in given.state.items() if "running_" not in name)
+    network, checkpoint = loaded(f"channelnet_{version}{suffix}", variant)
+    filled = sum(tensor.numel() for name, tensor in checkpoint.state.items() if "running_" not in name)
     assert filled == sum(parameter.numel() for parameter in network.parameters())
-    theirs = given.state["conv_3_1/conv2/conv1d/conv1d/kernel"]
+    theirs = checkpoint.state["conv_3_1/conv2/conv1d/conv1d/kernel"]
     assert torch.equal(network.high[1].pixelwise.weight, theirs)
 
 
@@ -80,7 +80,7 @@ def test_a_checkpoint_of_the_code_is_refused_by_the_network_of_the_paper():
         ("channelnet_v3", {"classifier": "unshared"}, 1_652_872, 419_320_744),
     ],
 )
-def test_parameters_and_multiply_adds_are_those_of_the_source(model, options, parameters, macs):
+def test_parameters_and_macs_are_those_of_the_source(model, options, parameters, macs):
     measured = measure(model, **options)
     assert (measured.parameters, measured.macs) == (parameters, macs)
 
@@ -117,13 +117,13 @@ def test_same_convolution_pads_each_side_by_itself(size):
     x = torch.randn(1, 2, *size)
     (top, bottom), (left, right) = (same_pads(length, 3, 2) for length in size)
     padded = functional.pad(x, (left, right, top, bottom))
-    wanted = functional.conv2d(padded, conv.weight, stride=2)
-    assert wanted.shape[2:] == tuple(-(-length // 2) for length in size)
-    torch.testing.assert_close(conv(x), wanted)
+    expected = functional.conv2d(padded, conv.weight, stride=2)
+    assert expected.shape[2:] == tuple(-(-length // 2) for length in size)
+    torch.testing.assert_close(conv(x), expected)
 
 
 @torch.no_grad()
-def test_a_group_sees_its_own_channels_alone_unless_they_were_mixed():
+def test_a_group_reads_only_its_own_channels_unless_they_were_mixed():
     x, changed = torch.randn(1, 512, 4, 4), torch.zeros(1, 512, 4, 4)
     changed[:, :256] = x[:, :256]
     alone, mixed = (
@@ -135,14 +135,14 @@ def test_a_group_sees_its_own_channels_alone_unless_they_were_mixed():
 
 
 @torch.no_grad()
-def test_the_pixelwise_convolution_takes_pixels_for_channels():
+def test_the_pixelwise_convolution_treats_pixels_as_channels():
     layer = DepthwiseSeparablePixelwise()
     x = torch.randn(1, 1024, SIDE, SIDE)
     pixels = functional.pad(layer.depthwise(x).flatten(2)[0], (0, 0, 31, 32))
-    wanted = torch.stack(
+    expected = torch.stack(
         [torch.einsum("lp,opl->o", pixels[c : c + 64], layer.pixelwise.weight) for c in (0, 500)]
     )
-    torch.testing.assert_close(layer(x).flatten(2)[0, [0, 500]], wanted, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(layer(x).flatten(2)[0, [0, 500]], expected, rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
@@ -150,17 +150,17 @@ def test_the_classification_layer_is_a_convolution_in_three_dimensions():
     layer = VolumeConv(channels=20, classes=12)
     x = torch.randn(2, 20, SIDE, SIDE)
     volume = layer.filter.weight.reshape(1, 1, 9, SIDE, SIDE)
-    wanted = functional.conv3d(layer.depthwise(x)[:, None], volume).reshape(2, 12)
-    torch.testing.assert_close(layer(x), wanted, rtol=1e-4, atol=1e-5)
+    expected = functional.conv3d(layer.depthwise(x)[:, None], volume).reshape(2, 12)
+    torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
-def test_its_separable_form_is_the_same_with_a_filter_of_its_own_for_each_channel():
+def test_its_separable_form_has_a_separate_filter_per_channel():
     layer = SeparableConv(channels=20, classes=12)
     x = torch.randn(2, 20, SIDE, SIDE)
     pooled = (x * layer.depthwise.weight[None, :, 0]).sum((2, 3))
-    wanted = functional.conv1d(pooled[:, None], layer.filter.weight[:, None])[:, 0]
-    torch.testing.assert_close(layer(x), wanted, rtol=1e-4, atol=1e-5)
+    expected = functional.conv1d(pooled[:, None], layer.filter.weight[:, None])[:, 0]
+    torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("classifier", ["volume", "separable"])
@@ -171,7 +171,7 @@ def test_a_filter_over_all_pixels_takes_images_of_one_size(classifier):
 
 
 def test_more_classes_than_channels_are_refused():
-    with pytest.raises(EdgevidError, match="1024 classes at most, not 1025"):
+    with pytest.raises(EdgevidError, match="at most 1024 classes, not 1025"):
         edgevid.create_model("channelnet_v3", num_classes=1025)
 
 

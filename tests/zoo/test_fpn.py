@@ -21,15 +21,15 @@ def stages(size: int = 32) -> list[torch.Tensor]:
 
 @torch.no_grad()
 def test_the_pyramid_sums_from_the_coarsest_stage_on():
-    pyramid, given = FeaturePyramid(), stages()
-    levels = pyramid(given)
+    pyramid, features = FeaturePyramid(), stages()
+    levels = pyramid(features)
     assert list(levels) == ["p2", "p3", "p4", "p5", "p6"]
     assert [x.shape[-1] for x in levels.values()] == [32, 16, 8, 4, 2]
     assert {x.shape[1] for x in levels.values()} == {256}
     above = None
     for level in (3, 2, 1, 0):
         lateral, smooth = pyramid.laterals[level], pyramid.smooth[level]
-        x = conv2d(given[level], lateral.weight, lateral.bias)
+        x = conv2d(features[level], lateral.weight, lateral.bias)
         if above is not None:
             x = x + above.repeat_interleave(2, 2).repeat_interleave(2, 3)
         torch.testing.assert_close(levels[f"p{level + 2}"], conv2d(x, smooth.weight, smooth.bias, padding=1))
@@ -40,8 +40,8 @@ def test_the_pyramid_sums_from_the_coarsest_stage_on():
 @torch.no_grad()
 def test_a_size_that_halves_to_odd_numbers_is_enlarged_to_the_next_stage():
     sizes = [(25, 15), (13, 8), (7, 4), (4, 2)]
-    given = [torch.randn(1, 256 << stage, *size) for stage, size in enumerate(sizes)]
-    assert [tuple(x.shape[-2:]) for x in FeaturePyramid()(given).values()] == [*sizes, (2, 1)]
+    features = [torch.randn(1, 256 << stage, *size) for stage, size in enumerate(sizes)]
+    assert [tuple(x.shape[-2:]) for x in FeaturePyramid()(features).values()] == [*sizes, (2, 1)]
 
 
 @torch.no_grad()

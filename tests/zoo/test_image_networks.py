@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
         ("shufflenet_v1", {"groups": 8}, 2_434_768, 138_365_952),
     ],
 )
-def test_parameters_and_multiply_adds_are_those_of_the_paper(model, options, parameters, macs):
+def test_parameters_and_macs_are_those_of_the_paper(model, options, parameters, macs):
     measured = measure(model, **options)
     assert (measured.parameters, measured.macs) == (parameters, macs)
 
@@ -60,19 +60,19 @@ def test_a_flattened_convolution_is_one_with_outer_products_for_filters(stride):
         layer.vertical.weight[:, 0, :, 0],
         layer.horizontal.weight[:, 0, 0],
     )
-    wanted = functional.conv2d(x, filters, layer.horizontal.bias, stride, padding=1)
-    torch.testing.assert_close(layer(x), wanted, rtol=1e-4, atol=1e-5)
+    expected = functional.conv2d(x, filters, layer.horizontal.bias, stride, padding=1)
+    torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-5)
     weights = sum(parameter.numel() for name, parameter in layer.named_parameters() if "bias" not in name)
     assert weights == 6 * (4 + 3 + 3)
 
 
 @pytest.mark.parametrize(
-    ("model", "options", "why"),
+    ("model", "options", "reason"),
     [
         ("shufflenet_v1", {"groups": 5}, "defined for 1, 2, 3, 4, 8 groups, not 5"),
         ("mobilenet_v1", {"width": 0.01}, "leaves no channels"),
     ],
 )
-def test_impossible_options_are_refused(model, options, why):
-    with pytest.raises(EdgevidError, match=why):
+def test_invalid_options_are_refused(model, options, reason):
+    with pytest.raises(EdgevidError, match=reason):
         edgevid.create_model(model, **options)

@@ -51,7 +51,7 @@ def test_layers_have_the_options_of_the_source(networks, name):
         assert pool.ceil_mode == name.startswith("pptsm_r")
 
 
-def test_only_the_norms_inside_a_factorised_convolution_differ(networks):
+def test_only_the_norms_inside_a_factorized_convolution_differ(networks):
     by_epsilon = {
         epsilon: {
             path.rpartition(".")[2]

@@ -34,24 +34,24 @@ CHECKPOINTS = {
 }
 
 
-def distance(got: torch.Tensor, wanted: np.ndarray | torch.Tensor) -> float:
+def distance(actual: torch.Tensor, expected: np.ndarray | torch.Tensor) -> float:
     """The largest difference in standard deviations of what is wanted."""
-    wanted = np.asarray(wanted)
-    return float(np.abs(got.double().numpy().reshape(wanted.shape) - wanted).max() / wanted.std())
+    expected = np.asarray(expected)
+    return float(np.abs(actual.double().numpy().reshape(expected.shape) - expected).max() / expected.std())
 
 
 @pytest.mark.parametrize(
     "case", ["slowfast_8x8_r50_kinetics", "c3d_sports1m_16x112_101", "r2plus1d_r34_8f_112"]
 )
 @torch.no_grad()
-def test_logits_are_those_of_the_official_forward_pass(case):
-    given = reference(case)
-    classes, frames = len(given.logits), given.clip.shape[1]
+def test_logits_match_those_of_the_official_forward_pass(case):
+    checkpoint = reference(case)
+    classes, frames = len(checkpoint.logits), checkpoint.clip.shape[1]
     network = edgevid.create_model(CHECKPOINTS[case], num_classes=classes, frames=frames)
-    edgevid.load_weights(network, given.state).eval()
-    assert distance(network(given.clip), given.logits) < 2e-5
+    edgevid.load_weights(network, checkpoint.state).eval()
+    assert distance(network(checkpoint.clip), checkpoint.logits) < 2e-5
     # Frames in another order are another clip: the comparison can fail.
-    assert distance(network(given.clip.flip(1)), given.logits) > 1e-3
+    assert distance(network(checkpoint.clip.flip(1)), checkpoint.logits) > 1e-3
 
 
 @pytest.mark.parametrize("case", CHECKPOINTS)
@@ -59,8 +59,8 @@ def test_every_tensor_of_a_released_checkpoint_finds_its_place(case):
     state = reference(case).state
     classes = 101 if case.startswith("c3d") else 400
     network = edgevid.load_weights(edgevid.create_model(CHECKPOINTS[case], num_classes=classes), state)
-    given = sorted(float(tensor.double().sum()) for tensor in state.values())
-    assert sorted(float(tensor.double().sum()) for tensor in network.state_dict().values()) == given
+    sums = sorted(float(tensor.double().sum()) for tensor in state.values())
+    assert sorted(float(tensor.double().sum()) for tensor in network.state_dict().values()) == sums
 
 
 @pytest.mark.parametrize(
@@ -95,16 +95,16 @@ def in_the_names_of_mmaction2(state: dict) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("model", "why"),
+    ("model", "reason"),
     [
         ("i3d_r50", "MMAction2's I3D keeps every fourth frame after its stem: use i3d_r50_32x2"),
         ("c2d_r50", "MMAction2's C2D has no padding after its stem"),
     ],
 )
-def test_a_network_whose_names_fit_but_whose_strides_differ_is_refused(model, why):
+def test_a_network_whose_names_fit_but_whose_strides_differ_is_refused(model, reason):
     network = edgevid.create_model(model, num_classes=3)
     theirs = in_the_names_of_mmaction2(network.state_dict())
-    with pytest.raises(WeightsError, match=f"though their names fit: {why}"):
+    with pytest.raises(WeightsError, match=f"though their names fit: {reason}"):
         edgevid.load_weights(network, theirs)
     slow = edgevid.create_model("slow_r50", num_classes=3)
     edgevid.load_weights(slow, in_the_names_of_mmaction2(slow.state_dict()))  # the same in both projects
@@ -118,7 +118,7 @@ def test_i3d_of_32_frames_takes_mmaction2s_weights_and_not_pytorchvideos():
 
 
 @torch.no_grad()
-def test_batch_norms_inside_a_factorised_convolution_keep_their_own_epsilon():
+def test_batch_norms_inside_a_factorized_convolution_keep_their_own_epsilon():
     case = reference("r2plus1d_r34_8f_112")
     network = edgevid.create_model("r2plus1d_r34")
     edgevid.load_weights(network, case.state).eval()
@@ -154,7 +154,7 @@ def trained(name: str, **options: object) -> nn.Module:
     ],
 )
 @torch.no_grad()
-def test_answers_are_those_of_the_same_network_of_volumes(name, official, frames):
+def test_outputs_are_those_of_the_same_3d_network(name, official, frames):
     network = trained(name, frames=frames)
     clips = torch.randn(2, frames, 3, 32, 48)
     assert distance(network(clips), official(network)(clips)) < 2e-5
@@ -163,8 +163,8 @@ def test_answers_are_those_of_the_same_network_of_volumes(name, official, frames
 @torch.no_grad()
 def test_larger_frames_are_averaged_over_windows_of_seven_pixels():
     x = torch.randn(2, 3, 9, 8)
-    wanted = torch.stack([x[..., i : i + 7, j : j + 7].mean((2, 3)) for i in range(3) for j in range(2)])
-    torch.testing.assert_close(WindowMean()(x), wanted.mean(0))
+    expected = torch.stack([x[..., i : i + 7, j : j + 7].mean((2, 3)) for i in range(3) for j in range(2)])
+    torch.testing.assert_close(WindowMean()(x), expected.mean(0))
     torch.testing.assert_close(WindowMean()(x[..., :7, :5]), x[..., :7, :5].mean((2, 3)))
 
 
@@ -177,9 +177,9 @@ def test_the_slow_pathway_sees_the_frames_that_the_source_takes(frames, alpha):
 @pytest.mark.parametrize("frames", [2, 5, 8])
 def test_pairs_of_frames_are_pooled_as_a_volume_is(frames):
     clips = torch.randn(2, frames, 3, 4, 4)
-    wanted = nn.functional.max_pool3d(clips.transpose(1, 2), (2, 1, 1)).transpose(1, 2)
+    expected = nn.functional.max_pool3d(clips.transpose(1, 2), (2, 1, 1)).transpose(1, 2)
     pooled = PairMax()(clips.flatten(0, 1), frames)
-    torch.testing.assert_close(pooled, wanted.flatten(0, 1))
+    torch.testing.assert_close(pooled, expected.flatten(0, 1))
 
 
 def test_a_single_frame_has_no_pair():
@@ -195,8 +195,8 @@ def test_a_stem_that_keeps_every_fourth_frame_is_one_that_halves_them_twice():
     conv = nn.Conv3d(3, 64, (5, 7, 7), 2, (2, 3, 3), bias=False)
     conv.weight = stem.conv1.weight
     volume = torch.relu(conv(clips.transpose(1, 2)) / (1 + stem.bn1.eps) ** 0.5)
-    wanted = nn.functional.max_pool3d(volume, (1, 3, 3), 2, (0, 1, 1)).transpose(1, 2)
-    torch.testing.assert_close(stem.stem(clips.flatten(0, 1), 14), wanted.flatten(0, 1))
+    expected = nn.functional.max_pool3d(volume, (1, 3, 3), 2, (0, 1, 1)).transpose(1, 2)
+    torch.testing.assert_close(stem.stem(clips.flatten(0, 1), 14), expected.flatten(0, 1))
 
 
 @pytest.mark.parametrize("pairwise", PAIRWISE)
@@ -215,7 +215,7 @@ def test_i3d_has_five_non_local_blocks_of_each_kind(pairwise):
 
 
 @torch.no_grad()
-def test_a_factorised_convolution_is_two_of_volumes_with_a_relu_between():
+def test_a_factorized_convolution_is_two_of_volumes_with_a_relu_between():
     layer = Conv2Plus1d(4, 6, 3, 3, 2, 2).eval()
     space = nn.Conv3d(4, layer.conv_s.out_channels, (1, 3, 3), (1, 2, 2), (0, 1, 1), bias=False)
     time = nn.Conv3d(layer.conv_s.out_channels, 6, (3, 1, 1), (2, 1, 1), (1, 0, 0), bias=False)
@@ -223,8 +223,8 @@ def test_a_factorised_convolution_is_two_of_volumes_with_a_relu_between():
     time.weight = layer.conv_t.weight
     clips = torch.randn(2, 5, 4, 6, 6)
     volume = space(clips.transpose(1, 2)) / (1 + layer.bn_s.eps) ** 0.5
-    wanted = time(torch.relu(volume)).transpose(1, 2)
-    torch.testing.assert_close(layer(clips.flatten(0, 1), 5), wanted.flatten(0, 1))
+    expected = time(torch.relu(volume)).transpose(1, 2)
+    torch.testing.assert_close(layer(clips.flatten(0, 1), 5), expected.flatten(0, 1))
     # As many parameters as one convolution of 3x3x3 has, but for the rounding.
     parameters = layer.conv_s.weight.numel() + layer.conv_t.weight.numel()
     one_more_channel = 4 * 3 * 3 + 6 * 3
@@ -232,7 +232,7 @@ def test_a_factorised_convolution_is_two_of_volumes_with_a_relu_between():
 
 
 @pytest.mark.parametrize(("frames", "size"), [(8, 112), (16, 128)])
-def test_c3d_says_which_clips_it_takes(frames, size):
+def test_c3d_names_the_clips_that_it_accepts(frames, size):
     network = edgevid.create_model("c3d").eval()
     with pytest.raises(EdgevidError, match="takes 16 frames of 112x112 pixels, not"):
         network(torch.zeros(1, frames, 3, size, size))
@@ -250,7 +250,7 @@ def test_c3d_says_which_clips_it_takes(frames, size):
         ("r2plus1d_r34", 256, 63.76, 53.1),
     ],
 )
-def test_parameters_and_multiply_adds_are_those_that_the_sources_tell(name, size, parameters_m, gmacs):
+def test_parameters_and_macs_are_those_of_the_sources(name, size, parameters_m, gmacs):
     """pytorchvideo's model zoo, and MMAction2's; for some they count element-wise work too, under 2 %."""
     measured = measure(name, size=size)
     assert measured.parameters / 1e6 == pytest.approx(parameters_m, abs=0.01)

@@ -23,7 +23,7 @@ def trained(block: NonLocal) -> NonLocal:
 
 
 def by_the_formula(block: NonLocal, clip: torch.Tensor, subsample: bool) -> torch.Tensor:
-    """``clip`` is ``(T, C, H, W)``; f(x_i, x_j) for every pair, normalised as section 3.2 says."""
+    """``clip`` is ``(T, C, H, W)``; f(x_i, x_j) for every pair, normalized as in section 3.2."""
 
     def positions(x: torch.Tensor) -> torch.Tensor:
         return x.transpose(0, 1).flatten(1).T
@@ -54,8 +54,8 @@ def by_the_formula(block: NonLocal, clip: torch.Tensor, subsample: bool) -> torc
 def test_the_block_computes_the_sum_over_all_positions_of_a_clip(pairwise, subsample):
     block = trained(NonLocal(6, pairwise, subsample))
     clips = torch.randn(2, 3, 6, 5, 4, dtype=torch.float64) / 3
-    got = block(clips.flatten(0, 1), frames=3).unflatten(0, (2, 3))
-    for one, clip in zip(got, clips):
+    actual = block(clips.flatten(0, 1), frames=3).unflatten(0, (2, 3))
+    for one, clip in zip(actual, clips):
         torch.testing.assert_close(one, by_the_formula(block, clip, subsample))
         assert not torch.allclose(one, clip, atol=1e-3)
 

@@ -125,13 +125,13 @@ def test_the_network_computes_what_paddlevideo_does(case, model, forward):
     network = edgevid.load_weights(edgevid.create_model(model, frames=4), state).double().eval()
     torch.manual_seed(0)
     clip = torch.randn(2, 4, 3, 64, 64, dtype=torch.float64)
-    wanted = forward(Paddle(state, 4), clip)
-    assert (network(clip) - wanted).abs().max() < 1e-9 * wanted.std()
+    expected = forward(Paddle(state, 4), clip)
+    assert (network(clip) - expected).abs().max() < 1e-9 * expected.std()
     # TSM's direction, the first fold from the next frame, gives other logits: the comparison can fail.
     for module in network.modules():
         if isinstance(module, TemporalShift):
             module.direction = "bidirectional"
-    assert (network(clip) - wanted).abs().max() > 1e-4 * wanted.std()
+    assert (network(clip) - expected).abs().max() > 1e-4 * expected.std()
 
 
 @torch.no_grad()
@@ -160,8 +160,8 @@ def test_folds_have_the_channels_that_paddles_operator_moves(channels, frames, p
 def test_resnet_50_vd_meets_the_logits_of_paddlevideo():
     case = reference("pptsm_r50vd_8f")
     network = edgevid.load_weights(edgevid.create_model("pptsm_r50vd"), case.state).eval()
-    got = network(case.clip).numpy().ravel()
-    assert np.abs(got - case.logits).max() < 2e-5 * case.logits.std()
+    actual = network(case.clip).numpy().ravel()
+    assert np.abs(actual - case.logits).max() < 2e-5 * case.logits.std()
 
 
 @pytest.mark.parametrize(
@@ -193,21 +193,21 @@ def test_summed_convolutions_become_one_in_evaluation():
         norm.weight.normal_()
         norm.bias.normal_()
     x = torch.randn(2, 6, 9, 9)
-    wanted = sum(convolution_and_norm.eval()(x) for convolution_and_norm in summed.branches)
-    torch.testing.assert_close(summed.eval()(x), wanted, rtol=1e-4, atol=1e-5)
+    expected = sum(convolution_and_norm.eval()(x) for convolution_and_norm in summed.branches)
+    torch.testing.assert_close(summed.eval()(x), expected, rtol=1e-4, atol=1e-5)
     loaded = SummedDepthwise(6, 5, 1).eval()
     loaded.load_state_dict(summed.state_dict())
     torch.testing.assert_close(loaded(x), summed(x))
 
 
-def test_summed_convolutions_are_trained_apart():
+def test_summed_convolutions_are_trained_separately():
     summed = SummedDepthwise(4, 5, 1).train()
     summed(torch.randn(2, 4, 6, 6)).sum().backward()
     assert all(convolution.weight.grad is not None for convolution, _ in summed.branches)
     assert summed.merged.weight.grad is None
 
 
-def test_dropout_that_is_not_made_up_for_scales_in_evaluation():
+def test_unscaled_dropout_scales_in_evaluation():
     dropout = UnscaledDropout(0.2)
     ones = torch.ones(20000)
     assert torch.equal(dropout.eval()(ones), ones * 0.8)

@@ -37,7 +37,7 @@ def test_a_checkpoint_of_sixteen_frames_fills_stm_and_no_other_network():
 
 
 @pytest.mark.parametrize("name", ["stm_r50", "stm_r50_online"])
-def test_size_and_multiply_adds_are_those_of_the_paper(name):
+def test_size_and_macs_are_those_of_the_paper(name):
     facts = measure(name, num_classes=174)
     assert facts.parameters == 24_035_666
     # The paper prints 33.3 G and does not say what it counts beside convolutions and the classifier.
@@ -50,10 +50,10 @@ def test_motion_is_the_next_frame_convolved_minus_this_frame():
     with torch.no_grad():
         reduced = features.bn(functional.conv2d(x, features.squeeze.weight)).unflatten(0, (2, 4))
         later = functional.conv2d(reduced[:, 1:].flatten(0, 1), features.conv.weight, padding=1, groups=2)
-        wanted = torch.zeros(2, 4, 2, 5, 6)
-        wanted[:, :-1] = later.unflatten(0, (2, 3)) - reduced[:, :-1]
-        torch.testing.assert_close(features(x, 4), wanted.flatten(0, 1))
-        torch.testing.assert_close(features.mean(x, 4), wanted.flatten(0, 1).mean((2, 3), keepdim=True))
+        expected = torch.zeros(2, 4, 2, 5, 6)
+        expected[:, :-1] = later.unflatten(0, (2, 3)) - reduced[:, :-1]
+        torch.testing.assert_close(features(x, 4), expected.flatten(0, 1))
+        torch.testing.assert_close(features.mean(x, 4), expected.flatten(0, 1).mean((2, 3), keepdim=True))
 
 
 @pytest.mark.parametrize("direction", ["bidirectional", "causal"])
@@ -66,13 +66,15 @@ def test_a_still_clip_has_no_motion_once_its_convolution_keeps_a_frame_as_it_is(
         assert features(torch.randn(3, 16, 4, 4), 3).any()
 
 
-@pytest.mark.parametrize(("direction", "seen"), [("bidirectional", {1, 2, 3}), ("causal", {0, 1, 2})])
-def test_a_block_sees_its_neighbours_or_two_frames_of_the_past(direction, seen):
+@pytest.mark.parametrize(
+    ("direction", "receptive_field"), [("bidirectional", {1, 2, 3}), ("causal", {0, 1, 2})]
+)
+def test_a_block_sees_its_neighbors_or_two_frames_of_the_past(direction, receptive_field):
     block = STMBlock(64, 16, 2, 1, 64, nn.Identity(), direction=direction).eval()
     nn.init.normal_(block.over_time.weight)
     x = torch.randn(5, 64, 8, 8, requires_grad=True)
     block(x, 5)[2].sum().backward()
-    assert {frame for frame in range(5) if x.grad[frame].any()} == seen
+    assert {frame for frame in range(5) if x.grad[frame].any()} == receptive_field
 
 
 def test_bidirectional_stm_cannot_be_streamed(tmp_path):

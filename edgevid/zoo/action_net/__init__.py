@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgevid.specs import Facts, ModelSpec, Preprocessing
 
 ACTION = "Wang, She, Smolic, ACTION-Net: Multipath Excitation, CVPR 2021"
-# As the authors' code feeds it: BGR from 0 to 255, and then the mean and deviation of RGB from 0 to 1.
+# As in the authors' code: BGR from 0 to 255, normalized by the mean and deviation of RGB from 0 to 1.
 BGR_255 = Preprocessing(
     mean=(0.485 / 255, 0.456 / 255, 0.406 / 255), std=(0.229 / 255, 0.224 / 255, 0.225 / 255), color="BGR"
 )

@@ -1,8 +1,8 @@
 """BN-Inception for frames, with an optional temporal module before each of its ten Inception blocks.
 
 Source: Ioffe, Szegedy, "Batch Normalization", ICML 2015, appendix; the channels are those of the weights that
-TSN's authors released, which everyone uses (in 4c, 4d and 4e some are not the paper's). Images must be a
-multiple of 32 pixels wide and high, so that a strided block's pooling and convolutions meet.
+TSN's authors released, which are in common use (in 4c, 4d and 4e some differ from the paper). Width and
+height must be multiples of 32, so that the pooling and the convolutions of strided blocks have equal sizes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from torch import nn
 from edgevid.zoo.layers.init import keep_variance
 from edgevid.zoo.layers.shift import NoShift
 
-# channels of: the 1x1, the 3x3's reduction, the 3x3, the double 3x3's reduction, the double 3x3, and what the
-# pooling is projected to; 0 where a strided block has none
+# channels of: the 1x1, the 3x3's reduction, the 3x3, the double 3x3's reduction, the double 3x3, and the
+# projection after pooling; 0 where a strided block has none
 BLOCKS = {
     "3a": (64, 64, 64, 64, 96, 32),
     "3b": (64, 64, 96, 64, 96, 64),
@@ -30,10 +30,10 @@ BLOCKS = {
     "5b": (352, 192, 320, 192, 224, 128),
 }
 MOMENTUM = 0.9
-"""Of running statistics in training, as the released code has it: the newest batch counts for nine tenths."""
+"""Momentum of running statistics, as in the released code: the newest batch has a weight of nine tenths."""
 
 MAX_POOLED = "5b"
-"""The one block without stride that pools the largest value, not the mean."""
+"""The only block without stride that has a max-pool, not an average pool."""
 
 
 class ConvBnRelu(nn.Module):
@@ -82,7 +82,7 @@ class InceptionBlock(nn.Module):
 class BNInception(nn.Module):
     """``(N*T, 3, H, W)`` frames to ``(N*T, 1024)`` features.
 
-    ``make_shift`` makes the temporal module of a block for so many channels, or is None.
+    ``make_shift(channels)`` makes the temporal module of a block; None for none.
     """
 
     feature_channels = 1024

@@ -1,8 +1,8 @@
 """ACTION-Net: before a block's first convolution, a channel-wise convolution over time and three gates.
 
 Source: Wang, She, Smolic, "ACTION-Net: Multipath Excitation for Action Recognition", CVPR 2021, and its
-authors' code. In MobileNetV2 and ResNet-50 the module stands in the residual branch, in MobileNetV2 only
-where there is a shortcut; in BN-Inception before each Inception block.
+authors' code. In MobileNetV2 and ResNet-50 the module is in the residual branch, in MobileNetV2 only in
+blocks with a shortcut; in BN-Inception it precedes each Inception block.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edgevid.zoo.layers.temporal_conv import TemporalConv
 from edgevid.zoo.segments import SegmentNetwork
 
 GAIN = 4.5
-"""What a module multiplies features by while its gates are undecided: three gates of a half, plus three."""
+"""The factor of a module with untrained gates: three gates of a half, plus three."""
 
 
 class Action(nn.Module):
@@ -64,7 +64,7 @@ def _bn_inception(direction: str) -> nn.Module:
 
 
 def _expect_gain(norm: nn.BatchNorm2d) -> None:
-    """Random weights: statistics as if data had passed, so that values stay in range from the beginning."""
+    """Initialize running statistics for this factor, so that random weights keep values in range."""
     norm.running_var.fill_(GAIN**2)
 
 
@@ -74,5 +74,5 @@ BACKBONES = {"resnet50": _resnet50, "mobilenet_v2": _mobilenet_v2, "bn_inception
 def build(
     num_classes: int, frames: int, backbone: str, direction: str, dropout: float = 0.5
 ) -> SegmentNetwork:
-    """ACTION-Net; ``direction`` is bidirectional as published, or causal, for streams (a variant of ours)."""
+    """ACTION-Net; ``direction`` is bidirectional as published, or causal for streams (new here)."""
     return SegmentNetwork(BACKBONES[backbone](direction), num_classes, frames, dropout)

@@ -1,1 +1,1 @@
-"""Backbones that see one frame at a time, with room for a temporal shift."""
+"""Backbones that process each frame separately, with places for a temporal shift."""

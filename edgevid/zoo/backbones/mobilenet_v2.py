@@ -1,7 +1,7 @@
 """MobileNetV2 for frames, with an optional temporal shift in the blocks that have a shortcut.
 
 Source: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, table 2.
-Parameters carry the names of the checkpoints that TSM's authors released.
+Parameter names are those of the checkpoints that TSM's authors released.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STAGES = (
     (6, 320, 1, 1),
 )
 FIRST_BLOCKS = tuple(accumulate((count for _, _, count, _ in STAGES), initial=1))
-"""The place of each stage's first block in ``features``, where the stem is 0; and of the head, at the end."""
+"""The index of each stage's first block in ``features``, and of the head at the end; the stem is 0."""
 
 
 def conv_bn_relu6(
@@ -40,7 +40,7 @@ def conv_bn_relu6(
 
 
 class InvertedResidual(nn.Module):
-    """1x1 expansion, depthwise 3x3, linear 1x1; the shift stands before the expansion, in the branch only."""
+    """1x1 expansion, depthwise 3x3, linear 1x1; the shift precedes the expansion, in the branch only."""
 
     def __init__(
         self,

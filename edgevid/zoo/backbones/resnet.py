@@ -1,9 +1,9 @@
 """ResNet and ResNeXt for frames, with an optional temporal shift in the residual branches.
 
 Sources: He et al., "Deep Residual Learning", CVPR 2016, table 1 (stride on the 3x3 convolution, as in the
-weights that everyone uses); Xie et al., "Aggregated Residual Transformations", CVPR 2017; the places of
-shifts, temporal pooling and non-local blocks are those of TSM's code. Parameters carry the names of
-torchvision's ResNet.
+weights in common use); Xie et al., "Aggregated Residual Transformations", CVPR 2017; the places of shifts,
+temporal pooling and non-local blocks are those of TSM's code. Parameter names are those of torchvision's
+ResNet.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from edgevid.zoo.layers.temporal_pool import TemporalPool
 
 EXPANSION = 4
 ALTERNATE_FROM = 23
-"""Where a stage has this many blocks, only every second block of the network shifts (as TSM's code does)."""
+"""From this many blocks in a stage on, only every second block of the network shifts (as in TSM's code)."""
 
 NON_LOCAL_STAGES = (1, 2)
-"""The stages, counted from 0, in which every second block is followed by a non-local one."""
+"""The stages, counted from 0, with a non-local block after every second block."""
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (strided), 1x1 with a shortcut; the shift stands before the first 1x1, in the branch only."""
+    """1x1, 3x3 (strided), 1x1 with a shortcut; the shift precedes the first 1x1, in the branch only."""
 
     shifts_shortcut = False
 
@@ -42,7 +42,7 @@ class Bottleneck(nn.Module):
         self.bn3 = nn.BatchNorm2d(outputs)
         nn.init.constant_(self.bn3.weight, RESIDUAL_SCALE)
         self.relu = self.make_activation()
-        self.non_local: nn.Module | None = None  # what follows the block, where the network has it
+        self.non_local: nn.Module | None = None  # runs after the block
         self.downsample = None
         if stride != 1 or inputs != outputs:
             self.downsample = self.make_downsample(inputs, outputs, stride)
@@ -66,7 +66,7 @@ class Bottleneck(nn.Module):
 
 
 class BlockShiftBottleneck(Bottleneck):
-    """The shift stands before the whole block, so its shortcut carries shifted frames too ("block")."""
+    """The shift precedes the whole block, so the shortcut also carries shifted frames ("block")."""
 
     shifts_shortcut = True
 
@@ -78,10 +78,10 @@ class BlockShiftBottleneck(Bottleneck):
 class ResNet(nn.Module):
     """``(N*T, channels, H, W)`` frames to ``(N*T', 2048)`` features.
 
-    ``blocks`` gives the blocks of each stage; ``make_shift`` makes the shift of a block, or is None;
-    ``block`` makes a block from what ``Bottleneck`` takes; ``make_non_local`` makes a non-local block for so
-    many channels, or is None. ``temporal_pool`` halves the frames after the first stage, rounding up.
-    ``alternate`` lets only every second block shift in a deep network, see ``ALTERNATE_FROM``.
+    ``blocks`` is the number of blocks per stage. ``make_shift()`` makes the shift of a block; None for none.
+    ``block`` makes a block from the arguments of ``Bottleneck``. ``make_non_local(channels)`` makes a
+    non-local block; None for none. ``temporal_pool`` halves the frames after the first stage, rounding up.
+    ``alternate`` shifts only in every second block of a deep network, see ``ALTERNATE_FROM``.
     """
 
     feature_channels = 512 * EXPANSION
@@ -125,8 +125,8 @@ class ResNet(nn.Module):
         return self.maxpool(self.relu(self.bn1(self.conv1(x))))
 
     def stages(self, x: torch.Tensor, frames: int) -> list[torch.Tensor]:
-        """What each of the four stages gives, strides 4 to 32."""
-        x, found = self.stem(x), []
+        """The features of the four stages, with strides 4 to 32."""
+        x, features = self.stem(x), []
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             if layer is self.layer2 and self.temporal_pool is not None:
                 x, frames = self.temporal_pool(x, frames), self.temporal_pool.frames_out(frames)
@@ -134,8 +134,8 @@ class ResNet(nn.Module):
                 x = block(x, frames)
                 if block.non_local is not None:
                     x = block.non_local(x, frames)
-            found.append(x)
-        return found
+            features.append(x)
+        return features
 
     def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
         return self.stages(x, frames)[-1].mean((2, 3))

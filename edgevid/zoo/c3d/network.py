@@ -1,7 +1,7 @@
 """C3D: eight 3x3x3 convolutions, max-pools that halve time and space, and two fully connected layers.
 
 Source: Tran et al., "Learning Spatiotemporal Features with 3D Convolutional Networks", ICCV 2015, figure 3,
-without batch norm, as MMAction2's code has it, whose parameter names it carries.
+without batch norm. Parameter names are those of MMAction2's code.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ HIDDEN = 4096
 class C3D(nn.Module):
     """``(N*16, 3, 112, 112)`` frames to ``(N, 4096)`` features of each clip; another size is refused.
 
-    ``fc6`` has a weight for each place of the last 4x4 pixels. The first max-pool leaves the frames alone,
-    the last one pads its 7x7 pixels to have 4x4.
+    ``fc6`` has a weight per position of the last 4x4 pixels. The first max-pool does not pool over time, the
+    last one pads its 7x7 pixels to get 4x4.
     """
 
     feature_channels = HIDDEN

@@ -1,7 +1,7 @@
 """ChannelNets' classification layers: from feature maps ``(N, C, 7, 7)`` to logits ``(N, classes)``.
 
-A fully connected layer has a weight for each pair of channel and class. Instead a filter over
-``C - classes + 1`` channels moves along them, and gives one class at each step.
+Instead of a fully connected layer with a weight per channel and class, a filter over ``C - classes + 1``
+channels moves along the channels, and yields one class at each step.
 
 Source: Gao, Wang, Ji, "ChannelNets", NeurIPS 2018, section 3.4; without shared weights: Gao, Wang, Cai, Ji,
 "ChannelNets", TPAMI 2020, section 3.7.
@@ -23,8 +23,8 @@ SIDE = 7
 def taps_for(channels: int, classes: int) -> int:
     if classes > channels:
         raise EdgevidError(
-            f"a filter along {channels} channels gives {channels} classes at most, not {classes}: "
-            "take channelnet_v2"
+            f"a filter along {channels} channels has at most {channels} classes, not {classes}: "
+            "use channelnet_v2"
         )
     return channels - classes + 1
 
@@ -38,17 +38,16 @@ def _require_side(x: torch.Tensor) -> None:
 
 
 class PooledLinear(nn.Linear):
-    """The mean over the pixels, and a fully connected layer: v1 and v2."""
+    """The mean over pixels, and a fully connected layer: v1 and v2."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x.mean((2, 3)))
 
 
 class VolumeConv(nn.Module):
-    """One filter over 7x7 pixels and neighbouring channels, after the depthwise 3x3 of the public code: v3.
+    """One filter over 7x7 pixels and neighboring channels, after the depthwise 3x3 of the public code: v3.
 
-    With a channel's pixels laid out behind each other it is a filter along the channels that moves on by one
-    channel's 49 pixels.
+    On flattened channels it is a filter along them, with a stride of one channel's 49 pixels.
     """
 
     def __init__(self, channels: int, classes: int) -> None:
@@ -62,7 +61,7 @@ class VolumeConv(nn.Module):
 
 
 class SeparableConv(nn.Module):
-    """A depthwise 7x7 in the place of the mean, then one filter along the channels."""
+    """A depthwise 7x7 instead of the mean, then one filter along the channels."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -75,7 +74,7 @@ class SeparableConv(nn.Module):
 
 
 class UnsharedConv(nn.Module):
-    """The mean over the pixels, then for each class a filter of its own over neighbouring channels."""
+    """The mean over pixels, then a separate filter over neighboring channels for each class."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -91,4 +90,4 @@ CLASSIFIERS = {
     "separable": SeparableConv,
     "unshared": UnsharedConv,
 }
-"""Each takes the channels and the classes."""
+"""Classification layers by name; their arguments are the numbers of channels and of classes."""

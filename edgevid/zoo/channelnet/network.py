@@ -1,13 +1,13 @@
-"""ChannelNets: MobileNet whose dense connections between channels became filters along the channels.
+"""ChannelNets: MobileNet with filters along the channels instead of dense connections between channels.
 
 Source: Gao, Wang, Ji, "ChannelNets: Compact and Efficient Convolutional Neural Networks via Channel-Wise
 Convolutions", NeurIPS 2018, sections 3.2 to 3.5; and its public code, github.com/HongyangGao/ChannelNets,
-where the paper leaves a choice: ``SAME`` padding, a stem without activation, the order of the group modules,
-and in v3 a depthwise 3x3 before the classification layer.
+where the paper is ambiguous: ``SAME`` padding, a stem without activation, the order of the group modules, and
+in v3 a depthwise 3x3 before the classification layer.
 
-The code is not the paper. It concatenates in the low layers, and its "channel-wise" convolution of v2 takes
-the 49 pixels of a channel for channels, 49 to 49. ``variant="paper"`` has neither; ``"plainstem"`` has the
-second, ``"official"`` both.
+The code differs from the paper: it concatenates in the low layers, and the "channel-wise" convolution of its
+v2 treats the 49 pixels of a channel as channels, 49 to 49. ``variant="paper"`` has neither; ``"plainstem"``
+has the second, ``"official"`` both.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ LOW = (
 
 
 class DepthwiseSeparable(nn.Module):
-    """Depthwise 3x3, neither normalised nor rectified; 1x1, batch norm, ReLU6."""
+    """Depthwise 3x3 without batch norm or activation; 1x1, batch norm, ReLU6."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
@@ -53,17 +53,17 @@ class DepthwiseSeparable(nn.Module):
 
 
 class AppendInput(DepthwiseSeparable):
-    """Its input and its output, one behind the other."""
+    """Concatenates its input and its output."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.cat([x, super().forward(x)], 1)
 
 
 class GroupModule(nn.Module):
-    """GM: each group of channels goes its own way through two layers; the input is added.
+    """GM: two separate layers for each group of channels; the input is added.
 
-    With ``mixed`` it is GCWM: the groups are first mixed by a group channel-wise convolution, whose filter i
-    gives the channels of group i.
+    With ``mixed`` it is GCWM: a group channel-wise convolution, whose filter i yields the channels of group
+    i, first mixes the groups.
     """
 
     def __init__(self, mixed: bool, shortcut: bool) -> None:
@@ -86,7 +86,7 @@ class GroupModule(nn.Module):
 
 
 class DepthwiseSeparableChannelwise(nn.Module):
-    """Depthwise 3x3, then one filter along the channels that all pixels share. No batch norm, no ReLU."""
+    """Depthwise 3x3, then one filter along the channels, shared by all pixels. No batch norm, no ReLU."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class DepthwiseSeparableChannelwise(nn.Module):
 
 
 class DepthwiseSeparablePixelwise(nn.Module):
-    """The same as the public code has it: a convolution along the channels from 7x7 pixels to 7x7 pixels."""
+    """The version of the public code: a convolution along the channels from 7x7 pixels to 7x7 pixels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,12 +152,12 @@ def build(
 ) -> ChannelNet:
     """v1; v2 is ``compress_last``: the last layer's 1x1 becomes a filter; v3 has another ``classifier`` too.
 
-    ``classifier`` is a name of ``CLASSIFIERS``. v3, and v2 as the code has it, take images of 224x224 only.
+    ``classifier`` is a key of ``CLASSIFIERS``. v3, and v2 as in the public code, require images of 224x224.
     """
     if variant not in VARIANTS or classifier not in CLASSIFIERS:
         raise EdgevidError(
-            f"ChannelNet has no variant '{variant}' with classifier '{classifier}': choose of "
-            f"{', '.join(VARIANTS)} and of {', '.join(CLASSIFIERS)}"
+            f"ChannelNet has no variant '{variant}' with classifier '{classifier}': choose one of "
+            f"{', '.join(VARIANTS)} and one of {', '.join(CLASSIFIERS)}"
         )
     last: nn.Module = DepthwiseSeparable(FEATURES, FEATURES)
     if compress_last:

@@ -1,1 +1,1 @@
-"""Layers that networks of several families share."""
+"""Layers shared by several families of networks."""

@@ -1,4 +1,4 @@
-"""Convolutions along the channels as layers."""
+"""Layers for convolutions along the channels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ChannelConv(nn.Module):
 
 
 class UnsharedChannelConv(nn.Module):
-    """Move filters along the channels that have taps of their own at each of their ``steps``.
+    """Move filters along the channels, with separate taps at each of ``steps`` steps.
 
     ``(N, steps + taps - 1, ...)`` to ``(N, filters * steps, ...)``; ``weight`` is ``(filters, taps, steps)``.
     """

@@ -1,4 +1,4 @@
-"""Gates: features are multiplied by weights between 0 and 1 that are computed from the features themselves.
+"""Gates: layers that multiply features by weights between 0 and 1, computed from the features.
 
 Sources: Hu, Shen, Sun, "Squeeze-and-Excitation Networks", CVPR 2018, section 3; Li et al., "TEA", CVPR 2020,
 section 3.1, and its authors' code; Wang, She, Smolic, "ACTION-Net: Multipath Excitation for Action
@@ -15,7 +15,7 @@ from edgevid.zoo.layers.motion import REDUCTION, MotionFeatures
 
 
 class SqueezeExcitation(nn.Module):
-    """A gate for each channel of each frame, from the means of all channels: ``(N, C, H, W)`` to the same."""
+    """A gate per channel and frame, from the means of all channels: ``(N, C, H, W)`` to the same shape."""
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
@@ -29,10 +29,10 @@ class SqueezeExcitation(nn.Module):
 
 
 class MotionExcitation(nn.Module):
-    """TEA's: channels that move are strengthened, the others weakened, each by up to a half.
+    """TEA's motion excitation: amplifies channels with motion and attenuates others, each by up to a half.
 
-    The paper adds the gated features to the features; its authors' code, followed here, first takes a half
-    from the gate, so that where nothing moves the features stay as they are.
+    The paper adds the gated features to the features; its authors' code, followed here, first subtracts a
+    half from the gate, so that features without motion do not change.
     """
 
     def __init__(self, channels: int, direction: str = "bidirectional") -> None:
@@ -46,7 +46,7 @@ class MotionExcitation(nn.Module):
 
 
 class MultipathExcitation(nn.Module):
-    """ACTION-Net's three gates: ``(N*T, C, H, W)`` to the same, the sum over gates of ``x * gate + x``.
+    """ACTION-Net's three gates: ``(N*T, C, H, W)`` to the same shape, the sum of ``x * gate + x`` over gates.
 
     Space-time (STE): the mean of all channels, convolved over time and space. Channel (CE): the means of all
     images, squeezed, convolved over time and expanded. Motion (ME): the mean motion, expanded.
@@ -67,5 +67,5 @@ class MultipathExcitation(nn.Module):
         squeezed = self.channel_squeeze(x.mean((2, 3), keepdim=True))
         of_channels = self.channel_expand(torch.relu(self.channel_over_time(squeezed, frames)))
         of_motion = self.motion_expand(self.motion.mean(x, frames))
-        # One product in the place of three: x*a + x + x*b + x + x*c + x.
+        # One product instead of three: x*a + x + x*b + x + x*c + x.
         return x * (of_pixels + (torch.sigmoid(of_channels) + torch.sigmoid(of_motion) + 3))

@@ -1,4 +1,4 @@
-"""The flattened convolution as a layer: three one-dimensional convolutions for one of three dimensions.
+"""The flattened convolution: three one-dimensional convolutions instead of a three-dimensional one.
 
 Source: Jin, Dundar, Culurciello, "Flattened Convolutional Neural Networks for Feedforward Acceleration",
 ICLR 2015 workshop, section 3.
@@ -11,10 +11,10 @@ from torch import nn
 
 
 class FlattenedConv2d(nn.Module):
-    """A convolution whose filters are outer products of one over channels, a vertical and a horizontal one.
+    """A convolution whose filters are outer products of a channel, a vertical and a horizontal filter.
 
     ``(N, inputs, H, W)`` to ``(N, outputs, H', W')``, padded by ``kernel // 2``, with
-    ``outputs * (inputs + 2 * kernel)`` weights where a full one has ``outputs * inputs * kernel**2``.
+    ``outputs * (inputs + 2 * kernel)`` weights instead of ``outputs * inputs * kernel**2``.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, bias: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""A convolution over time and space, as a stack of frames and a convolution over space."""
+"""A convolution over time and space: a frame stack and a convolution over space."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ frame_stack = torch_op()
 
 
 class SpatiotemporalConv(nn.Module):
-    """``(N*T, C, H, W)`` to ``(N*T', O, H', W')``, what ``Conv3d`` makes of the clips with its own weights.
+    """``(N*T, C, H, W)`` to ``(N*T', O, H', W')``, equal to a ``Conv3d`` on the clips.
 
-    ``weight`` is ``(O, C, k, kh, kw)``, as checkpoints hold it; ``kernel_size`` and ``stride`` are in time,
-    height and width, ``padding`` in height and width. In time the padding is half the filter, with zeros, so
-    that ``T' = ceil(T / stride)``; ``causal``, frame ``t`` sees frames ``t - (k-1)*dilation`` to ``t``. A
-    filter over a single frame is a plain ``Conv2d``.
+    ``weight`` is ``(O, C, k, kh, kw)``, as in checkpoints; ``kernel_size`` and ``stride`` are in time, height
+    and width, ``padding`` in height and width. In time, the zero padding is half the filter, so that ``T' =
+    ceil(T / stride)``; ``causal``, frame ``t`` reads frames ``t - (k-1)*dilation`` to ``t``. A filter over a
+    single frame is a plain ``Conv2d``.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class SpatiotemporalConv(nn.Module):
         super().__init__()
         taps = kernel_size[0]
         if taps % 2 == 0 and not causal:
-            raise EdgevidError(f"{taps} frames have no middle: use an odd number, or a causal filter")
+            raise EdgevidError(f"{taps} frames have no center: use an odd number, or a causal filter")
         self.weight = nn.Parameter(torch.empty(outputs, inputs, *kernel_size))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self.stride, self.padding, self.dilation = stride, padding, dilation

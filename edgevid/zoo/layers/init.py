@@ -1,7 +1,7 @@
-"""Random weights that keep activations in the range of a trained network, in evaluation mode too.
+"""Random weights that keep activations in the range of a trained network, even in evaluation mode.
 
-A network without a checkpoint is still exported, in fp16 too, and timed, so its values must neither vanish
-nor overflow: batch norms do not rescale them before they have seen data.
+Networks without a checkpoint are exported, also in fp16, and timed, so activations must neither vanish nor
+overflow: batch norms do not rescale them before training.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Features of motion: what changes between neighbouring frames, as STM, TEA and ACTION-Net compute it.
+"""Motion features: the change between adjacent frames, as in STM, TEA and ACTION-Net.
 
 Sources: Jiang et al., "STM", ICCV 2019, section 3.2; Li et al., "TEA", CVPR 2020, section 3.1; Wang, She,
 Smolic, "ACTION-Net", CVPR 2021, section 3.3.
@@ -14,13 +14,13 @@ from edgevid.ops.temporal_difference import torch_op
 temporal_difference = torch_op()
 
 REDUCTION = 16
-"""Motion is sought in one channel for each this many; all three papers say so."""
+"""The ratio of channels to motion channels, as in all three papers."""
 
 
 class MotionFeatures(nn.Module):
-    """``(N*T, C, H, W)`` to ``(N*T, C // 16, H, W)``: each frame's difference to the next one.
+    """``(N*T, C, H, W)`` to ``(N*T, C // 16, H, W)``: the difference between each frame and the next one.
 
-    A 1x1 convolution and batch norm give ``r``; the difference is a channel-wise 3x3 convolution of the later
+    ``r`` is a 1x1 convolution with batch norm; the difference is a channel-wise 3x3 convolution of the later
     frame's ``r``, minus the earlier frame's ``r``. The last frame gets zeros. Causal, each frame is compared
     with the one before it, and the first gets zeros.
     """
@@ -37,7 +37,7 @@ class MotionFeatures(nn.Module):
         return self._difference(self.conv(reduced), reduced, frames)
 
     def mean(self, x: torch.Tensor, frames: int) -> torch.Tensor:
-        """Their mean over the image, ``(N*T, C // 16, 1, 1)``; taken before the difference, for less work."""
+        """Their mean over the image, ``(N*T, C // 16, 1, 1)``; taken before the difference to save work."""
         reduced = self.bn(self.squeeze(x))
         later, earlier = (features.mean((2, 3), keepdim=True) for features in (self.conv(reduced), reduced))
         return self._difference(later, earlier, frames)

@@ -1,15 +1,15 @@
-"""The non-local block: each position of a clip is told about every other, of every frame.
+"""The non-local block: attention between all positions in all frames of a clip.
 
     y_i = sum over j of f(x_i, x_j) g(x_j),    z_i = BN(W y_i) + x_i
 
 with i and j over all positions of all frames, and f one of the four pairwise functions of the paper: Gaussian
 and embedded Gaussian (softmax over j), dot product and concatenation (divided by the number of j).
 
-Source: Wang, Girshick, Gupta, He, "Non-local Neural Networks", CVPR 2018, section 3; as TSM's and MMAction2's
-code has it, g and phi read a 2x2 max-pool of their result, and the batch norm starts at zero, so that the
-block starts as the identity.
+Source: Wang, Girshick, Gupta, He, "Non-local Neural Networks", CVPR 2018, section 3; as in TSM's and
+MMAction2's code, a 2x2 max-pool follows g and phi, and the weight of the batch norm starts at zero, so that
+the block starts as the identity.
 
-It is the same block for 2-D and 3-D networks: its convolutions are 1x1(x1), its pool is 1x2x2.
+The block is the same in 2-D and 3-D networks: its convolutions are 1x1(x1), its pool is 1x2x2.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ PAIRWISE = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
 class NonLocal(nn.Module):
     """``(N*T, C, H, W)``, frames of a clip adjacent, to the same shape.
 
-    ``pairwise`` is one of ``PAIRWISE``; ``subsample`` pools what is looked at; ``out_bias`` gives the last
-    convolution a bias, as TSM's code does and MMAction2's does not.
+    ``pairwise`` is one of ``PAIRWISE``; ``subsample`` pools keys and values; ``out_bias`` gives the last
+    convolution a bias, as in TSM's code but not in MMAction2's.
     """
 
     def __init__(
@@ -54,28 +54,30 @@ class NonLocal(nn.Module):
         query = x if self.pairwise == "gaussian" else self.theta(x)
         key = self.pool(x) if self.pairwise == "gaussian" else self.pool(self.phi(x))
         value = self.pool(self.g(x))
-        look = self._look_softly if self.pairwise.endswith("gaussian") else self._look_plainly
-        y = look(query.flatten(2), key.flatten(2), value.flatten(2), frames)
+        attend = (
+            self._attend_with_softmax if self.pairwise.endswith("gaussian") else self._attend_without_softmax
+        )
+        y = attend(query.flatten(2), key.flatten(2), value.flatten(2), frames)
         return x + self.bn(self.out(y.unflatten(2, x.shape[2:])))
 
-    def _look_softly(
+    def _attend_with_softmax(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, frames: int
     ) -> torch.Tensor:
-        """Softmax over all positions of the clip: keys and values are gathered, queries stay by frame."""
+        """Softmax over all positions of the clip, for the queries of each frame."""
         key, value = _gather_clip(key, frames), _gather_clip(value, frames)
         query = query.unflatten(0, (-1, frames)).transpose(2, 3)
         weights = torch.softmax(query @ key.unsqueeze(1), -1)
         return (weights @ value.transpose(1, 2).unsqueeze(1)).transpose(2, 3).flatten(0, 1)
 
-    def _look_plainly(
+    def _attend_without_softmax(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, frames: int
     ) -> torch.Tensor:
-        """No softmax stands between the products, so the sum over positions is taken first."""
+        """Without a softmax between the products, the sum over positions can be computed first."""
         if self.pairwise == "dot_product":
-            # (theta^T phi) g^T = theta^T (phi g^T): C/2 squared numbers in place of positions squared
+            # (theta^T phi) g^T = theta^T (phi g^T): (C/2)^2 values instead of positions^2
             context = _sum_over_clip(value @ key.transpose(1, 2), frames) / (frames * key.shape[2])
             return (context.unsqueeze(1) @ query.unflatten(0, (-1, frames))).flatten(0, 1)
-        # w [theta_i, phi_j] = a_i + b_j, and ReLU(a_i + b_j) is all that has to be made for each pair
+        # w [theta_i, phi_j] = a_i + b_j, so each pair only needs ReLU(a_i + b_j)
         of_query, of_key = self.project.weight[:, :, 0, 0].chunk(2, 1)
         a = (of_query @ query).unflatten(0, (-1, frames)).transpose(2, 3)
         b = _gather_clip(of_key @ key, frames).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""A stream that answers with the mean of what it has seen."""
+"""A streaming network whose output is the mean over all frames so far."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ running_mean = torch_op()
 
 
 class RunningMean(nn.Module):
-    """``network`` with steadier answers: after each frame, the mean of its answers to the frames so far.
+    """``network`` with smoothed outputs: after each frame, the mean of its logits over the frames so far.
 
-    ``network`` is one that can be streamed, such as ``create_model("stm_r50_online")``: its forward averages
-    what ``frame_logits`` gives. So after the last frame of a clip the stream answers as it does to the clip.
+    ``network`` must be causal, such as ``create_model("stm_r50_online")``: its forward is the mean of
+    ``frame_logits``, so after the last frame of a clip, the stream has the output for the clip.
     """
 
     def __init__(self, network: nn.Module) -> None:

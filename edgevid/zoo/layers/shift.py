@@ -1,4 +1,4 @@
-"""The temporal shift as a layer, and where a network puts it."""
+"""The temporal shift as a layer, and its placeholder in networks without one."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from edgevid.ops.temporal_shift import torch_op
 temporal_shift = torch_op()
 
 DIRECTIONS = {"bidirectional": (1, -1), "past-first": (-1, 1), "causal": (-1, 0)}
-"""Offsets, in frames, of where the first and the second fold of channels are taken from."""
+"""The frame offsets of the sources of the first and of the second fold of channels."""
 
 
 class TemporalShift(nn.Module):
     """Shift ``1/shift_div`` of the channels of ``(N*T, C, H, W)`` each way, or from the past only.
 
     ``direction`` is bidirectional (the first channels from the next frame, as in TSM), past-first (from the
-    frame before, as in PP-TSM) or causal. Both folds are rounded down; past-first, the end of the second
-    one is rounded by itself, as Paddle's operator does, so that it can have a channel more than the first.
-    Has no parameters, so it leaves the names in a state dict as they are without it.
+    frame before, as in PP-TSM) or causal. Both folds are rounded down; past-first, the end of the second one
+    is rounded separately, as in Paddle's operator, so that it can have one channel more than the first. The
+    layer has no parameters, so it does not change the names in a state dict.
     """
 
     def __init__(self, direction: str = "bidirectional", shift_div: int = 8) -> None:
@@ -40,7 +40,7 @@ class TemporalShift(nn.Module):
 
 
 class NoShift(nn.Module):
-    """Takes the place of a shift in a network, or block, that has none."""
+    """The identity, in networks or blocks without a shift."""
 
     def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
         return x

@@ -13,9 +13,9 @@ temporal_conv = torch_op()
 class TemporalConv(nn.Module):
     """Convolve each channel of ``(N*T, C, H, W)`` over time: centered ("bidirectional") or causal.
 
-    Starts as a temporal shift of ``1/shift_div`` of the channels each way (causal: from the past only), as in
-    STM and ACTION-Net; with None, it starts as nothing at all, as some of TEA's. ``weight`` is ``(C, 1, k)``,
-    as in the ``Conv1d`` that their checkpoints hold.
+    It is initialized to a temporal shift of ``1/shift_div`` of the channels each way (causal: from the past
+    only), as in STM and ACTION-Net; with None, to the identity, as in part of TEA. ``weight`` is ``(C, 1,
+    k)``, as the ``Conv1d`` in their checkpoints.
     """
 
     def __init__(

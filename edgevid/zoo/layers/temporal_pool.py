@@ -1,4 +1,4 @@
-"""Max-pooling over time, which halves the frames that the later stages of a network see."""
+"""Max-pooling over time, which halves the frames for the later stages of a network."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import nn
 
 
 class TemporalPool(nn.Module):
-    """``(N*T, C, H, W)`` to ``(N*T', C, H, W)``, ``T' = ceil(T / 2)``: over three frames, stride 2, centred.
+    """``(N*T, C, H, W)`` to ``(N*T', C, H, W)``, ``T' = ceil(T / 2)``: over three frames, stride 2, centered.
 
-    Beyond the clip stands nothing, as in the 3x1x1 max-pool with padding 1 of TSM's code
-    (``ops/temporal_shift.py``, TemporalPool); written as a maximum of frames, which needs no other layout.
+    Frames beyond the clip are ignored, as in the 3x1x1 max-pool with padding 1 of TSM's code
+    (``ops/temporal_shift.py``, TemporalPool); a maximum of frames needs no change of layout.
     """
 
     @staticmethod
@@ -21,10 +21,10 @@ class TemporalPool(nn.Module):
         if frames == 1:
             return x
         clips = x.unflatten(0, (-1, frames))
-        # The first and the last frame once more, which change no maximum, stand for nothing beyond the clip.
+        # Beyond the clip, repeat the first and the last frame, which does not change the maximum.
         before, after = (
             torch.cat([clips[:, :1], clips[:, :-1]], 1),
             torch.cat([clips[:, 1:], clips[:, -1:]], 1),
         )
-        neighbours = torch.maximum(before[:, ::2], after[:, ::2])
-        return torch.maximum(neighbours, clips[:, ::2]).flatten(0, 1)
+        neighbors = torch.maximum(before[:, ::2], after[:, ::2])
+        return torch.maximum(neighbors, clips[:, ::2]).flatten(0, 1)

@@ -1,7 +1,7 @@
-"""MobileNet (v1) for images.
+"""MobileNet (v1), an image classifier.
 
 Source: Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
-2017, table 1 (whose last depthwise layer, "s2", keeps 7x7 and so has stride 1) and figure 3.
+2017, table 1 (whose last depthwise layer, "s2", keeps 7x7 and thus has stride 1) and figure 3.
 """
 
 from __future__ import annotations

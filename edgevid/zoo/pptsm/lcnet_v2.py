@@ -1,7 +1,7 @@
-"""PP-LCNet v2: depthwise separable convolutions, the large ones learned as a sum of several sizes.
+"""PP-LCNet v2: depthwise separable convolutions, the large ones trained as a sum of several sizes.
 
-Source: PaddleClas' PP-LCNetV2 as PaddleVideo's ``pptsm_v2.py`` has it: stages of 3x3 and then of 5x5
-depthwise convolutions, ReLU, squeeze-and-excitation in the third stage, and one shift before that stage.
+Source: PaddleClas' PP-LCNetV2 as in PaddleVideo's ``pptsm_v2.py``: stages of 3x3 and then of 5x5 depthwise
+convolutions, ReLU, squeeze-and-excitation in the third stage, and one shift before that stage.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int
 class SummedDepthwise(nn.Module):
     """Depthwise convolutions of several sizes, each with a batch norm, that are summed.
 
-    They are trained apart; in evaluation their sum is one convolution, ``merged``: a smaller kernel is a
-    larger one with zeros around it, and batch norm is then a factor and a bias. It is made anew whenever the
-    network turns to evaluation or loads weights, and is never trained itself.
+    They are trained separately; in evaluation, one convolution, ``merged``, computes their sum: smaller
+    kernels are padded with zeros, and batch norms become a factor and a bias. It is recomputed whenever the
+    network switches to evaluation or loads weights, and never trained itself.
     """
 
     def __init__(self, channels: int, kernel: int, stride: int) -> None:
@@ -75,7 +75,7 @@ class SummedDepthwise(nn.Module):
 
 
 class DepthwiseSeparable(nn.Module):
-    """Depthwise convolution, ReLU, and 1x1 (or two of them, by way of half the outputs), each with ReLU."""
+    """Depthwise convolution, ReLU, and a 1x1 (or two, with half the outputs between), each with ReLU."""
 
     def __init__(
         self,
@@ -139,12 +139,12 @@ class LCNetV2(nn.Module):
 
 
 class UnscaledDropout(nn.Module):
-    """Dropout that does not make up for what it drops: in evaluation all is scaled by what would remain."""
+    """Dropout without rescaling in training: in evaluation, it multiplies by the keep probability."""
 
     def __init__(self, probability: float) -> None:
         super().__init__()
         self.probability = probability
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        kept = 1 - self.probability
-        return nn.functional.dropout(x, self.probability, self.training) * kept
+        keep_probability = 1 - self.probability
+        return nn.functional.dropout(x, self.probability, self.training) * keep_probability

@@ -2,8 +2,8 @@
 
 Source: PaddleVideo, ``docs/en/model_zoo/recognition/pp-tsm.md`` and ``paddlevideo/modeling/backbones``
 (``resnet_tweaks_tsm.py``, ``pptsm_mv2.py``, ``pptsm_v2.py``). Paddle's ``temporal_shift`` takes the first
-fold of channels from the frame before and the second from the next, the other way round than TSM, and a fold
-is ``1 / frames`` of the channels; where frames do not divide the channels, see ``TemporalShift``.
+fold of channels from the frame before and the second from the next, the reverse of TSM, and a fold is ``1 /
+frames`` of the channels; for the rounding of folds, see ``TemporalShift``.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def build(
     unscaled_dropout: bool = False,
     shift_div: int | None = None,
 ) -> FeatureAverage:
-    """PP-TSM; ``unscaled_dropout`` scales features in evaluation too, by what dropout leaves in training.
+    """PP-TSM; ``unscaled_dropout`` multiplies features in evaluation by the keep probability of dropout.
 
-    ``shift_div`` is ``frames`` unless it is given: a network that was trained on 16 frames shifts 1/16 each
-    way. A single frame has no neighbours, so all that is shifted is zero.
+    ``shift_div`` defaults to ``frames``: a network trained on 16 frames shifts 1/16 of the channels each way.
+    A single frame has no neighbors, so its shifted channels are zero.
     """
     make_shift = functools.partial(TemporalShift, "past-first", shift_div or max(frames, 2))
     network = FeatureAverage(BACKBONES[backbone](make_shift), num_classes, frames, dropout)

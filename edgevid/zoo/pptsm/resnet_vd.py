@@ -1,7 +1,7 @@
-"""ResNet-vd: a stem of three 3x3 convolutions, and shortcuts that average before they drop pixels.
+"""ResNet-vd: a stem of three 3x3 convolutions, and average pooling in strided shortcuts.
 
 Source: He et al., "Bag of Tricks for Image Classification with CNNs", CVPR 2019, section 4.2 (ResNet-C and
--D); the leaky ReLU throughout, behind the sum too, is PP-TSM's: PaddleVideo, ``resnet_tweaks_tsm.py``.
+-D); the leaky ReLU throughout, including after the sum, is PP-TSM's: PaddleVideo, ``resnet_tweaks_tsm.py``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def leaky_relu() -> nn.Module:
 
 
 class BottleneckVd(Bottleneck):
-    """A strided shortcut is a 2x2 mean (of what there is, at an odd edge) and a 1x1 of stride 1."""
+    """A strided shortcut is a 2x2 average pool (of fewer pixels at an odd edge) and a 1x1 of stride 1."""
 
     @staticmethod
     def make_activation() -> nn.Module:

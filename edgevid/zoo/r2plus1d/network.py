@@ -1,10 +1,9 @@
-"""R(2+1)D: a ResNet whose every convolution is one over space, batch norm, ReLU, and one over time.
+"""R(2+1)D: a ResNet whose convolutions are each one over space, batch norm, ReLU, and one over time.
 
 Source: Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR 2018, section
-3.5 and table 1, as MMAction2's code has it: a max-pool over space behind the stem, shortcuts of two
-convolutions too, strides in time as in space from the second stage on. Its configuration gives the network's
-batch norms an epsilon of 1e-3; those inside a factorised convolution (``Conv2plus1d``) keep that class's own
-default of 1e-5.
+3.5 and table 1, as in MMAction2's code: a max-pool over space after the stem, factorized shortcuts, and equal
+strides in time and space from the second stage on. Its configuration gives the network's batch norms an
+epsilon of 1e-3; those inside a factorized convolution (``Conv2plus1d``) keep that class's default of 1e-5.
 """
 
 from __future__ import annotations
@@ -18,20 +17,20 @@ from edgevid.zoo.segments import FeatureAverage
 
 BLOCKS = (3, 4, 6, 3)
 EPSILON = 1e-3
-"""Of the batch norms behind a whole factorised convolution; the ones inside keep PyTorch's 1e-5."""
+"""Epsilon of batch norms after a factorized convolution; those inside keep PyTorch's 1e-5."""
 
 
 class Conv2Plus1d(nn.Module):
     """``(N*T, C, H, W)`` to ``(N*T', O, H', W')``: over ``size`` pixels each way, then over ``taps`` frames.
 
-    The channels between them are as many as give the parameters of one convolution over both: the paper's M.
+    The channels between them (M in the paper) keep the number of parameters of a convolution over both.
     """
 
     def __init__(
         self, inputs: int, outputs: int, taps: int, size: int, stride: int, time_stride: int
     ) -> None:
         super().__init__()
-        # 3 whatever ``taps`` are, as MMAction2's code has it, so a shortcut has more channels than M.
+        # 3 for any ``taps``, as in MMAction2's code, so a shortcut has more channels than M.
         middle = 3 * inputs * outputs * size**2 // (inputs * size**2 + 3 * outputs)
         self.conv_s = nn.Conv2d(inputs, middle, size, stride, padding=size // 2, bias=False)
         self.bn_s = nn.BatchNorm2d(middle)
@@ -46,7 +45,7 @@ class Conv2Plus1d(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two convolutions and a shortcut; ``stride``, of the first and of the shortcut, is in time too."""
+    """Two convolutions and a shortcut; ``stride`` is in time and space, of the first and of the shortcut."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()

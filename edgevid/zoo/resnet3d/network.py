@@ -1,10 +1,9 @@
-"""ResNets whose blocks convolve over time too: Slow, C2D, I3D, and I3D with non-local blocks.
+"""ResNets with temporal convolutions: Slow, C2D, I3D, and I3D with non-local blocks.
 
 Sources: Carreira, Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017 (inflated filters); Feichtenhofer et
 al., "SlowFast Networks for Video Recognition", ICCV 2019, table 1 (Slow); Wang et al., "Non-local Neural
-Networks", CVPR 2018, table 1 (C2D, and which blocks are inflated). Slow, C2D and I3D of 8 frames are built as
-pytorchvideo builds them, I3D of 32 frames as MMAction2 does. Parameters carry the names of torchvision's
-ResNet.
+Networks", CVPR 2018, table 1 (C2D, and which blocks are inflated). Slow, C2D and I3D with 8 frames follow
+pytorchvideo, I3D with 32 frames follows MMAction2. Parameter names are those of torchvision's ResNet.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ from edgevid.zoo.segments import FeatureAverage
 BLOCKS = (3, 4, 6, 3)
 
 Taps = tuple[tuple[int, ...], ...]
-"""For each stage, over how many frames its blocks convolve, in turn: (3, 1) is every second block."""
+"""Temporal kernel sizes of each stage, repeated over its blocks: (3, 1) inflates every second block."""
 
 SLOW: Taps = ((1,), (1,), (3,), (3,))
-EVERY_FRAME_ALONE: Taps = ((1,), (1,), (1,), (1,))
+NO_TEMPORAL: Taps = ((1,), (1,), (1,), (1,))
 INFLATED: Taps = ((3,), (3, 1), (3, 1), (1, 3))
 
 NON_LOCAL_STAGES = (1, 2)
-"""The stages, counted from 0, in which every second block is followed by a non-local one."""
+"""The stages, counted from 0, with a non-local block after every second block."""
 
 
 class InflatedBottleneck(Bottleneck):
-    """kx1x1, 1x3x3 (strided), 1x1x1 and the shortcut: over ``taps`` frames in its first convolution."""
+    """kx1x1, 1x3x3 (strided), 1x1x1 and the shortcut: the first convolution spans ``taps`` frames."""
 
     def __init__(self, inputs: int, planes: int, stride: int, taps: int) -> None:
         super().__init__(inputs, planes, stride, 1, 64, NoShift())
@@ -52,7 +51,7 @@ class InflatedBottleneck(Bottleneck):
 
 
 class Stage(nn.ModuleList):
-    """Blocks, one after another, each with the non-local block that follows it."""
+    """A sequence of blocks, each optionally followed by a non-local block."""
 
     def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
         for block in self:
@@ -63,10 +62,10 @@ class Stage(nn.ModuleList):
 
 
 class Pathway(nn.Module):
-    """The stem and the four stages of a ResNet-50 of ``width`` channels: 64 is a whole one.
+    """The stem and the four stages of a ResNet-50 of ``width`` channels: 64 in a full one.
 
     The stem convolves over ``stem_taps`` frames and keeps one of ``stem_stride``; ``taps`` are those of the
-    stages; ``joined`` are the channels that each stage reads besides those of the stage before it.
+    stages; ``joined`` are the additional input channels of each stage.
     """
 
     def __init__(
@@ -110,8 +109,8 @@ class Pathway(nn.Module):
 class WindowMean(nn.Module):
     """``(N*T, C, H, W)`` to ``(N*T, C)``: the mean over all windows of ``size`` by ``size`` pixels.
 
-    At most ``size`` pixels are one window; of more, those in the middle lie in more windows and count more,
-    as in pytorchvideo's head, which averages the answers to 7x7 windows.
+    Up to ``size`` pixels are one window; with more, pixels in the middle belong to more windows and have a
+    larger weight, as in pytorchvideo's head, which averages the outputs of 7x7 windows.
     """
 
     def __init__(self, size: int = 7) -> None:
@@ -127,9 +126,9 @@ class WindowMean(nn.Module):
         return x.mean((2, 3))
 
     def _mean_of_any_size(self, x: torch.Tensor) -> torch.Tensor:
-        """The same without a branch, for an export whose height and width are free.
+        """The same without a branch, for an export with dynamic height and width.
 
-        A side that is shorter than the window is filled up with zeros, which the window then counts too.
+        A side shorter than the window is padded with zeros, and the mean is rescaled accordingly.
         """
         short = [torch.sym_max(self.size - side, 0) for side in x.shape[-2:]]
         filled = functional.pad(x, (0, short[1], 0, short[0]))
@@ -155,28 +154,29 @@ class ResNet3d(Pathway):
 
 
 def build_slow(num_classes: int, frames: int, dropout: float = 0.5) -> FeatureAverage:
-    """The slow pathway of SlowFast alone: over time in the last two stages."""
+    """The slow pathway of SlowFast: temporal convolutions in the last two stages."""
     return FeatureAverage(ResNet3d(SLOW, pairs=False), num_classes, frames, dropout)
 
 
 def build_c2d(num_classes: int, frames: int, dropout: float = 0.5) -> FeatureAverage:
-    """A ResNet of frames, but for a max-pool over every two of them after the first stage."""
-    return FeatureAverage(ResNet3d(EVERY_FRAME_ALONE, pairs=True), num_classes, frames, dropout)
+    """A ResNet on frames, with a max-pool over pairs of frames after the first stage."""
+    return FeatureAverage(ResNet3d(NO_TEMPORAL, pairs=True), num_classes, frames, dropout)
 
 
 def build_i3d(num_classes: int, frames: int, dropout: float = 0.5) -> FeatureAverage:
-    """I3D of 8 frames, 8 apart."""
+    """I3D on 8 frames with a sampling stride of 8."""
     return FeatureAverage(ResNet3d(INFLATED, pairs=True, stem_taps=5), num_classes, frames, dropout)
 
 
 def build_i3d_32x2(
     num_classes: int, frames: int, pairwise: str | None = None, dropout: float = 0.5
 ) -> FeatureAverage:
-    """I3D of 32 frames, 2 apart, as MMAction2 builds it, with five non-local blocks if ``pairwise`` is given.
+    """I3D on 32 frames with a sampling stride of 2, as in MMAction2; with ``pairwise``, five non-local
+    blocks.
 
-    ``pairwise`` is one of ``non_local.PAIRWISE``.
-    MMAction2's stem keeps every second frame twice, first in its convolution, then in its 1x3x3 max-pool.
-    One that keeps every fourth gives the same, and does not compute the frames that the pool leaves out.
+    ``pairwise`` is one of ``non_local.PAIRWISE``. MMAction2's stem keeps every second frame twice, in its
+    convolution and in its 1x3x3 max-pool. A convolution that keeps every fourth frame gives the same result
+    without computing frames that the pool drops.
     """
     make_non_local = functools.partial(NonLocal, pairwise=pairwise) if pairwise else None
     backbone = ResNet3d(

@@ -1,4 +1,4 @@
-"""ShuffleNet (v1) for images: 1x1 group convolutions, and a shuffle that carries channels to other groups.
+"""ShuffleNet (v1), an image classifier: 1x1 group convolutions, and a shuffle of channels between groups.
 
 Source: Zhang, Zhou, Lin, Sun, "ShuffleNet: An Extremely Efficient Convolutional Neural Network for Mobile
 Devices", CVPR 2018, table 1 and figure 2.
@@ -15,35 +15,35 @@ from edgevid.zoo.layers.init import RESIDUAL_SCALE, keep_variance
 
 STEM_CHANNELS = 24
 STAGE_CHANNELS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}
-"""Groups to the channels of the first stage; each later stage has twice as many."""
+"""The channels of the first stage by number of groups; each later stage doubles them."""
 
 BLOCKS = (4, 8, 4)
 BOTTLENECK = 4
 
 
 def shuffle(x: torch.Tensor, groups: int) -> torch.Tensor:
-    """Channels ``(groups, C / groups)`` in the order ``(C / groups, groups)``."""
+    """Transpose the channels from ``(groups, C / groups)`` to ``(C / groups, groups)``."""
     return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
 
 
 class ShuffleUnit(nn.Module):
     """1x1 group convolution, shuffle, depthwise 3x3, 1x1 group convolution, with a shortcut.
 
-    At stride 2 the shortcut is an average pool, put before the branch's channels, not added to them. The
-    first unit's 1x1 has no groups: it reads the 24 channels of the stem.
+    At stride 2 the shortcut is an average pool, concatenated with the branch instead of added. The first
+    unit's 1x1 has no groups: it reads the 24 channels of the stem.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, groups: int, first: bool) -> None:
         super().__init__()
         self.groups, self.stride = groups, stride
         hidden = outputs // BOTTLENECK
-        added = outputs if stride == 1 else outputs - inputs
+        branch_outputs = outputs if stride == 1 else outputs - inputs
         self.compress = nn.Conv2d(inputs, hidden, 1, groups=1 if first else groups, bias=False)
         self.bn1 = nn.BatchNorm2d(hidden)
         self.depthwise = nn.Conv2d(hidden, hidden, 3, stride, padding=1, groups=hidden, bias=False)
         self.bn2 = nn.BatchNorm2d(hidden)
-        self.expand = nn.Conv2d(hidden, added, 1, groups=groups, bias=False)
-        self.bn3 = nn.BatchNorm2d(added)
+        self.expand = nn.Conv2d(hidden, branch_outputs, 1, groups=groups, bias=False)
+        self.bn3 = nn.BatchNorm2d(branch_outputs)
         nn.init.constant_(self.bn3.weight, RESIDUAL_SCALE)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -84,8 +84,8 @@ class ShuffleNetV1(nn.Module):
 
 
 def build(num_classes: int, groups: int = 3) -> ShuffleNetV1:
-    """``groups`` of the 1x1 convolutions: 1, 2, 3, 4 or 8."""
+    """``groups`` is that of the 1x1 convolutions: 1, 2, 3, 4 or 8."""
     if groups not in STAGE_CHANNELS:
-        known = ", ".join(map(str, STAGE_CHANNELS))
-        raise EdgevidError(f"ShuffleNet is defined for {known} groups, not {groups}")
+        choices = ", ".join(map(str, STAGE_CHANNELS))
+        raise EdgevidError(f"ShuffleNet is defined for {choices} groups, not {groups}")
     return ShuffleNetV1(num_classes, groups)

@@ -1,8 +1,8 @@
 """SlowFast: a slow pathway of few frames and many channels, and a fast one of many frames and few channels.
 
 Source: Feichtenhofer et al., "SlowFast Networks for Video Recognition", ICCV 2019, section 3 and table 1, as
-pytorchvideo builds it: what the fast pathway gives is joined to the slow one behind the stem and the first
-three stages, by convolutions over time that skip the frames that the slow pathway does not see.
+in pytorchvideo: temporal convolutions with a stride join the features of the fast pathway to those of the
+slow one, after the stem and after each of the first three stages.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from edgevid.zoo.segments import FeatureAverage
 
 FAST: Taps = ((3,), (3,), (3,), (3,))
 STEM_TAPS = 5
-"""Frames that the stem of the fast pathway convolves over; that of the slow one sees each frame alone."""
+"""The temporal kernel size of the fast pathway's stem; that of the slow one is 1."""
 
 WIDTH, BETA = 64, 8
-"""Channels of the slow pathway's stem, and how many times fewer the fast pathway has: 1/beta of the paper."""
+"""The channels of the slow pathway's stem, and their ratio to those of the fast one (1/beta in the paper)."""
 
 JOINED = tuple(
     2 * channels // BETA for channels in (WIDTH, *(EXPANSION * WIDTH << stage for stage in range(3)))
 )
-"""Channels that each stage of the slow pathway gets from the fast one: twice those that are there."""
+"""The channels that each stage of the slow pathway gets from the fast one: twice those of the fast one."""
 
 
 class Lateral(nn.Module):
-    """From the fast pathway to the slow: a convolution over ``taps`` frames that keeps one of ``alpha``."""
+    """A lateral connection to the slow pathway: a convolution over ``taps`` frames with stride ``alpha``."""
 
     def __init__(self, channels: int, taps: int, alpha: int) -> None:
         super().__init__()
@@ -41,15 +41,15 @@ class Lateral(nn.Module):
         keep_variance(self)
 
     def forward(self, slow: torch.Tensor, fast: torch.Tensor, frames: int) -> torch.Tensor:
-        """The slow pathway's features with the fast one's, of ``frames`` each clip, behind them."""
+        """The concatenated features of both pathways; the fast one has ``frames`` per clip."""
         return torch.cat([slow, self.relu(self.bn(self.conv(fast, frames)))], 1)
 
 
 class SlowFast(nn.Module):
     """``(N*T, 3, H, W)``, the fast pathway's frames, to ``(N, 2304)`` features of each clip.
 
-    The slow pathway sees one of ``alpha`` frames, the first and the last among them; ``lateral_taps`` are the
-    frames that the joining convolutions see.
+    The slow pathway reads one of ``alpha`` frames, including the first and the last; ``lateral_taps`` is the
+    kernel size of the lateral connections.
     """
 
     feature_channels = (WIDTH + WIDTH // BETA) * 8 * EXPANSION
@@ -63,8 +63,8 @@ class SlowFast(nn.Module):
         self.mean = WindowMean()
 
     def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
-        chosen, count = slow_frames(frames, self.alpha, x.device), frames_out(frames, self.alpha)
-        slow = x.unflatten(0, (-1, frames)).index_select(1, chosen).flatten(0, 1)
+        indices, count = slow_frames(frames, self.alpha, x.device), frames_out(frames, self.alpha)
+        slow = x.unflatten(0, (-1, frames)).index_select(1, indices).flatten(0, 1)
         slow, fast = self.slow.stem(slow, count), self.fast.stem(x, frames)
         for lateral, of_slow, of_fast in zip(self.laterals, self.slow.stages, self.fast.stages):
             slow = of_slow(lateral(slow, fast, frames), count)
@@ -77,9 +77,10 @@ class SlowFast(nn.Module):
 
 
 def slow_frames(frames: int, alpha: int, device: torch.device | str = "cpu") -> torch.Tensor:
-    """Of a clip of ``frames``, the ``ceil(frames / alpha)`` that the slow pathway sees, int64.
+    """The indices (int64) of the ``ceil(frames / alpha)`` frames of a clip that the slow pathway reads.
 
-    Evenly from the first to the last, rounded down, as ``PackPathway`` of pytorchvideo's tutorial has it.
+    They are evenly spaced from the first to the last, rounded down, as in ``PackPathway`` of pytorchvideo's
+    tutorial.
     """
     places = torch.arange(frames_out(frames, alpha), device=device)
     return places * (frames - 1) // places[-1:].clamp(min=1)

@@ -1,9 +1,9 @@
-"""STM: a ResNet whose every block convolves over time and looks for motion, beside its 3x3 convolution.
+"""STM: a ResNet with a temporal convolution and a motion module in every block.
 
 Source: Jiang et al., "STM: SpatioTemporal and Motion Encoding for Action Recognition", ICCV 2019, section 3,
-and the authors' module files: where the paper's figure 3 leaves it open, their code has batch norm but no
-ReLU behind the motion module's first convolution, nothing behind its last, a 2x2 max-pool in strided blocks,
-and adds motion behind the 3x3 convolution's ReLU.
+and the authors' module files: where the paper's figure 3 is ambiguous, their code has batch norm but no ReLU
+after the motion module's first convolution, nothing after its last, a 2x2 max-pool in strided blocks, and
+adds motion after the 3x3 convolution's ReLU.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ class STMBlock(Bottleneck):
 
 
 def build(num_classes: int, frames: int, direction: str, dropout: float = 0.5) -> SegmentNetwork:
-    """STM on ResNet-50; ``direction`` is bidirectional as published, or causal for streams (ours)."""
+    """STM on ResNet-50; ``direction`` is bidirectional as published, or causal for streams (new here)."""
     backbone = ResNet((3, 4, 6, 3), block=functools.partial(STMBlock, direction=direction))
     for module in backbone.modules():
         if isinstance(module, ChannelwiseMotion):
-            # No ReLU takes half of what they give, so a ReLU's gain would let motion outweigh everything.
+            # No ReLU follows these convolutions: with a ReLU's gain, motion would dominate.
             for convolution in (module.features.squeeze, module.features.conv, module.expand):
                 nn.init.kaiming_normal_(convolution.weight, nonlinearity="linear")
     return SegmentNetwork(backbone, num_classes, frames, dropout)

@@ -1,8 +1,8 @@
-"""TEA: a Res2Net whose every block strengthens what moves, and convolves over time again and again.
+"""TEA: a Res2Net with motion excitation and multiple temporal convolutions in every block.
 
 Source: Li et al., "TEA: Temporal Excitation and Aggregation for Action Recognition", CVPR 2020, section 3,
-and its authors' code: where the paper's multiple temporal aggregation (MTA) leaves the first of four groups
-of channels as it is, the code only convolves the last one over time; and in the first block of each stage it
+and its authors' code: where the paper's multiple temporal aggregation (MTA) does not change the first of four
+groups of channels, the code only convolves the last one over time; and in the first block of each stage it
 does not sum a group with the one before. Backbone: Gao et al., "Res2Net", TPAMI 2019, 26 channels, 4 groups.
 """
 
@@ -23,10 +23,10 @@ GROUPS, BASE_WIDTH = 4, 26
 
 
 class TEABlock(nn.Module):
-    """1x1; motion excitation; four groups of channels, one after the other; 1x1; shortcut.
+    """1x1; motion excitation; four groups of channels, in sequence; 1x1; shortcut.
 
-    Each group but the last is summed with what the group before gave, convolved over time channel by channel,
-    and by a 3x3. A stage's first block sums nothing, and makes its last group smaller by average pooling.
+    Each group but the last is added to the output of the group before, followed by a channel-wise temporal
+    convolution and a 3x3. A stage's first block has no sums, and average-pools its last group.
     """
 
     non_local = None
@@ -61,15 +61,15 @@ class TEABlock(nn.Module):
         return self.relu(y + (x if self.downsample is None else self.downsample(x)))
 
     def _aggregate(self, groups: tuple[torch.Tensor, ...], frames: int) -> list[torch.Tensor]:
-        given: list[torch.Tensor] = []
+        outputs: list[torch.Tensor] = []
         for group, over_time, conv, bn in zip(groups, self.over_time, self.convs, self.bns):
-            if given and not self.is_first:
-                group = group + given[-1]
-            given.append(self.relu(bn(conv(over_time(group, frames)))))
-        return [*given, self.pool(self.over_time[-1](groups[-1], frames))]
+            if outputs and not self.is_first:
+                group = group + outputs[-1]
+            outputs.append(self.relu(bn(conv(over_time(group, frames)))))
+        return [*outputs, self.pool(self.over_time[-1](groups[-1], frames))]
 
 
 def build(num_classes: int, frames: int, direction: str, dropout: float = 0.5) -> SegmentNetwork:
-    """TEA on Res2Net-50; ``direction`` is bidirectional as published, or causal for streams (ours)."""
+    """TEA on Res2Net-50; ``direction`` is bidirectional as published, or causal for streams (new here)."""
     backbone = ResNet((3, 4, 6, 3), block=functools.partial(TEABlock, direction=direction))
     return SegmentNetwork(backbone, num_classes, frames, dropout)

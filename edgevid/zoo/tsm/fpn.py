@@ -1,4 +1,4 @@
-"""TSM with a feature pyramid, for detection in each frame: what a detector's heads read, at five scales.
+"""TSM with a feature pyramid, for detection in each frame: the inputs of a detector's heads at five scales.
 
 Sources: Lin et al., "Feature Pyramid Networks for Object Detection", CVPR 2017, section 3, and section 4.1
 for P6; Lin, Gan, Han, "TSM", ICCV 2019, section 5.5 (online video object detection with a causal shift).
@@ -22,8 +22,8 @@ STAGE_CHANNELS = tuple((64 << stage) * EXPANSION for stage in range(4))
 class FeaturePyramid(nn.Module):
     """The four stages of a backbone, strides 4 to 32, to ``{"p2": ..., ..., "p6": ...}``, strides 4 to 64.
 
-    A 1x1 brings each stage to 256 channels; from the coarsest on, each is enlarged (nearest) and added to the
-    next finer; a 3x3 smooths each sum; P6 is every second pixel of P5. No layer has an activation.
+    A 1x1 maps each stage to 256 channels; from the coarsest on, each is upsampled (nearest) and added to the
+    next finer one; a 3x3 smooths each sum; P6 is every second pixel of P5. No layer has an activation.
     """
 
     def __init__(self, channels: Sequence[int] = STAGE_CHANNELS) -> None:

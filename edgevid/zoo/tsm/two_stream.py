@@ -1,4 +1,4 @@
-"""Two networks that answer together: one sees RGB frames, the other optical flow.
+"""A two-stream network: one stream reads RGB frames, the other optical flow.
 
 Source: Wang et al., "Temporal Segment Networks", ECCV 2016, section 3.2 ("Testing TSN"): a weighted average
 of the scores before softmax, with weight 1 for the spatial and 1.5 for the temporal stream.
@@ -18,7 +18,7 @@ FLOW_WEIGHT = 1.5
 class TwoStream(nn.Module):
     """Clip ``(N, T, 13, H, W)``, RGB then five flow fields (x, y), to logits ``(N, classes)``.
 
-    ``rgb`` and ``flow`` are ordinary networks of segments; ``load_weights`` fills each from its own file.
+    ``rgb`` and ``flow`` are segment networks; ``load_weights`` fills each from its own file.
     ``flow_weight`` is relative to a weight of 1 for RGB.
     """
 
@@ -45,7 +45,7 @@ class TwoStream(nn.Module):
 
 
 def build(num_classes: int, frames: int, flow_weight: float = FLOW_WEIGHT, **options: object) -> TwoStream:
-    """Two networks of ``segments.build``, alike but for what they read."""
+    """Two networks of ``segments.build`` that differ only in their modality."""
     rgb = segments.build(num_classes, frames, modality="rgb", **options)
     flow = segments.build(num_classes, frames, modality="flow", **options)
     return TwoStream(rgb, flow, flow_weight)
