@@ -20,8 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 from edgevid.backends.onnxruntime.specialize import pipeline
 from edgevid.backends.protocol import Job
 from edgevid.backends.tensorrt.scripts import write_check_data
-from edgevid.benchmarks.experiments.peers import arena
-from edgevid.benchmarks.experiments.peers.children import PeerError
+from edgevid.benchmarks.experiments.peers import case_runner
+from edgevid.benchmarks.experiments.peers.worker_process import PeerError
 from edgevid.errors import ParityError
 from edgevid.parity import compare
 from edgevid.specs import StateSpec
@@ -180,18 +180,18 @@ def test_a_model_with_our_kernels_is_not_used(tmp_path, name):
     assert pipeline._difference(original, wrong, library, 1) == np.inf
 
 
-class Answers:
-    """A contestant's process that gives one answer."""
+class FakeWorker:
+    """A worker process that returns one output."""
 
-    def __init__(self, answer: list) -> None:
-        self.answer = answer
+    def __init__(self, output: list) -> None:
+        self.output = output
 
-    def ask(self, do: str) -> dict:
-        return {"answer": self.answer}
+    def call(self, action: str) -> dict:
+        return {"output": self.output}
 
 
-def test_a_contestant_whose_second_frame_is_not_finite_does_not_compete():
+def test_a_candidate_whose_second_frame_is_not_finite_is_not_timed():
     expected = np.array([[1.0, 2.0], [3.0, 4.0]])
-    assert arena._checked(Answers(expected.tolist()), expected) == 0.0
+    assert case_runner._check(FakeWorker(expected.tolist()), expected) == 0.0
     with pytest.raises(PeerError, match="does not compute what eager PyTorch does"):
-        arena._checked(Answers([[1.0, 2.0], [3.0, np.nan]]), expected)
+        case_runner._check(FakeWorker([[1.0, 2.0], [3.0, np.nan]]), expected)

@@ -1,13 +1,13 @@
-"""What a temporal shift costs on an NVIDIA GPU: fused, unfused and not there, in half precision.
+"""The cost of a temporal shift on an NVIDIA GPU: fused, unfused and absent, in half precision.
 
 ``python -m edgevid.benchmarks.experiments.gpu [--clips 1 8] [--networks tsm_r50 tsm_mbv2] [--json FILE]``
 
-Layers: every 1x1 convolution of ResNet-50 and MobileNetV2 that a shift stands before, bias and activation
-included, channels-last. ``fused`` is our kernel with the shift, ``no shift`` the same kernel without,
-``unfused`` our shift and then that kernel; ``cuDNN`` and ``cuBLAS`` are convolutions without shift as PyTorch
-calls them, ``slices + cuDNN`` has the shift as TSM's code writes it. Networks: see ``gpu_networks``. All
-candidates of a row take turns as CUDA graphs; a ratio is that of two samples that followed each other.
-Results are compared with float64 first.
+Layers: every 1x1 convolution of ResNet-50 and MobileNetV2 that follows a shift, bias and activation included,
+channels-last. ``fused`` is edgevid's kernel with the shift, ``no shift`` the same kernel without, ``unfused``
+edgevid's shift and then that kernel; ``cuDNN`` and ``cuBLAS`` are convolutions without shift as PyTorch calls
+them, ``slices + cuDNN`` has the shift as TSM's code writes it. Networks: see ``gpu_networks``. All candidates
+of a row are interleaved as CUDA graphs; a ratio is between two samples of one round. Results are compared
+with float64 first.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     import torch
 
 TOLERANCE = 2e-3
-"""Of a result in half precision, which rounds to 11 bits, relative to the largest."""
+"""For half precision, which rounds to 11 bits, relative to the largest output."""
 
 BEYOND_CACHE_BYTES = 128 << 20
-"""Repeats go round buffers of so many bytes, or at least two, so that the cache does not hold them all."""
+"""Repeats cycle through buffers of this total size, or at least two, so that they do not fit in the cache."""
 
-MOST_BUFFERS = 24
+MAX_BUFFERS = 24
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,16 @@ def main() -> None:
 
 
 def measure(study: Study, options: argparse.Namespace) -> None:
-    """Print each row when it is there."""
+    """Measure layers, then networks, and print each row as soon as it is complete."""
     import torch
 
     from edgevid.kernels.cuda.compile import find_nvcc, shared_library
 
     if not torch.cuda.is_available():
-        raise BenchmarkError("there is no NVIDIA GPU that PyTorch can use: run this on a machine with one")
+        raise BenchmarkError("PyTorch finds no usable NVIDIA GPU: run this on a machine with one")
     nvcc = find_nvcc()
     if nvcc is None:
-        raise BenchmarkError("nvcc is not on this machine: install CUDA's compiler")
+        raise BenchmarkError("nvcc is not installed: install CUDA's compiler")
     study.facts |= {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__}
     with tempfile.TemporaryDirectory() as folder:
         library = shared_library(nvcc, Path(folder) / "cuda_kernels.so")
@@ -98,12 +98,12 @@ def measure(study: Study, options: argparse.Namespace) -> None:
 
 
 def layer_row(layer: Layer, clips: int, library: Any, rounds: int) -> dict[str, Any]:
-    """Samples in ms of every candidate for one layer, printed as a line."""
+    """Samples in ms of every candidate for one layer, which are also printed."""
     import torch
 
     images, moved = clips * FRAMES, layer.channels // 8
     elements = images * layer.side**2 * (layer.channels + layer.outputs)
-    buffers = max(2, min(MOST_BUFFERS, math.ceil(BEYOND_CACHE_BYTES / (2 * elements))))
+    buffers = max(2, min(MAX_BUFFERS, math.ceil(BEYOND_CACHE_BYTES / (2 * elements))))
     make = torch.Generator("cuda").manual_seed(0)
     x = [_random(make, images, layer.channels, layer.side) for _ in range(buffers)]
     y = [torch.full_like(_random(make, images, layer.outputs, layer.side), math.nan) for _ in range(buffers)]
@@ -160,11 +160,11 @@ def _candidates(
 
     def cublas(i: int) -> torch.Tensor:
         rows = x[i].permute(0, 2, 3, 1).reshape(-1, layer.channels)
-        made = torch._addmm_activation(half_bias, rows, flat)
+        result = torch._addmm_activation(half_bias, rows, flat)
         if layer.high is not None:
-            made = made.clamp_(max=layer.high)
+            result = result.clamp_(max=layer.high)
         images, _, height, width = x[i].shape
-        return made.view(images, height, width, -1).permute(0, 3, 1, 2)
+        return result.view(images, height, width, -1).permute(0, 3, 1, 2)
 
     return {
         "fused": lambda i: ours(x[i], i, fold),
@@ -177,14 +177,14 @@ def _candidates(
 
 
 def _print_totals(rows: list[dict[str, Any]], clips: int) -> None:
-    """The layers of a network as often as it has them."""
+    """Print the total over the layers of each network, by how often it has them."""
     import numpy as np
 
     for network in dict.fromkeys(row["network"] for row in rows):
-        own = [row for row in rows if row["network"] == network]
+        group = [row for row in rows if row["network"] == network]
         totals = {
-            name: list(np.sum([row["count"] * np.array(row["samples_ms"][name]) for row in own], axis=0))
-            for name in own[0]["samples_ms"]
+            name: list(np.sum([row["count"] * np.array(row["samples_ms"][name]) for row in group], axis=0))
+            for name in group[0]["samples_ms"]
         }
         print(f"{clips} clips, all such layers of {network}: {describe(totals)}", flush=True)
 

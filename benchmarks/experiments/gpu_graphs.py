@@ -1,4 +1,4 @@
-"""Time candidates on an NVIDIA GPU as CUDA graphs that take turns, and the shift as TSM's code writes it."""
+"""Time interleaved candidates on an NVIDIA GPU as CUDA graphs; the shift as TSM's code writes it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     import torch
 
 FRAMES = 8
-LEAST_SAMPLE_MS = 0.4
+MIN_SAMPLE_MS = 0.4
 
 
 def interleaved(runs: dict[str, Callable[[int], Any]], buffers: int, rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of one run of each as a CUDA graph, in rounds that begin with another one each time."""
+    """Milliseconds of one run of each as a CUDA graph, in rounds that each start with a different one."""
     import torch
 
     graphs = {name: capture(run, buffers) for name, run in runs.items()}
@@ -27,7 +27,7 @@ def interleaved(runs: dict[str, Callable[[int], Any]], buffers: int, rounds: int
 
 
 def capture(run: Callable[[int], Any], buffers: int) -> torch.cuda.CUDAGraph:
-    """``run`` on each of the buffers in turn, as a graph."""
+    """``run`` on each buffer in turn, as a CUDA graph."""
     import torch
 
     side = torch.cuda.Stream()
@@ -45,7 +45,7 @@ def capture(run: Callable[[int], Any], buffers: int) -> torch.cuda.CUDAGraph:
 
 def _replays(graph: torch.cuda.CUDAGraph) -> int:
     _time_ms(graph, 3)
-    return max(1, math.ceil(LEAST_SAMPLE_MS / max(_time_ms(graph, 3) / 3, 1e-3)))
+    return max(1, math.ceil(MIN_SAMPLE_MS / max(_time_ms(graph, 3) / 3, 1e-3)))
 
 
 def _time_ms(graph: torch.cuda.CUDAGraph, replays: int) -> float:
@@ -61,7 +61,7 @@ def _time_ms(graph: torch.cuda.CUDAGraph, replays: int) -> float:
 
 
 def shift_by_slices(x: torch.Tensor, fold: int) -> torch.Tensor:
-    """The bidirectional shift as TSM's code writes it, by assignments to slices of zeros."""
+    """The bidirectional shift as TSM's code writes it, by slice assignment into zeros."""
     import torch
 
     clips = x.unflatten(0, (-1, FRAMES))

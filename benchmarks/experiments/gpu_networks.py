@@ -1,9 +1,9 @@
-"""Whole TSM networks on an NVIDIA GPU in half precision: our kernels against PyTorch, with shift and without.
+"""Whole TSM networks on an NVIDIA GPU in half precision: edgevid's kernels against PyTorch.
 
-``fused`` has its 1x1 convolutions of stride 1 from our kernel, the shifts in them; ``no shift`` is the same
-with each fold 0. ``torch TSN`` and ``torch TSM`` are the network in PyTorch, the shift as TSM's code writes
-it. All four have batch norms folded, are channels-last, compiled by ``torch.compile`` and replayed as CUDA
-graphs.
+``fused`` runs its 1x1 convolutions of stride 1 with edgevid's kernel, the shifts fused; ``no shift`` is the
+same with each fold 0. ``torch TSN`` and ``torch TSM`` are the network in PyTorch, the shift as TSM's code
+writes it. All four have folded batch norms, are channels-last, compiled by ``torch.compile`` and replayed as
+CUDA graphs.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _(x, weights, bias, residual, frames, fold, first, second, low, high):
 
 
 class Pointwise(nn.Module):
-    """A 1x1 convolution with the shift before it, if there is one, and the sum and the bounds after it."""
+    """A 1x1 convolution with the optional shift before it, and the residual sum and clamp after it."""
 
     def __init__(
         self, conv: nn.Conv2d, shift: nn.Module, low: float | None = None, high: float | None = None
@@ -111,7 +111,7 @@ class SliceShift(nn.Module):
 
 
 def network_row(name: str, clips: int, rounds: int) -> dict[str, Any]:
-    """Samples in ms of one inference of each of the four, printed as a line; parity is checked first."""
+    """Samples in ms of one inference of each of the four, also printed; their outputs are checked first."""
     torch.backends.cudnn.benchmark = True
     torch._dynamo.reset()  # it compiles a function only so many times, and then runs it eagerly
     torch.manual_seed(0)
@@ -132,8 +132,8 @@ def network_row(name: str, clips: int, rounds: int) -> dict[str, Any]:
         for label, network in candidates.items():
             run = torch.compile(network, dynamic=False)
             logits = run(clip.half()).float()
-            wanted = without if label in ("no shift", "torch TSN") else expected
-            result, reference = [logits.cpu().numpy()], [wanted.cpu().numpy()]
+            target = without if label in ("no shift", "torch TSN") else expected
+            result, reference = [logits.cpu().numpy()], [target.cpu().numpy()]
             require_equal(f"{name}: {label}", result, "float32", reference, TOLERANCE)
             runs[label] = functools.partial(_run, run, clip.half())
         samples = interleaved(runs, 1, rounds)
@@ -153,10 +153,10 @@ def _is_shift(layer: nn.Module) -> bool:
     return isinstance(layer, TemporalShift)
 
 
-def _replace(network: nn.Module, is_wanted: Callable, make: Callable) -> nn.Module:
+def _replace(network: nn.Module, matches: Callable, make: Callable) -> nn.Module:
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
-            if is_wanted(child):
+            if matches(child):
                 setattr(parent, name, make(child))
     return network
 

@@ -1,4 +1,4 @@
-"""Time kernels against what cannot be beaten and against ONNX Runtime, interleaved in one run."""
+"""Time kernels against roofline bounds and against ONNX Runtime, interleaved in one run."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from edgevid.host.processor import describe_cpu
 from edgevid.kernels.standalone import compile
 
 TOLERANCE = 1e-5
-LEAST_SAMPLE_MS = 20.0
-"""Shorter work is repeated within a sample, so that starting and waiting are not what is timed."""
+MIN_SAMPLE_MS = 20.0
+"""Shorter work is repeated within a sample, so that starting and joining threads does not dominate."""
 
 
 def kernel_study(description: str) -> Study:
     study = Study(description, rounds=30)
     study.parser.add_argument(
-        "--isa", choices=compile.CPU_FLAGS, help="instruction set; the best one if not given"
+        "--isa", choices=compile.CPU_FLAGS, help="instruction set (default: the best one)"
     )
     return study
 
 
-class Floors:
-    """What no kernel can beat, measured with one instruction set (the best one if None) on some threads."""
+class Roofline:
+    """Copy bandwidth and peak MACs of ``threads`` threads with one instruction set, by default the best."""
 
     def __init__(self, isa: str | None, threads: int) -> None:
         instruction_sets = describe_cpu()[0]["instruction_sets"]
@@ -43,29 +43,29 @@ class Floors:
             raise BenchmarkError(f"no kernel can be measured: {'; '.join(filter(None, reasons.values()))}")
         self.isa, self.threads = usable[0], threads
         with tempfile.TemporaryDirectory() as folder:
-            self.floors = compile.library([compile.FLOORS], self.isa, Path(folder) / "floors.so")
-        self.floors.multiply_on_threads.restype = ctypes.c_int64
+            self.library = compile.library([compile.FLOORS], self.isa, Path(folder) / "floors.so")
+        self.library.multiply_on_threads.restype = ctypes.c_int64
 
     def copy(self, to: np.ndarray, source: np.ndarray) -> Callable[[int], None]:
-        """Repeats of a copy; the caller keeps both arrays as long."""
+        """A function that repeats a copy; the caller keeps both arrays alive."""
         pointers = ctypes.c_void_p(to.ctypes.data), ctypes.c_void_p(source.ctypes.data)
         counts = ctypes.c_int64(source.size), ctypes.c_int64(self.threads)
-        return lambda repeats: self.floors.copy_on_threads(*pointers, *counts, ctypes.c_int64(repeats))
+        return lambda repeats: self.library.copy_on_threads(*pointers, *counts, ctypes.c_int64(repeats))
 
     def peak_gmacs(self) -> float:
-        """Multiply-adds per nanosecond of all threads, the best of five."""
+        """MACs per nanosecond of all threads, the best of five."""
         best, result = 0.0, np.full(1 + self.threads, 0.5, np.float32)
         for _ in range(5):
             start = time.perf_counter_ns()
-            done = self.floors.multiply_on_threads(
+            macs = self.library.multiply_on_threads(
                 ctypes.c_int64(2_000_000), ctypes.c_int64(self.threads), ctypes.c_void_p(result.ctypes.data)
             )
-            best = max(best, done * self.threads / (time.perf_counter_ns() - start))
+            best = max(best, macs * self.threads / (time.perf_counter_ns() - start))
         return best
 
 
-class Kernel(Floors):
-    """The library of an op, compiled for one instruction set, beside its floors."""
+class Kernel(Roofline):
+    """The library of an op, compiled for one instruction set, and its roofline."""
 
     def __init__(self, op: str, isa: str | None, threads: int) -> None:
         super().__init__(isa, threads)
@@ -78,7 +78,7 @@ class Kernel(Floors):
 
 
 def aligned(shape: Sequence[int]) -> np.ndarray:
-    """Random floats at a multiple of 64 bytes, as a runtime's allocator hands them out."""
+    """Random floats, aligned to 64 bytes as a runtime's allocator does."""
     count = int(np.prod(shape))
     raw = np.random.default_rng(0).standard_normal(count + 16, dtype=np.float32)
     start = -raw.ctypes.data % 64 // 4
@@ -86,9 +86,9 @@ def aligned(shape: Sequence[int]) -> np.ndarray:
 
 
 class OnnxRuntime:
-    """Runs of an ONNX model with input ``x``, with every output in memory that it keeps.
+    """Runs of an ONNX model with input ``x`` and preallocated outputs.
 
-    ``copies`` of the op in the model share what a session costs besides them: repeats are counted by them.
+    ``copies`` of the op in the model share a session's fixed overhead; each counts as a repeat.
     """
 
     def __init__(self, model: Any, x: np.ndarray, threads: int, copies: int = 1) -> None:
@@ -96,7 +96,7 @@ class OnnxRuntime:
 
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
-        # Threads that wait for work would take a core from the candidate that is measured next.
+        # Spinning threads would take a core from the candidate that is measured next.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
         self.binding = self.session.io_binding()
@@ -111,14 +111,14 @@ class OnnxRuntime:
             self.session.run_with_iobinding(self.binding)
 
     def check(self, y: np.ndarray) -> None:
-        """Raise ``BenchmarkError`` unless the first output is ``y``: another result is no candidate."""
+        """Raise ``BenchmarkError`` if the first output is not ``y``."""
         self(1)
         expected = self.binding.copy_outputs_to_cpu()[:1]
         require_equal("the kernel", [y], "ONNX Runtime", expected, TOLERANCE)
 
 
 def interleaved(candidates: dict[str, Callable[[int], None]], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of one run of each, from samples of several."""
+    """Milliseconds of one run of each candidate; a sample repeats short runs."""
     repeated = {name: (run, repeats_of(run)) for name, run in candidates.items()}
     return interleave(repeated, rounds, clock=_repeated_ms)
 
@@ -129,13 +129,13 @@ def _repeated_ms(candidate: tuple[Callable[[int], None], int]) -> float:
 
 
 def repeats_of(run: Callable[[int], None]) -> int:
-    """How many runs, a multiple of its copies, make the shortest sample that counts."""
+    """The number of runs, a multiple of its copies, that take at least ``MIN_SAMPLE_MS``."""
     repeats = copies = getattr(run, "copies", 1)
     while True:
         run(repeats)  # warm
         took_ms = wall_ms(functools.partial(run, repeats))
-        if took_ms >= LEAST_SAMPLE_MS:
+        if took_ms >= MIN_SAMPLE_MS:
             return repeats
         repeats = copies * max(
-            2 * repeats // copies, round(repeats / copies * LEAST_SAMPLE_MS / max(took_ms, 1e-3))
+            2 * repeats // copies, round(repeats / copies * MIN_SAMPLE_MS / max(took_ms, 1e-3))
         )

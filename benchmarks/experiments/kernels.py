@@ -1,12 +1,12 @@
-"""Each kernel against its floor, layer by layer, in the networks that use it.
+"""Each kernel against its roofline bound, layer by layer, in the networks that use it.
 
 ``python -m edgevid.benchmarks.experiments.kernels [MODEL|BUNDLE ...] [--rounds 20] [--threads 2]
 [--json FILE]``
 
 Without names every network of the zoo is exported (seconds to a minute each) and run, causal ones frame by
-frame. Times are those of ONNX Runtime's profiler, so a layer finds the caches as its network leaves them. The
-floor is the larger of two times: a copy of as many bytes, and the multiply-adds that the kernel does at the
-measured peak. A layer that several networks have is timed in the first.
+frame. Times come from ONNX Runtime's profiler, so a layer runs with the caches as its network leaves them.
+The bound is the larger of two times: a copy of the same number of bytes, and the kernel's MACs at the
+measured peak rate. A layer that several networks have is timed in the first.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import onnx
 
 from edgevid.backends.onnxruntime.specialize import pipeline
 from edgevid.backends.onnxruntime.specialize.winograd import TILE
-from edgevid.benchmarks.experiments.kernel_rounds import Floors, aligned, repeats_of
+from edgevid.benchmarks.experiments.kernel_rounds import Roofline, aligned, repeats_of
 from edgevid.benchmarks.experiments.sessions import bound, open_session
 from edgevid.benchmarks.experiments.study import Study, print_table, wall_ms
 from edgevid.benchmarks.harness.statistics import relative_spread
@@ -35,12 +35,12 @@ from edgevid.zoo import MODELS
 
 WARM_UPS = 3
 COPIES = 5
-"""Samples of a copy, of which the median counts."""
+"""Samples of a copy, of which the median is taken."""
 
 
 @dataclass
 class Layer:
-    """A kernel on tensors of some shapes, the networks that have it, and how often each does."""
+    """A kernel with the shapes of its tensors, and how often each network has it."""
 
     op: str
     inputs: tuple[tuple[int, ...], ...]
@@ -59,7 +59,7 @@ class Layer:
 
     @property
     def macs(self) -> int:
-        """What the kernel multiplies; Winograd's transforms and excitations' few products do not count."""
+        """The kernel's MACs, without Winograd's transforms and the few MACs of excitations."""
         x, y = self.inputs[0], self.outputs[0]
         weights = self.inputs[2 if self.op.endswith("Step") and len(self.inputs) > 2 else 1 :]
         if self.op == "WinogradConv":
@@ -76,22 +76,22 @@ class Layer:
 
 
 def layers_of(network: str, path: Path, cache: Path, threads: int, rounds: int) -> Iterator[Layer]:
-    """Those of the model file ``path``, timed by the profiler of the session that runs it."""
-    made = pipeline.specialise(path, cache, threads)
-    graph = onnx.load(made.path, load_external_data=False).graph
+    """The layers of the model file ``path``, timed by the profiler of the session that runs it."""
+    specialized = pipeline.specialise(path, cache, threads)
+    graph = onnx.load(specialized.path, load_external_data=False).graph
     nodes = [node for node in graph.node if node.domain == "edgevid"]
 
     def configure(options) -> None:
-        made.configure(options)
+        specialized.configure(options)
         options.enable_profiling = True
         options.profile_file_prefix = str(cache / "profile")
 
-    opened = open_session(made.path, threads, configure)
-    run = bound(opened)
+    session = open_session(specialized.path, threads, configure)
+    run = bound(session)
     for _ in range(WARM_UPS + rounds):
         run()
     events: dict[str, list[dict]] = {}
-    for event in json.loads(Path(opened.end_profiling()).read_text()):
+    for event in json.loads(Path(session.end_profiling()).read_text()):
         events.setdefault(event["name"], []).append(event)
     for node in nodes:
         runs = events[f"{node.name}_kernel_time"]
@@ -103,11 +103,11 @@ def layers_of(network: str, path: Path, cache: Path, threads: int, rounds: int) 
         yield Layer(node.op_type, inputs, outputs, samples, Counter())
 
 
-def models(asked: list[str]) -> Iterator[tuple[str, Path]]:
-    """The name and the model file of each bundle, or of a network that is exported for it."""
+def models(names: list[str]) -> Iterator[tuple[str, Path]]:
+    """The name and model file of each bundle, or of each network, which is exported first."""
     import edgevid
 
-    for name in asked or MODELS:
+    for name in names or MODELS:
         if Path(name).is_dir():
             bundle = Bundle.open(name)
             bundle.check_files()
@@ -118,28 +118,28 @@ def models(asked: list[str]) -> Iterator[tuple[str, Path]]:
             yield name, bundle.path / bundle.manifest.model_file
 
 
-def describe(layer: Layer, floors: Floors, peak_gmacs: float) -> dict[str, object]:
-    """A line of the table; the copy is timed now."""
-    copied_ms = _copy_ms(floors, layer.bytes_moved // 2)
-    multiplied_ms = layer.macs / peak_gmacs / 1e6
-    took_ms, floor_ms = float(np.median(layer.samples_ms)), max(copied_ms, multiplied_ms)
-    most, *others = layer.networks.most_common()
+def describe(layer: Layer, roofline: Roofline, peak_gmacs: float) -> dict[str, object]:
+    """A row of the table; the copy is timed now."""
+    copy_ms = _copy_ms(roofline, layer.bytes_moved // 2)
+    macs_ms = layer.macs / peak_gmacs / 1e6
+    took_ms, bound_ms = float(np.median(layer.samples_ms)), max(copy_ms, macs_ms)
+    (network, _), *rest = layer.networks.most_common()
     return {
         "kernel": layer.op,
         "x": "x".join(map(str, layer.inputs[0])),
         "y": "x".join(map(str, layer.outputs[0])),
         "ms": took_ms,
-        "copy ms": copied_ms,
-        "products ms": multiplied_ms,
-        "kernel/floor": took_ms / floor_ms,
+        "copy ms": copy_ms,
+        "MACs ms": macs_ms,
+        "kernel/bound": took_ms / bound_ms,
         "spread": relative_spread(layer.samples_ms),
-        "in": most[0] + (f" and {len(others)} more" if others else ""),
+        "in": network + (f" and {len(rest)} more" if rest else ""),
     }
 
 
-def _copy_ms(floors: Floors, size_bytes: int) -> float:
+def _copy_ms(roofline: Roofline, size_bytes: int) -> float:
     target, source = (aligned((max(size_bytes // 4, 1),)) for _ in range(2))
-    copy = floors.copy(target, source)
+    copy = roofline.copy(target, source)
     repeats = repeats_of(copy)
     return float(np.median([wall_ms(lambda: copy(repeats)) / repeats for _ in range(COPIES)]))
 
@@ -147,7 +147,7 @@ def _copy_ms(floors: Floors, size_bytes: int) -> float:
 def main() -> None:
     study = Study(__doc__.splitlines()[0], rounds=20)
     study.parser.add_argument(
-        "networks", nargs="*", metavar="MODEL|BUNDLE", help="all of the zoo if none is given"
+        "networks", nargs="*", metavar="MODEL|BUNDLE", help="default: all networks of the zoo"
     )
     study.run(lambda options: measure(study, options))
 
@@ -159,12 +159,12 @@ def measure(study: Study, options: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory() as cache:
             for layer in layers_of(network, path, Path(cache), options.threads, options.rounds):
                 layers.setdefault(layer.key, layer).networks[network] += 1
-    floors = Floors(None, options.threads)
-    peak_gmacs = floors.peak_gmacs()
+    roofline = Roofline(None, options.threads)
+    peak_gmacs = roofline.peak_gmacs()
     ordered = sorted(layers.values(), key=lambda layer: (layer.op, -layer.bytes_moved))
-    rows = [describe(layer, floors, peak_gmacs) for layer in ordered]
+    rows = [describe(layer, roofline, peak_gmacs) for layer in ordered]
     print_table(rows)
-    study.facts |= {"isa": floors.isa, "peak_gmacs": peak_gmacs}
+    study.facts |= {"isa": roofline.isa, "peak_gmacs": peak_gmacs}
     for row, layer in zip(rows, ordered):
         study.add(layer.op, layer.samples_ms, **row, networks=layer.networks)
 

@@ -1,9 +1,9 @@
-"""ChannelConv against its floor, and against ONNX Runtime's Conv on the channels as height.
+"""ChannelConv against its roofline bound, and against ONNX Runtime's Conv on the channels as height.
 
 ``python -m edgevid.benchmarks.experiments.kernels_channel_conv [--threads 2] [--isa avx2] [--json FILE]``
 
-The floor is the larger of two times: the bytes of both tensors at the speed of a copy of as many, and the
-multiplications at the peak of the processor.
+The bound is the larger of two times: the bytes of both tensors at copy bandwidth, and the MACs at the
+processor's peak rate.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from edgevid.benchmarks.harness.statistics import relative_spread
 from edgevid.kernels.channel_conv.call import conv_of
 
 COPIES = 8
-"""Of the op in ONNX Runtime's model: the smallest layers take less time than a session needs to begin."""
+"""Copies of the op in ONNX Runtime's model, as small layers take less time than a session's overhead."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ LAYERS = (
 
 
 def standard_ops(layer: Layer, weights: np.ndarray) -> Any:
-    """The ONNX model: a Conv of (1, 1, channels, H*W); without shared weights a MatMul with a banded matrix.
+    """The ONNX model: a Conv of (1, 1, channels, H*W); for unshared weights a MatMul with a banded matrix.
 
-    Every copy has weights of its own, as equal ones would be computed once.
+    Each copy has different weights, as ONNX Runtime would compute equal ones once.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -79,17 +79,17 @@ def standard_ops(layer: Layer, weights: np.ndarray) -> Any:
     constants = [numpy_helper.from_array(np.array(shape, np.int64), name) for name, shape in shapes.items()]
     nodes = []
     for copy in range(COPIES):
-        own = weights + copy
+        filters = weights + copy
         view = f"view_{copy}"
         nodes.append(helper.make_node("Reshape", ["x", "view_shape"], [view]))
         if layer.unshared:
             band = np.zeros((layer.channels, layer.outputs), np.float32)
             for tap in range(layer.taps):
-                band[np.arange(layer.outputs) + tap, np.arange(layer.outputs)] = own[0, tap]
+                band[np.arange(layer.outputs) + tap, np.arange(layer.outputs)] = filters[0, tap]
             constants.append(numpy_helper.from_array(band, f"weights_{copy}"))
             nodes.append(helper.make_node("MatMul", [view, f"weights_{copy}"], [f"z_{copy}"]))
         else:
-            constants.append(numpy_helper.from_array(own[:, None, :, None], f"weights_{copy}"))
+            constants.append(numpy_helper.from_array(filters[:, None, :, None], f"weights_{copy}"))
             window = {"strides": [layer.stride, 1], "pads": [layer.pads[0], 0, layer.pads[1], 0]}
             nodes.append(helper.make_node("Conv", [view, f"weights_{copy}"], [f"z_{copy}"], **window))
         nodes.append(helper.make_node("Reshape", [f"z_{copy}", "y_shape"], [f"y_{copy}"]))
@@ -103,8 +103,8 @@ def standard_ops(layer: Layer, weights: np.ndarray) -> Any:
 
 def measure(kernel: Kernel, layer: Layer, rounds: int) -> dict[str, list[float]]:
     x, y = aligned(layer.x_shape), aligned(layer.y_shape)
-    own = (layer.outputs,) if layer.unshared else ()
-    weights = aligned((layer.filters, layer.taps, *own))
+    per_output = (layer.outputs,) if layer.unshared else ()
+    weights = aligned((layer.filters, layer.taps, *per_output))
     source, target = aligned((max(x.size, y.size),)), aligned((max(x.size, y.size),))
     run = kernel.run(conv_of(x, weights, y, stride=layer.stride, pads=layer.pads))
     standard = OnnxRuntime(standard_ops(layer, weights), x, kernel.threads, COPIES)
@@ -131,21 +131,21 @@ def measure_layers(study: Study, options: argparse.Namespace) -> None:
     for layer in LAYERS:
         samples = measure(kernel, layer, options.rounds)
         median = {candidate: float(np.median(values)) for candidate, values in samples.items()}
-        floor_ms = max(median["copy"], layer.macs / peak_gmacs / 1e6)
+        bound_ms = max(median["copy"], layer.macs / peak_gmacs / 1e6)
         rows.append(
             {
                 "layer": layer.name,
                 "tensor": "x".join(map(str, layer.x_shape[1:])),
                 "taps": layer.taps,
                 **{name: f"{value:.4f}" for name, value in median.items()},
-                "floor": f"{floor_ms:.4f}",
+                "bound": f"{bound_ms:.4f}",
                 "GFLOP/s": 2 * layer.macs / median["kernel"] / 1e6,
-                "kernel/floor": median["kernel"] / floor_ms,
+                "kernel/bound": median["kernel"] / bound_ms,
                 "kernel/onnxruntime": median["kernel"] / median["onnxruntime"],
                 "spread": relative_spread(samples["kernel"]),
             }
         )
-        study.add(layer.name, samples, macs=layer.macs, floor_ms=floor_ms)
+        study.add(layer.name, samples, macs=layer.macs, bound_ms=bound_ms)
     print_table(rows)
     print(f"the peak of {kernel.threads} threads is {2 * peak_gmacs:.0f} GFLOP/s")
 

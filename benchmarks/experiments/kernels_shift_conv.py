@@ -1,12 +1,12 @@
-"""What a temporal shift costs: whole networks with the kernels, against ONNX Runtime without shift and with.
+"""The cost of a temporal shift: whole networks with the kernels, against ONNX Runtime without and with shift.
 
 ``python -m edgevid.benchmarks.experiments.kernels_shift_conv [--models tsm_r50 tsm_mbv2] [--layers]
 [--json FILE]``
 
-Sessions take turns in one process, and a ratio is that of two runs that followed each other: what else the
-machine does hits both. ``TSN`` is the same network with its shifts taken out; ``TSM`` the file of standard
-operators that every runtime reads. ``--layers``: each convolution that takes a shift, against the runtime's
-own blocked convolution without shift. The floor is the multiply-adds at the measured peak.
+Sessions are interleaved in one process, and a ratio is between two runs of one round, so that other load
+affects both. ``TSN`` is the same network without its shifts, ``TSM`` the file of standard operators that
+every runtime reads. ``--layers``: each convolution with a fused shift, against the runtime's own blocked
+convolution without shift. The bound is the MACs at the measured peak rate.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from edgevid.backends.onnxruntime.specialize import pipeline
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
-from edgevid.benchmarks.experiments.kernel_rounds import Floors
+from edgevid.benchmarks.experiments.kernel_rounds import Roofline
 from edgevid.benchmarks.experiments.sessions import REST_S, convolution, session
 from edgevid.benchmarks.experiments.study import Study, describe, interleave
 
@@ -57,11 +57,11 @@ def main() -> None:
 
 def measure(study: Study, options: argparse.Namespace) -> None:
     threads = options.threads
-    peak_gmacs = Floors(None, threads).peak_gmacs()
+    peak_gmacs = Roofline(None, threads).peak_gmacs()
     for name, runs, macs in layers(threads) if options.layers else networks(options.models, threads):
         samples = interleave(runs, options.rounds, REST_S)
-        floor = f"; multiply-adds at the peak {macs / peak_gmacs / 1e6:.2f} ms"
-        print(f"{name}: {describe(samples)}{floor}", flush=True)
+        bound = f"; MACs at the peak {macs / peak_gmacs / 1e6:.2f} ms"
+        print(f"{name}: {describe(samples)}{bound}", flush=True)
         study.add(name, samples)
 
 
@@ -73,14 +73,14 @@ def networks(models: list[str], threads: int):
             stream = model.endswith("_online")
             bundle = edgevid.export(model, output=Path(work) / model, stream=stream)
             path = bundle.path / bundle.manifest.model_file
-            made = pipeline.specialise(path, Path(work) / "cache", threads)
-            without = bundle.path / "without-shifts.onnx"
-            without.write_bytes(_without_shifts(path))
+            specialized = pipeline.specialise(path, Path(work) / "cache", threads)
+            unshifted = bundle.path / "without-shifts.onnx"
+            unshifted.write_bytes(_without_shifts(path))
             yield (
                 model,
                 {
-                    "edgevid": session(made.path, threads, made.configure),
-                    "TSN": session(without, threads),
+                    "edgevid": session(specialized.path, threads, specialized.configure),
+                    "TSN": session(unshifted, threads),
                     "TSM": session(bundle.path / "model.onnx", threads),
                 },
                 bundle.manifest.macs,

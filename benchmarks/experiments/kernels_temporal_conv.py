@@ -44,7 +44,7 @@ LAYERS = (
 
 
 def standard_ops(x_shape: tuple[int, ...], weights: np.ndarray) -> Any:
-    """The ONNX model as it is written in PyTorch: pixels become the batch of a grouped Conv1d over frames."""
+    """The ONNX model as PyTorch code writes it: pixels become the batch of a grouped Conv1d over frames."""
     from onnx import TensorProto, helper, numpy_helper
 
     frames, channels, height, width = x_shape
@@ -85,8 +85,8 @@ def measure(kernel: Kernel, channels: int, side: int, taps: int, rounds: int) ->
         "onnxruntime": standard,
     }
     if channels % BLOCK == 0:
-        in_blocks = (FRAMES, channels // BLOCK, side, side, BLOCK)
-        blocked = conv_of(x.reshape(in_blocks), weights, y.reshape(in_blocks), **options)
+        block_shape = (FRAMES, channels // BLOCK, side, side, BLOCK)
+        blocked = conv_of(x.reshape(block_shape), weights, y.reshape(block_shape), **options)
         candidates["blocked"] = kernel.run(blocked)
     return interleaved(candidates, rounds)
 

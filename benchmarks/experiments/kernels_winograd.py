@@ -1,9 +1,9 @@
-"""What a 3x3 convolution costs: edgevid's Winograd kernel against ONNX Runtime's own, layer by layer.
+"""The time of 3x3 convolutions: edgevid's Winograd kernel against ONNX Runtime's, layer by layer.
 
 ``python -m edgevid.benchmarks.experiments.kernels_winograd [--threads N] [--rounds N] [--json FILE]``
 
-Both run in the blocked layout on the same filters, and take turns. The floor is what the kernel has to
-multiply, at the measured peak.
+Both run interleaved, in the blocked layout, on the same filters. The bound is the kernel's MACs at the
+measured peak rate.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
 from edgevid.backends.onnxruntime.specialize.winograd import TILE, pays
-from edgevid.benchmarks.experiments.kernel_rounds import Floors
+from edgevid.benchmarks.experiments.kernel_rounds import Roofline
 from edgevid.benchmarks.experiments.sessions import REST_S, convolution
 from edgevid.benchmarks.experiments.study import Run, Study, describe, interleave
 from edgevid.kernels.winograd.reference import filters_to_points, points_to_blocks
@@ -38,15 +38,15 @@ def main() -> None:
 
 
 def measure(study: Study, threads: int, rounds: int) -> None:
-    peak_gmacs = Floors(None, threads).peak_gmacs()
+    peak_gmacs = Roofline(None, threads).peak_gmacs()
     for channels, side, images in LAYERS:
         samples = interleave(_runs(channels, side, images, threads), rounds, REST_S)
-        taken = pays((images, channels, side, side), (channels, channels))
+        selected = pays((images, channels, side, side), (channels, channels))
         name = f"{channels} channels, {side}x{side}, {images} images"
-        products = 36 * ceil(side / TILE) ** 2 * channels**2 * images
+        macs = 36 * ceil(side / TILE) ** 2 * channels**2 * images
         print(
-            f"{name}: {describe(samples)}; products at the peak {products / peak_gmacs / 1e6:.2f} ms; "
-            f"{'' if taken else 'not '}taken",
+            f"{name}: {describe(samples)}; MACs at the peak {macs / peak_gmacs / 1e6:.2f} ms; "
+            f"{'' if selected else 'not '}selected",
             flush=True,
         )
         study.add(name, samples)

@@ -1,7 +1,7 @@
-"""SlowFast and its relatives as others build them, in ordinary 3-D layers, with a zoo network's weights.
+"""SlowFast and its relatives as standard 3D CNNs, with a zoo network's weights.
 
-What ``edgevid bench`` of those networks is compared with, and what the tests compare them with: volumes
-``(N, C, T, H, W)`` from the first layer to the last, ``Conv3d``, ``BatchNorm3d`` and 3-D pools throughout.
+The reference for benchmarks and tests of those networks: tensors are ``(N, C, T, H, W)`` from the first layer
+to the last, with ``Conv3d``, ``BatchNorm3d`` and 3D pools throughout.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from edgevid.zoo.segments import FeatureAverage
 from edgevid.zoo.slowfast.network import Lateral, slow_frames
 
 WINDOW = 7
-"""Pixels of the windows that the head averages over, at stride 1, before it averages its answers."""
+"""Height and width of the head's averaging windows, at stride 1, whose logits are averaged."""
 
 
 def convolution(layer: SpatiotemporalConv | nn.Conv2d) -> nn.Conv3d:
-    """The layer of the zoo as a ``Conv3d`` with its weights."""
+    """The zoo's layer as a ``Conv3d`` with the same weights."""
     if isinstance(layer, nn.Conv2d):
         weight, stride, padding = layer.weight[:, :, None], (1, *layer.stride), (0, *layer.padding)
     else:
         weight, stride, padding = layer.weight, layer.stride, (-layer.first, *layer.padding)
     outputs, inputs, *kernel = weight.shape
-    made = nn.Conv3d(inputs, outputs, tuple(kernel), stride, padding, bias=layer.bias is not None)
-    made.weight, made.bias = nn.Parameter(weight.detach()), layer.bias
-    return made
+    conv = nn.Conv3d(inputs, outputs, tuple(kernel), stride, padding, bias=layer.bias is not None)
+    conv.weight, conv.bias = nn.Parameter(weight.detach()), layer.bias
+    return conv
 
 
 def norm(layer: nn.BatchNorm2d) -> nn.BatchNorm3d:
-    made = nn.BatchNorm3d(layer.num_features, layer.eps)
-    made.load_state_dict(layer.state_dict())
-    return made
+    bn = nn.BatchNorm3d(layer.num_features, layer.eps)
+    bn.load_state_dict(layer.state_dict())
+    return bn
 
 
 class Block3d(nn.Module):
-    """A bottleneck: its branch, its shortcut, their sum, and a ReLU."""
+    """A bottleneck: branch, shortcut, sum and ReLU."""
 
     def __init__(self, block: InflatedBottleneck) -> None:
         super().__init__()
@@ -67,21 +67,21 @@ def stage3d(stage: Stage) -> nn.Sequential:
 
 
 def average(x: torch.Tensor) -> torch.Tensor:
-    """``(N, C, T, H, W)`` to ``(N, C, 1, H', W')``: over all frames and each window of pixels."""
+    """``(N, C, T, H, W)`` to ``(N, C, 1, H', W')``: the mean over all frames and each window of pixels."""
     frames, height, width = x.shape[2:]
     return functional.avg_pool3d(x, (frames, min(height, WINDOW), min(width, WINDOW)), 1)
 
 
 class Head3d(nn.Module):
-    """The answers to all windows, averaged."""
+    """The mean of the logits of all windows."""
 
     def __init__(self, classifier: nn.Linear) -> None:
         super().__init__()
         self.projection, self.mean = classifier, nn.AdaptiveAvgPool3d(1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        answers = self.projection(x.permute(0, 2, 3, 4, 1)).permute(0, 4, 1, 2, 3)
-        return self.mean(answers).flatten(1)
+        logits = self.projection(x.permute(0, 2, 3, 4, 1)).permute(0, 4, 1, 2, 3)
+        return self.mean(logits).flatten(1)
 
 
 class VolumeResNet(nn.Module):
@@ -100,7 +100,7 @@ class VolumeResNet(nn.Module):
 
 
 class Fusion3d(nn.Module):
-    """What the fast pathway gives, convolved over time, behind the slow one's channels."""
+    """The fast pathway's features, convolved over time and concatenated to the slow pathway's channels."""
 
     def __init__(self, lateral: Lateral) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class Fusion3d(nn.Module):
 
 
 class VolumeSlowFast(nn.Module):
-    """Clip ``(N, T, 3, H, W)``, of which the slow pathway takes some frames, to logits."""
+    """Clip ``(N, T, 3, H, W)`` to logits; the slow pathway subsamples the frames."""
 
     def __init__(self, model: FeatureAverage) -> None:
         super().__init__()
@@ -125,18 +125,18 @@ class VolumeSlowFast(nn.Module):
 
     def forward(self, clip: torch.Tensor) -> torch.Tensor:
         volume = clip.transpose(1, 2)
-        chosen = slow_frames(volume.shape[2], self.alpha, clip.device)
-        slow, fast = self.slow_stem(volume.index_select(2, chosen)), self.fast_stem(volume)
-        for fuse, of_slow, of_fast in zip(self.fusions, self.slow_stages, self.fast_stages):
-            slow, fast = of_slow(fuse(slow, fast)), of_fast(fast)
+        indices = slow_frames(volume.shape[2], self.alpha, clip.device)
+        slow, fast = self.slow_stem(volume.index_select(2, indices)), self.fast_stem(volume)
+        for fuse, slow_stage, fast_stage in zip(self.fusions, self.slow_stages, self.fast_stages):
+            slow, fast = slow_stage(fuse(slow, fast)), fast_stage(fast)
         return self.head(torch.cat([average(slow), average(fast)], 1))
 
 
 def official_slowfast(model: FeatureAverage) -> nn.Module:
-    """``slowfast_r50_8x8`` or ``slowfast_r50_4x16`` in ordinary layers, in evaluation mode."""
+    """``slowfast_r50_8x8`` or ``slowfast_r50_4x16`` in standard layers, in evaluation mode."""
     return VolumeSlowFast(copy.deepcopy(model)).eval()
 
 
 def official_resnet3d(model: FeatureAverage) -> nn.Module:
-    """``slow_r50``, ``c2d_r50`` or ``i3d_r50`` in ordinary layers, in evaluation mode."""
+    """``slow_r50``, ``c2d_r50`` or ``i3d_r50`` in standard layers, in evaluation mode."""
     return VolumeResNet(copy.deepcopy(model)).eval()

@@ -1,7 +1,7 @@
-"""STM and ACTION-Net as their authors wrote them, in ordinary layers, with a zoo network's weights.
+"""STM and ACTION-Net as their authors wrote them, in standard layers, with a zoo network's weights.
 
-What ``edgevid bench`` of those networks is compared with: each convolution over time is a ``Conv1d`` between
-two permutations, or a ``Conv3d``; motion is split, subtracted and padded; each gate is a product of its own.
+The reference for benchmarks of those networks: each temporal convolution is a ``Conv1d`` between two
+permutations, or a ``Conv3d``; motion is split, subtracted and padded; each gate is a separate multiplication.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from edgevid.zoo.layers.temporal_conv import TemporalConv
 
 
 class PermutedConv1d(nn.Module):
-    """A channel-wise convolution over the frames of each pixel."""
+    """A depthwise convolution over the frames of each pixel."""
 
     def __init__(self, layer: TemporalConv) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class PermutedConv1d(nn.Module):
 
 
 class PaddedMotion(nn.Module):
-    """The next frame's convolved features minus this frame's; zeros are padded for the last frame."""
+    """The next frame's convolved features minus this frame's, padded with zeros for the last frame."""
 
     def __init__(self, layer: MotionFeatures) -> None:
         super().__init__()
@@ -82,16 +82,16 @@ ORDINARY = {TemporalConv: PermutedConv1d, MotionFeatures: PaddedMotion, Multipat
 
 
 def official_stm_r50(network: nn.Module) -> nn.Module:
-    """``network``, an ``stm_r50`` of the zoo, with the same weights and no op of edgevid's."""
-    return _in_ordinary_layers(network)
+    """The zoo's ``stm_r50`` with the same weights, without edgevid's ops."""
+    return _in_standard_layers(network)
 
 
 def official_action_r50(network: nn.Module) -> nn.Module:
-    """The same for an ``action_r50``."""
-    return _in_ordinary_layers(network)
+    """The zoo's ``action_r50`` with the same weights, without edgevid's ops."""
+    return _in_standard_layers(network)
 
 
-def _in_ordinary_layers(network: nn.Module) -> nn.Module:
+def _in_standard_layers(network: nn.Module) -> nn.Module:
     network = copy.deepcopy(network)
     for name, module in list(network.named_modules()):
         if type(module) in ORDINARY:

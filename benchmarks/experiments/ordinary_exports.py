@@ -1,11 +1,11 @@
-"""What an export of edgevid gains over an ordinary one of the same network and weights.
+"""The speedup of edgevid's export over an ordinary one of the same network and weights.
 
 ``python -m edgevid.benchmarks.experiments.ordinary_exports [--models stm_r50 action_r50 slowfast_r50_8x8]
 [--json FILE]``
 
-The ordinary one is the network as others write it, in layers of PyTorch alone (``networks_official``,
-``networks_3d``), exported by ``torch.onnx.export`` and opened by plain ONNX Runtime. Both give the same
-logits, which is checked, and take turns.
+The ordinary export is the network as other code writes it, in standard PyTorch layers
+(``networks_official``, ``networks_3d``), exported by ``torch.onnx.export`` and run by plain ONNX Runtime.
+Both must return the same logits, which is checked, and are timed interleaved.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ORDINARY: dict[str, Callable[[nn.Module], nn.Module]] = {
     "i3d_r50": official_resnet3d,
 }
 BOUNDS = {"stm_r50": 0.80, "action_r50": 0.80, "slowfast_r50_8x8": 0.95}
-"""What the ratio of the times may be at most."""
+"""The upper bound on the ratio of the times."""
 TOLERANCE = 1e-4
 
 
@@ -46,13 +46,13 @@ def main() -> None:
 def measure_all(study: Study, options: argparse.Namespace) -> None:
     for name in options.models:
         samples = measure(name, options.rounds, options.threads, options.size)
-        bound = f", at most {BOUNDS[name]} wanted" if name in BOUNDS else ""
+        bound = f" (bound: at most {BOUNDS[name]})" if name in BOUNDS else ""
         print(f"{name}: {describe(samples)}{bound}", flush=True)
         study.add(name, samples)
 
 
 def measure(name: str, rounds: int, threads: int, size: int | None = None) -> dict[str, list[float]]:
-    """Milliseconds of each run of both; ``BenchmarkError`` if they do not compute the same."""
+    """Milliseconds of each run of both; ``BenchmarkError`` if their outputs differ."""
     import edgevid
 
     torch.manual_seed(0)
@@ -62,28 +62,30 @@ def measure(name: str, rounds: int, threads: int, size: int | None = None) -> di
     clip = torch.randn(1, spec.frames, 3, side, side)
     with tempfile.TemporaryDirectory() as work:
         bundle = edgevid.export(network, output=Path(work) / name, frames=spec.frames, size=side)
-        made = pipeline.specialise(bundle.path / bundle.manifest.model_file, Path(work) / "cache", threads)
+        specialized = pipeline.specialise(
+            bundle.path / bundle.manifest.model_file, Path(work) / "cache", threads
+        )
         ordinary = Path(work) / "ordinary.onnx"
         with torch.no_grad():
             torch.onnx.export(ORDINARY[name](network).eval(), (clip,), ordinary, verbose=False)
-        _check(name, clip.numpy(), made, ordinary)
+        _check(name, clip.numpy(), specialized, ordinary)
         runs = {
-            "edgevid": session(made.path, threads, made.configure),
+            "edgevid": session(specialized.path, threads, specialized.configure),
             "ordinary": session(ordinary, threads),
         }
         return interleave(runs, rounds, REST_S)
 
 
-def _check(name: str, clip: np.ndarray, made: pipeline.Specialised, ordinary: Path) -> None:
+def _check(name: str, clip: np.ndarray, specialized: pipeline.Specialised, ordinary: Path) -> None:
     import onnxruntime
 
-    answers = []
-    for path, configure in ((made.path, made.configure), (ordinary, lambda options: None)):
+    outputs = []
+    for path, configure in ((specialized.path, specialized.configure), (ordinary, lambda options: None)):
         options = onnxruntime.SessionOptions()
         configure(options)
-        opened = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
-        answers.append(opened.run(None, {opened.get_inputs()[0].name: clip}))
-    require_equal(f"{name} by edgevid", answers[0], "the ordinary export", answers[1], TOLERANCE)
+        runtime = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+        outputs.append(runtime.run(None, {runtime.get_inputs()[0].name: clip}))
+    require_equal(f"{name} by edgevid", outputs[0], "the ordinary export", outputs[1], TOLERANCE)
 
 
 if __name__ == "__main__":

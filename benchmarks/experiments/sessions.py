@@ -1,4 +1,4 @@
-"""Sessions of ONNX Runtime, and single nodes in a session, as runs on inputs that they keep."""
+"""ONNX Runtime sessions, and single nodes in one, as functions that run on bound inputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from edgevid.benchmarks.experiments.study import Run
 
 REST_S = 0.01
-"""Between two runs: the threads of a session go on spinning for a while, and would take the other's cores."""
+"""Between two runs, as a session's threads spin for a while and would take the other's cores."""
 
 
 def session(model: Path | bytes, threads: int, configure: Callable = lambda options: None) -> Run:
@@ -31,7 +31,7 @@ def open_session(model: Path | bytes, threads: int, configure: Callable = lambda
 def convolution(
     x_shape: tuple[int, ...], weights: np.ndarray, threads: int, domain: str, op_type: str, **attributes
 ) -> Run:
-    """A node with weights and a bias, run by the kernels of this machine; images stay as large as ``x``.
+    """A convolution node with weights and a bias, run by this machine's kernels; ``y`` has the size of ``x``.
 
     ``weights`` are ``(outputs, inputs, kh, kw)``, or Winograd's ``(points, outputs, inputs)``.
     """
@@ -54,7 +54,7 @@ def convolution(
 
 
 def bound(session) -> Run:
-    """A run of an ONNX Runtime session on the same noise each time, in memory that it keeps."""
+    """A run of an ONNX Runtime session on fixed noise, with bound inputs and outputs."""
     import onnxruntime
 
     binding = session.io_binding()

@@ -1,6 +1,6 @@
-"""What every experiment shares: options, samples that take turns, ratios, and a file with the device in it.
+"""What all experiments share: options, interleaved samples, ratios, and a file with the environment.
 
-A ratio is that of two samples of one round: whatever else the machine does hits both.
+A ratio is between two samples of one round, so that other load on the machine affects both.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from edgevid.parity import compare
 Candidate = TypeVar("Candidate")
 Run = Callable[[], Any]
 Samples = Mapping[str, Sequence[float]]
-"""Milliseconds by candidate; element i of each is of round i."""
+"""Milliseconds by candidate; element i of each is the sample of round i."""
 
 WARM_UP_ROUNDS = 2
 RESAMPLES, CONFIDENCE, SEED = 4000, 0.95, 0
 
 
 class Study:
-    """The options of a command, the device before the first run, and the results so far."""
+    """A command's options, the environment before the first run, and the results so far."""
 
     def __init__(self, description: str, rounds: int, size: bool = False) -> None:
         self.parser = argparse.ArgumentParser(description=description)
@@ -47,7 +47,7 @@ class Study:
         self.results: list[dict[str, Any]] = []
 
     def run(self, measure: Callable[[argparse.Namespace], None]) -> None:
-        """Measure with the options of the command line, then print the device and write the file."""
+        """Call ``measure`` with the command line's options, then print the environment and write the file."""
         self.options = self.parser.parse_args()
         self.environment = observe()
         try:
@@ -76,10 +76,10 @@ def interleave(
     rest_s: float = 0.0,
     clock: Callable[[Candidate], float] | None = None,
 ) -> dict[str, list[float]]:
-    """Milliseconds of each candidate, in rounds that begin with another one each time.
+    """Milliseconds of each candidate, in rounds that each start with a different one.
 
-    ``clock`` runs a candidate and returns its milliseconds: wall time by default. ``rest_s`` is slept before
-    each run, where threads of the one before would go on spinning.
+    ``clock`` runs a candidate and returns its milliseconds, wall time by default. Each run follows a sleep of
+    ``rest_s``, for candidates whose threads spin for a while after a run.
     """
     measure: Callable[[Any], float] = clock or wall_ms
     samples: dict[str, list[float]] = {name: [] for name in candidates}
@@ -117,19 +117,19 @@ def paired_ratio(over: Sequence[float], under: Sequence[float]) -> Ratio:
     """The median over rounds of ``over / under``; element i of both is the time in round i.
 
     The interval is the percentile bootstrap (Efron, "Bootstrap Methods", Annals of Statistics 1979): rounds
-    are drawn with replacement, always by the same seed, so the same samples give the same interval.
+    are drawn with replacement, always with the same seed, so the same samples give the same interval.
     """
     if len(over) != len(under) or not len(over):
-        raise ValueError(f"{len(over)} and {len(under)} rounds are no pairs")
+        raise ValueError(f"cannot pair {len(over)} with {len(under)} rounds")
     values = np.asarray(over, np.float64) / np.asarray(under, np.float64)
-    drawn = np.random.default_rng(SEED).integers(len(values), size=(RESAMPLES, len(values)))
-    medians = np.median(values[drawn], axis=1)
+    resamples = np.random.default_rng(SEED).integers(len(values), size=(RESAMPLES, len(values)))
+    medians = np.median(values[resamples], axis=1)
     low, high = np.quantile(medians, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
     return Ratio(float(np.median(values)), float(low), float(high), len(values))
 
 
 def describe(samples: Samples) -> str:
-    """Medians, and the first candidate's paired ratio to each other one."""
+    """The medians, and the first candidate's paired ratio to each of the others."""
     first, *others = samples
     parts = [f"{name} {np.median(values):.4g} ms" for name, values in samples.items()]
     parts += [f"{first}/{other} {paired_ratio(samples[first], samples[other])}" for other in others]
@@ -137,18 +137,18 @@ def describe(samples: Samples) -> str:
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    """The rows of kernels; their ``spread`` is (p90 - p10) / p50 of the samples."""
+    """Print rows of kernels; ``spread`` is (p90 - p10) / p50 of the samples."""
     print(tabulate(rows, headers="keys", floatfmt=".3f"))
     print("medians in ms; spread is (p90 - p10) / p50")
 
 
 def require_equal(
-    what: str, result: Sequence[np.ndarray], other: str, expected: Sequence[np.ndarray], tolerance: float
+    name: str, result: Sequence[np.ndarray], reference: str, expected: Sequence[np.ndarray], tolerance: float
 ) -> None:
-    """Raise ``BenchmarkError`` if ``what`` does not compute what ``other`` does, output by output."""
+    """Raise ``BenchmarkError`` if an output of ``name`` differs from that of ``reference``."""
     measured = compare(dict(enumerate(result)), dict(enumerate(expected)), tolerance)
     if not measured.ok:
         raise BenchmarkError(
-            f"{what} differs from {other} by {measured.max_rel:.1e} (tolerance {tolerance:g}), so its times "
-            "say nothing"
+            f"{name} differs from {reference} by {measured.max_rel:.1e} (tolerance {tolerance:g}), "
+            "so its times are meaningless"
         )

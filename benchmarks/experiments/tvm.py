@@ -1,9 +1,10 @@
-"""How long a TVM bundle takes beside ONNX Runtime, on the same weights and clip.
+"""A TVM bundle's time compared with ONNX Runtime's, on the same weights and clip.
 
 ``python -m edgevid.benchmarks.experiments.tvm [--model tsm_mbv2] [--rounds 15] [--json FILE]``
 
-Three take turns: the TVM library, an ordinary export (shifts as concatenations) in plain ONNX Runtime, and
-edgevid's own ONNX Runtime bundle with its kernels. That all give the same logits is checked first.
+Three candidates are interleaved: the TVM library, an ordinary export (shifts as concatenations) in plain ONNX
+Runtime, and edgevid's ONNX Runtime bundle with its kernels. All must return the same logits, which is checked
+first.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from edgevid.benchmarks.experiments.sessions import open_session
 from edgevid.benchmarks.experiments.study import Study, describe, interleave, require_equal
 from edgevid.zoo.layers.shift import TemporalShift
 
-TVM, ORDINARY, OWN = "tvm", "plain ONNX Runtime", "edgevid onnxruntime"
+TVM, ORDINARY, EDGEVID = "tvm", "plain ONNX Runtime", "edgevid onnxruntime"
 BOUNDS = {"tsm_mbv2": 4.0}
-"""What the ratio of TVM's time to plain ONNX Runtime's may be at most."""
+"""The upper bound on the ratio of TVM's time to plain ONNX Runtime's."""
 TOLERANCE = 1e-4
 REST_S = 0.1
-"""Between two runs: after one, TVM's threads wait for the next by asking over and over, for tens of ms."""
+"""Between two runs, as TVM's threads spin for tens of ms after one."""
 
 
 def main() -> None:
@@ -38,14 +39,14 @@ def main() -> None:
 def compare(study: Study, options: argparse.Namespace) -> None:
     samples = measure(options.model, options.rounds, options.threads, options.size)
     bound = (
-        f", TVM at most {BOUNDS[options.model]:g} times {ORDINARY} wanted" if options.model in BOUNDS else ""
+        f" (bound: TVM at most {BOUNDS[options.model]:g} times {ORDINARY})" if options.model in BOUNDS else ""
     )
     print(f"{options.model}: {describe(samples)}{bound}")
     study.add(options.model, samples)
 
 
 def measure(name: str, rounds: int, threads: int, size: int | None = None) -> dict[str, list[float]]:
-    """Milliseconds of each run of all three; ``BenchmarkError`` if they do not compute the same."""
+    """Milliseconds of each run of all three; ``BenchmarkError`` if their outputs differ."""
     import edgevid
 
     torch.manual_seed(0)
@@ -57,19 +58,19 @@ def measure(name: str, rounds: int, threads: int, size: int | None = None) -> di
         ordinary = Path(work) / "ordinary.onnx"
         sessions = {
             TVM: _session(network, "tvm", Path(work), spec.frames, side, threads),
-            OWN: _session(network, "onnxruntime", Path(work), spec.frames, side, threads),
+            EDGEVID: _session(network, "onnxruntime", Path(work), spec.frames, side, threads),
         }
         _write_ordinary(network, clip, ordinary)
-        plain = open_session(ordinary, threads)
-        given = {plain.get_inputs()[0].name: clip.numpy()}
-        expected = plain.run(None, given)
+        plain_session = open_session(ordinary, threads)
+        inputs = {plain_session.get_inputs()[0].name: clip.numpy()}
+        expected = plain_session.run(None, inputs)
         for backend, session in sessions.items():
             result = list(session.run(clip.numpy()).values())
             require_equal(f"{name} with {backend}", result, ORDINARY, expected, TOLERANCE)
         runs = {
             TVM: sessions[TVM].prepare(clip.numpy()),
-            ORDINARY: lambda: plain.run(None, given),
-            OWN: sessions[OWN].prepare(clip.numpy()),
+            ORDINARY: lambda: plain_session.run(None, inputs),
+            EDGEVID: sessions[EDGEVID].prepare(clip.numpy()),
         }
         return interleave(runs, rounds, REST_S)
 
@@ -82,7 +83,7 @@ def _session(network, backend: str, work: Path, frames: int, size: int, threads:
 
 
 def _write_ordinary(network: torch.nn.Module, clip: torch.Tensor, path: Path) -> None:
-    """``network`` as others write and export it; its shifts are replaced for good."""
+    """Export ``network`` with shifts as concatenations, as other code writes them; modifies ``network``."""
     for name, module in list(network.named_modules()):
         if isinstance(module, TemporalShift):
             network.set_submodule(name, ConcatenatedShift())

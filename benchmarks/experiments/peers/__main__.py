@@ -10,14 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from edgevid.benchmarks.experiments.peers import report
-from edgevid.benchmarks.experiments.peers.arena import WARM_UP_ROUNDS, Options, run_case
-from edgevid.benchmarks.experiments.peers.cases import MODELS, MODES, PEERS, Case, contestants
+from edgevid.benchmarks.experiments.peers.case_runner import WARM_UP_ROUNDS, Options, run_case
+from edgevid.benchmarks.experiments.peers.cases import MODELS, MODES, PEERS, Case, candidates_of
 from edgevid.benchmarks.experiments.peers.executorch_env import make_environment
 from edgevid.errors import BenchmarkError, EdgevidError
 from edgevid.host.environment import observe
 
 
-def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m edgevid.benchmarks.experiments.peers",
         description="Measure edgevid and its peers, interleaved, on the same weights and input.",
@@ -30,7 +30,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     at_least_one = _at_least(1)
     parser.add_argument("--pairs", type=at_least_one, default=20, help="rounds, one ratio in each (20)")
     parser.add_argument("--warm-ups", type=_at_least(0), default=WARM_UP_ROUNDS, help="rounds before (2)")
-    parser.add_argument("--threads", type=at_least_one, default=2, help="of each contestant (2)")
+    parser.add_argument("--threads", type=at_least_one, default=2, help="of each candidate (2)")
     parser.add_argument("--frames", type=at_least_one, default=8, help="of the clip (8)")
     parser.add_argument("--size", type=at_least_one, default=224, help="height and width in pixels (224)")
     parser.add_argument("--seed", type=_at_least(0), default=0, help="of weights, input and orders (0)")
@@ -42,14 +42,14 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     executorch.add_argument(
         "--make-executorch-env", type=Path, metavar="DIR", help="make such an environment with pip, or use it"
     )
-    return parser.parse_args(given)
+    return parser.parse_args(argv)
 
 
-def main(given: Sequence[str] | None = None) -> int:
-    asked = arguments(given)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the children and files go too
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that workers end and files are deleted
     try:
-        run(asked)
+        run(args)
     except EdgevidError as error:
         print(f"edgevid: {error}", file=sys.stderr)
         return 2
@@ -59,48 +59,48 @@ def main(given: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(asked: argparse.Namespace) -> None:
-    """Measure every case; print and write after the last, and write after each."""
-    if asked.json and not asked.json.resolve().parent.is_dir():
-        raise BenchmarkError(f"there is no folder '{asked.json.parent}' for --json: make it first")
-    python = asked.executorch_python
-    if asked.make_executorch_env and "executorch" in asked.peers:
-        python = make_environment(asked.make_executorch_env, _say)
-    options = Options(asked.pairs, asked.threads, asked.warm_ups, executorch_python=python)
-    recorded = {**asdict(options), "weights_seed": asked.seed, "peers": list(asked.peers)}
-    del recorded["executorch_python"]  # where it lies on this machine is nobody's concern
+def run(args: argparse.Namespace) -> None:
+    """Measure every case, write the file after each, and print the report at the end."""
+    if args.json and not args.json.resolve().parent.is_dir():
+        raise BenchmarkError(f"the folder '{args.json.parent}' for --json does not exist: create it first")
+    python = args.executorch_python
+    if args.make_executorch_env and "executorch" in args.peers:
+        python = make_environment(args.make_executorch_env, _log)
+    options = Options(args.pairs, args.threads, args.warm_ups, executorch_python=python)
+    recorded = {**asdict(options), "weights_seed": args.seed, "peers": list(args.peers)}
+    del recorded["executorch_python"]  # a path of this machine
     environment, cases = observe(), []
     content = report.document(environment, recorded, cases)
-    for model in asked.models:
-        for mode in asked.modes:
-            case = Case(model, mode, asked.frames, asked.size, seed=asked.seed)
-            cases.append(run_case(case, contestants(case, asked.peers), options, _say))
+    for model in args.models:
+        for mode in args.modes:
+            case = Case(model, mode, args.frames, args.size, seed=args.seed)
+            cases.append(run_case(case, candidates_of(case, args.peers), options, _log))
             content = report.document(environment, recorded, cases)
-            if asked.json:
-                report.save(asked.json, content)
+            if args.json:
+                report.save(args.json, content)
     print(report.text(content))
 
 
-def _say(sentence: str) -> None:
+def _log(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 
 def _list_of(choices: Sequence[str]):
     def names(text: str) -> tuple[str, ...]:
-        found = tuple(dict.fromkeys(text.split(",")))
-        unknown = [name for name in found if name not in choices]
+        selection = tuple(dict.fromkeys(text.split(",")))
+        unknown = [name for name in selection if name not in choices]
         if unknown:
-            raise argparse.ArgumentTypeError(f"'{unknown[0]}' is none of {', '.join(choices)}")
-        return found
+            raise argparse.ArgumentTypeError(f"unknown name '{unknown[0]}': use {', '.join(choices)}")
+        return selection
 
     return names
 
 
-def _at_least(least: int):
+def _at_least(minimum: int):
     def number(text: str) -> int:
         value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"must be at least {least}")
+        if value < minimum:
+            raise argparse.ArgumentTypeError(f"must be at least {minimum}")
         return value
 
     return number

@@ -1,4 +1,4 @@
-"""What is measured: cases (a backbone, as a clip or as a stream) and the contestants in each."""
+"""The cases (a backbone, on a clip or as a stream) and the candidates in each."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 MODELS = {"resnet50": "r50", "mobilenet_v2": "mbv2"}
 MODES = ("clip", "streaming")
 NETWORKS = {
-    "tsn": "without shift; in streaming the plain image network on one frame",
+    "tsn": "without shift; in streaming the image classifier on one frame",
     "tsm": "shift by slice assignment into zeros, as TSM's authors write it; in streaming the online network",
-    "tsm-cat": "the same shift by concatenation with zeros, as MMAction2 writes it: easier on exporters",
+    "tsm-cat": "the same shift by concatenation with zeros, as MMAction2 writes it, which exports better",
 }
 FILES = {"edgevid": "bundle", "onnxruntime": "onnx", "openvino": "onnx", "executorch": "pt2"}
-"""The peers, and the kind of file each needs; PyTorch itself needs the weights alone."""
+"""The peers, and the kind of file that each opens; PyTorch itself needs only the weights."""
 PEERS = (*FILES, "eager", "compile")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A backbone, ``clip`` or ``streaming``, and the sizes; weights and input follow from ``seed``."""
+    """A backbone, ``clip`` or ``streaming``, and the sizes; ``seed`` determines weights and input."""
 
     model: str
     mode: str
@@ -34,11 +34,11 @@ class Case:
 
     @property
     def networks(self) -> tuple[str, ...]:
-        # A stream has only one way to put a remembered frame in front.
+        # Streaming has only one way to write the shift: concatenation with the cached channels.
         return ("tsn", "tsm") if self.streaming else tuple(NETWORKS)
 
     def zoo_name(self, network: str) -> str:
-        """The network's name in edgevid's list, such as ``tsm_r50_online``."""
+        """The network's name in edgevid's zoo, such as ``tsm_r50_online``."""
         online = "_online" if self.streaming and network != "tsn" else ""
         return f"{network.partition('-')[0]}_{MODELS[self.model]}{online}"
 
@@ -47,7 +47,9 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Candidate:
+    """A runtime under test with one network."""
+
     peer: str
     network: str
 
@@ -55,13 +57,13 @@ class Contestant:
         return f"{self.peer} {self.network}"
 
 
-def contestants(case: Case, peers: Sequence[str]) -> tuple[Contestant, ...]:
-    """Every peer with every network of the case that it is asked about.
+def candidates_of(case: Case, peers: Sequence[str]) -> tuple[Candidate, ...]:
+    """Every peer with every network of the case that it runs.
 
-    How the shift is written is a question for those who take an exported file. edgevid has its own.
+    How the shift is written matters only to peers that open an exported file; edgevid has its own op.
     """
     return tuple(
-        Contestant(peer, network)
+        Candidate(peer, network)
         for peer in peers
         for network in case.networks
         if network != "tsm-cat" or FILES.get(peer) in ("onnx", "pt2")

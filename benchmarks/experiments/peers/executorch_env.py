@@ -1,4 +1,4 @@
-"""An environment of its own for ExecuTorch, whose packages are not to meet edgevid's."""
+"""A separate environment for ExecuTorch, whose packages conflict with edgevid's."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from edgevid.errors import BenchmarkError
 EXECUTORCH = "executorch==1.5.1"
 
 
-def make_environment(folder: Path, say: Callable[[str], None]) -> str:
-    """The interpreter of an environment in ``folder`` that has executorch, made with pip if need be."""
+def make_environment(folder: Path, log: Callable[[str], None]) -> str:
+    """The interpreter of an environment in ``folder`` that has executorch, created with pip if necessary."""
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if python.is_file() and _has_executorch(python):
         return str(python)
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").is_file():
-        raise BenchmarkError(f"'{folder}' holds something else: name an empty folder for the environment")
-    # Exported programs travel between the two environments, so both have the same torch.
+        raise BenchmarkError(f"'{folder}' is not an environment: pass an empty folder")
+    # Exported programs are shared between the two environments, so both need the same torch.
     torch = importlib.metadata.version("torch").partition("+")[0]
-    say(f"installing {EXECUTORCH} and torch {torch} into {folder}: this takes minutes")
+    log(f"installing {EXECUTORCH} and torch {torch} into {folder}: this takes minutes")
     venv.create(folder, with_pip=True)
     command = [str(python), "-m", "pip", "install", "--quiet", EXECUTORCH, f"torch=={torch}"]
     result = subprocess.run(command, stdout=sys.stderr)

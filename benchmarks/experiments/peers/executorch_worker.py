@@ -1,6 +1,6 @@
-"""ExecuTorch with XNNPACK, in an environment of its own: lowers an exported program, or runs a lowered one.
+"""The worker for ExecuTorch with XNNPACK, in a separate environment: lowers an exported program, or runs one.
 
-Run by its path with that environment's interpreter, which has no edgevid.
+Run by path with that environment's interpreter, which does not have edgevid.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def make(folder: str, network: str) -> dict[str, Any]:
-    """``<network>.pt2`` to ``<network>.pte``."""
+    """Lower ``<network>.pt2`` to ``<network>.pte``."""
     import torch
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
@@ -20,14 +20,14 @@ def make(folder: str, network: str) -> dict[str, Any]:
     program = torch.export.load(Path(folder) / f"{network}.pt2")
     lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
     (Path(folder) / f"{network}.pte").write_bytes(lowered.buffer)
-    return {"made": f"{network}.pte"}
+    return {"file": f"{network}.pte"}
 
 
 def open_runner(peer: str, folder: Path, clip: Any, case: dict[str, Any], network: str, threads: int) -> Any:
     import torch
     from executorch.extension.pybindings import portable_lib
     from executorch.runtime import Runtime
-    from serving import Runner
+    from worker_protocol import Runner
 
     class ExecuTorch(Runner):
         version = importlib.metadata.version("executorch")
@@ -54,9 +54,9 @@ def open_runner(peer: str, folder: Path, clip: Any, case: dict[str, Any], networ
 
 
 def main() -> int:
-    # Last, so that no module of this folder takes the place of one that a package means.
+    # Appended last, so that no module of this folder shadows a package.
     sys.path.append(str(Path(__file__).parent))
-    from serving import runner_actions, serve
+    from worker_protocol import runner_actions, serve
 
     return serve({"make": make, **runner_actions(open_runner)})
 

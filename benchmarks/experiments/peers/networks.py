@@ -1,4 +1,4 @@
-"""Ordinary PyTorch networks: the zoo's backbones and weights, the shift written as people write it."""
+"""Plain PyTorch networks: the zoo's backbones and weights, with the shift as other code writes it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WEIGHTS = "weights.pt"
 
 
 class AssignedShift(nn.Module):
-    """Two-way shift as in Lin, Gan, Han, "TSM", ICCV 2019: slices assigned into a tensor of zeros."""
+    """Bidirectional shift as in Lin, Gan, Han, "TSM", ICCV 2019: slices assigned into a tensor of zeros."""
 
     def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
         clips, fold = x.unflatten(0, (-1, frames)), x.shape[1] // SHIFT_DIV
@@ -40,38 +40,38 @@ class ConcatenatedShift(nn.Module):
         return torch.cat((ahead, back, rest), 2).flatten(0, 1)
 
 
-class RememberedShift(nn.Module):
-    """Online shift (section 4.2): some channels come from the last frame, this frame's are kept for the next.
+class OnlineShift(nn.Module):
+    """Online shift (section 4.2): the first channels come from the previous frame, this frame's are cached.
 
-    In the place of the number of frames it gets what was remembered and where to keep what will be.
+    ``memory``, in place of the number of frames, is the states to read and the list of next states.
     """
 
     def forward(self, x: torch.Tensor, memory: tuple[list, list]) -> torch.Tensor:
-        past, kept = memory
+        states, next_states = memory
         fold = x.shape[1] // SHIFT_DIV
-        before = past.pop(0) if past else torch.zeros_like(x[:, :fold])
-        kept.append(x[:, :fold])
-        return torch.cat((before, x[:, fold:]), 1)
+        previous = states.pop(0) if states else torch.zeros_like(x[:, :fold])
+        next_states.append(x[:, :fold])
+        return torch.cat((previous, x[:, fold:]), 1)
 
 
 class FrameNetwork(nn.Module):
-    """A frame ``(1, 3, H, W)`` and the states to logits and the next states; the first needs none."""
+    """A frame ``(1, 3, H, W)`` and states to logits and next states; states default to zeros."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.backbone, self.classifier = network.backbone, network.classifier
 
     def forward(self, frame: torch.Tensor, *states: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        kept: list[torch.Tensor] = []
-        features = self.backbone(frame, (list(states), kept))
-        return (self.classifier(features), *kept)
+        next_states: list[torch.Tensor] = []
+        features = self.backbone(frame, (list(states), next_states))
+        return (self.classifier(features), *next_states)
 
 
 SHIFTS: dict[str, Callable[[], nn.Module]] = {"tsm": AssignedShift, "tsm-cat": ConcatenatedShift}
 
 
 def zoo_network(case: Case, network: str, weights: Path | None = None) -> nn.Module:
-    """edgevid's own network; the names in the state dict are the same for all networks of a backbone."""
+    """edgevid's own network; all networks of a backbone have the same state dict."""
     torch.manual_seed(case.seed)
     model = create_model(case.zoo_name(network), num_classes=case.classes, frames=case.frames)
     if weights is not None:
@@ -80,9 +80,9 @@ def zoo_network(case: Case, network: str, weights: Path | None = None) -> nn.Mod
 
 
 def ordinary_network(case: Case, network: str, weights: Path) -> nn.Module:
-    """A module with no op of ours: ``(clip,)`` to logits, or ``(frame, *states)`` as ``FrameNetwork``."""
+    """A module without edgevid's ops: ``(clip,)`` to logits, or ``(frame, *states)`` as ``FrameNetwork``."""
     model = zoo_network(case, network, weights)
-    shift = RememberedShift if case.streaming else SHIFTS.get(network)
+    shift = OnlineShift if case.streaming else SHIFTS.get(network)
     for name, module in list(model.named_modules()):
         if isinstance(module, TemporalShift):
             model.set_submodule(name, shift())
@@ -90,7 +90,7 @@ def ordinary_network(case: Case, network: str, weights: Path) -> nn.Module:
 
 
 def example_of(case: Case, model: nn.Module, clip: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """What ``model`` is called with: the clip, or its first frame and states of zeros."""
+    """The arguments of ``model``: the clip, or its first frame and states of zeros."""
     if not case.streaming:
         return (clip,)
     frame = clip[:, 0]
@@ -99,8 +99,8 @@ def example_of(case: Case, model: nn.Module, clip: torch.Tensor) -> tuple[torch.
 
 
 @torch.no_grad()
-def eager_answer(case: Case, model: nn.Module, clip: torch.Tensor) -> torch.Tensor:
-    """Logits of the clip ``(1, classes)``, or of each frame of it as a stream ``(T, classes)``."""
+def eager_output(case: Case, model: nn.Module, clip: torch.Tensor) -> torch.Tensor:
+    """Logits of the clip ``(1, classes)``, or of each of its frames as a stream ``(T, classes)``."""
     if not case.streaming:
         return model(clip)
     rows, states = [], ()

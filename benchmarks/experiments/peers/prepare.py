@@ -1,7 +1,7 @@
-"""Write what the runtimes open: ``python -m edgevid.benchmarks.experiments.peers.prepare``.
+"""Write the files that the runtimes open: ``python -m edgevid.benchmarks.experiments.peers.prepare``.
 
-It ends before anything is timed. The parent asks for one file at a time, so that one that cannot be made
-costs only the contestants that need it.
+This process ends before anything is timed. The parent requests one file at a time, so that a failure affects
+only the candidates that need the file.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from edgevid.benchmarks.experiments.peers.cases import Case
-from edgevid.benchmarks.experiments.peers.serving import serve
+from edgevid.benchmarks.experiments.peers.worker_protocol import serve
 
 
 def draw(folder: str, case: dict[str, Any], threads: int) -> dict[str, Any]:
-    """Weights, input, and the eager answer of each network of the case."""
+    """Write the weights, the input and the eager output of each network of the case."""
     import numpy as np
     import torch
 
@@ -29,15 +29,15 @@ def draw(folder: str, case: dict[str, Any], threads: int) -> dict[str, Any]:
     np.save(folder / "input.npy", clip)
     for network in case.networks:
         model = networks.ordinary_network(case, network, folder / networks.WEIGHTS)
-        answer = networks.eager_answer(case, model, torch.from_numpy(clip))
-        np.save(folder / f"{network}.expected.npy", answer.numpy())
+        output = networks.eager_output(case, model, torch.from_numpy(clip))
+        np.save(folder / f"{network}.expected.npy", output.numpy())
     return {"torch": torch.__version__}
 
 
 def make(folder: str, case: dict[str, Any], network: str, kind: str, threads: int) -> dict[str, Any]:
-    """One file of a network: ``onnx``, ``pt2`` or ``bundle``."""
-    MAKERS[kind](Path(folder), Case(**case), network, threads)
-    return {"made": f"{network}.{kind}"}
+    """Write one file of a network; ``kind`` is ``onnx``, ``pt2`` or ``bundle``."""
+    WRITERS[kind](Path(folder), Case(**case), network, threads)
+    return {"file": f"{network}.{kind}"}
 
 
 def _onnx(folder: Path, case: Case, network: str, threads: int) -> None:
@@ -68,7 +68,7 @@ def _bundle(folder: Path, case: Case, network: str, threads: int) -> None:
 
     model, output = zoo_network(case, network, folder / WEIGHTS), folder / f"{network}.bundle"
     edgevid.export(model, output=output, frames=case.frames, size=case.size, stream=case.streaming)
-    # Whatever opening keeps for the next time is to be there when the peak of memory is read.
+    # Fill the cache that opening writes, so that doing so does not add to the measured peak memory.
     edgevid.open(output, threads=threads)
 
 
@@ -82,7 +82,7 @@ def _ordinary(folder: Path, case: Case, network: str) -> tuple[Any, tuple]:
     return model, example_of(case, model, torch.from_numpy(np.load(folder / "input.npy")))
 
 
-MAKERS = {"onnx": _onnx, "pt2": _program, "bundle": _bundle}
+WRITERS = {"onnx": _onnx, "pt2": _program, "bundle": _bundle}
 
 if __name__ == "__main__":
     sys.exit(serve({"draw": draw, "make": make}))

@@ -1,4 +1,4 @@
-"""What the command prints: the promised ratios, then every contestant; and the document that it writes."""
+"""The printed report (bounds, then every candidate) and the JSON document."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCHEMA = 1
 
 
 def document(environment: dict, options: dict, cases: list[dict]) -> dict[str, Any]:
-    """Everything that is known: raw samples by round, and what was computed from them."""
+    """Raw samples by round, and everything computed from them."""
     return {
         "schema": SCHEMA,
         "environment": environment,
@@ -40,28 +40,28 @@ def document(environment: dict, options: dict, cases: list[dict]) -> dict[str, A
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
-    """Replace ``path`` atomically, so that a run that is cut short leaves what it had."""
+    """Replace ``path`` atomically, so that an interrupted run keeps its finished cases."""
     atomic_write(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
 def edgevid_ratios(case: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """edgevid's networks over every other contestant's."""
+    """Ratios of edgevid's networks to every other candidate."""
     rows = rows_of(case)
     for network in ("tsn", "tsm"):
-        for (peer, other), row in rows.items():
+        for (peer, peer_network), row in rows.items():
             ratio = ratio_of(rows.get(("edgevid", network)), row)
-            if ratio is not None and (peer, other) != ("edgevid", network):
+            if ratio is not None and (peer, peer_network) != ("edgevid", network):
                 yield {
                     "model": case["case"]["model"],
                     "mode": case["case"]["mode"],
                     "over": f"edgevid {network}",
-                    "under": f"{peer} {other}",
+                    "under": f"{peer} {peer_network}",
                     **asdict(ratio),
                 }
 
 
 def text(content: dict[str, Any]) -> str:
-    """The tables, and sentences about what makes them doubtful."""
+    """The tables, and warnings about unreliable times."""
     environment, options = content["environment"], content["options"]
     parts = [
         tabulate([_bound_row(one) for one in content["bounds"]], headers="keys", floatfmt=".2f"),
@@ -89,7 +89,7 @@ def _case_table(case: dict[str, Any]) -> str:
     rows = rows_of(case)
     table = []
     for (peer, network), row in rows.items():
-        line = {"contestant": f"{peer} {network}"}
+        line = {"candidate": f"{peer} {network}"}
         if row["error"]:
             line["median ms"] = f"error: {row['error']}"
         else:
@@ -114,13 +114,13 @@ def _text(ratio: Ratio | None) -> str:
 
 
 def _kernel_lines(content: dict[str, Any]) -> Iterator[str]:
-    """Which kernels edgevid's own shifts ran on: without them its times are not what they could be."""
+    """The kernels that edgevid's shifts ran on: without them its times are not representative."""
     for case in content["cases"]:
         for row in case["contestants"]:
             if row.get("kernels"):
-                taken = ", ".join(f"{kernel} x{count}" for kernel, count in row["kernels"].items())
+                kernels = ", ".join(f"{kernel} x{count}" for kernel, count in row["kernels"].items())
                 name = f"{case['case']['model']} {case['case']['mode']}"
-                yield f"{name}, {row['peer']} {row['network']}: {taken}"
+                yield f"{name}, {row['peer']} {row['network']}: {kernels}"
 
 
 def _spread_warnings(content: dict[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""One runner for each peer that lives in edgevid's environment; each imports its runtime when opened."""
+"""A runner for each peer in edgevid's environment; each imports its runtime when opened."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from edgevid.benchmarks.experiments.peers.cases import Case
-from edgevid.benchmarks.experiments.peers.serving import Runner
+from edgevid.benchmarks.experiments.peers.worker_protocol import Runner
 from edgevid.host.telemetry import disable_openvino_telemetry
 
 
 class Edgevid(Runner):
-    """A bundle, opened as a user opens it."""
+    """A bundle, opened with ``edgevid.open``."""
 
     def __init__(self, folder: Path, clip: np.ndarray, case: dict[str, Any], network: str, threads: int):
         import edgevid
@@ -26,7 +26,7 @@ class Edgevid(Runner):
         self.kernels = Counter(op.kernel or f"none: {op.reason}" for op in self._session.receipt)
         self.step = self._session.prepare(self.x)
 
-    def answer(self) -> np.ndarray:
+    def output(self) -> np.ndarray:
         if not self.streaming:
             return self._session.run(self.clip)["logits"]
         stream = self._session.stream()
@@ -34,7 +34,7 @@ class Edgevid(Runner):
 
 
 class OnnxRuntime(Runner):
-    """An ordinary export in a plain session, everything bound; a stream's states take turns in two sets."""
+    """A standard export in a plain session with I/O binding; a stream's states are double-buffered."""
 
     def __init__(self, folder: Path, clip: np.ndarray, case: dict[str, Any], network: str, threads: int):
         import onnxruntime as ort
@@ -74,7 +74,7 @@ class OnnxRuntime(Runner):
 
 
 class OpenVino(Runner):
-    """The same export in float32, as the hint asks for, and with the hint for latency."""
+    """The same export in float32 (by the precision hint), with the latency hint."""
 
     def __init__(self, folder: Path, clip: np.ndarray, case: dict[str, Any], network: str, threads: int):
         disable_openvino_telemetry()
@@ -91,7 +91,7 @@ class OpenVino(Runner):
         states = [list(port.shape) for port in compiled.inputs[1:]]
         self._logits = np.zeros(list(compiled.outputs[0].shape), np.float32)
         self._states = [[np.zeros(shape, np.float32) for shape in states] for _ in range(2)]
-        # Both requests belong to the one stream of the latency hint, so they share its memory.
+        # The latency hint has a single stream, so both requests share its memory.
         self._requests = []
         for before, after in (self._states, self._states[::-1]):
             request = compiled.create_infer_request()
@@ -110,7 +110,7 @@ class OpenVino(Runner):
 
 
 class PyTorch(Runner):
-    """The network as it is written."""
+    """The network in eager mode."""
 
     def __init__(self, folder: Path, clip: np.ndarray, case: dict[str, Any], network: str, threads: int):
         import torch
@@ -138,7 +138,7 @@ class PyTorch(Runner):
 
 
 class Compiled(PyTorch):
-    """The same, by ``torch.compile`` with its defaults."""
+    """The network under ``torch.compile`` with default options."""
 
     def __init__(self, **request: Any):
         import torch

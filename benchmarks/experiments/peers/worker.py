@@ -1,11 +1,11 @@
-"""The process in which one contestant runs: ``python -m edgevid.benchmarks.experiments.peers.worker``."""
+"""The process that runs one candidate: ``python -m edgevid.benchmarks.experiments.peers.worker``."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
-from edgevid.benchmarks.experiments.peers.serving import Runner, runner_actions, serve
+from edgevid.benchmarks.experiments.peers.worker_protocol import Runner, runner_actions, serve
 
 
 def open_runner(peer: str, **request: Any) -> Runner:

@@ -1,4 +1,4 @@
-"""The GPU benchmark: where there is no GPU it says so, and its shift is the reference's."""
+"""The GPU benchmark: without a GPU it fails in one line, and its shift is the reference's."""
 
 from __future__ import annotations
 
@@ -18,16 +18,14 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 def test_without_a_gpu_it_says_so_in_one_line():
     if torch.cuda.is_available():
         pytest.skip("this machine has an NVIDIA GPU")
-    asked = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "edgevid.benchmarks.experiments.gpu"],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert asked.returncode == 2
-    assert asked.stderr == (
-        "error: there is no NVIDIA GPU that PyTorch can use: run this on a machine with one\n"
-    )
+    assert process.returncode == 2
+    assert process.stderr == "error: PyTorch finds no usable NVIDIA GPU: run this on a machine with one\n"
 
 
 def test_the_shift_it_compares_with_is_the_reference():
@@ -43,12 +41,12 @@ def test_its_layers_are_those_of_the_networks(name, layers):
     from edgevid.benchmarks.experiments.gpu import LAYERS
     from edgevid.zoo.create import create_model
 
-    own = [layer for layer in LAYERS if layer.network == name]
-    assert sum(layer.count for layer in own) == layers
-    network, seen = create_model(name), []
+    benchmarked = [layer for layer in LAYERS if layer.network == name]
+    assert sum(layer.count for layer in benchmarked) == layers
+    network, shapes = create_model(name), []
     for module in network.modules():
         if hasattr(module, "shift") and type(module.shift).__name__ == "TemporalShift":
             conv = next(child for child in module.modules() if isinstance(child, torch.nn.Conv2d))
-            seen.append((conv.in_channels, conv.out_channels))
-    wanted = [(layer.channels, layer.outputs) for layer in own for _ in range(layer.count)]
-    assert sorted(seen) == sorted(wanted)
+            shapes.append((conv.in_channels, conv.out_channels))
+    expected = [(layer.channels, layer.outputs) for layer in benchmarked for _ in range(layer.count)]
+    assert sorted(shapes) == sorted(expected)

@@ -1,4 +1,4 @@
-"""The floors of kernels: what a layer multiplies and moves, and that every kernel of a network is timed."""
+"""Roofline bounds: the MACs and bytes of a layer, and that every kernel of a network is timed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
         ("Gate", ((8, 16, 5, 5), (8, 16, 1, 1)), (8, 16, 5, 5), 0),
     ],
 )
-def test_a_layer_knows_what_it_multiplies_and_moves(op, inputs, output, macs):
+def test_a_layer_counts_its_macs_and_bytes(op, inputs, output, macs):
     layer = Layer(op, inputs, (output,), [1.0])
     assert layer.macs == macs
     elements = 0
@@ -44,7 +44,7 @@ def test_a_layer_knows_what_it_multiplies_and_moves(op, inputs, output, macs):
     assert layer.bytes_moved == 4 * elements
 
 
-def test_every_kernel_of_a_network_is_timed_against_its_floor(exported, tmp_path, monkeypatch, capsys):
+def test_every_kernel_of_a_network_is_timed_against_its_bound(exported, tmp_path, monkeypatch, capsys):
     from edgevid.kernels import build
 
     if build.library() is None:
@@ -58,5 +58,5 @@ def test_every_kernel_of_a_network_is_timed_against_its_floor(exported, tmp_path
     layers = document["results"]
     assert document["environment"]["cpu"] and document["options"]["rounds"] == 2
     assert sum(count for layer in layers for count in layer["networks"].values()) >= 10
-    assert all(len(layer["samples_ms"]) == 2 and layer["kernel/floor"] > 0 for layer in layers)
-    assert "kernel/floor" in capsys.readouterr().out
+    assert all(len(layer["samples_ms"]) == 2 and layer["kernel/bound"] > 0 for layer in layers)
+    assert "kernel/bound" in capsys.readouterr().out

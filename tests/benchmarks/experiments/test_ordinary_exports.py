@@ -1,4 +1,4 @@
-"""The comparison with ordinary exports is one of networks that compute the same."""
+"""The comparison with ordinary exports requires equal outputs."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def test_a_difference_in_the_second_output_is_found(wrong):
         study.require_equal("net", [expected[0], expected[1] * wrong], "other", expected, 1e-4)
 
 
-def test_every_promised_network_has_an_ordinary_form():
+def test_every_network_with_a_bound_has_an_ordinary_form():
     assert set(ordinary_exports.BOUNDS) <= set(ordinary_exports.ORDINARY) <= set(MODELS)
 
 
-def test_runs_take_turns_and_begin_with_another_each_round():
+def test_each_round_starts_with_another_candidate():
     order = []
     samples = study.interleave({name: lambda name=name: order.append(name) for name in "ab"}, 2)
     assert {name: len(values) for name, values in samples.items()} == {"a": 2, "b": 2}

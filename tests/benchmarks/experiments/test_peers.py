@@ -1,4 +1,4 @@
-"""The comparison with peers: statistics, rounds, what becomes of a contestant that fails, one real run."""
+"""The comparison with peers: statistics, rounds, candidates that fail, and one real run."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ import pytest
 
 from edgevid.benchmarks.experiments.peers import __main__ as command
 from edgevid.benchmarks.experiments.peers import bounds, report
-from edgevid.benchmarks.experiments.peers.arena import TOLERANCE, Options, compete
-from edgevid.benchmarks.experiments.peers.cases import Case, Contestant, contestants
-from edgevid.benchmarks.experiments.peers.children import TASKS, Child, PeerError
+from edgevid.benchmarks.experiments.peers.case_runner import TOLERANCE, Options, run_candidates
+from edgevid.benchmarks.experiments.peers.cases import Candidate, Case, candidates_of
 from edgevid.benchmarks.experiments.peers.rounds import measure, medians_of_turns
+from edgevid.benchmarks.experiments.peers.worker_process import TASKS, PeerError, WorkerProcess
 from edgevid.benchmarks.experiments.study import Ratio, paired_ratio
 
 pytestmark = pytest.mark.slow
 
-ANSWER = [[1.0, 2.0]]
+OUTPUT = [[1.0, 2.0]]
 CASE = Case("mobilenet_v2", "clip", frames=1, size=8, classes=2)
 
 FAKE = """
 import os, sys, threading, time
-from edgevid.benchmarks.experiments.peers.serving import Runner, runner_actions, serve
+from edgevid.benchmarks.experiments.peers.worker_protocol import Runner, runner_actions, serve
 
-behaviour = sys.argv[1:]
+behavior = sys.argv[1:]
 def spin():
     end = time.monotonic() + 0.25
     while time.monotonic() < end: pass
-if "no-package" in behaviour:
+if "no-package" in behavior:
     def open_runner(**request): import package_that_nobody_has
 else:
     class open_runner(Runner):
@@ -43,35 +43,35 @@ else:
         def step(self):
             print("a library says hello")
             self.count += 1
-            if "dies" in behaviour and self.count > 4: os._exit(7)
-            if "hangs" in behaviour: time.sleep(600)
-            if "spins" in behaviour: threading.Thread(target=spin, daemon=True).start()
+            if "dies" in behavior and self.count > 4: os._exit(7)
+            if "hangs" in behavior: time.sleep(600)
+            if "spins" in behavior: threading.Thread(target=spin, daemon=True).start()
             time.sleep(0.001)
         def logits(self):
-            return {answer} if "wrong" not in behaviour else [[1.0, 2.01]]
+            return {answer} if "wrong" not in behavior else [[1.0, 2.01]]
 sys.exit(serve(runner_actions(open_runner)))
 """
 
 
 @pytest.fixture
 def fake(tmp_path):
-    """``fake("dies")``: the command of a worker that behaves so."""
+    """``fake("dies")``: the command of a fake worker with that behavior."""
     script = tmp_path / "fake.py"
-    script.write_text(FAKE.replace("{answer}", repr(ANSWER)))
+    script.write_text(FAKE.replace("{answer}", repr(OUTPUT)))
     np.save(tmp_path / "input.npy", np.zeros((1, 1, 3, 8, 8), np.float32))
-    return lambda *behaviour: (sys.executable, str(script), *behaviour)
+    return lambda *behavior: (sys.executable, str(script), *behavior)
 
 
 @pytest.fixture
 def competition(fake, tmp_path):
-    """Run contestants that behave as ``behaviours`` says, by peer; gives the case's result."""
+    """Run fake candidates with ``behaviors`` by peer; returns the case's result."""
 
-    def run(missing=(), pairs=3, **behaviours):
-        commands = {Contestant(peer, "tsm"): fake(*how) for peer, how in behaviours.items()}
-        options = Options(pairs=pairs, threads=1, warm_ups=1, least_turn_ms=3)
-        reasons = {Contestant(peer, "tsm"): "its file" for peer in missing}
-        expected = {"tsm": np.array(ANSWER)}
-        return compete(CASE, commands, reasons, expected, options, tmp_path, lambda sentence: None)
+    def run(missing=(), pairs=3, **behaviors):
+        commands = {Candidate(peer, "tsm"): fake(*how) for peer, how in behaviors.items()}
+        options = Options(pairs=pairs, threads=1, warm_ups=1, min_turn_ms=3)
+        reasons = {Candidate(peer, "tsm"): "its file" for peer in missing}
+        expected = {"tsm": np.array(OUTPUT)}
+        return run_candidates(CASE, commands, reasons, expected, options, tmp_path, lambda sentence: None)
 
     return run
 
@@ -102,8 +102,8 @@ def test_the_interval_is_as_wide_as_theory_says():
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     random = np.random.default_rng(2)
-    found = [paired_ratio(random.normal(1, 0.1, 25), np.ones(25)) for _ in range(100)]
-    assert 88 <= sum(ratio.low <= 1 <= ratio.high for ratio in found) <= 100
+    ratios = [paired_ratio(random.normal(1, 0.1, 25), np.ones(25)) for _ in range(100)]
+    assert 88 <= sum(ratio.low <= 1 <= ratio.high for ratio in ratios) <= 100
 
 
 def test_the_same_samples_give_the_same_interval():
@@ -112,8 +112,8 @@ def test_the_same_samples_give_the_same_interval():
 
 
 @pytest.mark.parametrize("over, under", [([], []), ([1.0, 2.0], [1.0])])
-def test_rounds_that_are_no_pairs_are_refused(over, under):
-    with pytest.raises(ValueError, match="no pairs"):
+def test_unpaired_rounds_are_refused(over, under):
+    with pytest.raises(ValueError, match="cannot pair"):
         paired_ratio(over, under)
 
 
@@ -125,13 +125,13 @@ def test_a_bound_is_met_only_if_the_whole_interval_is_within_it():
     assert bounds.judge(Ratio(0.9, 0.9, 0.9, 1), 1.0).startswith("no verdict: 1 pairs are too few")
 
 
-def test_every_round_has_everybody_once_in_an_order_of_its_own():
-    taken = []
-    turns = {name: lambda name=name: taken.append(name) or [1.0] for name in "abcd"}
+def test_every_round_has_each_candidate_once_in_an_order_of_its_own():
+    calls = []
+    turns = {name: lambda name=name: calls.append(name) or [1.0] for name in "abcd"}
     rounds = measure(turns, pairs=6, warm_ups=2, seed=5)
     assert [sorted(order) for order in rounds.orders] == [list("abcd")] * 6
     assert len({tuple(order) for order in rounds.orders}) > 1
-    assert taken[8:] == [name for order in rounds.orders for name in order]
+    assert calls[8:] == [name for order in rounds.orders for name in order]
     assert {name: len(samples) for name, samples in rounds.samples_ms.items()} == dict.fromkeys("abcd", 6)
     assert measure(turns, pairs=6, warm_ups=2, seed=5).orders == rounds.orders
 
@@ -144,7 +144,7 @@ def test_samples_of_a_round_are_of_the_same_moment():
         assert {samples["a"][index][0], samples["b"][index][0]} == {2.0 * index, 2.0 * index + 1}
 
 
-def test_contestants_in_processes_of_their_own_are_timed_in_turns(competition):
+def test_candidates_in_processes_of_their_own_are_timed_in_turns(competition):
     result = competition(onnxruntime=(), edgevid=())
     for row in result["contestants"]:
         assert row["error"] is None
@@ -156,15 +156,15 @@ def test_contestants_in_processes_of_their_own_are_timed_in_turns(competition):
 
 
 @pytest.mark.parametrize(
-    "behaviour, words",
+    "behavior, words",
     [
         (("wrong",), "does not compute what eager PyTorch does"),
         (("no-package",), "the package 'package_that_nobody_has' is not installed: pip install"),
-        (("dies",), "ended with status 7; its last words: a library says hello"),
+        (("dies",), "ended with status 7; its last line on stderr: a library says hello"),
     ],
 )
-def test_a_contestant_that_fails_is_a_row_with_a_reason_and_never_a_time(competition, behaviour, words):
-    result = competition(onnxruntime=(), openvino=behaviour)
+def test_a_candidate_that_fails_is_a_row_with_a_reason_and_never_a_time(competition, behavior, words):
+    result = competition(onnxruntime=(), openvino=behavior)
     failed, other = by_peer(result)["openvino"], by_peer(result)["onnxruntime"]
     assert words in failed["error"]
     assert not failed.get("samples_ms")
@@ -173,39 +173,39 @@ def test_a_contestant_that_fails_is_a_row_with_a_reason_and_never_a_time(competi
     assert words in report.text(report.document(ENVIRONMENT, OPTIONS, [with_case(result)]))
 
 
-def test_a_contestant_whose_file_could_not_be_made_says_so(competition):
+def test_a_candidate_whose_file_could_not_be_made_says_so(competition):
     assert by_peer(competition(missing=("openvino",), openvino=()))["openvino"]["error"] == "its file"
 
 
-def test_a_worker_that_says_nothing_is_given_up_and_ended(fake, tmp_path):
-    with contextlib.closing(Child(fake("hangs"), threads=1, limit_s=1.5)) as child:
+def test_a_worker_that_does_not_respond_is_ended(fake, tmp_path):
+    with contextlib.closing(WorkerProcess(fake("hangs"), threads=1, limit_s=1.5)) as worker:
         request = {"case": {}, "threads": 1, "peer": "openvino", "network": "tsm"}
-        child.ask("open", folder=str(tmp_path), **request)
-        with pytest.raises(PeerError, match="no answer within"):
-            child.ask("turn", least_ms=1)
+        worker.call("open", folder=str(tmp_path), **request)
+        with pytest.raises(PeerError, match="no response within"):
+            worker.call("turn", min_ms=1)
     assert ended(str(tmp_path))
 
 
 @pytest.mark.skipif(not TASKS.is_dir(), reason="only Linux tells the state of another process's threads")
-def test_the_next_turn_waits_until_the_last_contestants_threads_are_asleep(fake, tmp_path):
-    with contextlib.closing(Child(fake("spins"), threads=1)) as child:
-        child.ask("open", folder=str(tmp_path), case={}, threads=1, peer="openvino", network="tsm")
-        child.ask("turn", least_ms=1)
-        awake = not child._is_asleep()
-        child.settle()
+def test_the_next_turn_waits_until_the_last_candidates_threads_are_asleep(fake, tmp_path):
+    with contextlib.closing(WorkerProcess(fake("spins"), threads=1)) as worker:
+        worker.call("open", folder=str(tmp_path), case={}, threads=1, peer="openvino", network="tsm")
+        worker.call("turn", min_ms=1)
+        awake = not worker._is_asleep()
+        worker.settle()
         assert awake
-        assert child._is_asleep()
+        assert worker._is_asleep()
 
 
 def test_an_interrupted_run_leaves_no_process(fake, tmp_path, monkeypatch):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("edgevid.benchmarks.experiments.peers.arena.measure", interrupt)
+    monkeypatch.setattr("edgevid.benchmarks.experiments.peers.case_runner.measure", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        commands = {Contestant("openvino", "tsm"): fake()}
-        expected = {"tsm": np.array(ANSWER)}
-        compete(CASE, commands, {}, expected, Options(threads=1), tmp_path, lambda sentence: None)
+        commands = {Candidate("openvino", "tsm"): fake()}
+        expected = {"tsm": np.array(OUTPUT)}
+        run_candidates(CASE, commands, {}, expected, Options(threads=1), tmp_path, lambda sentence: None)
     assert ended(str(tmp_path))
 
 
@@ -219,19 +219,19 @@ def ended(path):
     return False
 
 
-def test_the_kinder_way_of_writing_a_shift_is_for_those_who_read_files():
-    networks = {one.peer: [] for one in contestants(CASE, ("edgevid", "onnxruntime", "executorch", "eager"))}
-    for one in contestants(CASE, tuple(networks)):
+def test_the_easier_way_of_writing_a_shift_is_for_peers_that_open_files():
+    networks = {peer: [] for peer in ("edgevid", "onnxruntime", "executorch", "eager")}
+    for one in candidates_of(CASE, tuple(networks)):
         networks[one.peer].append(one.network)
     assert networks["edgevid"] == networks["eager"] == ["tsn", "tsm"]
     assert networks["onnxruntime"] == networks["executorch"] == ["tsn", "tsm", "tsm-cat"]
     streaming = Case("resnet50", "streaming")
-    assert {one.network for one in contestants(streaming, ("onnxruntime",))} == {"tsn", "tsm"}
+    assert {one.network for one in candidates_of(streaming, ("onnxruntime",))} == {"tsn", "tsm"}
     assert streaming.zoo_name("tsm") == "tsm_r50_online"
 
 
 @pytest.mark.parametrize("mode", ["clip", "streaming"])
-def test_ordinary_networks_compute_what_ours_do_without_an_op_of_ours(mode, tmp_path):
+def test_plain_networks_compute_what_edgevids_do_without_its_ops(mode, tmp_path):
     import torch
 
     from edgevid.benchmarks.experiments.peers import networks
@@ -240,17 +240,17 @@ def test_ordinary_networks_compute_what_ours_do_without_an_op_of_ours(mode, tmp_
     case = Case("mobilenet_v2", mode, frames=3, size=32, classes=5)
     weights, clip = tmp_path / networks.WEIGHTS, torch.randn(1, 3, 3, 32, 32)
     torch.save(networks.zoo_network(case, "tsn").state_dict(), weights)
-    answers = {}
+    outputs = {}
     for network in case.networks:
         model = networks.ordinary_network(case, network, weights)
         assert not any(isinstance(module, TemporalShift) for module in model.modules())
-        answers[network] = networks.eager_answer(case, model, clip)
+        outputs[network] = networks.eager_output(case, model, clip)
         ours = networks.zoo_network(case, network, weights)
         with torch.no_grad():
             expected = ours.frame_logits(clip)[0] if case.streaming else ours(clip)
-        torch.testing.assert_close(answers[network], expected, rtol=1e-4, atol=1e-5 * expected.abs().max())
-    # A contestant that forgot to shift would be noticed.
-    difference = (answers["tsm"] - answers["tsn"]).abs().max() / answers["tsm"].abs().max()
+        torch.testing.assert_close(outputs[network], expected, rtol=1e-4, atol=1e-5 * expected.abs().max())
+    # A candidate that forgot to shift would be noticed.
+    difference = (outputs["tsm"] - outputs["tsn"]).abs().max() / outputs["tsm"].abs().max()
     assert difference > 10 * TOLERANCE
 
 
@@ -265,8 +265,8 @@ def with_case(result, frames=8, size=224):
 
 def row(peer, network, *times_ms, peak_mib=100.0):
     samples = [[float(time_ms)] for time_ms in times_ms]
-    known = {"error": None, "max_rel": 1e-6, "peak_mib": peak_mib, "version": "1"}
-    return {"peer": peer, "network": network, "samples_ms": samples, **known}
+    facts = {"error": None, "max_rel": 1e-6, "peak_mib": peak_mib, "version": "1"}
+    return {"peer": peer, "network": network, "samples_ms": samples, **facts}
 
 
 def test_verdicts_compare_edgevid_with_each_peer_and_the_memory():
@@ -296,13 +296,13 @@ def test_other_sizes_have_ratios_but_no_verdict():
 
 def test_names_that_do_not_exist_are_refused(capsys):
     with pytest.raises(SystemExit):
-        command.arguments(["--peers", "edgevid,tensorflow"])
-    assert "'tensorflow' is none of edgevid, onnxruntime" in capsys.readouterr().err
+        command.parse_args(["--peers", "edgevid,tensorflow"])
+    assert "unknown name 'tensorflow': use edgevid, onnxruntime" in capsys.readouterr().err
 
 
 def test_a_folder_for_the_json_that_is_missing_is_noticed_before_any_work(tmp_path, capsys):
     assert command.main(["--json", str(tmp_path / "missing" / "peers.json")]) == 2
-    assert "make it first" in capsys.readouterr().err
+    assert "create it first" in capsys.readouterr().err
 
 
 def test_a_small_real_run_measures_edgevid_and_onnxruntime(tmp_path, capsys):
@@ -317,11 +317,11 @@ def test_a_small_real_run_measures_edgevid_and_onnxruntime(tmp_path, capsys):
     }
     (shifts,) = [row["kernels"] for row in case["contestants"] if row["kernels"]]
     assert sum(shifts.values()) == 10  # MobileNetV2 has ten blocks with a shortcut
-    for contestant in case["contestants"]:
-        assert contestant["error"] is None
-        assert contestant["max_rel"] < 1e-4
-        assert len(medians_of_turns(contestant["samples_ms"])) == 2
-        assert contestant["peak_mib"] > contestant["baseline_mib"]
+    for candidate in case["contestants"]:
+        assert candidate["error"] is None
+        assert candidate["max_rel"] < 1e-4
+        assert len(medians_of_turns(candidate["samples_ms"])) == 2
+        assert candidate["peak_mib"] > candidate["baseline_mib"]
     assert content["environment"]["date_utc"]
     assert content["options"]["weights_seed"] == 0
     assert set(content["versions"]) == {"edgevid", "onnxruntime"}

@@ -1,4 +1,4 @@
-"""Experiments share their options, take turns and keep the device in their file."""
+"""Experiments share their options, interleave their candidates and record the device in their file."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from edgevid.benchmarks.experiments.study import Study, describe, interleave
 from edgevid.errors import BenchmarkError
 
 
-def test_a_clock_of_its_own_times_each_candidate():
+def test_a_custom_clock_times_each_candidate():
     samples = interleave({"a": 3.0, "b": 1.5}, rounds=4, clock=lambda candidate: 2 * candidate)
     assert samples == {"a": [6.0] * 4, "b": [3.0] * 4}
     assert "a/b 2.000 [2.000, 2.000]" in describe(samples)
 
 
-def test_the_file_of_a_study_holds_the_device_the_options_and_every_sample(tmp_path, monkeypatch, capsys):
+def test_the_file_of_a_study_contains_the_device_the_options_and_every_sample(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["study", "--rounds", "2", "--json", str(tmp_path / "file.json")])
     study = Study("A study.", rounds=7)
     study.run(lambda options: study.add("network", {"a": [1.0] * options.rounds}, macs=5))
@@ -27,7 +27,7 @@ def test_the_file_of_a_study_holds_the_device_the_options_and_every_sample(tmp_p
     assert document["results"] == [{"name": "network", "macs": 5, "samples_ms": {"a": [1.0, 1.0]}}]
 
 
-def test_what_a_study_cannot_do_is_one_line(tmp_path, monkeypatch, capsys):
+def test_an_error_of_a_study_is_one_line(tmp_path, monkeypatch, capsys):
     def fail(options):
         raise BenchmarkError("there is no GPU")
 

@@ -1,4 +1,4 @@
-"""TVM is timed beside networks that compute the same, written as others write them."""
+"""TVM is compared with an ordinary export that computes the same."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgevid.zoo import MODELS
 from edgevid.zoo.layers.shift import TemporalShift
 
 
-def test_every_promised_network_is_in_the_zoo():
+def test_every_network_with_a_bound_is_in_the_zoo():
     assert set(tvm.BOUNDS) <= set(MODELS)
 
 
@@ -23,12 +23,12 @@ class Shifted(torch.nn.Module):
         return self.conv(self.shift(clip.flatten(0, 1), clip.shape[1])).mean((2, 3))
 
 
-def test_the_ordinary_export_has_no_operator_of_ours_and_the_same_answer(tmp_path):
+def test_the_ordinary_export_has_only_standard_operators_and_the_same_output(tmp_path):
     network, clip = Shifted().eval(), torch.randn(1, 3, 8, 4, 4)
     with torch.no_grad():
-        wanted = network(clip).numpy()
+        expected = network(clip).numpy()
     tvm._write_ordinary(network, clip, tmp_path / "ordinary.onnx")
     assert {node.domain for node in onnx.load(tmp_path / "ordinary.onnx").graph.node} == {""}
     session = tvm.open_session(tmp_path / "ordinary.onnx", 1)
     result = session.run(None, {session.get_inputs()[0].name: clip.numpy()})
-    study.require_equal("net", result, tvm.ORDINARY, [wanted], tvm.TOLERANCE)
+    study.require_equal("net", result, tvm.ORDINARY, [expected], tvm.TOLERANCE)

@@ -1,6 +1,6 @@
-"""The worker's end of the pipe: one JSON request a line, one JSON answer a line, asleep in between.
+"""The worker's side of the protocol: one JSON request and one JSON response per line; it sleeps in between.
 
-Also runs in an environment without edgevid (``executorch_worker``), so it needs numpy alone.
+It also runs in an environment without edgevid (``executorch_worker``), so it needs only numpy.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ Actions = dict[str, Callable[..., dict[str, Any]]]
 
 
 class Runner:
-    """A contestant that is ready to run. Each peer has a subclass with ``step``, ``logits`` and ``reset``.
+    """A candidate that is ready to run; each peer has a subclass with ``step``, ``logits`` and ``reset``.
 
-    ``x`` is the input that ``step`` reads: the clip, or the frame of a stream.
+    ``x`` is the input of ``step``: the clip, or a stream's frame.
     """
 
     version = ""
     kernels: dict[str, int] | None = None
-    """How many temporal ops each of its kernels took, where the peer tells."""
+    """The number of temporal ops that ran on each kernel; None if the peer does not report it."""
 
     def __init__(self, clip: np.ndarray, streaming: bool) -> None:
         self.clip, self.streaming = clip, streaming
         self.x = np.ascontiguousarray(clip[:, 0] if streaming else clip).copy()
 
     def step(self) -> None:
-        """One inference; a stream's states move on."""
+        """Run one inference; a stream's states advance."""
         raise NotImplementedError
 
     def logits(self) -> np.ndarray:
-        """What the last step answered."""
+        """The output of the last step."""
         raise NotImplementedError
 
     def reset(self) -> None:
-        """Back to a stream's beginning."""
+        """Reset a stream's states."""
 
-    def answer(self) -> np.ndarray:
-        """Logits of the clip, or of each frame of it as a stream."""
+    def output(self) -> np.ndarray:
+        """Logits of the clip, or of each of its frames as a stream."""
         if not self.streaming:
             self.step()
             return np.array(self.logits())
@@ -60,31 +60,31 @@ class Runner:
 
 
 def runner_actions(open_runner: Callable[..., Runner]) -> Actions:
-    """``open`` (then the requests of ``Runner``), ``answer``, and ``turn``: the times of a few inferences."""
-    opened: list[Runner] = []
+    """The actions ``open``, ``output`` (the logits) and ``turn`` (the times of a few inferences)."""
+    runners: list[Runner] = []
 
     def open_(folder: str, **request: Any) -> dict[str, Any]:
         clip = np.load(Path(folder) / "input.npy")
-        opened.append(open_runner(folder=Path(folder), clip=clip, **request))
-        return {"version": opened[0].version, "kernels": opened[0].kernels}
+        runners.append(open_runner(folder=Path(folder), clip=clip, **request))
+        return {"version": runners[0].version, "kernels": runners[0].kernels}
 
-    def answer() -> dict[str, Any]:
-        return {"answer": np.asarray(opened[0].answer(), np.float64).tolist()}
+    def output() -> dict[str, Any]:
+        return {"output": np.asarray(runners[0].output(), np.float64).tolist()}
 
-    def turn(least_ms: float) -> dict[str, Any]:
-        return {"samples_ms": time_turn(opened[0].step, least_ms)}
+    def turn(min_ms: float) -> dict[str, Any]:
+        return {"samples_ms": time_turn(runners[0].step, min_ms)}
 
-    return {"open": open_, "answer": answer, "turn": turn}
+    return {"open": open_, "output": output, "turn": turn}
 
 
-def time_turn(step: Callable[[], None], least_ms: float) -> list[float]:
-    """Milliseconds of each inference until ``least_ms`` are full; the first is not counted (see package)."""
+def time_turn(step: Callable[[], None], min_ms: float) -> list[float]:
+    """Milliseconds of each inference until they add up to ``min_ms``; the first is excluded (see package)."""
     step()
     samples: list[float] = []
     gc.collect()
     gc.disable()
     try:
-        while sum(samples) < least_ms or not samples:
+        while sum(samples) < min_ms or not samples:
             start = time.perf_counter_ns()
             step()
             samples.append((time.perf_counter_ns() - start) / 1e6)
@@ -94,20 +94,20 @@ def time_turn(step: Callable[[], None], least_ms: float) -> list[float]:
 
 
 def serve(actions: Actions) -> int:
-    """Answer requests ``{"do": action, ...}`` until the parent closes the pipe; returns the exit status."""
-    # The parent decides what Ctrl-C means, and ends this process.
+    """Serve requests ``{"action": name, ...}`` until the parent closes the pipe; returns the exit status."""
+    # The parent handles Ctrl-C, and ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Libraries print what they like; answers alone may go where the parent reads.
+    # The parent reads responses only; whatever libraries print goes to stderr.
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer = actions[request.pop("do")](**request)
-        except Exception as error:  # whatever a runtime raises is this contestant's result
-            answer = {"error": reason(error)}
+            response = actions[request.pop("action")](**request)
+        except Exception as error:  # whatever a runtime raises is this candidate's result
+            response = {"error": reason(error)}
         try:
-            channel.write(json.dumps(answer) + "\n")
+            channel.write(json.dumps(response) + "\n")
             channel.flush()
         except BrokenPipeError:
             return 1
@@ -115,7 +115,7 @@ def serve(actions: Actions) -> int:
 
 
 def reason(error: Exception) -> str:
-    """One line: what happened, and for a missing package how to get it."""
+    """One line with the error and, for a missing package, the remedy."""
     if isinstance(error, ModuleNotFoundError):
         return f"the package '{error.name}' is not installed: pip install {error.name}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
