@@ -127,14 +127,14 @@ def _read_file(path: Path) -> Any:
     except NotArraysError as error:
         raise WeightsError(
             f"'{path}' holds Python objects besides arrays ({error}), which are not loaded for safety: "
-            "save its state_dict() alone with paddle.save"
+            "save only its state_dict() with paddle.save"
         ) from None
     except pickle.UnpicklingError as error:
         raise _unsafe(path, str(error)) from None
     except DAMAGE as error:
         if "torchscript" in str(error).lower():
             raise WeightsError(
-                f"'{path}' is a TorchScript archive, a program: save the network's state_dict() alone"
+                f"'{path}' is a TorchScript archive, a program: save only the network's state_dict()"
             ) from None
         raise _corrupt(path) from None
 
@@ -160,12 +160,12 @@ def _unsafe(path: Path, error: str) -> WeightsError:
         whole = "whole networks, " if kind.startswith(("torch.nn.", "__main__.")) else ""
         return WeightsError(
             f"'{path}' holds Python objects besides tensors ({kind}), which are not loaded for safety "
-            f"({whole}their code would run): save its state_dict() alone with torch.save"
+            f"({whole}their code would run): save only its state_dict() with torch.save"
         )
     if "weights_only" in error.lower() or "Weights only" in error:
         return WeightsError(
             f"'{path}' holds Python objects besides tensors, which are not loaded for safety, "
-            "or is not a PyTorch checkpoint: save its state_dict() alone with torch.save"
+            "or is not a PyTorch checkpoint: save only its state_dict() with torch.save"
         )
     return _corrupt(path)
 

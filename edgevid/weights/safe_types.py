@@ -85,7 +85,7 @@ EMPTIED = (
 def allowing_inert_types() -> contextlib.AbstractContextManager:
     """A context in which ``torch.load(weights_only=True)`` accepts these types too."""
     numbers = [getattr(np.dtypes, name) for name in np.dtypes.__all__] if hasattr(np, "dtypes") else []
-    allowed: list[Any] = [*BUILT_IN, *numbers]
-    allowed += [(replacement, name) for name, replacement in BY_NAME.items()]
-    allowed += [(_EmptyDict, name) for name in EMPTIED]
-    return torch.serialization.safe_globals(allowed)
+    inert_types: list[Any] = [*BUILT_IN, *numbers]
+    inert_types += [(replacement, name) for name, replacement in BY_NAME.items()]
+    inert_types += [(_EmptyDict, name) for name in EMPTIED]
+    return torch.serialization.safe_globals(inert_types)

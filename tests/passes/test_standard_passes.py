@@ -79,7 +79,7 @@ def test_no_constant_is_left_to_compute(graph):
 
 
 class Rolled(nn.Module):
-    """As Swin's shifted windows: where an axis is cut is told by the shape of what was cut before."""
+    """As Swin's shifted windows: the position of a slice follows from the shape of the slice before."""
 
     def forward(self, clip):
         return clip.roll((1, -2, 3), (1, 3, 4))[:, 0].mean((2, 3))

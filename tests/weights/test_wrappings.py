@@ -286,7 +286,7 @@ def test_any_other_type_is_refused_by_name(trained, value, name, tmp_path):
 
 def test_a_pickled_network_is_refused_with_a_remedy(tmp_path):
     torch.save(nn.Sequential(nn.Linear(1, 1)), tmp_path / "whole.pth")
-    with pytest.raises(WeightsError, match=r"torch\.nn\..*whole networks.*save its state_dict\(\) alone"):
+    with pytest.raises(WeightsError, match=r"torch\.nn\..*whole networks.*save only its state_dict\(\)"):
         edgevid.load_weights(Tiny(), tmp_path / "whole.pth")
 
 

@@ -1,4 +1,4 @@
-"""ACTION-Net computes what its authors' code does, and its causal form sees the past alone."""
+"""ACTION-Net computes what its authors' code does, and its causal variant reads only the past."""
 
 from __future__ import annotations
 

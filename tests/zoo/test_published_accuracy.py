@@ -1,4 +1,4 @@
-"""An accuracy in the list is told as what its source published, never as if it had been measured here."""
+"""An accuracy in the list is attributed to its source, never presented as measured here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""STM computes what its authors' code does, and its causal form sees the past alone."""
+"""STM computes what its authors' code does, and its causal variant reads only the past."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_checkpoint_of_sixteen_frames_fills_stm_and_no_other_network():
 def test_size_and_macs_are_those_of_the_paper(name):
     facts = measure(name, num_classes=174)
     assert facts.parameters == 24_035_666
-    # The paper prints 33.3 G and does not say what it counts beside convolutions and the classifier.
+    # The paper prints 33.3 G and does not state what it counts besides convolutions and the classifier.
     assert facts.macs == pytest.approx(33.3e9, rel=0.01)
 
 

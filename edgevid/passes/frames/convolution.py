@@ -84,9 +84,9 @@ def _is_temporal(operands: Operands, stack: Stack) -> bool:
     """Whether it is a channel-wise convolution over time only, as a ``TemporalConv`` is."""
     outputs, inputs, taps, *kernel = operands.numbers(1).shape
     by_channel = inputs == 1 and outputs == _groups(operands)
-    alone = kernel == [1, 1] and operands.ints("strides", (1, 1, 1)) == (1, 1, 1)
-    inside = operands.ints("pads", (0,) * 6)[1:3] == operands.ints("pads", (0,) * 6)[4:] == (0, 0)
-    return by_channel and alone and inside and taps % 2 == 1 and _is_causal(stack) is not None
+    is_pointwise = kernel == [1, 1] and operands.ints("strides", (1, 1, 1)) == (1, 1, 1)
+    is_unpadded = operands.ints("pads", (0,) * 6)[1:3] == operands.ints("pads", (0,) * 6)[4:] == (0, 0)
+    return by_channel and is_pointwise and is_unpadded and taps % 2 == 1 and _is_causal(stack) is not None
 
 
 def _is_causal(stack: Stack) -> bool | None:

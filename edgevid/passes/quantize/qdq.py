@@ -84,8 +84,8 @@ class _GroupWriter:
                     continue
                 integers = self._integers.get(id(value)) or self._quantized_constant(value)
                 node.replace_input_with(index, integers)
-            unfilled = node.op_type == "Pad" and (len(node.inputs) < 3 or node.inputs[2] is None)
-            if unfilled and self._zero != 0:
+            has_default_fill = node.op_type == "Pad" and (len(node.inputs) < 3 or node.inputs[2] is None)
+            if has_default_fill and self._zero != 0:
                 # The default fill is the integer 0, which is not zero here: fill with the zero point.
                 node.resize_inputs(max(len(node.inputs), 3))
                 node.replace_input_with(2, self._parameters[1])

@@ -77,6 +77,7 @@ def quantize(
     insert_weight_qdq(graph.graph, quantized, scales, scheme)
     for group in distinct.values():
         insert_qdq(graph.graph, group, scheme)
+    # The spelling in the manifests of bundles.
     return PassReport("quantise", len(quantized), tuple(refused))
 
 
@@ -87,7 +88,7 @@ def group_values(
 
     The inputs of excluded layers stay in float for all their readers.
     """
-    groups = _joined(graph)
+    groups = _join_groups(graph)
     layer_ids = {id(node) for node in layers_to_quantize(graph)[0]}
     for node in graph:
         if node.outputs[0].name in exclusions.layers:
@@ -161,7 +162,7 @@ def propagate_ranges(graph: ir.Model, ranges: Mapping[str, Range]) -> dict[str, 
     return ranges_by_name
 
 
-def _joined(graph: ir.Graph) -> dict[int, Group]:
+def _join_groups(graph: ir.Graph) -> dict[int, Group]:
     groups: dict[int, Group] = {}
 
     def group_of(value: ir.Value) -> Group:
@@ -172,8 +173,8 @@ def _joined(graph: ir.Graph) -> dict[int, Group]:
     for value in _float_values(graph):
         group_of(value)
     for node in graph:
-        joined = moved_inputs(node) or (node.inputs[:1] if node.op_type in POOLS else [])
-        for value in (*joined, *node.outputs) if joined else ():
+        sources = moved_inputs(node) or (node.inputs[:1] if node.op_type in POOLS else [])
+        for value in (*sources, *node.outputs) if sources else ():
             first, other = group_of(node.outputs[0]), group_of(value)
             # Many groups share a constant such as the zeros of a shift: each quantizes its own copy.
             if value.const_value is None and first is not other:

@@ -154,8 +154,8 @@ def runs_of(
     if rank == clip.ndim:
         yield {name: clip, **run({name: clip})}
         return
-    fed = {state.input: np.full(state.shape, state.initial, state.dtype) for state in states}
+    state_feeds = {state.input: np.full(state.shape, state.initial, state.dtype) for state in states}
     for frame in np.moveaxis(clip, 1, 0):
-        arrays = run({name: frame, **fed})
-        yield {name: frame, **fed, **arrays}
-        fed = {state.input: arrays[state.output] for state in states}
+        arrays = run({name: frame, **state_feeds})
+        yield {name: frame, **state_feeds, **arrays}
+        state_feeds = {state.input: arrays[state.output] for state in states}

@@ -43,6 +43,7 @@ def recognize_temporal_conv(graph: ir.Model) -> PassReport:
     if matched:
         common.RemoveUnusedNodesPass()(graph)
         attach_functions(graph)
+    # The spelling in the manifests of bundles.
     return PassReport("recognise_temporal_conv", matched, tuple(refused))
 
 

@@ -45,6 +45,7 @@ def recognize_temporal_shift(graph: ir.Model) -> PassReport:
     if matched:
         common.RemoveUnusedNodesPass()(graph)
         attach_functions(graph)
+    # The spelling in the manifests of bundles.
     return PassReport("recognise_temporal_shift", matched, tuple(reversed(refused)))
 
 

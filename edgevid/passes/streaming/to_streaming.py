@@ -45,16 +45,16 @@ def to_streaming(graph: ir.Model) -> tuple[PassReport, tuple[StateSpec, ...]]:
 
     ``ExportError`` names the first layer that cannot run frame by frame; the graph is then useless.
     """
-    _refuse_what_looks_ahead(graph)
+    _refuse_lookahead(graph)
     if any(value.shape is None for node in graph.graph for value in node.outputs):
         common.ShapeInferencePass()(graph)
     walk, inner = Walk(graph.graph), graph.graph
     clip = inner.inputs[0]
     frames = clip.shape[1]
-    _take_a_frame(walk, clip)
+    _clip_to_frame(walk, clip)
     for node in list(inner):
         _visit(walk, node)
-    _give_a_frame(walk, frames)
+    _outputs_to_rows(walk, frames)
     inner.outputs.extend(walk.next_states[state] for state in inner.inputs[1:])
     for tidy in (common.IdentityEliminationPass(), common.RemoveUnusedNodesPass()):
         tidy(graph)
@@ -62,7 +62,7 @@ def to_streaming(graph: ir.Model) -> tuple[PassReport, tuple[StateSpec, ...]]:
     return PassReport("to_streaming", len(walk.states)), tuple(walk.states)
 
 
-def _refuse_what_looks_ahead(graph: ir.Model) -> None:
+def _refuse_lookahead(graph: ir.Model) -> None:
     obstacles = [f"{node.name}: {reason}" for node in graph.graph if (reason := looks_ahead(node))]
     if obstacles:
         raise ExportError(
@@ -72,7 +72,7 @@ def _refuse_what_looks_ahead(graph: ir.Model) -> None:
 
 
 def _visit(walk: Walk, node: ir.Node) -> None:
-    if node.graph is None or not _sees_frames(walk, node):
+    if node.graph is None or not _reads_frames(walk, node):
         return
     try:
         for value in node.inputs:
@@ -85,19 +85,19 @@ def _visit(walk: Walk, node: ir.Node) -> None:
         else:
             raise NotStreamableError("is an operator that edgevid cannot run frame by frame")
     except NotStreamableError as error:
-        blamed = node
+        culprit = node
         if any(value in walk.refused for value in node.inputs):
-            blamed = next(value.producer() for value in node.inputs if value in walk.refused)
-        raise ExportError(f"the network cannot be streamed: its layer {describe(blamed)} {error}") from None
+            culprit = next(value.producer() for value in node.inputs if value in walk.refused)
+        raise ExportError(f"the network cannot be streamed: its layer {describe(culprit)} {error}") from None
 
 
-def _sees_frames(walk: Walk, node: ir.Node) -> bool:
+def _reads_frames(walk: Walk, node: ir.Node) -> bool:
     if node.op_type in WITH_BODIES:
         return True
     return any(value in walk.timelines or value in walk.refused for value in node.inputs)
 
 
-def _take_a_frame(walk: Walk, clip: ir.Value) -> None:
+def _clip_to_frame(walk: Walk, clip: ir.Value) -> None:
     shape = tuple(clip.shape.numpy())
     if shape[0] != 1:
         raise ExportError(f"a stream needs a graph of one clip, not {shape[0]}: trace the network with one")
@@ -115,7 +115,7 @@ def _take_a_frame(walk: Walk, clip: ir.Value) -> None:
     walk.settle(as_clip, Timeline(1, shape[1]), shape)
 
 
-def _give_a_frame(walk: Walk, frames: int) -> None:
+def _outputs_to_rows(walk: Walk, frames: int) -> None:
     """Reduce each output to the current frame: logits ``(1, classes)``, a row ``(1, ...)``."""
     for index, value in enumerate(walk.graph.outputs):
         timeline = walk.timelines.get(value)
@@ -125,8 +125,8 @@ def _give_a_frame(walk: Walk, frames: int) -> None:
             )
         if timeline.lead < 0:
             _refuse_future(walk)
-        alone = timeline.outer == timeline.inner == 1 and timeline.axis in (0, 1)
-        if not alone or timeline.length != frames or (timeline.axis == 1 and value.shape[0] != 1):
+        is_row = timeline.outer == timeline.inner == 1 and timeline.axis in (0, 1)
+        if not is_row or timeline.length != frames or (timeline.axis == 1 and value.shape[0] != 1):
             raise ExportError(
                 f"the network cannot be streamed: its output '{value.name}' is {walk.clip_shape(value)} "
                 f"and not (1, {frames}, classes): return a row for each frame"

@@ -19,7 +19,7 @@ MODELS = (
         options={"backbone": "resnet50", "direction": "bidirectional"},
         online="action_r50_online",
         published=(
-            "Something-Something V2 top-1 64.0 % (16 frames; an aggregator page, which does not tell the "
+            "Something-Something V2 top-1 64.0 % (16 frames; an aggregator page, which does not state the "
             "clips and crops)"
         ),
         facts=Facts(

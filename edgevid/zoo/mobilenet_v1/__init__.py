@@ -16,7 +16,7 @@ MODELS = (
         frames=1,
         classes=1000,
         smallest=(1, 64),
-        published="ImageNet top-1 70.6 % (224x224; README of ChannelNets, which does not tell the crops)",
+        published="ImageNet top-1 70.6 % (224x224; README of ChannelNets, which does not state the crops)",
         facts=Facts(parameters=4_231_976, macs=568_740_352),
     ),
 )

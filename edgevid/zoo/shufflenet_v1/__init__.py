@@ -17,7 +17,7 @@ MODELS = (
         classes=1000,
         smallest=(1, 64),
         published=(
-            "ImageNet top-1 68.13 % (224x224; MMClassification model zoo, which does not tell the crops)"
+            "ImageNet top-1 68.13 % (224x224; MMClassification model zoo, which does not state the crops)"
         ),
         facts=Facts(parameters=1_865_728, macs=137_460_672),
     ),

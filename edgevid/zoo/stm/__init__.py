@@ -16,7 +16,7 @@ MODELS = (
         online="stm_r50_online",
         published=(
             "Kinetics-400 top-1 73.7 %, Something-Something top-1 V1 50.7 %, V2 64.2 % (16 frames; a "
-            "leaderboard page, which does not tell the clips and crops)"
+            "leaderboard page, which does not state the clips and crops)"
         ),
         facts=Facts(
             parameters=24_498_740,

@@ -1,4 +1,4 @@
-"""A learned channel-wise convolution over time becomes one node; what only resembles one is left alone."""
+"""A learned channel-wise convolution over time becomes one node; convolutions that resemble one stay."""
 
 from __future__ import annotations
 
