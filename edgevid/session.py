@@ -47,7 +47,7 @@ class Session:
 
     ``manifest`` says what it takes and gives; ``backend`` names what runs it here, which is not the
     manifest's backend where that can only run on the device; ``threads`` is the number in effect;
-    ``receipt`` says of each temporal op which of our kernels took it, or why none did (empty where a runtime
+    ``op_coverage`` has for each temporal op the kernel that takes it, or why none does (empty where a runtime
     takes the model as it is); ``board`` is the board over RPC that runs it, None for this machine.
     """
 
@@ -74,7 +74,7 @@ class Session:
         providers = TARGETS[manifest.target].device.execution_providers if known else ()
         options = OpenOptions(threads, providers, with_kernels and own, bundle.digests, device)
         self._runner = BACKENDS[self.backend].open_model(artefact, self.path, options)
-        self.threads, self.receipt = self._runner.threads, self._runner.receipt
+        self.threads, self.op_coverage = self._runner.threads, self._runner.op_coverage
         if isinstance(self._runner, RemoteRunner):
             self.board = self._runner.board
         self._check_names()
@@ -84,7 +84,7 @@ class Session:
         """Each kernel that takes temporal ops here, and how many, such as ``ShiftConv x16``."""
         names = [
             op.kernel.partition(" (")[0] if op.kernel else f"{op.op_type} (portable function)"
-            for op in self.receipt
+            for op in self.op_coverage
         ]
         return tuple(f"{name} x{count}" for name, count in sorted(Counter(names).items()))
 

@@ -77,7 +77,7 @@ class Layer:
 
 def layers_of(network: str, path: Path, cache: Path, threads: int, rounds: int) -> Iterator[Layer]:
     """The layers of the model file ``path``, timed by the profiler of the session that runs it."""
-    specialized = pipeline.specialise(path, cache, threads)
+    specialized = pipeline.specialize(path, cache, threads)
     graph = onnx.load(specialized.path, load_external_data=False).graph
     nodes = [node for node in graph.node if node.domain == "edgevid"]
 

@@ -73,7 +73,7 @@ def networks(models: list[str], threads: int):
             stream = model.endswith("_online")
             bundle = edgevid.export(model, output=Path(work) / model, stream=stream)
             path = bundle.path / bundle.manifest.model_file
-            specialized = pipeline.specialise(path, Path(work) / "cache", threads)
+            specialized = pipeline.specialize(path, Path(work) / "cache", threads)
             unshifted = bundle.path / "without-shifts.onnx"
             unshifted.write_bytes(_without_shifts(path))
             yield (

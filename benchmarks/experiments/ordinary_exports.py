@@ -62,7 +62,7 @@ def measure(name: str, rounds: int, threads: int, size: int | None = None) -> di
     clip = torch.randn(1, spec.frames, 3, side, side)
     with tempfile.TemporaryDirectory() as work:
         bundle = edgevid.export(network, output=Path(work) / name, frames=spec.frames, size=side)
-        specialized = pipeline.specialise(
+        specialized = pipeline.specialize(
             bundle.path / bundle.manifest.model_file, Path(work) / "cache", threads
         )
         ordinary = Path(work) / "ordinary.onnx"
@@ -76,7 +76,7 @@ def measure(name: str, rounds: int, threads: int, size: int | None = None) -> di
         return interleave(runs, rounds, REST_S)
 
 
-def _check(name: str, clip: np.ndarray, specialized: pipeline.Specialised, ordinary: Path) -> None:
+def _check(name: str, clip: np.ndarray, specialized: pipeline.SpecializedModel, ordinary: Path) -> None:
     import onnxruntime
 
     outputs = []

@@ -37,7 +37,7 @@ def convolution(
     """
     from onnx import TensorProto, helper, numpy_helper
 
-    from edgevid.backends.onnxruntime.specialize.pipeline import load_as_optimised
+    from edgevid.backends.onnxruntime.specialize.pipeline import load_as_optimized
     from edgevid.kernels import build
 
     channels = weights.shape[-4 if weights.ndim == 4 else -2]
@@ -49,7 +49,7 @@ def convolution(
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid(domain, 1)]
     graph = helper.make_graph([node], op_type, [x], [y], constants)
     model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
-    configure = functools.partial(load_as_optimised, library=build.library())
+    configure = functools.partial(load_as_optimized, library=build.library())
     return session(model.SerializeToString(), threads, configure)
 
 

@@ -1,4 +1,4 @@
-"""The backends, a folder each, found by their ``BACKEND``; packages of others add theirs by entry points."""
+"""The backends: each folder here with a ``BACKEND``, and those that other packages add by entry points."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def backends_of(target: Target) -> tuple[str, ...]:
 
 
 def opener(backend: str, artefact: Artefact) -> str:
-    """The name of the backend that opens a file here: that of its bundle if it can, else who checked it."""
+    """The name of the backend that opens a file here: the bundle's own if possible, else ``opened_by``."""
     if backend in BACKENDS and BACKENDS[backend].opens_here():
         return backend
     return artefact.opened_by
 
 
 def board_backend(device: str) -> Backend | None:
-    """The backend whose board ``device`` is; ``BackendError`` if it is only half an address."""
+    """The backend that reaches the board at ``device``; ``BackendError`` if the address is incomplete."""
     for backend in BACKENDS.values():
         if backend.reaches(device):
             backend.check_address(device)
@@ -35,5 +35,5 @@ def board_backend(device: str) -> Backend | None:
 
 
 def board_addresses() -> str:
-    """The forms of the addresses of boards, for a message."""
+    """The formats of board addresses, for a message."""
     return " or ".join(entry.board_address for entry in BACKENDS.values() if entry.board_address)

@@ -1,4 +1,4 @@
-"""What a backend is: it compiles a graph into a bundle's folder, and opens what it wrote.
+"""The interface of a backend: it compiles a graph into a bundle's folder, and opens the files it wrote.
 
 A backend never imports torch, the zoo or another backend.
 """
@@ -17,16 +17,14 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx_ir as ir
 
-"""The device that is this machine."""
-
 
 @dataclass(frozen=True)
 class Compiled:
-    """What a backend made in a bundle's folder.
+    """What a backend wrote into a bundle's folder.
 
-    ``model_file`` is the artefact of the precision that was asked for; ``not_run`` says in sentences what
-    could not be tried here; ``passes`` are the rewrites of the backend's own; for the manifest are ``plan``
-    and ``float_layers``, the reason for each layer that stays in float although the precision is int8.
+    ``model_file`` is the artefact of the requested precision; ``not_run`` lists in sentences what could not
+    be tried here; ``passes`` are the backend's own rewrites. ``plan`` goes into the manifest, and so does
+    ``float_layers``, the reason for each layer that stays in float although the precision is int8.
     """
 
     model_file: str
@@ -39,10 +37,10 @@ class Compiled:
 
 
 class Calibration(Protocol):
-    """What int8 is made from: the smallest and the largest value of each tensor by name.
+    """The minimum and the maximum of each tensor by name, measured on calibration clips, for int8.
 
-    ``choose_float_layers(graph, quantize)`` gives what of ``graph`` must stay in float;
-    ``quantize(copy, kept)`` makes a trial.
+    ``choose_float_layers(graph, quantize)`` returns the layers of ``graph`` that must stay in float;
+    ``quantize(copy, kept)`` makes a candidate.
     """
 
     @property
@@ -52,10 +50,10 @@ class Calibration(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """What a backend is told: names for its scripts, the device, the precision, and the states of a stream.
+    """The input of a backend besides the graph: model name, target, precision, and the states of a stream.
 
     ``example`` holds float32 inputs by name, and ``expected`` the eager network's outputs for them, so that
-    a device can check itself. Of precision int8 the ``calibration`` is known.
+    a device can check itself. For precision int8 there is a ``calibration``.
     """
 
     model: str
@@ -81,11 +79,11 @@ class Job:
 
 
 @dataclass(frozen=True)
-class OpReceipt:
-    """What became of one temporal op: the kernel that took it, or why none did.
+class OpCoverage:
+    """The kernel that runs one temporal op, or the reason why none does.
 
-    The bytes are those of a call: before, each element read and written once by the op itself; after, what is
-    still moved. None where the shape is not known before the network runs.
+    The bytes are those of one call: before, each element is read and written once by the op itself; after,
+    what is still moved. None where the shape is unknown before the network runs.
     """
 
     name: str
@@ -99,7 +97,7 @@ class OpReceipt:
 
 @runtime_checkable
 class Stepper(Protocol):
-    """A streaming network with its states: ``push`` gives the outputs that are not states."""
+    """A streaming network with its states: ``push`` returns the outputs that are not states."""
 
     def push(self, frame: np.ndarray) -> dict[str, np.ndarray]: ...
     def step(self) -> None: ...
@@ -108,16 +106,16 @@ class Stepper(Protocol):
 
 @runtime_checkable
 class Runner(Protocol):
-    """A model that is ready to run. ``bind`` gives a function that does one inference on given inputs.
+    """A model that is ready to run. ``bind`` returns a function that runs one inference on ``inputs``.
 
-    ``inputs`` and ``outputs`` are names; where a runtime knows the shapes, ``inputs`` maps the names to them.
-    ``receipt`` says of each temporal op which kernel took it, or why none did.
+    ``inputs`` and ``outputs`` are names; where a runtime has the shapes, ``inputs`` maps the names to them.
+    ``op_coverage`` has the kernel of each temporal op, or the reason why it has none.
     """
 
     threads: int
     inputs: Iterable[str]
     outputs: Iterable[str]
-    receipt: tuple[OpReceipt, ...]
+    op_coverage: tuple[OpCoverage, ...]
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]: ...
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], None]: ...
@@ -125,9 +123,9 @@ class Runner(Protocol):
 
 
 class Board(Protocol):
-    """A board at the other end of a network; ``triple`` names its architecture, vendor and system.
+    """A board that is reached over the network; ``triple`` names its architecture, vendor and system.
 
-    ``call`` runs a function of the backend's runtime there, ``read`` gives a text file, or None.
+    ``call`` runs a function of the backend's runtime there, ``read`` returns a text file, or None.
     """
 
     address: Any
@@ -139,7 +137,7 @@ class Board(Protocol):
 
 @runtime_checkable
 class RemoteRunner(Runner, Protocol):
-    """A model on a board: ``timer()(count)`` makes so many inferences there and gives the ns of each."""
+    """A model on a board: ``timer()(count)`` runs ``count`` inferences there and returns the ns of each."""
 
     board: Board
 
@@ -148,11 +146,12 @@ class RemoteRunner(Runner, Protocol):
 
 @dataclass(frozen=True)
 class OpenOptions:
-    """How to open a model: on ``threads`` (None: the cores that this process may use), with kernels of ours
-    or without, by the first of ``providers`` (execution providers of ONNX Runtime) that is here.
+    """How to open a model: on ``threads`` threads (None: one for each core that this process may use), with
+    or without edgevid's kernels, on the first of ``providers`` (ONNX Runtime's execution providers) that is
+    here.
 
-    ``digests`` are the SHA-256 of files beside it that are known already. ``device`` is this machine, or the
-    address of a board.
+    ``digests`` maps names of files in the model's folder to those SHA-256 digests that are already computed.
+    ``device`` is ``LOCAL`` or the address of a board.
     """
 
     threads: int | None = None
@@ -163,11 +162,11 @@ class OpenOptions:
 
 
 class BackendModule(Protocol):
-    """What the module of a backend has.
+    """The functions of a backend's module.
 
-    One that opens models of its own on its device alone has ``opens_here()`` too; one that compiles kernels
-    for this machine, ``compile_kernels()``; one that reaches boards, ``check_address(device)``, which raises
-    ``BackendError`` for an address that is none.
+    Optional: ``opens_here()`` if its models open only on its device; ``compile_kernels()`` if it compiles
+    kernels for this machine; ``check_address(device)``, which raises ``BackendError`` for an invalid address,
+    if it reaches boards.
     """
 
     def available(self) -> Availability: ...
@@ -177,12 +176,12 @@ class BackendModule(Protocol):
 
 @dataclass(frozen=True)
 class Backend:
-    """An entry of the table. Its ``module``, a ``BackendModule``, is imported when it is used.
+    """An entry of the table. Its ``module``, a ``BackendModule``, is imported on first use.
 
-    ``precisions`` are what it can write. ``dynamic_shapes`` says that it takes models of free dimensions,
-    ``has_kernels`` that kernels of ours go into a model when it is opened. ``next_step`` is what a user does
-    with a bundle at ``{path}``. ``board_address`` is the form of the addresses of boards, if it reaches any.
-    ``targets`` take it beside those whose files name it.
+    ``precisions`` lists what it can write; with ``dynamic_shapes`` it takes models with free dimensions; with
+    ``has_kernels`` edgevid's kernels are inserted into a model when it is opened. ``next_step`` tells the
+    user what to do with a bundle at ``{path}``. ``board_address`` is the format of board addresses, if it
+    reaches any. ``targets`` lists targets that take it, in addition to those whose files name it.
     """
 
     name: str
@@ -200,19 +199,19 @@ class Backend:
         return self._module().available()
 
     def compile(self, graph: ir.Model, job: Job, folder: Path) -> Compiled:
-        """Write what the device needs into ``folder``; ``graph`` may be changed."""
+        """Write the device's files into ``folder``; may change ``graph``."""
         return self._module().compile(graph, job, folder)
 
     def open_model(self, artefact: Artefact, folder: Path, options: OpenOptions = OpenOptions()) -> Runner:
-        """Open a model file of ``folder``; ``BackendError`` if it cannot be."""
+        """Open a model file in ``folder``; ``BackendError`` if that fails."""
         return self._module().open_model(artefact, folder, options)
 
     def opens_here(self) -> bool:
-        """Whether it can run models on this machine that another backend stands in for elsewhere."""
+        """Whether this machine is its device, so that it opens its models without another backend."""
         return bool(getattr(self._module(), "opens_here", lambda: False)())
 
     def compile_kernels(self) -> None:
-        """Compile the kernels of this machine unless they are cached, so that a model opens at once."""
+        """Compile the kernels for this machine unless cached, so that a model opens without delay."""
         getattr(self._module(), "compile_kernels", lambda: None)()
 
     def reaches(self, device: str) -> bool:
@@ -221,7 +220,7 @@ class Backend:
         return bool(scheme) and device.startswith(f"{scheme}:")
 
     def check_address(self, device: str) -> None:
-        """``BackendError`` unless a device that it ``reaches`` is a whole address."""
+        """``BackendError`` unless a device that it ``reaches`` is a complete address."""
         cast(Any, self._module()).check_address(device)
 
     def _module(self) -> BackendModule:

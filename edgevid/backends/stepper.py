@@ -1,4 +1,4 @@
-"""A stream's states in two sets that take turns: each step reads one and writes the other; none is copied."""
+"""A stream's states in two alternating sets: each step reads one and writes the other, so none is copied."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 class DoubleBuffer(Protocol):
     """A streaming model with its frame, its results, and two sets of its states, number 0 and 1.
 
-    A runtime that allocates the states of every step itself keeps the newest, and may ignore the number.
+    A runtime that allocates the states of each step itself holds the newest, and may ignore the number.
     """
 
     def write_frame(self, frame: np.ndarray) -> None: ...
     def write_state(self, number: int, state: StateSpec, value: np.ndarray) -> None: ...
 
     def infer(self, number: int) -> None:
-        """One inference on the frame and the states of set ``number``; the other set gets the next states."""
+        """Run one inference on the frame and the states of set ``number``; the other set gets the results."""
         ...
 
     def results(self) -> dict[str, np.ndarray]:
@@ -30,7 +30,7 @@ class DoubleBuffer(Protocol):
 
 
 class DoubleBufferedStepper:
-    """The ``Stepper`` of every backend."""
+    """A ``Stepper`` over any ``DoubleBuffer``; every backend uses it."""
 
     def __init__(self, buffer: DoubleBuffer, states: Sequence[StateSpec]) -> None:
         self._buffer, self._states, self._number = buffer, states, 0
@@ -43,12 +43,12 @@ class DoubleBufferedStepper:
         return self._buffer.results()
 
     def step(self) -> None:
-        """One inference on the frame that was pushed last."""
+        """Run one inference on the frame that was pushed last."""
         self._buffer.infer(self._number)
         self._number = 1 - self._number
 
     def reset(self) -> None:
-        """Each state is what it is before the first frame."""
+        """Set each state to its value before the first frame."""
         for state in self._states:
             value = np.full(state.shape, state.initial, dtype=state.dtype)
             self._buffer.write_state(self._number, state, value)

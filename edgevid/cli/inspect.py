@@ -126,7 +126,7 @@ def _receipt(bundle) -> tuple:
     manifest = bundle.manifest
     if opening_runs_code(bundle) or not any(_takes_kernels(item, manifest) for item in manifest.artefacts):
         return ()
-    return edgevid.Session(bundle).receipt
+    return edgevid.Session(bundle).op_coverage
 
 
 def _show_code(code: dict[str, str], err: bool = False) -> None:

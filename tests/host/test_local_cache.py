@@ -21,7 +21,7 @@ def another_user(monkeypatch, tmp_path):
 
 
 def made(folder: Path) -> dict:
-    (folder / "optimised.onnx").write_text("a model")
+    (folder / "optimized.onnx").write_text("a model")
     return {"reason": "", "ops": []}
 
 
@@ -49,16 +49,16 @@ def test_an_entry_of_another_user_is_not_believed(model, monkeypatch, tmp_path):
     assert entry_of(model).load() is None
 
 
-@pytest.mark.parametrize("what", ["model", "receipt", "another model's"])
+@pytest.mark.parametrize("what", ["model", "record", "another model's"])
 def test_an_entry_that_was_exchanged_is_not_believed(model, what):
     entry, _ = entry_of(model).store(made)
     if what == "model":
-        (entry / "optimised.onnx").write_text("another")
-    elif what == "receipt":
-        sealed = (entry / "receipt").read_bytes()
+        (entry / "optimized.onnx").write_text("another")
+    elif what == "record":
+        sealed = (entry / "record").read_bytes()
         signature, text = sealed[: local_cache.SIGNATURE_BYTES], sealed[local_cache.SIGNATURE_BYTES :]
         other = json.dumps({**json.loads(text), "reason": "other"})
-        (entry / "receipt").write_bytes(signature + other.encode())
+        (entry / "record").write_bytes(signature + other.encode())
     else:
         model.write_bytes(b"another model")
         other, _ = entry_of(model).store(made)
@@ -67,10 +67,10 @@ def test_an_entry_that_was_exchanged_is_not_believed(model, what):
     assert entry_of(model).load() is None
 
 
-def test_a_named_pipe_for_a_receipt_is_not_waited_for(model):
+def test_a_named_pipe_for_a_record_is_not_waited_for(model):
     entry, _ = entry_of(model).store(made)
-    (entry / "receipt").unlink()
-    os.mkfifo(entry / "receipt")
+    (entry / "record").unlink()
+    os.mkfifo(entry / "record")
     assert entry_of(model).load() is None
 
 

@@ -11,7 +11,7 @@ from one_network import INPUTS, assert_same, save
 from onnx import helper
 
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
-from edgevid.backends.onnxruntime.specialize.pipeline import specialise
+from edgevid.backends.onnxruntime.specialize.pipeline import specialize
 from edgevid.kernels.temporal_difference.reference import temporal_difference, temporal_difference_step
 from edgevid.onnxfile.graph import Model
 
@@ -97,10 +97,10 @@ def test_between_blocks_nothing_is_reordered(library, tmp_path, causal, channels
     path = tmp_path / "model.onnx"
     shapes = {name: [4, channels, 6, 7] for name in "abd"}
     save(path, nodes, weights, {"x": [4, INPUTS, 6, 7]}, dict.fromkeys(("y", *keep)), shapes)
-    result = specialise(path, tmp_path / "cache", 1)
+    result = specialize(path, tmp_path / "cache", 1)
     assert_same(path, result)
     kinds = [node.op_type for node in Model(result.path.read_bytes()).nodes]
     assert sorted(kind for kind in kinds if "Reorder" in kind) == reorders
-    (op,) = result.receipt
+    (op,) = result.op_coverage
     in_blocks = f"TemporalDifference (blocks of {block_size()})"
     assert op.kernel == (in_blocks if len(reorders) < 3 else "TemporalDifference")

@@ -10,7 +10,7 @@ from onnx import helper
 
 from edgevid.backends.onnxruntime.specialize import pipeline
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
-from edgevid.backends.onnxruntime.specialize.pipeline import specialise
+from edgevid.backends.onnxruntime.specialize.pipeline import specialize
 from edgevid.onnxfile.graph import Model
 
 pytestmark = pytest.mark.usefixtures("library")
@@ -81,10 +81,10 @@ SHIFT = ("TemporalShift", {"frames": 2, "fold": 5, "first": 1, "second": -1})
 
 
 def specialised(path, tmp_path):
-    """The receipt of the only temporal op, and the kinds of the nodes; the results are compared."""
-    result = specialise(path, tmp_path / "cache", 1)
+    """The coverage of the only temporal op, and the kinds of the nodes; the results are compared."""
+    result = specialize(path, tmp_path / "cache", 1)
     assert_same(path, result)
-    (op,) = result.receipt
+    (op,) = result.op_coverage
     return op, [node.kind for node in Model(result.path.read_bytes()).nodes]
 
 
@@ -118,7 +118,7 @@ def test_another_instruction_set_works_on_the_same_blocks(tmp_path, use_isa, ove
     specialised(network(tmp_path, over_time), tmp_path)
 
 
-def test_the_receipt_tells_arithmetic_and_bytes(tmp_path):
+def test_op_coverage_has_arithmetic_and_bytes(tmp_path):
     op, _ = specialised(network(tmp_path, CLIP), tmp_path)
     elements = 4 * 32 * 6 * 7
     assert op.flops == 2 * 3 * elements

@@ -9,7 +9,7 @@ from onnx import helper
 
 from edgevid.backends.onnxruntime.specialize import winograd
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
-from edgevid.backends.onnxruntime.specialize.pipeline import MODEL, specialise
+from edgevid.backends.onnxruntime.specialize.pipeline import MODEL, specialize
 from edgevid.onnxfile.graph import Model
 
 pytestmark = pytest.mark.usefixtures("library")
@@ -58,7 +58,7 @@ class Chain:
         path = folder / "network.onnx"
         self.nodes[-1].output[0] = "y"
         save(path, self.nodes, self.weights, {"x": (8, 32, 24, 24)}, {"y": None})
-        result = specialise(path, folder / "cache", 2)
+        result = specialize(path, folder / "cache", 2)
         assert_same(path, result)
         nodes = Model(result.path.read_bytes()).nodes
         return [node.op_type for node in nodes if "Conv" in node.op_type]

@@ -9,7 +9,7 @@ from one_network import INPUTS, assert_same, save
 from onnx import helper
 
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
-from edgevid.backends.onnxruntime.specialize.pipeline import specialise
+from edgevid.backends.onnxruntime.specialize.pipeline import specialize
 from edgevid.kernels.excitation.reference import channel_mean, gate, image_mean, in_blocks
 from edgevid.onnxfile.graph import Model
 
@@ -103,7 +103,7 @@ def test_excitations_between_convolutions_stay_in_blocks(library, tmp_path, chan
         pytest.skip("ONNX Runtime has no blocked layout on this processor")
     path = tmp_path / "model.onnx"
     network(path, channels, pixels, keep)
-    result = specialise(path, tmp_path / "cache", 1)
+    result = specialize(path, tmp_path / "cache", 1)
     assert_same(path, result)
     nodes = Model(result.path.read_bytes()).nodes
     assert {node.op_type for node in nodes} & {"Gate", "ImageMean", "ChannelMean"} == kinds

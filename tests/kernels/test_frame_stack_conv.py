@@ -108,7 +108,7 @@ def test_a_network_of_ones_own_comes_to_use_it(library, tmp_path):
     expected = network(torch.from_numpy(clip)).detach().numpy()
     got = session.run(clip)["logits"]
     assert np.abs(got - expected).max() < 1e-5 * np.abs(expected).max()
-    taken, skips = session.receipt
+    taken, skips = session.op_coverage
     assert taken.kernel.startswith("FrameStackConv")
     assert taken.bytes_before > taken.bytes_after == 0
     assert (skips.kernel, skips.reason) == (None, "it skips frames")

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from edgevid.backends.onnxruntime.specialize.pipeline import isa_of, specialise
+from edgevid.backends.onnxruntime.specialize.pipeline import isa_of, specialize
 from edgevid.errors import BackendError
 from edgevid.kernels import build
 
@@ -85,14 +85,14 @@ def test_without_a_compiler_it_says_so_once(clip_bundle, monkeypatch, caplog):
     monkeypatch.setenv("CXX", "no-such-compiler")
     path = clip_bundle.path / clip_bundle.manifest.model_file
     with caplog.at_level(logging.WARNING, "edgevid"):
-        found = [specialise(path, None, 1) for _ in range(2)]
+        found = [specialize(path, None, 1) for _ in range(2)]
     assert [record.message for record in caplog.records] == [
         "there is no C++ compiler, so networks run without the kernels: install g++ or set CXX"
     ]
     assert found[0].path == path
-    assert found[0].receipt
-    assert all(op.kernel is None and "install g++" in op.reason for op in found[0].receipt)
-    assert all(op.bytes_after == op.bytes_before > 0 for op in found[0].receipt)
+    assert found[0].op_coverage
+    assert all(op.kernel is None and "install g++" in op.reason for op in found[0].op_coverage)
+    assert all(op.bytes_after == op.bytes_before > 0 for op in found[0].op_coverage)
 
 
 def test_a_compiler_that_fails_is_reported_with_its_first_error(fake_compiler, caplog):

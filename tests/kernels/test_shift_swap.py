@@ -13,7 +13,7 @@ from onnx import helper
 
 from edgevid.backends.onnxruntime.specialize import pipeline
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
-from edgevid.backends.onnxruntime.specialize.pipeline import isa_of, specialise
+from edgevid.backends.onnxruntime.specialize.pipeline import isa_of, specialize
 from edgevid.kernels.build import isa_flags
 from edgevid.onnxfile.graph import Model
 
@@ -32,10 +32,10 @@ def test_every_shift_goes_into_a_convolution(request, use_isa, tmp_path, bundle,
             pytest.skip(f"{isa} is the only instruction set of this architecture, so it was run already")
         use_isa(isa)
     path = model_of(request.getfixturevalue(bundle))
-    result = specialise(path, tmp_path, 2)
+    result = specialize(path, tmp_path, 2)
     assert_same(path, result)
-    assert len(result.receipt) >= 10
-    for op in result.receipt:
+    assert len(result.op_coverage) >= 10
+    for op in result.op_coverage:
         assert op.kernel.startswith("ShiftConv"), op
         assert (op.reason, op.flops) == ("", 0)
         assert op.bytes_after < op.bytes_before / 2
@@ -46,7 +46,7 @@ def test_every_shift_goes_into_a_convolution(request, use_isa, tmp_path, bundle,
 def test_no_fusion_is_lost_by_the_swap(resnet_bundle, tmp_path):
     if block_size() is None:
         pytest.skip("ONNX Runtime has no blocked layout on this processor")
-    model = Model(specialise(model_of(resnet_bundle), tmp_path, 2).path.read_bytes())
+    model = Model(specialize(model_of(resnet_bundle), tmp_path, 2).path.read_bytes())
     kinds = [node.op_type for node in model.nodes]
     assert sum(kinds.count(kind) for kind in ("Conv", "ShiftConv", "WinogradConv")) == 53
     assert not {"Add", "Relu", "Pad", "Slice", "Concat"} & set(kinds)
@@ -56,9 +56,9 @@ def test_no_fusion_is_lost_by_the_swap(resnet_bundle, tmp_path):
 def test_a_runtime_without_blocked_layout_gets_the_plain_one(request, tmp_path, monkeypatch, bundle):
     monkeypatch.setattr(pipeline, "_session", session_without_blocks)
     path = model_of(request.getfixturevalue(bundle))
-    result = specialise(path, tmp_path, 2)
+    result = specialize(path, tmp_path, 2)
     assert_same(path, result)
-    assert {op.kernel.split()[1] for op in result.receipt} == {"(plain)"}
+    assert {op.kernel.split()[1] for op in result.op_coverage} == {"(plain)"}
 
 
 def test_the_bundles_own_file_runs_the_kernel_where_the_library_is_registered(clip_bundle, library):
@@ -99,9 +99,9 @@ def network(tmp_path, kernel=1, strides=1, activation="Relu", channels=16, first
 )
 def test_what_cannot_be_fused_says_why_and_still_computes(tmp_path, change, reason):
     path = network(tmp_path, **change)
-    result = specialise(path, tmp_path / "cache", 1)
+    result = specialize(path, tmp_path / "cache", 1)
     assert_same(path, result)
-    (op,) = result.receipt
+    (op,) = result.op_coverage
     assert reason in op.reason
     assert op.kernel is not None
 
@@ -109,9 +109,9 @@ def test_what_cannot_be_fused_says_why_and_still_computes(tmp_path, change, reas
 def test_a_result_that_differs_is_not_used(tmp_path, monkeypatch, caplog):
     path = network(tmp_path)
     monkeypatch.setattr(pipeline, "_difference", lambda *_: 0.5)
-    result = specialise(path, tmp_path / "cache", 1)
+    result = specialize(path, tmp_path / "cache", 1)
     assert result.path == path
-    assert "differs by 5.0e-01" in result.receipt[0].reason
+    assert "differs by 5.0e-01" in result.op_coverage[0].reason
     assert "differs" in caplog.text
 
 
@@ -121,8 +121,8 @@ def test_a_runtime_that_refuses_the_functions_compares_with_the_op_by_itself(tmp
     model = onnx.load_from_string(whole)
     del model.functions[:]
     path.write_bytes(model.SerializeToString())
-    result = specialise(path, tmp_path / "cache", 1)
-    assert result.receipt[0].kernel.startswith("ShiftConv")
+    result = specialize(path, tmp_path / "cache", 1)
+    assert result.op_coverage[0].kernel.startswith("ShiftConv")
     path.write_bytes(whole)
     assert_same(path, result)
 
@@ -133,10 +133,10 @@ def test_a_network_the_runtime_cannot_take_is_opened_as_it_is(tmp_path, monkeypa
     def fail(*_):
         raise RuntimeError("no memory\nmore")
 
-    monkeypatch.setattr(pipeline, "_optimise", fail)
-    result = specialise(path, tmp_path / "cache", 1)
+    monkeypatch.setattr(pipeline, "_optimize", fail)
+    result = specialize(path, tmp_path / "cache", 1)
     assert result.path == path
-    assert "no memory" in result.receipt[0].reason
+    assert "no memory" in result.op_coverage[0].reason
     assert "more" not in caplog.text
 
 
@@ -156,39 +156,39 @@ class TestCache:
 
     def test_it_is_made_once(self, tmp_path, made):
         path = network(tmp_path)
-        first, second = (specialise(path, tmp_path / "cache", 1) for _ in range(2))
-        assert (len(made), first.path, first.receipt) == (1, second.path, second.receipt)
+        first, second = (specialize(path, tmp_path / "cache", 1) for _ in range(2))
+        assert (len(made), first.path, first.op_coverage) == (1, second.path, second.op_coverage)
         assert [entry.name for entry in (tmp_path / "cache").iterdir()] == [first.path.parent.name]
 
     def test_another_model_or_instruction_set_has_another_entry(self, tmp_path, made, library, use_isa):
         entries = 2 if isa_of(library) == "generic" else 3
-        first = specialise(network(tmp_path), tmp_path / "cache", 1)
-        other = specialise(network(tmp_path, first=-1), tmp_path / "cache", 1)
+        first = specialize(network(tmp_path), tmp_path / "cache", 1)
+        other = specialize(network(tmp_path, first=-1), tmp_path / "cache", 1)
         use_isa("generic")
-        generic = specialise(network(tmp_path, first=-1), tmp_path / "cache", 1)
+        generic = specialize(network(tmp_path, first=-1), tmp_path / "cache", 1)
         assert len({first.path, other.path, generic.path}) == len(made) == entries
 
-    @pytest.mark.parametrize("damage", ["optimised.onnx", "receipt", "missing", "half a receipt"])
+    @pytest.mark.parametrize("damage", ["optimized.onnx", "record", "missing", "half a record"])
     def test_a_corrupt_entry_is_made_again(self, tmp_path, made, damage):
         path = network(tmp_path)
-        folder = specialise(path, tmp_path / "cache", 1).path.parent
+        folder = specialize(path, tmp_path / "cache", 1).path.parent
         if damage == "missing":
-            (folder / "optimised.onnx").unlink()
-        elif damage == "half a receipt":
-            (folder / "receipt").write_text(json.dumps({"files": {}}))
+            (folder / "optimized.onnx").unlink()
+        elif damage == "half a record":
+            (folder / "record").write_text(json.dumps({"files": {}}))
         else:
             (folder / damage).write_bytes(b"\x00" + (folder / damage).read_bytes()[1:])
-        assert_same(path, specialise(path, tmp_path / "cache", 1))
+        assert_same(path, specialize(path, tmp_path / "cache", 1))
         assert len(made) == 2
 
     def test_a_folder_that_cannot_be_written_does_not_matter(self, tmp_path, made):
         path = network(tmp_path)
         (tmp_path / "file").touch()
-        result = specialise(path, tmp_path / "file", 1)
+        result = specialize(path, tmp_path / "file", 1)
         assert_same(path, result)
-        assert specialise(path, tmp_path / "file", 1).path == result.path
+        assert specialize(path, tmp_path / "file", 1).path == result.path
         assert len(made) == 1
         shutil.rmtree(result.path.parent)
 
     def test_no_folder_is_a_temporary_one(self, tmp_path, made):
-        assert_same(network(tmp_path), specialise(network(tmp_path), None, 1))
+        assert_same(network(tmp_path), specialize(network(tmp_path), None, 1))

@@ -96,7 +96,7 @@ def test_every_filter_along_the_channels_is_one_node_and_a_kernel_takes_it(class
     shapes = {weight.name: tuple(weight.dims) for weight in graph.initializer}
     nodes = [node for node in graph.node if node.op_type in ("ChannelConv", "UnsharedChannelConv")]
     assert [shapes[node.input[1]] for node in nodes] == [GROUPED, GROUPED, (1, 64), last]
-    receipt = edgevid.open(bundle.path).receipt
+    receipt = edgevid.open(bundle.path).op_coverage
     assert [(op.kernel, op.reason) for op in receipt] == [(node.op_type, "") for node in nodes]
 
 

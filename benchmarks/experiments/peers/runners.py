@@ -23,7 +23,7 @@ class Edgevid(Runner):
         super().__init__(clip, Case(**case).streaming)
         self.version = edgevid.__version__
         self._session = edgevid.open(folder / f"{network}.bundle", threads=threads)
-        self.kernels = Counter(op.kernel or f"none: {op.reason}" for op in self._session.receipt)
+        self.kernels = Counter(op.kernel or f"none: {op.reason}" for op in self._session.op_coverage)
         self.step = self._session.prepare(self.x)
 
     def output(self) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""What an Android app needs beside the ONNX files: the network with kernels inside, their library, a sample.
+"""The files of an Android app: the network with kernels inserted, their library, and sample sources.
 
-On a phone no Python puts the kernels into the network, so it is done here: in plain layout, in which ONNX
-Runtime computes on arm64. The app registers the library and opens ``model.kernels.ort``.
+A phone has no Python to insert the kernels when the network is opened, so it is done at export: in plain
+layout, which ONNX Runtime uses on arm64. The app registers the library and opens ``model.kernels.ort``.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from edgevid.specs import Artefact
 KERNELS_MODEL = "model.kernels.ort"
 ANDROID, SAMPLE, BUILD_SCRIPT, README = "android", "EdgevidNetwork.kt", "build.sh", "README.md"
 TEMPLATES = files("edgevid.backends.onnxruntime") / "templates"
-UNTRIED_SAMPLE = f"{ANDROID}/{SAMPLE} and {ANDROID}/{BUILD_SCRIPT} with Android's own tools"
+SAMPLE_NOT_RUN = f"{ANDROID}/{SAMPLE} and {ANDROID}/{BUILD_SCRIPT} with Android's own tools"
 
 
 def write_android(
-    job, source: Path, folder: Path, untried: Sequence[str]
+    job, source: Path, folder: Path, backend_not_run: Sequence[str]
 ) -> tuple[tuple[Artefact, ...], tuple[str, ...]]:
-    """Write the parts of an app into ``folder``; ``source`` is the ONNX model with temporal ops as nodes.
+    """Write the app's files into ``folder``; ``source`` is the ONNX model with temporal ops as nodes.
 
-    Returns the model file, if one could be made, and in sentences what else is missing or was not tried;
-    ``untried`` are the sentences that were known before.
+    Returns the model file, if it could be made, and the ``not_run`` sentences: what is missing or was not
+    tried here. The README lists these after ``backend_not_run``, the backend's own.
     """
-    artefacts, not_run = (), [UNTRIED_SAMPLE]
+    artefacts, not_run = (), [SAMPLE_NOT_RUN]
     if reason := _write_kernels_model(source, folder):
         not_run.append(f"{KERNELS_MODEL}, left out: {reason}")
     else:
@@ -37,12 +37,12 @@ def write_android(
         artefacts = (Artefact(KERNELS_MODEL, "fp32", purpose, opened_by="onnxruntime"),)
     not_run.append(_write_library(folder / ANDROID))
     _write_sources(folder / ANDROID)
-    _write_readme(job, folder, artefacts, [*untried, *not_run])
+    _write_readme(job, folder, artefacts, [*backend_not_run, *not_run])
     return artefacts, tuple(not_run)
 
 
 def save_ort_format(source: Path, destination: Path, configure=lambda options: None) -> None:
-    """The ONNX model at ``source`` in ONNX Runtime's own format; ``configure`` sets the session's options."""
+    """Save the ONNX model at ``source`` in ORT format; ``configure`` sets the session's options."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -50,16 +50,16 @@ def save_ort_format(source: Path, destination: Path, configure=lambda options: N
     configure(options)
     options.optimized_model_filepath = str(destination)
     options.add_session_config_entry("session.save_model_format", "ORT")
-    # The blocked layout is made for the processor at hand; a file for a phone must not hold it.
+    # The blocked layout is that of this processor; a file for a phone must not hold it.
     onnxruntime.InferenceSession(
         source, options, ["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
     )
 
 
 def _write_kernels_model(source: Path, folder: Path) -> str:
-    """Empty, or why there is no such model."""
+    """Write the model; returns the reason if it cannot be made, else an empty string."""
     from edgevid.backends.onnxruntime.specialize.coverage import temporal_ops
-    from edgevid.backends.onnxruntime.specialize.pipeline import MODEL, load_as_optimised, write_plain
+    from edgevid.backends.onnxruntime.specialize.pipeline import MODEL, load_as_optimized, write_plain
     from edgevid.kernels import build
     from edgevid.onnxfile.graph import Model
 
@@ -67,28 +67,28 @@ def _write_kernels_model(source: Path, folder: Path) -> str:
         return "the network has no temporal op, so that model.ort loses nothing"
     library = build.library_or_reason()
     if isinstance(library, str):
-        return f"it cannot be made without running it once, and {library}"
+        return f"making it takes a run of the kernels, and {library}"
     with tempfile.TemporaryDirectory(prefix=".plain-", dir=folder) as work:
-        receipt = write_plain(source, Path(work), library, threads=1)
-        if receipt["reason"]:
-            return receipt["reason"]
+        record = write_plain(source, Path(work), library, threads=1)
+        if record["reason"]:
+            return record["reason"]
         save_ort_format(
-            Path(work) / MODEL, folder / KERNELS_MODEL, lambda options: load_as_optimised(options, library)
+            Path(work) / MODEL, folder / KERNELS_MODEL, lambda options: load_as_optimized(options, library)
         )
     return ""
 
 
 def _write_library(folder: Path) -> str:
-    """What is to be said of it under ``not_run``."""
+    """Write the kernel library; returns its ``not_run`` sentence."""
     from edgevid.kernels.build_android import LIBRARY, CannotBuild, android_library
 
-    place = Path("jniLibs/arm64-v8a") / LIBRARY
-    (folder / place).parent.mkdir(parents=True)
+    path = Path("jniLibs/arm64-v8a") / LIBRARY
+    (folder / path).parent.mkdir(parents=True)
     try:
-        shutil.copyfile(android_library(), folder / place)
-    except CannotBuild as reason:
-        return f"{ANDROID}/{place}, left out: {reason}; {ANDROID}/{BUILD_SCRIPT} builds it with Android's NDK"
-    return f"{ANDROID}/{place} on Android"
+        shutil.copyfile(android_library(), folder / path)
+    except CannotBuild as error:
+        return f"{ANDROID}/{path}, left out: {error}; {ANDROID}/{BUILD_SCRIPT} builds it with Android's NDK"
+    return f"{ANDROID}/{path} on Android"
 
 
 def _write_sources(folder: Path) -> None:

@@ -1,8 +1,8 @@
 """ONNX Runtime: writes ONNX (and ORT format for phones), and opens both.
 
-The network is written twice over the same weights: once with each temporal op as one node of the ``edgevid``
-domain, whose body travels along as a model-local function, and once in standard operators alone, since
-OpenVINO and TensorRT do not read model-local functions.
+The network is written twice with shared weights: once with each temporal op as one node of the ``edgevid``
+domain, whose function body is in the model, and once in standard operators only, since OpenVINO and TensorRT
+do not read model-local functions.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from edgevid.backends.onnxruntime.android import save_ort_format, write_android
-from edgevid.backends.protocol import OpenOptions, OpReceipt
+from edgevid.backends.protocol import OpCoverage, OpenOptions
 from edgevid.backends.stepper import DoubleBufferedStepper
 from edgevid.errors import BackendError, first_line
 from edgevid.host.processor import usable_cores
@@ -30,9 +30,9 @@ NAME = "onnxruntime"
 MODEL, STANDARD_MODEL, ORT_MODEL, WEIGHTS = "model.edgevid.onnx", "model.onnx", "model.ort", "model.weights"
 INT8_MODEL = "model.int8.onnx"
 ORT_SUFFIX, ORT_MARK = ".ort", b"ORTM"
-"""The end of the name and the mark of a model in ONNX Runtime's own format, which has its weights inside."""
+"""The suffix and the magic bytes of a model in ORT format, which includes its weights."""
 INLINE_BYTES = 256
-"""Tensors up to this size stay in the model file: shapes and such must be readable without the weights."""
+"""Tensors up to this size stay in the model file: shapes must be readable without the weights."""
 
 
 def available() -> Availability:
@@ -53,7 +53,7 @@ def compile_kernels() -> None:
 
 
 def compile(graph, job, folder: Path):
-    """``model.edgevid.onnx`` and ``model.onnx`` over the same weights; ``model.ort`` for who wants it."""
+    """Write ``model.edgevid.onnx`` and ``model.onnx`` with shared weights, and perhaps ``model.ort``."""
     import onnx_ir as ir
 
     from edgevid.backends.protocol import Compiled
@@ -62,7 +62,7 @@ def compile(graph, job, folder: Path):
     if job.precision == "int8":
         return _compile_int8(graph, job, folder)
     kernels = _count_temporal_ops(graph, "portable function")
-    # Weights in a file of their own are mapped, not parsed: opening needs half the memory.
+    # External weights are mapped, not parsed: opening needs half the memory.
     ir.save(graph, folder / MODEL, external_data=WEIGHTS, size_threshold_bytes=INLINE_BYTES)
     passes = run_passes(graph, LOWERING)
     in_weights_file = ir.load(folder / MODEL).graph.initializers
@@ -82,16 +82,16 @@ def compile(graph, job, folder: Path):
             Artefact(ORT_MODEL, "fp32", "ONNX Runtime, reduced builds for phones too", opened_by=NAME)
         )
     if job.target.device.os == "android":
-        for_app, untried = write_android(job, folder / MODEL, folder, not_run)
-        artefacts += for_app
-        not_run += untried
+        app_artefacts, app_not_run = write_android(job, folder / MODEL, folder, not_run)
+        artefacts += app_artefacts
+        not_run += app_not_run
     elif not_run:
         _write_readme(job, folder, not_run[0])
     return Compiled(MODEL, tuple(artefacts), kernels, passes, tuple(not_run))
 
 
 def _compile_int8(graph, job, folder: Path):
-    """``model.int8.onnx`` alone: standard operators, and no float weights."""
+    """Write ``model.int8.onnx`` only, in standard operators, without float weights."""
     import onnx_ir as ir
 
     from edgevid.backends.protocol import Compiled
@@ -142,39 +142,41 @@ def _count_temporal_ops(graph, how: str) -> tuple[str, ...]:
 
 
 def open_model(artefact: Artefact, folder: Path, options: OpenOptions) -> OnnxRuntimeRunner:
-    """Open a model file, with our kernels if that is asked for and the CPU runs it.
+    """Open a model file, with edgevid's kernels if ``options`` ask for them and the CPU runs it.
 
-    Without them, or on another provider than the CPU, the bodies of the temporal ops run.
+    Otherwise the function bodies of the temporal ops run.
     """
     import onnxruntime
 
     path = folder / artefact.file
     is_ort = _is_ort_format(path)
-    usable = [name for name in options.providers if name in onnxruntime.get_available_providers()]
+    providers = [name for name in options.providers if name in onnxruntime.get_available_providers()]
     threads = options.threads or usable_cores()
     if is_ort:
-        return _open_ort_format(path, threads, usable)
-    if options.with_kernels and not usable and artefact.precision == "fp32":
-        from edgevid.backends.onnxruntime.specialize.pipeline import specialise
+        return _open_ort_format(path, threads, providers)
+    if options.with_kernels and not providers and artefact.precision == "fp32":
+        from edgevid.backends.onnxruntime.specialize.pipeline import specialize
         from edgevid.host.local_cache import cache_of, secret_is_persistent
 
-        cache, apart = cache_of(folder), secret_is_persistent()
-        made = specialise(path, cache, threads, apart=apart, digests=options.digests)
-        return OnnxRuntimeRunner(made.path, threads, usable, made.configure, made.receipt)
-    return OnnxRuntimeRunner(path, threads, usable)
+        cache = cache_of(folder)
+        specialized = specialize(path, cache, threads, secret_is_persistent(), options.digests)
+        return OnnxRuntimeRunner(
+            specialized.path, threads, providers, specialized.configure, specialized.op_coverage
+        )
+    return OnnxRuntimeRunner(path, threads, providers)
 
 
 def _is_ort_format(path: Path) -> bool:
-    """``BackendError`` for what is named otherwise than it is: only ``.onnx`` is searched for other files."""
+    """``BackendError`` if suffix and content differ: only ``.onnx`` is searched for weight files."""
     with open(path, "rb") as file:
         is_ort = file.read(8)[4:] == ORT_MARK
     if path.suffix != (ORT_SUFFIX if is_ort else ".onnx"):
-        raise BackendError(f"'{path}' is not the kind of model that its name says: export again")
+        raise BackendError(f"the content of '{path}' does not match its suffix '{path.suffix}': export again")
     return is_ort
 
 
 def _open_ort_format(path: Path, threads: int, providers: Sequence[str]) -> OnnxRuntimeRunner:
-    """A model in ONNX Runtime's own format; one that holds our kernels opens with their library alone."""
+    """Open a model in ORT format; one with edgevid's kernels inside needs their library."""
     try:
         return OnnxRuntimeRunner(path, threads, providers)
     except BackendError:
@@ -184,13 +186,13 @@ def _open_ort_format(path: Path, threads: int, providers: Sequence[str]) -> Onnx
 
 
 def _register_kernels(options: Any, path: Path) -> None:
-    from edgevid.backends.onnxruntime.specialize.pipeline import load_as_optimised
+    from edgevid.backends.onnxruntime.specialize.pipeline import load_as_optimized
     from edgevid.kernels.build import library_or_reason
 
     library = library_or_reason()
     if isinstance(library, str):
-        raise BackendError(f"{path.name} cannot be opened without the kernels, but {library}")
-    load_as_optimised(options, library)
+        raise BackendError(f"{path.name} needs edgevid's kernels, but {library}")
+    load_as_optimized(options, library)
 
 
 class OnnxRuntimeRunner:
@@ -202,21 +204,21 @@ class OnnxRuntimeRunner:
         threads: int,
         providers: Sequence[str],
         configure: Callable[[Any], None] = lambda options: None,
-        receipt: tuple[OpReceipt, ...] = (),
+        op_coverage: tuple[OpCoverage, ...] = (),
     ) -> None:
         import onnxruntime
 
         from edgevid.backends.onnxruntime.int8 import needs_wider_products
 
-        self._ort, self.threads, self.receipt = onnxruntime, threads, receipt
+        self._ort, self.threads, self.op_coverage = onnxruntime, threads, op_coverage
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 4  # an error is raised as well, which we tell in one line
+        options.log_severity_level = 4  # errors are raised as well, and reported in one line
         options.add_session_config_entry("session.x64quantprecision", str(int(needs_wider_products())))
         configure(options)
         try:
             self._session = onnxruntime.InferenceSession(path, options, [*providers, "CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises kinds of its own, without a common base
+        except Exception as error:  # ONNX Runtime's exceptions have no common base
             raise BackendError(
                 f"ONNX Runtime {onnxruntime.__version__} cannot open '{path}': {first_line(error)}. "
                 "Update it (pip install -U onnxruntime) or export again"
@@ -229,7 +231,7 @@ class OnnxRuntimeRunner:
         return dict(zip(self.outputs, self._session.run(self.outputs, dict(inputs))))
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], None]:
-        """A function of no arguments that does one inference; results go to memory that is used again."""
+        """A function that runs one inference on ``inputs``; every run writes outputs to the same memory."""
         binding = self._session.io_binding()
         for name, array in inputs.items():
             binding.bind_ortvalue_input(name, self._ort.OrtValue.ortvalue_from_numpy(array))
@@ -246,18 +248,18 @@ class OnnxRuntimeRunner:
 
 
 class Bindings:
-    """A ``DoubleBuffer``: one binding of inputs and outputs for each direction between the sets of states."""
+    """A ``DoubleBuffer`` with an I/O binding for each direction between the two sets of states."""
 
     def __init__(self, session: Any, ort: Any, frame: str, states: Sequence[StateSpec]) -> None:
         self._session = session
         kinds = {value.name: value for value in (*session.get_inputs(), *session.get_outputs())}
         self._frame = np.zeros(kinds[frame].shape, _numpy_type(kinds[frame].type))
         frame_value = ort.OrtValue.ortvalue_from_numpy(self._frame)
-        kept = {state.output for state in states}
+        state_outputs = {state.output for state in states}
         self._results = {
             output.name: _zeros(ort, output.shape, _numpy_type(output.type))
             for output in session.get_outputs()
-            if output.name not in kept
+            if output.name not in state_outputs
         }
         self._sets = [
             {state.input: _zeros(ort, state.shape, state.dtype) for state in states} for _ in range(2)
@@ -296,6 +298,6 @@ def _numpy_type(type_: str) -> np.dtype:
 
 
 def _return_freed_memory() -> None:
-    """Give back what the session freed while it re-ordered the weights; glibc would keep one more copy."""
+    """Return what the session freed while it re-ordered the weights: glibc would keep a copy's worth."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

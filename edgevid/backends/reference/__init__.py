@@ -1,10 +1,10 @@
-"""ONNX's reference evaluator: its README says how."""
+"""The backend of ONNX's reference evaluator; its README describes the design."""
 
 from edgevid.backends.protocol import Backend
 
 BACKEND = Backend(
     name="reference",
-    title="ONNX's reference evaluator: what every operator means, in NumPy, and slow",
+    title="ONNX's reference evaluator: each operator's definition in NumPy, and slow",
     precisions=("fp32",),
     targets=("cpu",),
     module="edgevid.backends.reference.backend",

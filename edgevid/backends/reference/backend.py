@@ -1,4 +1,4 @@
-"""The least that a backend is: it writes the graph as it is, and runs it with ONNX's reference evaluator."""
+"""A minimal backend: it writes the graph unchanged and runs it with ONNX's reference evaluator."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevid.backends.protocol import Compiled, Job, OpenOptions, OpReceipt
+from edgevid.backends.protocol import Compiled, Job, OpCoverage, OpenOptions
 from edgevid.backends.stepper import DoubleBufferedStepper
 from edgevid.errors import BackendError, first_line
 from edgevid.specs import Artefact, Availability, StateSpec
@@ -28,7 +28,7 @@ def available() -> Availability:
 
 
 def compile(graph: ir.Model, job: Job, folder: Path) -> Compiled:
-    """``model.onnx``, in standard operators: the evaluator takes no function whose last input is left out."""
+    """Write ``model.onnx`` in standard operators: the evaluator rejects calls without optional inputs."""
     import onnx_ir as ir
 
     from edgevid.passes import LOWERING, run_passes
@@ -39,7 +39,7 @@ def compile(graph: ir.Model, job: Job, folder: Path) -> Compiled:
 
 
 def open_model(artefact: Artefact, folder: Path, options: OpenOptions) -> ReferenceRunner:
-    """Open a model; the evaluator runs on one thread, whatever ``options`` say."""
+    """Open a model; the evaluator runs on one thread, whatever the ``options``."""
     path = folder / artefact.file
     try:
         from onnx.reference import ReferenceEvaluator
@@ -47,7 +47,7 @@ def open_model(artefact: Artefact, folder: Path, options: OpenOptions) -> Refere
         return ReferenceRunner(ReferenceEvaluator(str(path)))
     except ImportError as error:
         raise BackendError(f"the reference evaluator needs the package onnx ({error}): {INSTALL}") from error
-    except Exception as error:  # protobuf and onnx raise kinds of their own
+    except Exception as error:  # the exceptions of protobuf and onnx have no common base
         raise BackendError(f"ONNX cannot open '{path}': {first_line(error)}. Export again") from error
 
 
@@ -55,7 +55,7 @@ class ReferenceRunner:
     """A ``Runner`` of NumPy arrays."""
 
     threads = 1
-    receipt: tuple[OpReceipt, ...] = ()
+    op_coverage: tuple[OpCoverage, ...] = ()
 
     def __init__(self, evaluator: Any) -> None:
         self._evaluator = evaluator
@@ -73,7 +73,7 @@ class ReferenceRunner:
 
 
 class Arrays:
-    """A ``DoubleBuffer``: the states that a step gives are the inputs of the next one."""
+    """A ``DoubleBuffer``: the states that a step outputs are the inputs of the next."""
 
     def __init__(self, runner: ReferenceRunner, frame: str, states: Sequence[StateSpec]) -> None:
         self._runner, self._frame, self._states = runner, frame, states

@@ -132,7 +132,7 @@ def fits(architecture: str, triple: str) -> bool:
 class RemoteRunner:
     """A library on a board, with its inputs and outputs by name. ``board`` is where it runs."""
 
-    receipt = ()
+    op_coverage = ()
 
     def __init__(
         self, board: Board, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int | None

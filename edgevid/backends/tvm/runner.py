@@ -24,7 +24,7 @@ ONE_THREAD_PER_CORE = 1
 class TvmRunner:
     """A library with its inputs and outputs by name, in the order of the function's parameters."""
 
-    receipt = ()
+    op_coverage = ()
 
     def __init__(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> None:
         import tvm

@@ -53,11 +53,11 @@ def test_it_does_not_open_without_the_library(mobile_bundle):
 
 
 def test_the_streamed_one_feeds_its_states(mobile_stream_bundle):
-    clip, wanted = parity.load(mobile_stream_bundle.path)
+    clip, expected = parity.load(mobile_stream_bundle.path)
     runner = BACKENDS["onnxruntime"].open_model(KERNELS, mobile_stream_bundle.path, OpenOptions(1))
     stepper = runner.stepper("frame", mobile_stream_bundle.manifest.states)
-    got = np.concatenate([stepper.push(frame[None])["logits"] for frame in clip[0]])
-    assert parity.compare({"logits": got}, wanted, 1e-5).ok
+    logits = np.concatenate([stepper.push(frame[None])["logits"] for frame in clip[0]])
+    assert parity.compare({"logits": logits}, expected, 1e-5).ok
 
 
 def test_the_library_needs_only_what_android_7_has(library):
@@ -70,15 +70,15 @@ def test_the_library_needs_only_what_android_7_has(library):
     assert needs.alignments == {16384}
 
 
-def test_a_library_made_for_linux_would_be_found_out(library, tmp_path):
+def test_a_library_made_for_linux_would_be_detected(library, tmp_path):
     source = tmp_path / "lib.cpp"
     source.write_text(
         "#include <stdexcept>\nthread_local int calls = 0;\n"
         'extern "C" int call() { if (++calls > 3) throw std::runtime_error("four"); return calls; }\n'
     )
-    made = tmp_path / "lib.so"
-    subprocess.run([build_android.COMPILER, "-shared", "-fPIC", source, "-o", made], check=True)
-    needs = needs_of(made)
+    linux_library = tmp_path / "lib.so"
+    subprocess.run([build_android.COMPILER, "-shared", "-fPIC", source, "-o", linux_library], check=True)
+    needs = needs_of(linux_library)
     assert "libstdc++.so.6" in needs.libraries
     assert any("@GLIBCXX" in name for name in needs.symbols)
     assert needs.thread_locals
@@ -99,9 +99,10 @@ def test_a_function_that_android_lacks_is_an_error_of_the_linker(library, monkey
 
 def test_without_the_cross_compiler_the_bundle_says_how_to_build_the_library(monkeypatch, tmp_path):
     monkeypatch.setattr(build_android, "COMPILER", "no-such-compiler")
-    said = ort_mobile._write_library(tmp_path)
-    assert "left out: no-such-compiler is not installed (Debian: apt install g++-aarch64-linux-gnu)" in said
-    assert "build.sh builds it with Android's NDK" in said
+    message = ort_mobile._write_library(tmp_path)
+    install = "no-such-compiler is not installed (Debian: apt install g++-aarch64-linux-gnu)"
+    assert f"left out: {install}" in message
+    assert "build.sh builds it with Android's NDK" in message
     assert not list(tmp_path.rglob("*.so"))
 
 
@@ -111,7 +112,7 @@ def test_without_a_compiler_there_is_no_network_with_kernels_and_opening_one_is_
     monkeypatch.setattr(build, "library_or_reason", lambda: "there is no C++ compiler: install g++")
     reason = ort_mobile._write_kernels_model(mobile_bundle.path / "model.edgevid.onnx", tmp_path)
     assert reason.endswith("and there is no C++ compiler: install g++")
-    with pytest.raises(BackendError, match=r"cannot be opened without the kernels, but .* install g\+\+"):
+    with pytest.raises(BackendError, match=r"needs edgevid's kernels, but .* install g\+\+"):
         BACKENDS["onnxruntime"].open_model(KERNELS, mobile_bundle.path, OpenOptions(1))
 
 
@@ -164,7 +165,7 @@ def test_build_sh_says_what_it_lacks(sources, tmp_path):
 
 
 def test_build_sh_compiles_each_source_and_links_them_with_the_compiler_of_the_ndk(sources, tmp_path):
-    """Simulated: a stand-in for the NDK's compiler records how it is called."""
+    """Simulated: a fake of the NDK's compiler records its arguments."""
     ndk = SimpleNamespace(home=tmp_path / "ndk r27", log=tmp_path / "log")
     compiler = ndk.home / "toolchains/llvm/prebuilt/linux-x86_64/bin/aarch64-linux-android24-clang++"
     compiler.parent.mkdir(parents=True)
@@ -175,19 +176,19 @@ def test_build_sh_compiles_each_source_and_links_them_with_the_compiler_of_the_n
     compiler.chmod(0o755)
     result = build_sh(sources, ANDROID_NDK_HOME=str(ndk.home))
     assert result.returncode == 0, result.stderr
-    *compiled, linked = ndk.log.read_text().splitlines()
-    wanted = {path.relative_to(build.SOURCES).as_posix() for path in build.sources("*.cpp")}
-    assert {line.split("kernels/")[1].split()[0] for line in compiled} == wanted
-    assert len(compiled) == len(wanted)
-    assert all("-DEDGEVID_ISA_NAMESPACE=generic" in line and "-fPIC" in line for line in compiled)
+    *compile_lines, link_line = ndk.log.read_text().splitlines()
+    expected = {path.relative_to(build.SOURCES).as_posix() for path in build.sources("*.cpp")}
+    assert {line.split("kernels/")[1].split()[0] for line in compile_lines} == expected
+    assert len(compile_lines) == len(expected)
+    assert all("-DEDGEVID_ISA_NAMESPACE=generic" in line and "-fPIC" in line for line in compile_lines)
     for word in (
         "-shared",
         "-static-libstdc++",
         "max-page-size=16384",
         "-o jniLibs/arm64-v8a/libedgevid_kernels.so",
     ):
-        assert word in linked
-    assert linked.count(".o ") == len(wanted)
+        assert word in link_line
+    assert link_line.count(".o ") == len(expected)
     assert (sources / "jniLibs/arm64-v8a/libedgevid_kernels.so").is_file()
 
 

@@ -1,7 +1,8 @@
-"""The Kotlin sample compiles and prepares frames rightly, on Java with stand-ins for Android (simulated).
+"""The Kotlin sample compiles and prepares frames correctly, on Java with fakes of Android's libraries
+(simulated).
 
-Debian's packages for it: kotlin, libandroid-json-java, default-jdk-headless. ``EDGEVID_TEST_KOTLIN`` is the
-root below which they are, where that is not ``/``.
+It needs Debian's kotlin, libandroid-json-java and default-jdk-headless, installed below
+``EDGEVID_TEST_KOTLIN`` (default: ``/``).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-STAND_INS = Path(__file__).parent / "android_stand_ins"
+FAKES = Path(__file__).parent / "android_fakes"
 SHARE = Path(os.environ.get("EDGEVID_TEST_KOTLIN", "/")) / "usr/share"
 LIBRARIES = SHARE / "kotlin/kotlinc/lib"
 JSON = SHARE / "java/com.android.json.jar"
@@ -34,8 +35,8 @@ pytestmark = pytest.mark.skipif(
 def classes(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("classes")
     sample = files("edgevid.backends.onnxruntime") / "templates" / "EdgevidNetwork.kt"
-    driver = STAND_INS / "Drive.java"
-    sources = [path for path in STAND_INS.rglob("*.java") if path != driver]
+    driver = FAKES / "Drive.java"
+    sources = [path for path in FAKES.rglob("*.java") if path != driver]
     java("javac", "-d", folder, *sources)
     compiler = ["-cp", f"{LIBRARIES}/*:{SHARE}/java/*", f"-Dkotlin.home={LIBRARIES.parent}", "-Xmx700M"]
     options = ["-jvm-target", "1.8", "-cp", class_path(folder), "-d", folder]
@@ -56,7 +57,7 @@ def java(*command) -> subprocess.CompletedProcess:
 
 
 def drive(classes, tmp_path, shape, frames, turn=0, every_ms=33, states=(), color="RGB"):
-    """What the sample gives for each frame, and what it printed of the states."""
+    """The sample's output for each frame, and the lines it printed about the states."""
     recipe = {"short_side": SHORT_SIDE, "mean": list(MEAN), "std": list(STD), "color": color}
     manifest = {"inputs": [{"name": "x", "shape": shape}], "states": list(states), "preprocessing": recipe}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
@@ -68,14 +69,14 @@ def drive(classes, tmp_path, shape, frames, turn=0, every_ms=33, states=(), colo
 
 
 def noise(count):
-    """Frames of a camera: y, and u and v at half its size."""
+    """Camera frames: y, and u and v at half its size."""
     random = np.random.default_rng(1)
     shapes = ((HEIGHT, WIDTH), (HEIGHT // 2, WIDTH // 2), (HEIGHT // 2, WIDTH // 2))
     return [[random.integers(0, 256, shape, np.uint8) for shape in shapes] for _ in range(count)]
 
 
 def prepared(frame, turn):
-    """The same in numpy, for a centre whose pixels are squares of ``STEP`` pixels of the camera."""
+    """The same in NumPy, for a center crop whose pixels are squares of ``STEP`` camera pixels."""
     y, u, v = (
         np.rot90(plane, -turn // 90)
         for plane in (frame[0], *(p.repeat(2, 0).repeat(2, 1) for p in frame[1:]))
@@ -90,32 +91,32 @@ def prepared(frame, turn):
 
 def test_bgr_puts_blue_first_and_normalises_in_that_order(classes, tmp_path):
     (frame,) = frames = noise(1)
-    (got,), _ = drive(classes, tmp_path, [1, 3, SIZE, SIZE], frames, color="BGR")
+    (output,), _ = drive(classes, tmp_path, [1, 3, SIZE, SIZE], frames, color="BGR")
     rgb = prepared(frame, 0) * STD[:, None, None] + MEAN[:, None, None]
     expected = (rgb[::-1] - MEAN[:, None, None]) / STD[:, None, None]
-    np.testing.assert_allclose(got.reshape(3, SIZE, SIZE), expected, atol=1e-5)
+    np.testing.assert_allclose(output.reshape(3, SIZE, SIZE), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
 def test_a_frame_is_turned_upright_scaled_cut_and_normalised(classes, tmp_path, turn):
     (frame,) = frames = noise(1)
-    (got,), _ = drive(classes, tmp_path, [1, 3, SIZE, SIZE], frames, turn)
-    np.testing.assert_allclose(got.reshape(3, SIZE, SIZE), prepared(frame, turn), atol=1e-5)
+    (output,), _ = drive(classes, tmp_path, [1, 3, SIZE, SIZE], frames, turn)
+    np.testing.assert_allclose(output.reshape(3, SIZE, SIZE), prepared(frame, turn), atol=1e-5)
     other = prepared(frame, (turn + 90) % 360)
-    assert np.abs(got.reshape(3, SIZE, SIZE) - other).max() > 1
+    assert np.abs(output.reshape(3, SIZE, SIZE) - other).max() > 1
 
 
 def test_states_are_zeros_at_first_and_then_fed_back(classes, tmp_path):
     state = {"input": "state_0", "output": "next_state_0", "shape": [1, 2, 4, 4]}
-    _, said = drive(classes, tmp_path, [1, 3, SIZE, SIZE], noise(3), states=[state])
-    assert said == ["state_0 0.0 of 32", "state_0 1.0 of 32", "state_0 2.0 of 32"]
+    _, lines = drive(classes, tmp_path, [1, 3, SIZE, SIZE], noise(3), states=[state])
+    assert lines == ["state_0 0.0 of 32", "state_0 1.0 of 32", "state_0 2.0 of 32"]
 
 
 def test_a_clip_is_the_latest_frames_spread_over_two_seconds(classes, tmp_path):
     frames = noise(9)
-    got, _ = drive(classes, tmp_path, [1, 2, 3, SIZE, SIZE], frames, every_ms=300)
+    outputs, _ = drive(classes, tmp_path, [1, 2, 3, SIZE, SIZE], frames, every_ms=300)
     # A clip of two frames takes one each second: those at 0, 1.2 and 2.4 s.
-    assert [answer is not None for answer in got] == [False] * 4 + [True] + [False] * 3 + [True]
-    for answer, taken in ((got[4], (0, 4)), (got[8], (4, 8))):
-        wanted = np.stack([prepared(frames[index], 0) for index in taken])
-        np.testing.assert_allclose(answer.reshape(wanted.shape), wanted, atol=1e-5)
+    assert [output is not None for output in outputs] == [False] * 4 + [True] + [False] * 3 + [True]
+    for output, indices in ((outputs[4], (0, 4)), (outputs[8], (4, 8))):
+        expected = np.stack([prepared(frames[index], 0) for index in indices])
+        np.testing.assert_allclose(output.reshape(expected.shape), expected, atol=1e-5)

@@ -65,7 +65,7 @@ def stream_copy(jetson_stream_bundle, tmp_path):
 def test_a_session_takes_tensorrt_where_there_is_a_gpu(device, clip_copy):
     session = edgevid.open(clip_copy)
     assert session.backend == "tensorrt"
-    assert (session.threads, session.receipt) == (1, ())
+    assert (session.threads, session.op_coverage) == (1, ())
     clip, wanted = parity.load(clip_copy)
     for factor in (1.0, 1.0, 0.5):
         got = session.run(clip * np.float32(factor))

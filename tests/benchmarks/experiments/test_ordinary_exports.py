@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevid.backends.onnxruntime.specialize.pipeline import Specialised
+from edgevid.backends.onnxruntime.specialize.pipeline import SpecializedModel
 from edgevid.benchmarks.experiments import ordinary_exports, study
 from edgevid.errors import BenchmarkError
 from edgevid.zoo import MODELS
@@ -24,7 +24,7 @@ def scaled(folder, name: str, factor: float):
 
 
 def test_networks_that_differ_are_not_compared(tmp_path):
-    mine = Specialised(scaled(tmp_path, "mine", 1.0), lambda options: None, ())
+    mine = SpecializedModel(scaled(tmp_path, "mine", 1.0), lambda options: None, ())
     clip = np.ones((1, 4), np.float32)
     ordinary_exports._check("net", clip, mine, scaled(tmp_path, "same", 1.00001))
     with pytest.raises(BenchmarkError, match="differ"):

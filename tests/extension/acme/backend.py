@@ -21,7 +21,7 @@ def open_model(artefact, folder, options):
 
 
 class Runner:
-    threads, receipt = 1, ()
+    threads, op_coverage = 1, ()
 
     def __init__(self, path):
         from onnx.reference import ReferenceEvaluator

@@ -1,1 +1,1 @@
-"""What makes a session on the CPU fast: ``pipeline.specialise`` is the column of steps."""
+"""Optimize a model for this CPU with edgevid's kernels; ``pipeline.specialize`` lists the steps in order."""

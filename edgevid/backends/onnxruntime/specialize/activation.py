@@ -1,4 +1,4 @@
-"""The activation that ONNX Runtime has put into a convolution, as the kernels do it."""
+"""The activation that ONNX Runtime fused into a convolution, as attributes of the kernels."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from edgevid.onnxfile.graph import Node
 
 
 def activation_of(conv: Node) -> dict[str, float] | None:
-    """``low`` and ``high`` that the result is clamped to, and the ``slope`` below zero if it has one.
+    """The clamp ``low`` and ``high`` of the result, and the ``slope`` below zero of a LeakyRelu.
 
-    None for an activation that is of another kind.
+    None for an activation that the kernels do not support.
     """
     name, parameters = _name(conv), conv.attributes.get("activation_params")
     if name == "LeakyRelu" and 0 <= parameters[0] <= 1:
@@ -23,7 +23,7 @@ def activation_of(conv: Node) -> dict[str, float] | None:
 
 
 def clamp_of(conv: Node) -> tuple[float, float] | None:
-    """The range that the result is clamped to; None if the activation does something else."""
+    """The range that the result is clamped to; None if the activation is not a clamp."""
     activation = activation_of(conv)
     if activation is None or "slope" in activation:
         return None

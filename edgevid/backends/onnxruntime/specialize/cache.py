@@ -1,8 +1,8 @@
-"""Where specialised models are kept: a folder for each model, processor, instruction set and ONNX Runtime.
+"""The cache of specialized models: a folder for each model, processor, instruction set and ONNX Runtime.
 
-An entry is whole or not there: it is made in a temporary folder that is then renamed. Its receipt holds the
-hash of each of its files and begins with a signature, so that an entry that is corrupt, or that a stranger
-made (``local_cache``), is made again.
+Entries are written atomically: in a temporary folder that is then renamed. An entry's record holds the hash
+of each of its files and begins with a signature, so that an entry that is corrupt, or that another user made
+(``local_cache``), is made again.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from edgevid.host.local_cache import entry_name, seal, unseal
 from edgevid.host.processor import model
 from edgevid.host.safe_paths import read_bounded
 
-RECEIPT = "receipt"
-MOST_BYTES = 16 << 20
+RECORD = "record"
+MAX_BYTES = 16 << 20
 
 
 class Cache:
-    """The entry of a model's ``files`` in ``folder`` (None: nothing is kept when the process ends).
+    """The entry of a model's ``files`` in ``folder`` (None: a temporary folder of this process).
 
-    ``digests`` spares reading those files whose SHA-256 is known, by their names.
+    Files whose SHA-256 ``digests`` gives by name are not read.
     """
 
     def __init__(
@@ -39,27 +39,27 @@ class Cache:
         identity: tuple[str, ...],
         digests: Mapping[str, str] | None = None,
     ) -> None:
-        known = digests or {}
-        hashes = [f"{file.name}{known.get(file.name) or sha256_of(file)}" for file in files]
+        digests_by_name = digests or {}
+        hashes = [f"{file.name}{digests_by_name.get(file.name) or sha256_of(file)}" for file in files]
         self._parent = folder
         self._name = _name(files[0].stem, hashes, identity)
 
     def load(self) -> tuple[Path, dict] | None:
-        """The entry's folder and receipt; None if there is none, or if it is not as it was written."""
+        """The entry's folder and record; None if it is missing or not as it was written."""
         for parent in (self._parent, temporary_folder()):
-            if parent is not None and (receipt := _read(parent / self._name)) is not None:
-                return parent / self._name, receipt
+            if parent is not None and (record := _read(parent / self._name)) is not None:
+                return parent / self._name, record
         return None
 
     def store(self, make: Callable[[Path], dict]) -> tuple[Path, dict]:
-        """Have ``make`` fill a folder and give the receipt; the entry's folder and receipt."""
+        """Store the folder that ``make`` fills and the record that it returns; returns both."""
         entry = _writable(self._parent) / self._name
         with atomic_folder(entry, keep=lambda: _read(entry) is not None) as folder:
-            receipt = make(folder)
+            record = make(folder)
             files = {file.name: sha256_of(file) for file in folder.iterdir()}
-            text = json.dumps({**receipt, "files": files}, indent=2) + "\n"
-            (folder / RECEIPT).write_bytes(seal(self._name, text.encode()))
-        return entry, receipt
+            text = json.dumps({**record, "files": files}, indent=2) + "\n"
+            (folder / RECORD).write_bytes(seal(self._name, text.encode()))
+        return entry, record
 
 
 def _name(stem: str, hashes: list[str], identity: tuple[str, ...]) -> str:
@@ -70,21 +70,21 @@ def _name(stem: str, hashes: list[str], identity: tuple[str, ...]) -> str:
 
 @functools.cache
 def _code() -> str:
-    """A hash of the program that makes the entries: another version of it makes others."""
+    """A hash of the code that makes the entries, so that a new version does not use old entries."""
     folders = (Path(__file__).parent, Path(onnxfile.__file__).parent)
     return "".join(sha256_of(file) for folder in folders for file in sorted(folder.glob("*.py")))
 
 
 def _read(entry: Path) -> dict | None:
     try:
-        content = unseal(entry.name, read_bounded(entry, RECEIPT, MOST_BYTES))
+        content = unseal(entry.name, read_bounded(entry, RECORD, MAX_BYTES))
         if content is None:
             return None
-        receipt = json.loads(content)
-        for name, digest in receipt.pop("files").items():
+        record = json.loads(content)
+        for name, digest in record.pop("files").items():
             if sha256_of(entry / name) != digest:
                 return None
-        return receipt if {"reason", "ops"} <= receipt.keys() else None
+        return record if {"reason", "ops"} <= record.keys() else None
     except (OSError, ValueError, KeyError, AttributeError):
         return None
 

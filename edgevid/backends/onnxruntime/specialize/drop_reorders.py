@@ -1,4 +1,4 @@
-"""Take away re-orderings around ops to which the layout of a frame is all the same.
+"""Drop the layout re-orderings around ops that work in any layout.
 
 ReorderInput(op(ReorderOutput(a), ReorderOutput(b))) -> op(a, b)
 """
@@ -12,7 +12,7 @@ ANY_LAYOUT = ("edgevid.TemporalDifference",)
 
 
 def stay_in_blocks(model: Model, block: int | None) -> int:
-    """Change the optimised ``model``; returns how many ops work in blocks then."""
+    """Change the optimized ``model``; returns the number of ops that now work in blocks."""
     ops = [node for node in model.nodes if node.kind in ANY_LAYOUT]
     return sum(_stay(model, op, block) for op in ops)
 

@@ -1,4 +1,4 @@
-"""Means and gates in blocks: no re-ordering stands around the excitations of features.
+"""Replace the means and gates of feature excitation by kernels that work in blocks, without re-orderings.
 
 ReduceMean(ReorderOutput(x))                          -> ChannelMean(x), ImageMean(x)
 ReorderInput(Mul(ReorderOutput(x), c))                -> Gate(x, c)
@@ -16,17 +16,19 @@ Shape = tuple[int, ...]
 
 
 def excite_in_blocks(model: Model, original: Model, block: int | None) -> int:
-    """Change the optimised ``model``, whose shapes ``original`` knows; returns how many ops are new."""
+    """Change the optimized ``model``, whose shapes ``original`` has; returns the number of replaced ops."""
     count = 0
     for reorder in [node for node in model.nodes if node.kind == FROM_BLOCKS]:
         value, shape = reorder.outputs[0], original.shapes.get(reorder.outputs[0])
         if shape is None or len(shape) != 4 or shape[1] % block or reorder.attributes.get("channels_last", 0):
             continue
         for reader in model.readers(value):
-            new = _mean(reader, reorder, original, shape) or _gate(model, reader, reorder, original, shape)
-            if new is not None:
-                new.attributes["block"] = block
-                model.nodes[model.nodes.index(reader)] = new
+            replacement = _mean(reader, reorder, original, shape) or _gate(
+                model, reader, reorder, original, shape
+            )
+            if replacement is not None:
+                replacement.attributes["block"] = block
+                model.nodes[model.nodes.index(reader)] = replacement
                 count += 1
         if not model.readers(value) and value not in model.outputs:
             model.nodes.remove(reorder)
@@ -36,7 +38,7 @@ def excite_in_blocks(model: Model, original: Model, block: int | None) -> int:
 
 
 def _mean(node: Node, reorder: Node, original: Model, shape: Shape) -> Node | None:
-    """The mean over channels or images that ``node`` is, as its result's shape tells; None if it is none."""
+    """The kernel for a mean over channels or pixels, by the shape of its result; None for other nodes."""
     if node.kind != "ReduceMean" or shape[1] == 1 or shape[2] * shape[3] == 1:
         return None
     kinds = {_of_pixels(shape): "ChannelMean", _of_channels(shape): "ImageMean"}
@@ -45,7 +47,7 @@ def _mean(node: Node, reorder: Node, original: Model, shape: Shape) -> Node | No
 
 
 def _gate(model: Model, node: Node, reorder: Node, original: Model, shape: Shape) -> Node | None:
-    """The gate that ``node`` is; None if it is none, or if its result is needed in plain layout."""
+    """The kernel for a gate; None for other nodes, or if the result is read in plain layout."""
     if node.kind != "Mul" or node.outputs[0] in model.outputs:
         return None
     after = model.readers(node.outputs[0])
@@ -62,7 +64,7 @@ def _gate(model: Model, node: Node, reorder: Node, original: Model, shape: Shape
 
 
 def _gates(model: Model, node: Node, value: str, original: Model, shape: Shape) -> list[str] | None:
-    """The values that ``node`` multiplies channels, and perhaps pixels, by; the sum of both then goes."""
+    """The factors of channels, and of pixels if there are any, in ``node``; an ``Add`` of both is removed."""
     factors = [name for name in node.inputs if name != value]
     if len(factors) != 1:
         return None
@@ -70,11 +72,11 @@ def _gates(model: Model, node: Node, value: str, original: Model, shape: Shape) 
         return factors
     if factors[0] in model.outputs:
         return None
-    for adding in model.nodes:
-        if adding.kind == "Add" and adding.outputs == factors and len(model.readers(factors[0])) == 1:
-            by_shape = {original.shapes.get(name): name for name in adding.inputs}
+    for add in model.nodes:
+        if add.kind == "Add" and add.outputs == factors and len(model.readers(factors[0])) == 1:
+            by_shape = {original.shapes.get(name): name for name in add.inputs}
             if by_shape.keys() == {_of_channels(shape), _of_pixels(shape)}:
-                model.nodes.remove(adding)
+                model.nodes.remove(add)
                 return [by_shape[_of_channels(shape)], by_shape[_of_pixels(shape)]]
     return None
 

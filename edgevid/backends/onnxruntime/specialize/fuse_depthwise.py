@@ -1,7 +1,7 @@
-"""Let a depthwise 3x3 convolution follow the 1x1 convolution that feeds it, with or without a shift, at once.
+"""Fuse a 1x1 convolution, with or without a shift, and the depthwise 3x3 convolution that reads it.
 
-The values between them, six times the channels of a MobileNetV2's block, then never leave the cache: a
-blocked ``Conv`` or ``ShiftConv`` and its ``Conv`` become an ``edgevid.ShiftConvDepthwise``.
+A blocked ``Conv`` or ``ShiftConv`` and its ``Conv`` become an ``edgevid.ShiftConvDepthwise``. The values
+between them, with six times the channels of a MobileNetV2 block's input, then never leave the cache.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ NO_SHIFT = {"frames": 1, "fold": 0, "first": 1, "second": -1}
 
 
 def swap_depthwise(model: Model, block: int | None) -> int:
-    """Swap in the optimised ``model``; returns how many pairs of convolutions became one."""
+    """Fuse in the optimized ``model``; returns the number of fused pairs."""
     if block is None:
         return 0
-    able = [node for node in model.nodes if _is_pointwise(model, node, block)]
-    pairs = [(first, second) for first in able if (second := _depthwise_after(model, first))]
+    candidates = [node for node in model.nodes if _is_pointwise(model, node, block)]
+    pairs = [(first, second) for first in candidates if (second := _depthwise_after(model, first))]
     for first, second in pairs:
-        model.nodes[model.nodes.index(second)] = _both(first, second, block)
+        model.nodes[model.nodes.index(second)] = _fused(first, second, block)
         model.nodes.remove(first)
     if pairs:
         model.require_domain("edgevid")
@@ -35,19 +35,19 @@ def swap_depthwise(model: Model, block: int | None) -> int:
 
 
 def _is_pointwise(model: Model, node: Node, block: int) -> bool:
-    """Whether it is a 1x1 convolution with a bias and without a residual sum, in blocks."""
+    """Whether ``node`` is a blocked 1x1 convolution with a bias and without a residual sum."""
     if node.kind in ("edgevid.ShiftConv", "edgevid.ShiftConvStep"):
         first = 2 if node.op_type == "ShiftConvStep" else 1
         return node.attributes["block"] == block and bool(node.input(first + 1)) and not node.input(first + 2)
-    if node.kind != f"{NCHWC}.Conv" or not _agrees(node, POINTWISE):
+    if node.kind != f"{NCHWC}.Conv" or not _has_attributes(node, POINTWISE):
         return False
     weights = model.weights.get(node.inputs[1])
-    whole = weights is not None and weights[2:] == (1, 1) and weights[0] % block == weights[1] % block == 0
-    return whole and bool(node.input(2)) and not node.input(3)
+    fits = weights is not None and weights[2:] == (1, 1) and weights[0] % block == weights[1] % block == 0
+    return fits and bool(node.input(2)) and not node.input(3)
 
 
 def _depthwise_after(model: Model, first: Node) -> Node | None:
-    """The only reader of ``first``, if it is a depthwise 3x3 convolution that can be taken."""
+    """The only reader of ``first``, if it is a depthwise 3x3 convolution that can be fused."""
     value = first.outputs[0]
     readers = model.readers(value)
     if len(readers) != 1 or value in model.outputs:
@@ -59,7 +59,7 @@ def _depthwise_after(model: Model, first: Node) -> Node | None:
         weights is not None
         and weights[1:] == (1, 3, 3)
         and node.attributes.get("group") == weights[0]
-        and _agrees(node, DEPTHWISE)
+        and _has_attributes(node, DEPTHWISE)
         and clamp_of(node) is not None
         and strides in ([1, 1], [2, 2])
         and bool(node.input(2))
@@ -69,13 +69,13 @@ def _depthwise_after(model: Model, first: Node) -> Node | None:
     return node if fits else None
 
 
-def _agrees(node: Node, wanted: dict) -> bool:
+def _has_attributes(node: Node, required: dict) -> bool:
     if activation_of(node) is None:
         return False
-    return all(node.attributes.get(name, value) == value for name, value in wanted.items())
+    return all(node.attributes.get(name, value) == value for name, value in required.items())
 
 
-def _both(first: Node, second: Node, block: int) -> Node:
+def _fused(first: Node, second: Node, block: int) -> Node:
     if first.domain == "edgevid":
         attributes = dict(first.attributes)
     else:

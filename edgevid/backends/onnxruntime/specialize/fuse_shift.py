@@ -1,9 +1,9 @@
-"""Optimise without the shifts, then swap: a temporal shift disappears into the 1x1 convolution after it.
+"""Fuse a temporal shift into the 1x1 convolutions that read it.
 
-1. ``bypass``: convolutions read the input of their shift, the shift goes, and they are marked.
-2. ONNX Runtime optimises what is left, a network without any shift, for the processor at hand.
-3. ``swap``: a marked convolution, by now perhaps in the blocked layout and with its residual sum and
-   activation inside, becomes an ``edgevid.ShiftConv``.
+1. ``bypass``: the shift is removed; its convolutions read the shift's input and are marked.
+2. ONNX Runtime optimizes the network, now without shifts, for this processor.
+3. ``swap``: a marked convolution, which may now be blocked and have a residual sum and an activation fused
+   into it, becomes an ``edgevid.ShiftConv``.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ FIRST_MARK = 4096
 
 
 @dataclass
-class Bypassed:
-    """A shift that was taken out, and the marks of the convolutions that are to do it."""
+class BypassedShift:
+    """A removed shift, and the marks of the convolutions that take it."""
 
     shift: Node
     marks: list[int]
 
 
-class Refusal(Exception):
-    """A convolution that cannot take its shift; ``shift`` is the shift's name."""
+class FusionError(Exception):
+    """A convolution cannot take its shift; ``shift`` is the shift's name."""
 
     def __init__(self, shift: str, reason: str) -> None:
         super().__init__(reason)
@@ -39,8 +39,8 @@ def shifts_of(model: Model) -> list[Node]:
     return [node for node in model.nodes if node.kind in (SHIFT, STEP)]
 
 
-def bypass(model: Model, shift: Node, first_mark: int) -> Bypassed | str:
-    """Take ``shift`` out of ``model``; or leave it and say in a sentence why."""
+def bypass(model: Model, shift: Node, first_mark: int) -> BypassedShift | str:
+    """Remove ``shift`` from ``model``, or leave it and return the reason."""
     readers = model.readers(shift.outputs[0])
     if shift.outputs[0] in model.outputs or not readers:
         return "its result leaves the network"
@@ -50,35 +50,35 @@ def bypass(model: Model, shift: Node, first_mark: int) -> Bypassed | str:
     if shift.kind == STEP:
         state, next_state = shift.inputs[1], shift.outputs[1]
         if len(readers) != 1:
-            return "more than one convolution reads it, and only one can keep its state"
+            return "more than one convolution reads it, and only one can hold its state"
         if state not in model.inputs or len(model.readers(state)) != 1:
             return "its state is not an input of the network that nothing else reads"
         if next_state not in model.outputs or model.readers(next_state):
-            return "its next state is not just an output of the network"
+            return "its next state is not only an output of the network"
         del model.inputs[state], model.outputs[next_state]
     for mark, reader in enumerate(readers, first_mark):
         reader.inputs[0] = shift.inputs[0]
         reader.set_ints("dilations", [mark, mark])
     model.nodes.remove(shift)
-    return Bypassed(shift, list(range(first_mark, first_mark + len(readers))))
+    return BypassedShift(shift, list(range(first_mark, first_mark + len(readers))))
 
 
-def swap(model: Model, bypassed: list[Bypassed], block: int | None, original: Model) -> None:
-    """Give the shifts to their convolutions in the optimised ``model``; a new node has its shift's name.
+def swap(model: Model, shifts: list[BypassedShift], block: int | None, original: Model) -> None:
+    """Fuse the shifts into their convolutions in the optimized ``model``; a fused node has its shift's name.
 
-    ``block`` is the number of channels in a block of this processor's layout (None: it has none). Raises
-    ``Refusal`` for the first convolution that cannot take its shift; the model is then of no use.
+    ``block`` is the number of channels in a block of this processor's layout (None: no blocked layout).
+    Raises ``FusionError`` for the first convolution that cannot take its shift; the model is then unusable.
     """
-    marked = {}
+    by_mark = {}
     for index, node in enumerate(model.nodes):
         dilations = node.attributes.get("dilations")
         if node.op_type in ("Conv", "FusedConv") and dilations and dilations[0] >= FIRST_MARK:
-            marked[dilations[0]] = index
-    for item in bypassed:
+            by_mark[dilations[0]] = index
+    for item in shifts:
         for mark in item.marks:
-            if mark not in marked:
-                raise Refusal(item.shift.name, "ONNX Runtime replaced the convolution by something else")
-            index = marked[mark]
+            if mark not in by_mark:
+                raise FusionError(item.shift.name, "ONNX Runtime replaced the convolution")
+            index = by_mark[mark]
             model.nodes[index] = _shift_conv(model, model.nodes[index], item.shift, block)
     model.inputs = {name: model.inputs.get(name, value) for name, value in original.inputs.items()}
     model.outputs = {name: model.outputs.get(name, value) for name, value in original.outputs.items()}
@@ -86,7 +86,7 @@ def swap(model: Model, bypassed: list[Bypassed], block: int | None, original: Mo
 
 
 def why_not_pointwise(model: Model, node: Node, value: str) -> str:
-    """Why a reader of ``value`` is not a 1x1 convolution of stride 1 on it; empty if it is one."""
+    """Why a reader of ``value`` is not a 1x1 convolution of it with stride 1; empty if it is."""
     name = node.op_type
     if node.kind != "Conv":
         return f"its result goes to a {name}, not to a convolution"
@@ -105,23 +105,23 @@ def why_not_pointwise(model: Model, node: Node, value: str) -> str:
 
 
 def _shift_conv(model: Model, conv: Node, shift: Node, block: int | None) -> Node:
-    blocked = conv.domain == NCHWC
-    if blocked and block is None:
-        raise Refusal(shift.name, "the block of ONNX Runtime's layout is not known")
-    if blocked and model.weights[conv.inputs[1]][1] < block:
-        raise Refusal(shift.name, "its convolution reads fewer channels than a block has")
-    attributes = {"block": block if blocked else 1, "fold": shift.attributes["fold"]}
+    is_blocked = conv.domain == NCHWC
+    if is_blocked and block is None:
+        raise FusionError(shift.name, "the block size of ONNX Runtime's layout is unknown")
+    if is_blocked and model.weights[conv.inputs[1]][1] < block:
+        raise FusionError(shift.name, "its convolution reads fewer channels than a block has")
+    attributes = {"block": block if is_blocked else 1, "fold": shift.attributes["fold"]}
     activation = activation_of(conv)
     if activation is None:
-        raise Refusal(shift.name, refusal_of(conv))
+        raise FusionError(shift.name, refusal_of(conv))
     attributes |= activation
-    x, others = conv.inputs[0], [conv.input(index) for index in (1, 2, 3)]
-    others = model.without_gap(others, model.weights[others[0]][0])
+    x, operands = conv.inputs[0], [conv.input(index) for index in (1, 2, 3)]
+    operands = model.without_gap(operands, model.weights[operands[0]][0])
     if shift.kind == STEP:
-        op_type, inputs = "ShiftConvStep", [x, shift.inputs[1], *others]
+        op_type, inputs = "ShiftConvStep", [x, shift.inputs[1], *operands]
         outputs = [conv.outputs[0], shift.outputs[1]]
     else:
-        op_type, inputs, outputs = "ShiftConv", [x, *others], conv.outputs
+        op_type, inputs, outputs = "ShiftConv", [x, *operands], conv.outputs
         attributes |= {name: shift.attributes[name] for name in ("frames", "first", "second")}
     while not inputs[-1]:
         inputs.pop()

@@ -1,4 +1,4 @@
-"""How many channels a block of ONNX Runtime's blocked layout holds on this processor."""
+"""The number of channels in a block of ONNX Runtime's blocked layout (NCHWc) on this processor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHANNELS, PIXELS = 64, 2
 
 @functools.cache
 def block_size() -> int | None:
-    """Found by having the runtime re-order a small tensor; None where it has no such layout."""
+    """Measured by having the runtime re-order a small tensor; None where it has no blocked layout."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -22,11 +22,11 @@ def block_size() -> int | None:
     try:
         session = onnxruntime.InferenceSession(_reordering_model(), options, ["CPUExecutionProvider"])
         channels = np.arange(CHANNELS, dtype=np.float32)
-        (blocked,) = session.run(None, {"x": np.repeat(channels, PIXELS).reshape(1, CHANNELS, 1, PIXELS)})
-    except Exception:  # ONNX Runtime raises kinds of its own, without a common base
+        (blocks,) = session.run(None, {"x": np.repeat(channels, PIXELS).reshape(1, CHANNELS, 1, PIXELS)})
+    except Exception:  # ONNX Runtime's exceptions have no common base
         return None
     # A block holds channels 0, 1, 2 ... of the first pixel, then those of the second.
-    block = int(np.argmax(blocked.ravel()[1:] == 0)) + 1
+    block = int(np.argmax(blocks.ravel()[1:] == 0)) + 1
     return block if block > 1 else None
 
 

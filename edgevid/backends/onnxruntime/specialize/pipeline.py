@@ -1,7 +1,7 @@
-"""Open a bundle's ONNX model with the kernels of this machine: ``specialise`` is the one thing to call.
+"""Open a bundle's ONNX model with this machine's kernels: ``specialize`` is the entry point.
 
-The network is optimised as if it had no temporal ops, these are swapped in (``fuse_shift``, ``placeholder``),
-the result is compared with the unmodified network, and kept in a cache (``cache``).
+ONNX Runtime optimizes the network without its temporal ops; then they are swapped in (``fuse_shift``,
+``placeholder``), the result is compared with the unmodified network and cached (``cache``).
 """
 
 from __future__ import annotations
@@ -23,107 +23,107 @@ from edgevid.backends.onnxruntime.specialize.cache import Cache
 from edgevid.backends.onnxruntime.specialize.drop_reorders import stay_in_blocks
 from edgevid.backends.onnxruntime.specialize.excitation import excite_in_blocks
 from edgevid.backends.onnxruntime.specialize.fuse_depthwise import swap_depthwise
-from edgevid.backends.onnxruntime.specialize.fuse_frame_stack import Stacked, bypass_stacks, swap_stacks
+from edgevid.backends.onnxruntime.specialize.fuse_frame_stack import StackedConv, bypass_stacks, swap_stacks
 from edgevid.backends.onnxruntime.specialize.fuse_shift import (
     FIRST_MARK,
-    Bypassed,
-    Refusal,
+    BypassedShift,
+    FusionError,
     bypass,
     shifts_of,
     swap,
 )
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
 from edgevid.backends.onnxruntime.specialize.placeholder import (
-    NoStandIn,
-    StandIn,
-    put_stand_ins,
-    swap_stand_ins,
+    Placeholder,
+    PlaceholderError,
+    insert_placeholders,
+    replace_placeholders,
 )
 from edgevid.backends.onnxruntime.specialize.winograd import swap_winograd
-from edgevid.backends.protocol import OpReceipt
+from edgevid.backends.protocol import OpCoverage
 from edgevid.errors import BackendError, first_line
 from edgevid.onnxfile.external_files import external_files
 from edgevid.onnxfile.graph import Model, float_value
 from edgevid.parity import compare
 
-MODEL, WEIGHTS = "optimised.onnx", "optimised.weights"
+MODEL, WEIGHTS = "optimized.onnx", "optimized.weights"
 TOLERANCE = 1e-5
 log = logging.getLogger("edgevid")
 
 
 @dataclass(frozen=True)
-class Specialised:
-    """A model file, and how the options of the session that opens it must be set."""
+class SpecializedModel:
+    """A model file, and the function that configures the options of the session that opens it."""
 
     path: Path
     configure: Callable[[object], None]
-    receipt: tuple[OpReceipt, ...]
+    op_coverage: tuple[OpCoverage, ...]
 
 
-APART = "import sys; from edgevid.backends.onnxruntime.specialize.pipeline import main; main(*sys.argv[1:])"
+PROGRAM = "import sys; from edgevid.backends.onnxruntime.specialize.pipeline import main; main(*sys.argv[1:])"
 
 
-def specialise(
+def specialize(
     path: Path,
     cache_folder: Path | None,
     threads: int,
-    apart: bool = False,
+    in_subprocess: bool = False,
     digests: Mapping[str, str] | None = None,
-) -> Specialised:
-    """The model at ``path`` (weights beside it) for this processor and this ONNX Runtime.
+) -> SpecializedModel:
+    """Specialize the model at ``path`` (weights in the same folder) for this processor and ONNX Runtime.
 
-    Never fails for want of a compiler, of room in ``cache_folder`` or of a kernel: the network then runs as
-    it is, and the receipt says why. Raises ``BackendError`` for an ``EDGEVID_ISA`` that this machine lacks.
-    ``apart`` fills the cache in a process of its own, whose memory, several times the weights, goes with it.
-    ``digests`` are the SHA-256 of the model's files by name, as far as they are known.
+    A missing compiler, a full ``cache_folder`` or a missing kernel is no error: the network then runs
+    unmodified, and the op coverage gives the reason. Raises ``BackendError`` for an ``EDGEVID_ISA`` that this
+    machine lacks. ``in_subprocess`` fills the cache in a subprocess, whose memory, several times the weights,
+    is freed when it exits. ``digests`` maps file names to those SHA-256 digests that are already computed.
     """
     from edgevid.kernels import build
 
     library = build.library_or_reason()
-    model, beside = _read(path)
+    model, weight_files = _read(path)
     if isinstance(library, str):
         return _as_it_is(path, model, library)
     isa = isa_of(library)
-    files = [path, *(path.parent / name for name in beside)]
+    files = [path, *(path.parent / name for name in weight_files)]
     cache = Cache(cache_folder, files, (library.stem, isa), digests)
-    found = cache.load()
-    if found is None and apart and cache_folder is not None and sys.executable:
+    entry = cache.load()
+    if entry is None and in_subprocess and cache_folder is not None and sys.executable:
         arguments = (str(path.absolute()), str(cache_folder.absolute()), str(threads))
-        subprocess.run([sys.executable, "-c", APART, *arguments], capture_output=True)
-        found = cache.load()
-    if found is None:
+        subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True)
+        entry = cache.load()
+    if entry is None:
         try:
-            found = cache.store(lambda folder: _make(path, folder, library, threads))
-        except Exception as error:  # ONNX Runtime raises kinds of its own, without a common base
-            reason = f"the kernels could not be put in: {first_line(error)}"
+            entry = cache.store(lambda folder: _make(path, folder, library, threads))
+        except Exception as error:  # ONNX Runtime's exceptions have no common base
+            reason = f"the kernels could not be inserted: {first_line(error)}"
             log.warning(reason)
             return _as_it_is(path, model, reason)
-    folder, receipt = found
+    folder, record = entry
     if not (folder / MODEL).is_file():
-        return _as_it_is(path, model, receipt["reason"])
-    return Specialised(
+        return _as_it_is(path, model, record["reason"])
+    return SpecializedModel(
         folder / MODEL,
-        lambda options: load_as_optimised(options, library),
-        tuple(OpReceipt(**item) for item in receipt["ops"]),
+        lambda options: load_as_optimized(options, library),
+        tuple(OpCoverage(**item) for item in record["ops"]),
     )
 
 
 def _read(path: Path) -> tuple[Model, list[str]]:
-    """The model at ``path``, and the names of the files that hold its weights."""
+    """Return the model at ``path`` and the names of its weight files."""
     data = path.read_bytes()
     try:
         return Model(data), sorted(external_files(memoryview(data)))
-    except Exception as error:  # a file that a stranger made can be wrong in any way
-        raise BackendError(f"'{path}' is no ONNX model ({error}): export again") from error
+    except Exception as error:  # an untrusted file can be malformed in any way
+        raise BackendError(f"'{path}' is not a valid ONNX model ({error}): export again") from error
 
 
 def main(path: str, cache_folder: str, threads: str) -> None:
-    """What ``apart`` runs."""
-    specialise(Path(path), Path(cache_folder), int(threads))
+    """The entry point of the subprocess."""
+    specialize(Path(path), Path(cache_folder), int(threads))
 
 
 def isa_of(library: Path) -> str:
-    """The instruction set that the library would use now."""
+    """The instruction set that the library selects on this machine."""
     message = ctypes.create_string_buffer(300)
     function = ctypes.CDLL(str(library)).edgevid_isa
     function.restype = ctypes.c_char_p
@@ -133,119 +133,119 @@ def isa_of(library: Path) -> str:
     return name.decode()
 
 
-def _as_it_is(path: Path, model: Model, reason: str) -> Specialised:
-    receipt = tuple(coverage.receipt_of(model, op, None, reason) for op in coverage.temporal_ops(model))
-    return Specialised(path, lambda options: None, receipt)
+def _as_it_is(path: Path, model: Model, reason: str) -> SpecializedModel:
+    op_coverage = tuple(coverage.coverage_of(model, op, None, reason) for op in coverage.temporal_ops(model))
+    return SpecializedModel(path, lambda options: None, op_coverage)
 
 
 def write_plain(path: Path, folder: Path, library: Path, threads: int) -> dict:
-    """The model at ``path`` with kernels in plain layout, for any processor, as ``MODEL`` in ``folder``.
+    """Write the model at ``path`` with kernels in plain layout, for any processor, to ``folder / MODEL``.
 
-    That is what it becomes where ONNX Runtime has no blocked layout, as on arm64. Returns the receipt:
-    ``reason`` says why nothing was written, ``ops`` holds an ``OpReceipt`` as a dict for each temporal op.
+    Where ONNX Runtime has no blocked layout, as on arm64, ``specialize`` gives the same. Returns a record:
+    ``reason`` says why nothing was written, ``ops`` holds an ``OpCoverage`` as a dict for each temporal op.
     """
     return _make(path, folder, library, threads, in_blocks=False)
 
 
 def _make(path: Path, folder: Path, library: Path, threads: int, in_blocks: bool = True) -> dict:
-    """Write the swapped model into ``folder``; the receipt says what was done, or why nothing was written."""
+    """Write the specialized model into ``folder``; the record is that of ``write_plain``."""
     block = block_size() if in_blocks else None
     original = Model(path.read_bytes())
-    unfused: dict[str, str] = {}
-    alone: dict[str, str] = {}
+    fusion_errors: dict[str, str] = {}
+    placeholder_errors: dict[str, str] = {}
     while True:
-        model, bypassed, stacked, stand_ins = without_temporal_ops(path, unfused, alone)
-        optimised = _optimise(model, path.parent, folder, library, threads, in_blocks)
+        model, shifts, stacks, placeholders = without_temporal_ops(path, fusion_errors, placeholder_errors)
+        optimized = _optimize(model, path.parent, folder, library, threads, in_blocks)
         try:
-            swap(optimised, bypassed, block, original)
-            swap_stacks(optimised, folder, stacked, block)
-            swap_stand_ins(optimised, folder, stand_ins, block)
+            swap(optimized, shifts, block, original)
+            swap_stacks(optimized, folder, stacks, block)
+            replace_placeholders(optimized, folder, placeholders, block)
             break
-        except Refusal as refusal:
-            unfused[refusal.shift] = str(refusal)
-        except NoStandIn as refusal:
-            alone[refusal.op] = str(refusal)
-    stay_in_blocks(optimised, block)
-    excite_in_blocks(optimised, original, block)
-    swap_depthwise(optimised, block)
-    direct = bytes(optimised)
-    swapped = swap_winograd(
-        optimised, folder, block, lambda *asked: _shapes_when_run(*asked, folder, library, threads)
+        except FusionError as error:
+            fusion_errors[error.shift] = str(error)
+        except PlaceholderError as error:
+            placeholder_errors[error.op] = str(error)
+    stay_in_blocks(optimized, block)
+    excite_in_blocks(optimized, original, block)
+    swap_depthwise(optimized, block)
+    direct = bytes(optimized)
+    winograd_convs = swap_winograd(
+        optimized, folder, block, lambda *arguments: _shapes_when_run(*arguments, folder, library, threads)
     )
-    # Fewer products round more: a network that this does not suit keeps its direct convolutions.
-    for content in (bytes(optimised), direct) if swapped else (direct,):
+    # Winograd's transforms round more: a network that exceeds the tolerance keeps direct convolutions.
+    for content in (bytes(optimized), direct) if winograd_convs else (direct,):
         (folder / MODEL).write_bytes(content)
-        error = _difference(path, folder / MODEL, library, threads)
-        if error <= TOLERANCE:
+        distance = _difference(path, folder / MODEL, library, threads)
+        if distance <= TOLERANCE:
             break
     else:
         for file in folder.iterdir():
             file.unlink()
-        reason = f"with the kernels the result differs by {error:.1e}, so they are not used: please report it"
+        reason = f"with kernels the result differs by {distance:.1e}, so they are not used: please report it"
         log.warning(reason)
         return {"reason": reason, "ops": []}
-    kernels, rows = coverage.kernels_of(optimised), []
+    kernels, errors, rows = coverage.kernels_of(optimized), {**placeholder_errors, **fusion_errors}, []
     for op in coverage.temporal_ops(original):
         kernel = kernels.get(op.name)
-        reason = unfused.get(op.name) or alone.get(op.name) or ("" if kernel else coverage.NO_KERNEL)
-        rows.append(coverage.receipt_of(original, op, kernel, reason))
+        reason = errors.get(op.name) or ("" if kernel else coverage.NO_KERNEL)
+        rows.append(coverage.coverage_of(original, op, kernel, reason))
     return {"reason": "", "ops": [vars(row) for row in rows]}
 
 
 def without_temporal_ops(
-    path: Path, unfused: dict[str, str], alone: dict[str, str]
-) -> tuple[Model, list[Bypassed], list[Stacked], list[StandIn]]:
-    """The model without its shifts and stacks, and with stand-ins for its convolutions over time.
+    path: Path, fusion_errors: dict[str, str], placeholder_errors: dict[str, str]
+) -> tuple[Model, list[BypassedShift], list[StackedConv], list[Placeholder]]:
+    """Return the model without shifts and frame stacks, with placeholders for its temporal convolutions.
 
-    ``unfused`` and ``alone`` say why an op, by its name, is not to be taken by a convolution, or to have no
-    stand-in; what this finds is added to them.
+    ``fusion_errors`` and ``placeholder_errors`` map the name of an op to the reason why no convolution takes
+    it, or why it gets no placeholder; the ops that are refused here are added.
     """
     model = Model(path.read_bytes())
-    bypassed, mark = [], FIRST_MARK
+    shifts, mark = [], FIRST_MARK
     for shift in shifts_of(model):
-        result = unfused.get(shift.name) or bypass(model, shift, mark)
+        result = fusion_errors.get(shift.name) or bypass(model, shift, mark)
         if isinstance(result, str):
-            unfused[shift.name] = result
+            fusion_errors[shift.name] = result
         else:
-            bypassed.append(result)
+            shifts.append(result)
             mark += len(result.marks)
-    stacked = bypass_stacks(model, path.parent, alone)
-    return model, bypassed, stacked, put_stand_ins(model, path.parent, alone)
+    stacks = bypass_stacks(model, path.parent, placeholder_errors)
+    return model, shifts, stacks, insert_placeholders(model, path.parent, placeholder_errors)
 
 
-def _optimise(
+def _optimize(
     model: Model, weights: Path, folder: Path, library: Path, threads: int, in_blocks: bool
 ) -> Model:
-    """``model``, its weight files in ``weights``, as ONNX Runtime optimises it; the result in ``folder``."""
+    """Have ONNX Runtime optimize ``model``, with weight files in ``weights``, and write it to ``folder``."""
     options = _options(threads)
     options.register_custom_ops_library(str(library))
     options.optimized_model_filepath = str(folder / MODEL)
     options.add_session_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS)
-    # Some releases (1.20 to 1.24) go on reading what they did not change from the original files, which must
-    # therefore stand beside both models.
+    # Some releases (1.20 to 1.24) keep reading unchanged weights from the original files, so these must be in
+    # the folder of either model.
     for name in model.weight_files:
         _link(weights / name, folder / name)
     source = folder / "source.onnx"
     source.write_bytes(bytes(model))
     (_session if in_blocks else _session_without_blocks)(str(source), options)
     source.unlink()
-    optimised = Model((folder / MODEL).read_bytes())
-    for name in set(model.weight_files) - set(optimised.weight_files):
+    optimized = Model((folder / MODEL).read_bytes())
+    for name in set(model.weight_files) - set(optimized.weight_files):
         (folder / name).unlink()
-    return optimised
+    return optimized
 
 
 def _shapes_when_run(
     model: Model, names: Collection[str], folder: Path, library: Path, threads: int
 ) -> dict[str, tuple[int, ...]]:
-    """The shapes of some values inside an optimised ``model``, which does not tell them itself."""
+    """The shapes of values inside an optimized ``model``, which has no shape information: it is run once."""
     outputs = model.outputs
     model.outputs = {name: float_value(name, None) for name in names}
     source = folder / "shapes.onnx"
     source.write_bytes(bytes(model))
     model.outputs = outputs
     options = _options(threads)
-    load_as_optimised(options, library)
+    load_as_optimized(options, library)
     arrays = _run_on_noise(source, options)
     source.unlink()
     return {name: array.shape for name, array in arrays.items()}
@@ -259,27 +259,27 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def load_as_optimised(options, library: Path) -> None:
+def load_as_optimized(options, library: Path) -> None:
     import onnxruntime
 
     options.register_custom_ops_library(str(library))
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
 
 
-def _difference(path: Path, swapped: Path, library: Path, threads: int) -> float:
-    """The relative distance of all outputs, states included, from the unmodified network's on noise."""
+def _difference(path: Path, model: Path, library: Path, threads: int) -> float:
+    """The largest relative error of all outputs, states included, against the unmodified network on noise."""
     expected = _run_unmodified(path, library, threads)
     options = _options(threads)
-    load_as_optimised(options, library)
-    return compare(_run_on_noise(swapped, options), expected, TOLERANCE).max_rel
+    load_as_optimized(options, library)
+    return compare(_run_on_noise(model, options), expected, TOLERANCE).max_rel
 
 
 def _run_unmodified(path: Path, library: Path, threads: int) -> dict[str, np.ndarray]:
     try:
         return _run_on_noise(path, _options(threads))
-    except Exception:  # ONNX Runtime raises kinds of its own, without a common base
-        # Some releases refuse the functions that a file carries for its temporal ops; the library's ops by
-        # themselves, which have tests of their own, compute the same.
+    except Exception:  # ONNX Runtime's exceptions have no common base
+        # Some releases reject the function bodies of temporal ops in the file; the library's ops, unfused and
+        # separately tested, compute the same.
         options = _options(threads)
         options.register_custom_ops_library(str(library))
         return _run_on_noise(path, options)

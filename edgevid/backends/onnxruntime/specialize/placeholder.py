@@ -1,11 +1,12 @@
-"""Optimise with a stand-in, then swap: a temporal op that stays a pass of its own runs in blocks too.
+"""Optimize with placeholder convolutions, so that temporal ops that are not fused run in blocks too.
 
-1. ``put_stand_ins``: a depthwise 1x1 convolution by ones takes the op's place; a mark says which op it is.
-2. ONNX Runtime optimises that, and carries the convolution into its blocked layout as it does any other.
-3. ``swap_stand_ins``: the convolution becomes an ``edgevid.TemporalConv``. What was fused into it by then
-   goes along: a factor into the taps, a bias, an activation.
+1. ``insert_placeholders``: a depthwise 1x1 convolution by ones replaces the op; a mark identifies it.
+2. ONNX Runtime optimizes the network, and brings the placeholder into its blocked layout like any
+   convolution.
+3. ``replace_placeholders``: the placeholder becomes an ``edgevid.TemporalConv``, with what was fused into it:
+   a factor (into the taps), a bias, an activation.
 
-A shift that no convolution takes is a temporal convolution too, by taps of zeros and ones.
+A shift that no convolution takes is a temporal convolution with taps of zeros and ones.
 """
 
 from __future__ import annotations
@@ -23,130 +24,134 @@ CONV, STEP = "edgevid.TemporalConv", "edgevid.TemporalConvStep"
 SHIFT = "edgevid.TemporalShift"
 FIRST_MARK = 1 << 20
 """A mark is a dilation, as in ``fuse_shift``."""
-MOST_TAPS = 7
+MAX_TAPS = 7
 """Longer filters run slowly in any layout."""
 
 
 @dataclass
-class StandIn:
-    """An op whose place a convolution takes, its mark, and its filters ``(C, k)``."""
+class Placeholder:
+    """An op that a placeholder convolution replaces, the mark, and the op's filters ``(C, k)``."""
 
     op: Node
     mark: int
     taps: np.ndarray
 
 
-class NoStandIn(Exception):
-    """A stand-in that cannot become its op again; ``op`` is the op's name."""
+class PlaceholderError(Exception):
+    """A placeholder cannot become its op again; ``op`` is the op's name."""
 
     def __init__(self, op: str, reason: str) -> None:
         super().__init__(reason)
         self.op = op
 
 
-def put_stand_ins(model: Model, folder: Path, alone: dict[str, str]) -> list[StandIn]:
-    """Replace the ops in ``model``, whose weights are in ``folder``, but for those that ``alone`` names.
+def insert_placeholders(model: Model, folder: Path, placeholder_errors: dict[str, str]) -> list[Placeholder]:
+    """Replace the ops in ``model``, whose weights are in ``folder``, except those in ``placeholder_errors``.
 
-    Those that can have none are added to it, with the reason in a sentence.
+    An op that can have no placeholder is added there with the reason.
     """
-    stand_ins = []
+    placeholders = []
     for mark, op in enumerate(list(model.nodes), FIRST_MARK):
-        if op.kind not in (CONV, STEP, SHIFT) or op.name in alone:
+        if op.kind not in (CONV, STEP, SHIFT) or op.name in placeholder_errors:
             continue
-        result = _put_stand_in(model, op, mark, folder)
+        result = _insert_placeholder(model, op, mark, folder)
         if isinstance(result, str):
-            alone[op.name] = result
+            placeholder_errors[op.name] = result
         else:
-            stand_ins.append(result)
-    return stand_ins
+            placeholders.append(result)
+    return placeholders
 
 
-def _put_stand_in(model: Model, op: Node, mark: int, folder: Path) -> StandIn | str:
+def _insert_placeholder(model: Model, op: Node, mark: int, folder: Path) -> Placeholder | str:
     shape = model.shapes.get(op.inputs[0])
     if shape is None or len(shape) != 4:
-        return "it is not known to run on images"
+        return "its input is not known to have four dimensions"
     taps = _one_hot(op, shape[1]) if op.kind == SHIFT else _filters(model, op, folder)
     if isinstance(taps, str):
         return taps
-    others = []
+    bias = []
     if op.kind == STEP:
         state, next_state = op.inputs[1], op.outputs[1]
         if state not in model.inputs or len(model.readers(state)) != 1:
             return "its state is not an input of the network that nothing else reads"
         if next_state not in model.outputs or model.readers(next_state):
-            return "its next state is not just an output of the network"
+            return "its next state is not only an output of the network"
         del model.inputs[state], model.outputs[next_state]
-        others = op.inputs[3:]
+        bias = op.inputs[3:]
     elif op.kind == CONV:
-        others = op.inputs[2:]
+        bias = op.inputs[2:]
     channels = len(taps)
     ones = f"{op.outputs[0]}_ones"
     model.add_array(ones, np.ones((channels, 1, 1, 1), np.float32))
     attributes = {"group": channels, "kernel_shape": [1, 1], "dilations": [mark, mark]}
-    conv = Node("Conv", "", op.name, [op.inputs[0], ones, *others], op.outputs[:1], attributes)
+    conv = Node("Conv", "", op.name, [op.inputs[0], ones, *bias], op.outputs[:1], attributes)
     model.nodes[model.nodes.index(op)] = conv
-    return StandIn(op, mark, taps)
+    return Placeholder(op, mark, taps)
 
 
-def swap_stand_ins(model: Model, folder: Path, stand_ins: list[StandIn], block: int | None) -> None:
-    """Bring the ops back in the optimised ``model``, whose weights are in ``folder``.
+def replace_placeholders(
+    model: Model, folder: Path, placeholders: list[Placeholder], block: int | None
+) -> None:
+    """Replace the placeholders in the optimized ``model``, whose weights are in ``folder``, by their ops.
 
-    Raises ``NoStandIn`` for the first that cannot come back; the model is then of no use.
+    Raises ``PlaceholderError`` for the first that cannot be replaced; the model is then unusable.
     """
-    marked = {}
+    by_mark = {}
     for node in model.nodes:
         dilations = node.attributes.get("dilations")
         if node.op_type in ("Conv", "FusedConv") and dilations:
-            marked[dilations[0]] = node
-    for item in stand_ins:
-        conv = marked.get(item.mark)
+            by_mark[dilations[0]] = node
+    for item in placeholders:
+        conv = by_mark.get(item.mark)
         if conv is None:
-            raise NoStandIn(item.op.name, "ONNX Runtime replaced its stand-in by something else")
+            raise PlaceholderError(item.op.name, "ONNX Runtime replaced its placeholder")
         _swap(model, conv, item, folder, block)
 
 
-def _swap(model: Model, conv: Node, item: StandIn, folder: Path, block: int | None) -> None:
+def _swap(model: Model, conv: Node, item: Placeholder, folder: Path, block: int | None) -> None:
     op = item.op
-    blocked = conv.domain == NCHWC
-    if blocked and block is None:
-        raise NoStandIn(op.name, "the block of ONNX Runtime's layout is not known")
+    is_blocked = conv.domain == NCHWC
+    if is_blocked and block is None:
+        raise PlaceholderError(op.name, "the block size of ONNX Runtime's layout is unknown")
     if conv.input(3):
-        raise NoStandIn(op.name, "ONNX Runtime put a sum into its stand-in")
+        raise PlaceholderError(op.name, "ONNX Runtime fused a sum into its placeholder")
     if any(conv.attributes.get("pads") or ()):
-        raise NoStandIn(op.name, "ONNX Runtime put padding into its stand-in")
+        raise PlaceholderError(op.name, "ONNX Runtime fused padding into its placeholder")
     clamp = clamp_of(conv)
     if clamp is None:
         activation = conv.attributes["activation"]
-        raise NoStandIn(op.name, f"ONNX Runtime put the activation {activation} into its stand-in")
+        raise PlaceholderError(
+            op.name, f"ONNX Runtime fused the activation {activation} into its placeholder"
+        )
     factors = model.read_weight(conv.inputs[1], folder).reshape(-1, 1)
-    # Blocks are whole: zeros follow the last channel.
+    # The last block is padded with zeros.
     padding = len(factors) - len(item.taps)
     if padding and op.kind == STEP:
-        raise NoStandIn(op.name, "its channels, which its state has too, are not whole blocks")
-    if blocked and not padding:
-        blocked = not _leave_blocks(model, conv)
-    if op.kind == SHIFT and not blocked:
-        raise NoStandIn(op.name, "nothing around it is in blocks")
+        raise PlaceholderError(op.name, "its channels, and so its state, are not whole blocks")
+    if is_blocked and not padding:
+        is_blocked = not _leave_blocks(model, conv)
+    if op.kind == SHIFT and not is_blocked:
+        raise PlaceholderError(op.name, "its neighbors are not in blocks")
     low, high = clamp
     taps = f"{op.outputs[0]}_taps"
     model.add_array(taps, np.pad(item.taps, ((0, padding), (0, 0))) * factors)
-    attributes = {"block": block if blocked else 1, "low": low, "high": high}
-    others = [taps, *(name for name in conv.inputs[2:3] if name)]
+    attributes = {"block": block if is_blocked else 1, "low": low, "high": high}
+    operands = [taps, *(name for name in conv.inputs[2:3] if name)]
     if op.kind == STEP:
-        inputs, outputs = [conv.inputs[0], op.inputs[1], *others], [conv.outputs[0], op.outputs[1]]
-        new = Node("TemporalConvStep", "edgevid", op.name, inputs, outputs, attributes)
+        inputs, outputs = [conv.inputs[0], op.inputs[1], *operands], [conv.outputs[0], op.outputs[1]]
+        replacement = Node("TemporalConvStep", "edgevid", op.name, inputs, outputs, attributes)
     else:
         attributes |= {"frames": op.attributes["frames"], "causal": op.attributes.get("causal", 0)}
-        inputs, outputs = [conv.inputs[0], *others], conv.outputs
-        new = Node("TemporalConv", "edgevid", op.name, inputs, outputs, attributes)
-    model.nodes[model.nodes.index(conv)] = new
+        inputs, outputs = [conv.inputs[0], *operands], conv.outputs
+        replacement = Node("TemporalConv", "edgevid", op.name, inputs, outputs, attributes)
+    model.nodes[model.nodes.index(conv)] = replacement
     if not model.readers(conv.inputs[1]):
         model.remove_weight(conv.inputs[1])
     model.require_domain("edgevid")
 
 
 def _leave_blocks(model: Model, conv: Node) -> bool:
-    """Whether both sides of ``conv`` are plain; the re-orderings that brought it into blocks then go."""
+    """Drop the re-orderings around ``conv`` if both its neighbors are in plain layout; whether they were."""
     before = [node for node in model.nodes if conv.inputs[0] in node.outputs]
     after = model.readers(conv.outputs[0])
     reorders = [node.kind for node in (*before, *after)]
@@ -167,9 +172,9 @@ def _leave_blocks(model: Model, conv: Node) -> bool:
 def _filters(model: Model, op: Node, folder: Path) -> np.ndarray | str:
     name = op.inputs[2 if op.kind == STEP else 1]
     if name not in model.weights:
-        return "its filters are computed"
-    if model.weights[name][1] > MOST_TAPS:
-        return f"its filters have more than {MOST_TAPS} taps"
+        return "its filters are not constant"
+    if model.weights[name][1] > MAX_TAPS:
+        return f"its filters have more than {MAX_TAPS} taps"
     return model.read_weight(name, folder)
 
 

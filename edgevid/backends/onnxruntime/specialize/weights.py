@@ -1,4 +1,4 @@
-"""A file of weights beside an optimised model: those that the kernels want in another form."""
+"""A file with the weights that a kernel reads in a layout of its own."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from edgevid.onnxfile.graph import Model
 
 ALIGNMENT = 4096
-"""Of a tensor in the file, so that it can be mapped."""
+"""Of each tensor in the file, in bytes, so that it can be mapped."""
 
 
 class WeightFile:
-    """Made when the first weights are added to it."""
+    """Created when the first weights are added."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def add(self, model: Model, name: str, array: np.ndarray) -> None:
-        """A float32 initializer of ``model`` that lies in this file."""
+        """Add a float32 initializer to ``model`` whose data are in this file."""
         with self._path.open("ab") as file:
             file.write(bytes(-file.tell() % ALIGNMENT))
             model.add_weight(name, array.shape, self._path.name, file.tell())

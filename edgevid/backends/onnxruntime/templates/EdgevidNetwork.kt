@@ -1,4 +1,4 @@
-// A network that edgevid exported, on Android: frames of a camera in, a score for each class out.
+// A network that edgevid exported, on Android: camera frames in, a score for each class out.
 package edgevid
 
 import ai.onnxruntime.OnnxTensor
@@ -12,44 +12,44 @@ import org.json.JSONObject
 
 /**
  * `manifest` is the text of the bundle's manifest.json, `model` the content of model.kernels.ort, or of model.ort
- * where `withKernels` is false. An object belongs to one thread at a time.
+ * if `withKernels` is false. Not thread-safe: use an object from one thread at a time.
  */
 class EdgevidNetwork(manifest: String, model: ByteArray, withKernels: Boolean = true) : AutoCloseable {
     private class State(val input: String, val output: String, val shape: LongArray)
 
     private val description = JSONObject(manifest)
-    private val taken = description.getJSONArray("inputs").getJSONObject(0)
-    private val shape = longs(taken.getJSONArray("shape")) // 1, frames of a clip if it is one, 3, height, width
+    private val inputSpec = description.getJSONArray("inputs").getJSONObject(0)
+    private val shape = longs(inputSpec.getJSONArray("shape")) // (1, frames, 3, height, width); no frames if streaming
     private val size = shape.last().toInt()
-    private val channel = size * size // floats of one colour of one frame
+    private val channel = size * size // floats per color channel of a frame
     private val frame = 3 * channel
     private val frames = if (shape.size == 5) shape[1].toInt() else 1
     private val states = objects(description.getJSONArray("states")).map {
         State(it.getString("input"), it.getString("output"), longs(it.getJSONArray("shape")))
     }
-    private val window = FloatArray(frames * frame) // the latest frames, normalised, the oldest first
+    private val window = FloatArray(frames * frame) // the latest frames, normalized, oldest first
     private val intervalNs = if (frames == 1) 0L else 2_000_000_000L / frames // a clip spans two seconds
     private var framesSeen = 0
     private var nextNs = Long.MIN_VALUE
     private val preparation = FramePreparation(description.getJSONObject("preprocessing"), size)
 
     private val environment = environmentWithoutTelemetry()
-    // Kept for as long as the session: closing the options closes the library of kernels.
+    // Open as long as the session: closing the options unloads the kernel library.
     private val options = OrtSession.SessionOptions()
     private val session: OrtSession
-    private var memory: Map<String, OnnxTensor> = emptyMap() // the states by the name of their input
-    private var holder: AutoCloseable = AutoCloseable {} // what `memory` belongs to
+    private var memory: Map<String, OnnxTensor> = emptyMap() // the states by the names of their inputs
+    private var holder: AutoCloseable = AutoCloseable {} // the owner of the tensors in `memory`
 
     init {
         if (withKernels) {
-            System.loadLibrary("edgevid_kernels") // says so if the app does not have it
+            System.loadLibrary("edgevid_kernels") // throws UnsatisfiedLinkError if the app lacks it
             options.registerCustomOpLibrary("libedgevid_kernels.so")
         }
         session = environment.createSession(model, options)
         reset()
     }
 
-    /** The scores after one more frame of the camera; null while there are too few, or if this one comes too soon. */
+    /** The scores after one more camera frame; null before a whole clip, or if the frame comes too soon. */
     fun push(image: ImageProxy): FloatArray? {
         val now = image.imageInfo.timestamp
         if (now < nextNs) return null
@@ -60,7 +60,7 @@ class EdgevidNetwork(manifest: String, model: ByteArray, withKernels: Boolean = 
         return if (framesSeen == frames) run() else null
     }
 
-    /** Forget everything that was seen. */
+    /** Start again, as before the first frame. */
     fun reset() {
         val zeros = states.associate {
             it.input to OnnxTensor.createTensor(environment, FloatBuffer.allocate(it.shape.product()), it.shape)
@@ -78,14 +78,14 @@ class EdgevidNetwork(manifest: String, model: ByteArray, withKernels: Boolean = 
 
     private fun run(): FloatArray {
         OnnxTensor.createTensor(environment, FloatBuffer.wrap(window), shape).use { input ->
-            val result = session.run(memory + (taken.getString("name") to input))
+            val result = session.run(memory + (inputSpec.getString("name") to input))
             remember(states.associate { it.input to tensor(result, it.output) }, result)
             val logits = tensor(result, "logits").floatBuffer
             return FloatArray(logits.remaining()).also { logits.get(it) }
         }
     }
 
-    /** The states are outputs of the last run, fed back as they are: no copy. */
+    /** The states are outputs of the last run, fed back without a copy. */
     private fun remember(tensors: Map<String, OnnxTensor>, owner: AutoCloseable) {
         holder.close()
         memory = tensors
@@ -95,7 +95,7 @@ class EdgevidNetwork(manifest: String, model: ByteArray, withKernels: Boolean = 
     private fun tensor(result: OrtSession.Result, name: String) = result.get(name).get() as OnnxTensor
 }
 
-/** From a camera's YUV frame to the network's input: upright, scaled, the centre cut out, normalised. */
+/** Converts a camera's YUV frame to the network's input: upright, scaled, center-cropped, normalized. */
 private class FramePreparation(recipe: JSONObject, private val size: Int) {
     private val shortSide = recipe.getInt("short_side")
     private val mean = floats(recipe.getJSONArray("mean"))
@@ -105,8 +105,8 @@ private class FramePreparation(recipe: JSONObject, private val size: Int) {
     /** Writes 3 x size x size floats, red first (blue for BGR), to `target` from `offset` on. */
     fun write(image: ImageProxy, target: FloatArray, offset: Int) {
         val source = YuvImage(image)
-        val step = minOf(source.width, source.height).toFloat() / shortSide // pixels of the camera for one of ours
-        val samples = maxOf(1, Math.round(step)) // in each direction: their mean is the pixel
+        val step = minOf(source.width, source.height).toFloat() / shortSide // camera pixels per output pixel
+        val samples = maxOf(1, Math.round(step)) // in each direction; a pixel is their mean
         val left = (source.width - size * step) / 2
         val top = (source.height - size * step) / 2
         val channel = size * size
@@ -129,18 +129,18 @@ private class FramePreparation(recipe: JSONObject, private val size: Int) {
             val red = v.toFloat() / count - 128
             // JFIF's conversion (ITU-R BT.601, full range), which Android's YUV_420_888 follows.
             val at = offset + row * size + column
-            val colours = floatArrayOf(luma + 1.402f * red, luma - 0.344136f * blue - 0.714136f * red, luma + 1.772f * blue)
-            for (place in 0..2) target[at + place * channel] = normalised(colours[order[place]], place)
+            val colors = floatArrayOf(luma + 1.402f * red, luma - 0.344136f * blue - 0.714136f * red, luma + 1.772f * blue)
+            for (place in 0..2) target[at + place * channel] = normalized(colors[order[place]], place)
         }
     }
 
-    private fun normalised(value: Float, colour: Int) =
-        (minOf(255f, maxOf(0f, value)) / 255 - mean[colour]) / deviation[colour]
+    private fun normalized(value: Float, color: Int) =
+        (minOf(255f, maxOf(0f, value)) / 255 - mean[color]) / deviation[color]
 }
 
-/** The pixels of a camera's frame as one sees them upright; width and height too. */
+/** The pixels, width and height of a camera frame, turned upright. */
 private class YuvImage(image: ImageProxy) {
-    private val turn = image.imageInfo.rotationDegrees // clockwise, to be upright
+    private val turn = image.imageInfo.rotationDegrees // clockwise rotation that makes it upright
     private val sensorWidth = image.width
     private val sensorHeight = image.height
     private val planes = image.planes
@@ -153,7 +153,7 @@ private class YuvImage(image: ImageProxy) {
     val width = if (turn % 180 == 0) sensorWidth else sensorHeight
     val height = if (turn % 180 == 0) sensorHeight else sensorWidth
 
-    /** Choose the pixel `column`, `row` of the upright picture; the nearest one if that is outside. */
+    /** Select the pixel at `column`, `row` of the upright frame, or the nearest one if that is outside. */
     fun seek(column: Int, row: Int) {
         val u = minOf(width - 1, maxOf(0, column))
         val v = minOf(height - 1, maxOf(0, row))
@@ -169,7 +169,7 @@ private class YuvImage(image: ImageProxy) {
         buffers[plane].get(row * rowStrides[plane] + column * pixelStrides[plane]).toInt() and 0xff
 }
 
-/** ONNX Runtime reads the variable when it is loaded; a value that the app has set stays. */
+/** ONNX Runtime reads the variable when it is loaded; a value set by the app stays. */
 private fun environmentWithoutTelemetry(): OrtEnvironment {
     Os.setenv("ORT_DISABLE_TELEMETRY", "1", false)
     return OrtEnvironment.getEnvironment()

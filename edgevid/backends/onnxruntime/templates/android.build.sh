@@ -10,8 +10,8 @@ if [ -z "$ndk" ]; then
     exit 1
 fi
 compiler=
-for found in "$ndk"/toolchains/llvm/prebuilt/*/bin/aarch64-linux-android"$api"-clang++; do
-    [ -x "$found" ] && compiler=$found
+for candidate in "$ndk"/toolchains/llvm/prebuilt/*/bin/aarch64-linux-android"$api"-clang++; do
+    [ -x "$candidate" ] && compiler=$candidate
 done
 if [ -z "$compiler" ]; then
     echo "build.sh: no aarch64-linux-android$api-clang++ below $ndk/toolchains: is that the NDK's folder (r19 or later)?" >&2

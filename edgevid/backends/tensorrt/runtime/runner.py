@@ -33,7 +33,7 @@ class Loaded:
 class TensorRTRunner:
     """A ``Runner`` of an engine and its runtime. ``threads`` is 1: the GPU does the work."""
 
-    threads, receipt = 1, ()
+    threads, op_coverage = 1, ()
 
     def __init__(self, trt: Any, cuda: Cuda, engine: Any, runtime: Any) -> None:
         self._loaded = Loaded(cuda, engine, runtime)
