@@ -1,4 +1,4 @@
-"""A bundle as on a board, and a stand-in for trtexec (simulated) that records how it is called."""
+"""A bundle as on a board, with a fake trtexec (simulated) that records its arguments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgevid import parity
 
-# What each version's own help says, as far as the scripts ask for it; and the number in its banner.
+# For each version, the number in its banner, and the options in its help that the scripts look for.
 VERSIONS = {
     "8.2": ("8201", "--onnx --fp16 --int8 --calib=<file> --workspace=N --buildOnly"),
     "8.5": ("8502", "--onnx --fp16 --int8 --calib=<file> --memPoolSize=poolspec --buildOnly"),
@@ -26,7 +26,7 @@ VERSIONS = {
     "11.0": ("110000", "--onnx --memPoolSize=poolspec --skipInference --staticPlugins"),
 }
 
-STAND_IN = """#!/usr/bin/env bash
+TRTEXEC = """#!/usr/bin/env bash
 echo "&&&& RUNNING TensorRT.trtexec [TensorRT v{banner}] # trtexec $*"
 built="$*"
 for argument in "$@"; do
@@ -46,12 +46,12 @@ esac
 printf '%s\\n' "$@" > arguments.txt
 printf '%s\\n' "$@" > "arguments.$kind.txt"
 [ "$kind" != "{fails}" ] || exit 1
-# An engine holds what it was built of, so that running it tells what it would compute.
+# An engine contains the arguments of its build, so that running it shows what it would compute.
 if [ -n "${{engine:-}}" ]; then echo "$*" > "$engine"; fi
 if [ -n "${{outputs:-}}" ]; then
-    answer="answer.$kind.json"
-    [ -f "$answer" ] || answer=answer.json
-    cp "$answer" "$outputs"
+    simulated="simulated.$kind.json"
+    [ -f "$simulated" ] || simulated=simulated.json
+    cp "$simulated" "$outputs"
 fi
 echo "[I] GPU Compute Time: min = 1 ms, max = 9 ms, mean = 4 ms, median = $median ms, percentile(99%) = 8 ms"
 echo "[I] Throughput: 100 qps"
@@ -76,7 +76,7 @@ def install_trtexec(
 ) -> None:
     """``fails`` is the kind of engine (plain, plugins, fused, calibrated) that cannot be built or run."""
     banner, options = VERSIONS[version]
-    text = STAND_IN.format(
+    text = TRTEXEC.format(
         banner=banner,
         options=options.replace(" ", "\n"),
         status=status,
@@ -112,13 +112,13 @@ def script(
 
 
 def recorded(board: Path, kind: str = "") -> list[str]:
-    """The arguments of the last call of trtexec, or of the last that was about engines of a kind."""
+    """The arguments of the last call of trtexec, or of the last call with an engine of ``kind``."""
     return (board / (f"arguments.{kind}.txt" if kind else "arguments.txt")).read_text().split()
 
 
-def write_answer(board: Path, factor: float = 1.0, kind: str = "") -> None:
-    """What engines (of a kind) compute: PyTorch's answer times ``factor``."""
-    _, wanted = parity.load(board)
-    values = (wanted["logits"][0] * factor).astype(float).tolist()
-    answer = [{"name": "logits", "dimensions": f"1x{len(values)}", "values": values}]
-    (board / (f"answer.{kind}.json" if kind else "answer.json")).write_text(json.dumps(answer))
+def write_outputs(board: Path, factor: float = 1.0, kind: str = "") -> None:
+    """Let engines (of ``kind``) compute PyTorch's outputs times ``factor``."""
+    _, expected = parity.load(board)
+    values = (expected["logits"][0] * factor).astype(float).tolist()
+    outputs = [{"name": "logits", "dimensions": f"1x{len(values)}", "values": values}]
+    (board / (f"simulated.{kind}.json" if kind else "simulated.json")).write_text(json.dumps(outputs))

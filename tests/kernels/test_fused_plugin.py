@@ -214,7 +214,7 @@ def test_a_bundle_holds_the_fused_model_or_the_reason(jetson_bundle):
 
 def test_without_triton_the_reason_is_told(monkeypatch):
     monkeypatch.setattr(fused_plugins.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(fused_plugins.CannotFuse, match=r"pip install 'edgevid\[triton\]'"):
+    with pytest.raises(fused_plugins.FusedKernelError, match=r"pip install 'edgevid\[triton\]'"):
         fused_plugins.compile_layers(LAYERS, ORIN)
 
 
@@ -258,7 +258,7 @@ def test_one_ptx_serves_ampere_and_ada():
     ],
 )
 def test_an_older_gpu_or_driver_is_refused_for_what_it_lacks(gpu, reason):
-    with pytest.raises(fused_plugins.CannotFuse, match=reason):
+    with pytest.raises(fused_plugins.FusedKernelError, match=reason):
         fused_plugins.compile_target_of(gpu)
 
 

@@ -1,4 +1,4 @@
-"""TensorRT: its README says how."""
+"""The TensorRT backend; its README describes the design."""
 
 from edgevid.backends.protocol import Backend
 

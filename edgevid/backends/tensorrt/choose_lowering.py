@@ -1,9 +1,9 @@
-"""Which form of each temporal op costs TensorRT the fewest kernels, by plans of the first part of a network.
+"""Choose the lowering variant of each temporal op that TensorRT runs in the fewest kernels.
 
-The forms mean the same. Each is put into the network, one kind of op at a time, and the plan is read; the one
-of fewest kernels wins, then of fewest copies among them, then of fewest bytes, then the one that is listed
-first. A network repeats its blocks, and TensorRT fuses neighbours, so its first blocks tell as much as all of
-them, in a fraction of the time (``head_of``).
+All variants of an op compute the same. Each is put into the network, one op type at a time, and the kernels
+are counted in the engine layer info. The variant with the fewest kernels wins; ties go to fewer copies, then
+fewer bytes, then the variant listed first. A network repeats its blocks and TensorRT fuses neighbors, so the
+first blocks are representative, in a fraction of the time (``subgraph_prefix``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevid.backends.tensorrt.layer_info import NoPlanError, Plan, plan_of
+from edgevid.backends.tensorrt.layer_info import LayerInfo, LayerInfoError, layer_info_of
 from edgevid.specs import PassReport
 
 if TYPE_CHECKING:
@@ -22,117 +22,119 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """The plan of the network's first part with one kind of op in one form."""
+class Candidate:
+    """The layer info of the network's prefix with one op type lowered to one variant."""
 
     op_type: str
-    form: str
-    plan: Plan
+    variant: str
+    info: LayerInfo
 
     @property
     def sentence(self) -> str:
-        kernels, copies, _ = self.plan.cost
-        return f"{self.op_type} as {self.form}: {kernels} kernels, {copies} of them copies"
+        kernels, copies, _ = self.info.cost
+        return f"{self.op_type} as {self.variant}: {kernels} kernels, {copies} of them copies"
 
     def as_dict(self) -> dict[str, Any]:
-        kernels, copies, moved = self.plan.cost
+        kernels, copies, activation_bytes = self.info.cost
         return {
             "op": self.op_type,
-            "form": self.form,
+            "form": self.variant,
             "of": f"the network up to its third {self.op_type}",
             "kernels": kernels,
             "copies": copies,
-            "activation_bytes": moved,
+            "activation_bytes": activation_bytes,
         }
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The form of each op type that has several, and what was measured to choose it.
+class Selection:
+    """The variant of each op type that has several, and the candidates that were measured.
 
-    ``why_none`` says why nothing was measured, or why measuring ended; ops it left out have their first form.
+    ``not_measured`` is the reason why nothing was measured, or why measuring ended early; op types that were
+    not measured have their first variant.
     """
 
-    forms: dict[str, str] = field(default_factory=dict)
-    trials: tuple[Trial, ...] = ()
-    why_none: str = ""
+    variants: dict[str, str] = field(default_factory=dict)
+    candidates: tuple[Candidate, ...] = ()
+    not_measured: str = ""
 
     @property
     def report(self) -> PassReport:
-        lost = [
-            trial.sentence for trial in self.trials if self.forms.get(trial.op_type, trial.form) != trial.form
+        rejected = [
+            candidate.sentence
+            for candidate in self.candidates
+            if self.variants.get(candidate.op_type, candidate.variant) != candidate.variant
         ]
-        return PassReport(
-            "choose_forms", len(self.forms), (*lost, *([self.why_none] if self.why_none else []))
-        )
+        reasons = [self.not_measured] if self.not_measured else []
+        return PassReport("choose_forms", len(self.variants), (*rejected, *reasons))
 
 
-OPS_OF_A_KIND = 3
-"""How many ops of each kind the measured part of a network holds: two whole blocks, and what follows."""
+OPS_PER_TYPE = 3
+"""Ops of each type in the measured prefix of a network: two whole blocks, and what follows."""
 
 
-def choose_forms(
+def choose_variants(
     graph: ir.Model,
     finish: Callable[[ir.Model, dict[str, str]], ir.Model],
     compute_capability: str,
-    measure: Callable[[Path, str], Plan] = plan_of,
-) -> Choice:
-    """Measure each form of each op type in ``graph``, which stays as it is.
+    measure: Callable[[Path, str], LayerInfo] = layer_info_of,
+) -> Selection:
+    """Measure each variant of each op type in ``graph``, which is not changed.
 
-    ``finish`` makes of a copy of its first part, in given forms, what TensorRT will be given. A network of
-    one kind of op with three forms takes three plans.
+    ``finish`` lowers a copy of the prefix with the given variants to the model that TensorRT gets. One op
+    type with three variants takes three builds.
     """
     import onnx_ir as ir
 
     from edgevid.ops import OPS
 
     present = {node.op_type for node in graph.graph}
-    candidates = {
+    options = {
         op.name: tuple(op.variants) for op in OPS.values() if len(op.variants) > 1 and op.name in present
     }
-    head = head_of(graph, tuple(candidates)) if candidates else graph
-    chosen = {op_type: forms[0] for op_type, forms in candidates.items()}
-    trials: list[Trial] = []
+    prefix = subgraph_prefix(graph, tuple(options)) if options else graph
+    selected = {op_type: variants[0] for op_type, variants in options.items()}
+    candidates: list[Candidate] = []
 
-    def plan(forms: dict[str, str]) -> Plan:
+    def info_of(variants: dict[str, str]) -> LayerInfo:
         with tempfile.TemporaryDirectory(prefix="edgevid-plan-") as folder:
             path = Path(folder) / "model.onnx"
-            ir.save(finish(head.clone(), forms), path)
+            ir.save(finish(prefix.clone(), variants), path)
             return measure(path, compute_capability)
 
     try:
-        best = plan(chosen) if chosen else None
-        for op_type, forms in candidates.items():
-            trials.append(Trial(op_type, forms[0], best))
-            for form in forms[1:]:
-                trial = Trial(op_type, form, plan({**chosen, op_type: form}))
-                trials.append(trial)
-                if trial.plan.cost < best.cost:
-                    best, chosen = trial.plan, {**chosen, op_type: form}
-    except NoPlanError as error:
-        return Choice(chosen, tuple(trials), str(error))
-    return Choice(chosen, tuple(trials))
+        best = info_of(selected) if selected else None
+        for op_type, variants in options.items():
+            candidates.append(Candidate(op_type, variants[0], best))
+            for variant in variants[1:]:
+                candidate = Candidate(op_type, variant, info_of({**selected, op_type: variant}))
+                candidates.append(candidate)
+                if candidate.info.cost < best.cost:
+                    best, selected = candidate.info, {**selected, op_type: variant}
+    except LayerInfoError as error:
+        return Selection(selected, tuple(candidates), str(error))
+    return Selection(selected, tuple(candidates))
 
 
-def head_of(graph: ir.Model, op_types: tuple[str, ...]) -> ir.Model:
-    """A copy of ``graph`` up to the third op of each of ``op_types``, the rest of it cut off.
+def subgraph_prefix(graph: ir.Model, op_types: tuple[str, ...]) -> ir.Model:
+    """A copy of ``graph`` that ends after the third op of each of ``op_types``.
 
-    What the rest would have read is given out instead.
+    Values that the removed nodes read become outputs.
     """
     from onnx_ir.passes import common
 
-    head = graph.clone()
-    nodes = list(head.graph)
+    prefix = graph.clone()
+    nodes = list(prefix.graph)
     ends = []
     for op_type in op_types:
-        places = [place for place, node in enumerate(nodes) if node.op_type == op_type]
-        ends.append(places[:OPS_OF_A_KIND][-1])
-    kept, rest = nodes[: max(ends) + 1], nodes[max(ends) + 1 :]
-    read_later = {value for node in rest for value in node.inputs}
-    results = [value for node in kept for value in node.outputs if value in read_later]
-    results += [value for value in head.graph.outputs if value.producer() in kept and value not in results]
-    head.graph.outputs.clear()
-    head.graph.outputs.extend(results)
-    head.graph.remove(rest, safe=True)
-    common.RemoveUnusedNodesPass()(head)
-    return head
+        indices = [index for index, node in enumerate(nodes) if node.op_type == op_type]
+        ends.append(indices[:OPS_PER_TYPE][-1])
+    head, tail = nodes[: max(ends) + 1], nodes[max(ends) + 1 :]
+    tail_inputs = {value for node in tail for value in node.inputs}
+    outputs = [value for node in head for value in node.outputs if value in tail_inputs]
+    outputs += [value for value in prefix.graph.outputs if value.producer() in head and value not in outputs]
+    prefix.graph.outputs.clear()
+    prefix.graph.outputs.extend(outputs)
+    prefix.graph.remove(tail, safe=True)
+    common.RemoveUnusedNodesPass()(prefix)
+    return prefix

@@ -1,7 +1,7 @@
-"""TensorRT plugins that have the shift inside the 1x1 convolution after it: our Triton kernels, as PTX.
+"""TensorRT plugins that fuse a shift into the 1x1 convolution after it, with Triton kernels as PTX.
 
-A layer's kernel is compiled ahead of time for the target's GPU and goes into the bundle as a header of PTX,
-which the plugin hands to the driver. Only half precision, channels-last, from compute capability 8.0 on.
+A layer's kernel is compiled ahead of time for the target's GPU. The bundle has it as PTX in a C++ header,
+which the plugin passes to the driver. Half precision and channels-last only, from compute capability 8.0 on.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ WORKER = "edgevid.kernels.shift_conv.triton_worker"
 LIMIT_S = 300
 UNBOUNDED = 3.4e38
 SM = 80
-"""What kernels are compiled for. Its PTX runs on every later GPU, and Triton writes the same for SM 80 to 89;
-for SM 90 and later it may hold instructions of that one alone."""
+"""The architecture of the kernels. Its PTX runs on every later GPU, and Triton writes the same for SM 80 to
+89; for SM 90 and later it may contain instructions of that architecture only."""
 
 OLDEST_PTX, NEWEST_PTX = 70, 85
-"""Versions of PTX: the first that knows SM 80, and the newest that the kernels were compiled to."""
+"""Versions of PTX: the first with SM 80, and the newest that the kernels were compiled to."""
 
 
 @dataclass(frozen=True)
 class CompileTarget:
-    """What kernels are compiled for: the version of the PTX, and the size of the GPU."""
+    """The PTX version and the size of the GPU that kernels are compiled for."""
 
     ptx_version: int
     sm_count: int
     shared_kib: int
 
 
-class CannotFuse(Exception):
-    """There are no fused kernels; the message says why, for the manifest."""
+class FusedKernelError(Exception):
+    """The fused kernels cannot be made; the message goes into the manifest."""
 
 
 def write_kernels(layers: list[FusedLayer], gpu: Gpu, folder: Path) -> None:
-    """``shift_conv/`` in the folder of plugins: the sources, and the kernels that were compiled for them.
+    """Write ``shift_conv/`` in the plugins' folder: the sources and the compiled kernels.
 
-    Raises ``CannotFuse`` with the reason if they cannot be compiled here, or for that GPU.
+    Raises ``FusedKernelError`` if the kernels cannot be compiled here, or for that GPU.
     """
     from importlib.resources import as_file, files
 
@@ -66,21 +66,23 @@ def write_kernels(layers: list[FusedLayer], gpu: Gpu, folder: Path) -> None:
 
 
 def compile_target_of(gpu: Gpu) -> CompileTarget:
-    """``CannotFuse`` if the GPU, or the PTX that its driver takes, is too old."""
+    """The compile target of ``gpu``; ``FusedKernelError`` if it, or the PTX of its driver, is too old."""
     if gpu.sm < SM and not gpu.is_one_of_several:
-        raise CannotFuse(
-            f"the fused kernels need a GPU of compute capability {SM / 10} or later, and it has {gpu}"
+        raise FusedKernelError(
+            f"the fused kernels need a GPU of compute capability {SM / 10} or later; this one has {gpu}"
         )
     ptx_version = min(int(gpu.ptx.replace(".", "")), NEWEST_PTX)
     if ptx_version < OLDEST_PTX:
-        raise CannotFuse(f"the fused kernels need PTX {OLDEST_PTX / 10}, and the driver takes {gpu.ptx}")
+        raise FusedKernelError(
+            f"the fused kernels need PTX {OLDEST_PTX / 10}, but the driver takes {gpu.ptx}"
+        )
     return CompileTarget(ptx_version, gpu.sm_count, gpu.shared_kib)
 
 
 def compile_layers(layers: list[FusedLayer], target: CompileTarget) -> list[dict[str, Any]]:
-    """What ``triton_worker`` answers for the layers; ``CannotFuse`` if it does not."""
+    """The kernels that ``triton_worker`` compiles for the layers; ``FusedKernelError`` if it fails."""
     if importlib.util.find_spec("triton") is None:
-        raise CannotFuse("Triton is not installed: pip install 'edgevid[triton]'")
+        raise FusedKernelError("Triton is not installed: pip install 'edgevid[triton]'")
     request = {
         "layers": [
             {**{name: value for name, value in asdict(layer).items() if name != "rows"}, "half_bias": True}
@@ -94,29 +96,30 @@ def compile_layers(layers: list[FusedLayer], target: CompileTarget) -> list[dict
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment["TRITON_DISABLE_LINE_INFO"] = "1"
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", WORKER],
             input=json.dumps(request), capture_output=True, text=True, timeout=LIMIT_S, env=environment,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise CannotFuse(f"Triton compiled no kernels in {LIMIT_S} s") from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or [""])[-1]
-        raise CannotFuse(f"Triton ended with status {done.returncode}: {last}")
-    return json.loads(done.stdout)
+        raise FusedKernelError(f"Triton did not finish within {LIMIT_S} s") from None
+    if process.returncode:
+        last_line = (process.stderr.strip().splitlines() or [""])[-1]
+        raise FusedKernelError(f"Triton exited with status {process.returncode}: {last_line}")
+    return json.loads(process.stdout)
 
 
-def _header(layers: list[FusedLayer], compiled: list[Mapping[str, Any]]) -> str:
-    """C++ that holds the kernels, as ``kernels/shift_conv/cuda.cuh`` includes it."""
+def _header(layers: list[FusedLayer], kernels: list[Mapping[str, Any]]) -> str:
+    """The C++ header with the kernels that ``kernels/shift_conv/cuda.cuh`` includes."""
     entries = []
-    for layer, made in zip(layers, compiled, strict=True):
+    for layer, kernel in zip(layers, kernels, strict=True):
         bounds = (-UNBOUNDED if layer.low is None else layer.low, layer.high or UNBOUNDED)
         numbers = [
             layer.channels, layer.outputs, layer.frames, layer.fold, layer.first, layer.second,
             *(f"{bound:e}f" for bound in bounds),
-            made["rows"], made["outputs"], made["shared_bytes"], made["threads"], f'"{made["kernel"]}"',
+            kernel["rows"], kernel["outputs"], kernel["shared_bytes"], kernel["threads"],
+            f'"{kernel["kernel"]}"',
         ]  # fmt: skip
-        entries.append(f'    {{{", ".join(map(str, numbers))}, R"ptx(\n{made["ptx"]})ptx"}},\n')
+        entries.append(f'    {{{", ".join(map(str, numbers))}, R"ptx(\n{kernel["ptx"]})ptx"}},\n')
     return (
         f"// Kernels for SM {SM} and later, compiled by Triton; fields as in cuda.cuh.\n"
         "#pragma once\n\nnamespace edgevid {\nnamespace cuda {\n\n"

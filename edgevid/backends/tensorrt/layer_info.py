@@ -1,7 +1,7 @@
-"""How many kernels a network becomes: the fused plan of TensorRT-RTX, which builds engines without a GPU.
+"""The kernels of a network's engine, from the layer info of TensorRT-RTX, which builds engines without a GPU.
 
-It is another product than the TensorRT of a Jetson, and it knows other architectures; what it says is
-labelled as its own. Where it is not installed there is no plan, and the reason is kept instead of a number.
+TensorRT-RTX is not the TensorRT of a Jetson and has other architectures, so its results are labeled with its
+name. Where it is not installed, the reason is reported instead of numbers.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ WORKER = "edgevid.backends.tensorrt.layer_info_worker"
 LIMIT_S = 300
 
 NO_KERNELS = {"signal", "wait"}
-"""Layers of a plan that only order its streams."""
+"""Kinds of layers that only synchronize streams."""
 
 COPIES = {"Slic", "Conc", "Gath", "Tran", "Resh", "Move", "Cast", "Repl", "Padd"}
-"""Steps of a generated kernel, as its name gives them, that compute nothing: copies and changes of format."""
+"""Steps in the name of a generated kernel that compute nothing: copies and format conversions."""
 
-PIECES = re.compile(r"__myl_((?:[A-Z][a-z0-9]+)+)_myl")
+STEPS = re.compile(r"__myl_((?:[A-Z][a-z0-9]+)+)_myl")
 
 
-class NoPlanError(Exception):
-    """There is no plan; the message says why, for the manifest."""
+class LayerInfoError(Exception):
+    """There is no layer info; the message goes into the manifest."""
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """One kernel of a plan: ``kind`` is TensorRT-RTX's word, ``bytes`` its inputs and outputs, each whole."""
+    """A kernel: ``kind`` is TensorRT-RTX's term, ``bytes`` the size of its inputs and outputs."""
 
     name: str
     kind: str
@@ -43,14 +43,14 @@ class Kernel:
 
     @property
     def copies(self) -> bool:
-        """Whether it only moves or converts data, as far as its name tells."""
-        pieces = PIECES.search(self.name)
-        return pieces is not None and set(re.findall("[A-Z][a-z0-9]+", pieces[1])) <= COPIES
+        """Whether it only moves or converts data, judged by its name."""
+        steps = STEPS.search(self.name)
+        return steps is not None and set(re.findall("[A-Z][a-z0-9]+", steps[1])) <= COPIES
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Whose plan it is (``builder``), for which compute capability, and its kernels in their order."""
+class LayerInfo:
+    """The kernels of an engine in order, the ``builder``, and the compute capability that it built for."""
 
     builder: str
     compute_capability: str
@@ -68,12 +68,12 @@ class Plan:
 
     @property
     def bytes(self) -> int:
-        """Sum over the kernels of the activations they read and write, each tensor counted whole."""
+        """The bytes of activations that the kernels read and write, each tensor counted whole."""
         return sum(kernel.bytes for kernel in self.kernels)
 
     @property
     def cost(self) -> tuple[int, int, int]:
-        """What is compared: kernels, then copies among them, then bytes."""
+        """The sort key of candidates: kernels, then copies among them, then bytes."""
         return len(self.kernels), self.copies, self.bytes
 
     def as_dict(self) -> dict[str, Any]:
@@ -87,8 +87,8 @@ class Plan:
         }
 
 
-def why_none() -> str | None:
-    """Why no plan can be made here; None if one can."""
+def unavailable_reason() -> str | None:
+    """Why engines cannot be built here; None if they can."""
     if importlib.util.find_spec(MODULE) is None:
         return f"{PACKAGE} is not installed: pip install 'edgevid[tensorrt]'"
     return None
@@ -98,27 +98,27 @@ def version() -> str:
     return importlib.metadata.version(PACKAGE)
 
 
-def plan_of(path: Path, compute_capability: str) -> Plan:
-    """The fused plan of an ONNX file, for the GPU nearest to ``compute_capability`` that can be built for.
+def layer_info_of(path: Path, compute_capability: str) -> LayerInfo:
+    """Build an ONNX file for the supported GPU nearest to ``compute_capability`` and return its layer info.
 
-    ``NoPlanError`` says why there is none. It takes seconds.
+    Takes seconds. Raises ``LayerInfoError`` if the build fails.
     """
-    missing = why_none()
-    if missing:
-        raise NoPlanError(missing)
+    reason = unavailable_reason()
+    if reason:
+        raise LayerInfoError(reason)
     command = [sys.executable, "-m", WORKER, str(path), compute_capability]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
+        process = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
     except subprocess.TimeoutExpired:
-        raise NoPlanError(f"{PACKAGE} {version()} built no engine in {LIMIT_S} s") from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or [""])[-1]
-        raise NoPlanError(f"{PACKAGE} {version()} ended with status {done.returncode}: {last}")
-    answer = json.loads(done.stdout.splitlines()[-1])
-    if "error" in answer:
-        raise NoPlanError(answer["error"])
-    kernels = tuple(Kernel(**layer) for layer in answer["layers"] if layer["kind"] not in NO_KERNELS)
+        raise LayerInfoError(f"{PACKAGE} {version()} did not finish within {LIMIT_S} s") from None
+    if process.returncode:
+        last_line = (process.stderr.strip().splitlines() or [""])[-1]
+        raise LayerInfoError(f"{PACKAGE} {version()} exited with status {process.returncode}: {last_line}")
+    result = json.loads(process.stdout.splitlines()[-1])
+    if "error" in result:
+        raise LayerInfoError(result["error"])
+    kernels = tuple(Kernel(**layer) for layer in result["layers"] if layer["kind"] not in NO_KERNELS)
     if not kernels:
-        raise NoPlanError(f"{PACKAGE} {answer['version']} gave no plan in its log")
-    builder = f"TensorRT-RTX {answer['version']}"
-    return Plan(builder, answer["compute_capability"], kernels, answer["seconds"])
+        raise LayerInfoError(f"{PACKAGE} {result['version']} logged no layer info")
+    builder = f"TensorRT-RTX {result['version']}"
+    return LayerInfo(builder, result["compute_capability"], kernels, result["seconds"])

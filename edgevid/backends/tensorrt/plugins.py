@@ -1,8 +1,8 @@
 """The network with its temporal ops as TensorRT plugins, and the sources that a device builds them from.
 
-TensorRT's parser takes a node of an unknown type for a plugin of that name, with the version and the
-namespace that the node's attributes ``plugin_version`` and ``plugin_namespace`` give, and hands over the
-integer attributes. An op without a plugin is lowered to standard operators, as in the model without plugins.
+TensorRT's parser treats a node of an unknown type as a plugin of that name, with the version and the
+namespace in the node's attributes ``plugin_version`` and ``plugin_namespace``, and passes it the integer
+attributes. An op without a plugin is lowered to standard operators, as in the model without plugins.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgevid.backends.protocol import Job
 
 FOLDER = "plugin"
-"""Of a bundle: the sources, and a Makefile that builds ``libedgevid_plugins.so``."""
+"""The folder of a bundle with the sources, and a Makefile that builds ``libedgevid_plugins.so``."""
 VERSION, NAMESPACE = "1", "edgevid"
 PLUGINS = frozenset({"TemporalShift", "TemporalShiftStep", "TemporalConv", "TemporalConvStep", "ChannelConv"})
 SOURCE_FOLDERS = {
@@ -40,7 +40,7 @@ SOURCE_FOLDERS = {
 
 
 def write_plugins(folder: Path) -> Path:
-    """Copy what the device needs to build the plugins to ``folder/plugin``; gives that folder."""
+    """Copy the files from which a device builds the plugins to ``folder/plugin``; returns that folder."""
     target = folder / FOLDER
     with as_file(files("edgevid.kernels")) as kernels:
         for name, sources in SOURCE_FOLDERS.items():
@@ -52,7 +52,7 @@ def write_plugins(folder: Path) -> Path:
 
 
 def to_plugin_nodes(graph: ir.Model) -> PassReport:
-    """Rewrite ``graph`` in place to opset 13 with plugin nodes, which carry no functions; counts them.
+    """Rewrite ``graph`` in place to opset 13 with plugin nodes, which have no functions; counts them.
 
     ``graph`` has the ops of the domain ``edgevid`` with their functions, as the standard passes leave it.
     """
@@ -73,25 +73,25 @@ def to_plugin_nodes(graph: ir.Model) -> PassReport:
 
 
 def plugin_nodes(graph: ir.Model) -> list[ir.Node]:
-    """The nodes of ``graph`` that are, or can become, plugins."""
+    """The nodes of ``graph`` whose ops have a plugin."""
     return [node for node in graph.graph if node.domain == ops.DOMAIN and node.op_type in PLUGINS]
 
 
 def _name_plugin(node: ir.Node) -> None:
     import onnx_ir as ir
 
-    given = list(node.inputs)
-    while given and given[-1] is None:  # TensorRT counts an input that is left out
-        given.pop()
-    node.resize_inputs(len(given))
+    inputs = list(node.inputs)
+    while inputs and inputs[-1] is None:  # TensorRT counts an omitted input
+        inputs.pop()
+    node.resize_inputs(len(inputs))
     node.attributes["plugin_version"] = ir.AttrString("plugin_version", VERSION)
     node.attributes["plugin_namespace"] = ir.AttrString("plugin_namespace", NAMESPACE)
 
 
 def without_plugins(graph: ir.Model) -> ir.Model:
-    """A copy of a graph with plugin nodes that any ONNX runtime runs: what they say, in standard operators.
+    """A copy of ``graph`` with its plugin nodes lowered to standard operators, for any ONNX runtime.
 
-    Our functions for them are of a later opset than the graph, so that a runtime could not inline them.
+    The ops' own functions have a later opset than the graph, so a runtime could not inline them.
     """
     from edgevid.passes import LOWERING
     from edgevid.passes.to_opset_13 import to_opset_13
@@ -106,18 +106,19 @@ def without_plugins(graph: ir.Model) -> ir.Model:
 
 
 def write_plugin_models(graph: ir.Model, job: Job, folder: Path, precisions: Sequence[str]) -> list[str]:
-    """``model_<precision>.plugin.onnx`` for each precision, and ``plugin/``; gives what was not tried.
+    """Write ``model_<precision>.plugin.onnx`` for each precision, and ``plugin/``; returns ``not_run``
+    sentences.
 
-    Nothing is written if no op of ``graph`` has a plugin. ``graph`` is changed. Raises ``ParityError`` if the
-    nodes of the precision that ``job`` asks for, plugins included, do not say what computes the outputs that
-    it expects; another precision is left out then.
+    Writes nothing if no op of ``graph`` has a plugin. Changes ``graph``. Raises ``ParityError`` if the model
+    of ``job``'s precision, its plugins lowered, does not compute the expected outputs; a model of another
+    precision is left out.
     """
 
     from edgevid.passes.to_fp16 import to_fp16
 
     if not to_plugin_nodes(graph).matched:
         return []
-    not_tried = ["the plugins, which build.sh compiles on the device, where the faster engine is kept"]
+    not_run = ["the plugins: build.sh compiles them on the device and keeps the faster engine"]
     for precision in sorted(precisions, reverse=True):  # fp32 before fp16, which changes the graph
         if precision == "fp16":
             to_fp16(graph)
@@ -127,22 +128,23 @@ def write_plugin_models(graph: ir.Model, job: Job, folder: Path, precisions: Seq
         except ParityError as error:
             if precision == job.precision:
                 raise
-            not_tried.append(f"{file}, left out: {error}")
+            not_run.append(f"{file}, left out: {error}")
             continue
         save_with_weights(graph, folder / file, weights_of(precision))
     write_plugins(folder)
     if "fp16" in precisions:
-        not_tried += write_fused_model(graph, job, folder)
-    return not_tried
+        not_run += write_fused_model(graph, job, folder)
+    return not_run
 
 
 def write_fused_model(graph: ir.Model, job: Job, folder: Path) -> list[str]:
-    """``model_fp16.fused.onnx``, shifts inside convolutions, and its kernels; gives what was not tried.
+    """Write ``model_fp16.fused.onnx``, with shifts in convolutions, and its kernels; returns ``not_run``
+    sentences.
 
-    ``graph`` is that of ``model_fp16.plugin.onnx``, and is changed.
+    ``graph`` is that of ``model_fp16.plugin.onnx``; it is changed.
     """
 
-    from edgevid.backends.tensorrt.fused_plugins import CannotFuse, write_kernels
+    from edgevid.backends.tensorrt.fused_plugins import FusedKernelError, write_kernels
     from edgevid.passes.fuse_shift_convs import fuse_shift_convs, unfused
 
     file = "model_fp16.fused.onnx"
@@ -152,16 +154,16 @@ def write_fused_model(graph: ir.Model, job: Job, folder: Path) -> list[str]:
     try:
         check(unfused(graph, layers), job, "fp16")
         write_kernels(layers, job.target.gpu, folder / FOLDER)
-    except (CannotFuse, ParityError) as reason:
-        return [f"{file}, shifts inside convolutions, left out: {reason}"]
+    except (FusedKernelError, ParityError) as error:
+        return [f"{file}, with shifts fused into convolutions, left out: {error}"]
     save_with_weights(graph, folder / file, weights_of("fp16"))
     return []
 
 
 def check(graph: ir.Model, job: Job, precision: str) -> float:
-    """The distance of ``graph``, run in ONNX Runtime by ``without_plugins``, from what ``job`` expects.
+    """Run ``graph`` without plugins in ONNX Runtime; the largest relative error against ``job``'s outputs.
 
-    It is that of ``parity.compare``, states included; ``ParityError`` if it is beyond the tolerance.
+    Measured by ``parity.compare``, states included; ``ParityError`` if it exceeds the tolerance.
     """
     import onnx_ir as ir
     import onnxruntime
@@ -171,12 +173,12 @@ def check(graph: ir.Model, job: Job, precision: str) -> float:
     model = ir.to_proto(without_plugins(graph)).SerializeToString()
     session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    result = session.run(names, {name: np.asarray(array) for name, array in job.example.items()})
-    measured = compare(dict(zip(names, result)), job.expected, TOLERANCE[precision])
-    if not measured.ok:
-        mend = "use --precision fp32" if precision == "fp16" else "please report the network"
+    outputs = session.run(names, {name: np.asarray(array) for name, array in job.example.items()})
+    parity = compare(dict(zip(names, outputs)), job.expected, TOLERANCE[precision])
+    if not parity.ok:
+        remedy = "use --precision fp32" if precision == "fp16" else "please report the network"
         raise ParityError(
             f"the {precision} model with plugins does not compute what PyTorch does: max|a-b| / max|b| = "
-            f"{measured.max_rel:.2e}, tolerance {measured.tolerance:g}. Nothing was written; {mend}"
+            f"{parity.max_rel:.2e}, tolerance {parity.tolerance:g}. Nothing was written; {remedy}"
         )
-    return measured.max_rel
+    return parity.max_rel

@@ -1,4 +1,4 @@
-"""What a TensorRT bundle holds beside its model files: scripts, an example with its answer, a README."""
+"""The files of a TensorRT bundle other than models: scripts, an example with its output, a README."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ SCRIPTS = ("build.sh", "run.sh", "common.sh", "check.py")
 ENVIRONMENT = "bundle.env"
 INT8_README = """\
 - In int8 `build.sh` builds `model_int8.onnx` and, where TensorRT takes a calibration cache, a second engine
-  from the float model with `calibration.cache`; it says both medians and keeps the faster one that agrees
-  with PyTorch. `EDGEVID_CALIBRATION=0 ./build.sh` leaves the second out. A network is not always faster in
+  from the float model with `calibration.cache`; it prints both medians and keeps the fastest engine that
+  agrees with PyTorch. `EDGEVID_CALIBRATION=0 ./build.sh` skips the second. A network is not always faster in
   int8: compare with `./build.sh fp16 && ./run.sh fp16`.
 """
 INT8_FILES = (
-    "| `model_int8.onnx` | the network with its int8 ranges, as QuantizeLinear and DequantizeLinear; "
+    "| `model_int8.onnx` | the network with QuantizeLinear and DequantizeLinear nodes; "
     "the temporal shift moves int8 |\n"
-    "| `calibration.cache` | the same for TensorRT's own quantisation of `model_fp32.onnx`; absent where "
+    "| `calibration.cache` | the ranges for TensorRT's own quantization of `model_fp32.onnx`; absent where "
     "the device takes none |\n"
 )
 
 
 def precisions_of(job) -> tuple[str, ...]:
-    """What the scripts of a bundle take: fp16 and fp32 always, int8 where it was calibrated."""
+    """The arguments of a bundle's scripts: fp16 and fp32, and int8 if it was calibrated."""
     return ("int8", "fp16", "fp32") if job.precision == "int8" else ("fp16", "fp32")
 
 
 def write_check_data(job, folder: Path) -> None:
-    """``check/``: the inputs as trtexec loads them, and PyTorch's outputs."""
+    """Write ``check/``: the inputs as trtexec loads them, and PyTorch's outputs."""
     check = folder / "check"
     check.mkdir()
     for name, array in job.example.items():
@@ -50,8 +50,8 @@ def write_check_data(job, folder: Path) -> None:
     (check / "expected.json").write_text(json.dumps(expected))
 
 
-def write_scripts(job, folder: Path, needed: Requirement, not_run: str) -> None:
-    """The scripts, what they need to know of this network, and the README for the device."""
+def write_scripts(job, folder: Path, requirement: Requirement, not_run: str) -> None:
+    """Write the scripts, their settings for this network, and the README for the device."""
     device = job.target.device
     for name in SCRIPTS:
         (folder / name).write_text((TEMPLATES / name).read_text("utf-8"))
@@ -63,8 +63,8 @@ def write_scripts(job, folder: Path, needed: Requirement, not_run: str) -> None:
         "INT8_TYPED": str(int(is_typed(device.tensorrt))),
         "INPUTS": ",".join(f"{name}:check/{name}.bin" for name in job.example),
         "INSTALL": device.install,
-        "NEEDS": str(needed.version),
-        "NEEDS_REASON": needed.reason,
+        "NEEDS": str(requirement.version),
+        "NEEDS_REASON": requirement.reason,
         "COMPUTE_CAPABILITY": str(job.target.gpu),
     }
     lines = "".join(f"{key}={shlex.quote(value)}\n" for key, value in variables.items())
@@ -75,7 +75,7 @@ def write_scripts(job, folder: Path, needed: Requirement, not_run: str) -> None:
         title=job.target.title,
         tensorrt=device.tensorrt,
         install=device.install,
-        needs=f"{needed.version} or later, {needed.reason}",
+        needs=f"{requirement.version} or later, {requirement.reason}",
         precision=job.precision,
         precisions=" or ".join(f"`{name}`" for name in precisions_of(job)),
         tolerances=", ".join(f"{TOLERANCE[name]:g} in {name}" for name in precisions_of(job)),
@@ -91,7 +91,7 @@ def write_scripts(job, folder: Path, needed: Requirement, not_run: str) -> None:
 
 
 def read_environment(folder: Path) -> dict[str, str]:
-    """What ``bundle.env`` says, by name; empty where there is none."""
+    """The variables in ``bundle.env``; empty if there is no such file."""
     path = folder / ENVIRONMENT
     if not path.is_file():
         return {}
@@ -100,4 +100,4 @@ def read_environment(folder: Path) -> dict[str, str]:
 
 
 def _power_mode(command: str) -> str:
-    return f"\nFor steady figures pin the clocks first: `{command}`.\n" if command else ""
+    return f"\nFor stable measurements pin the clocks first: `{command}`.\n" if command else ""

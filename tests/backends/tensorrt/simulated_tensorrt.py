@@ -1,7 +1,7 @@
-"""Stand-ins for TensorRT's Python module and for libcudart (simulated): no GPU, and no TensorRT, is used.
+"""Fakes of TensorRT's Python module and of libcudart (simulated), without a GPU or TensorRT.
 
-The device's memory is memory of this process. An engine is the ONNX file itself, run by ONNX Runtime when its
-work is due; what is given to a stream while it is captured is kept, and done by each launch of the graph.
+Device memory is memory of this process. An engine is the ONNX file itself, which ONNX Runtime runs; work
+enqueued on a stream while it is captured is recorded, and done by each launch of the graph.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class SimulatedCudart:
         self.limit = 1 << 40
 
     def __getattribute__(self, name: str):
-        found = super().__getattribute__(name)
+        value = super().__getattribute__(name)
         if name.startswith("cuda"):
             super().__getattribute__("calls").append(name)
-        return found
+        return value
 
     def cudaGetDeviceCount(self, count) -> int:
         count._obj.value = self.devices
@@ -96,15 +96,15 @@ class SimulatedCudart:
         return 0
 
     def cudaStreamEndCapture(self, stream, graph) -> int:
-        recorded, self.recording = self.recording, None
+        calls, self.recording = self.recording, None
         if not self.captures:
             return CAPTURE_FAILED
         graph._obj.value = 1000 + len(self.graphs)
-        self.graphs[graph._obj.value] = recorded
+        self.graphs[graph._obj.value] = calls
         return 0
 
-    def cudaGraphInstantiateWithFlags(self, made, graph, flags) -> int:
-        made._obj.value = graph.value
+    def cudaGraphInstantiateWithFlags(self, executable, graph, flags) -> int:
+        executable._obj.value = graph.value
         return 0
 
     def cudaGraphDestroy(self, graph) -> int:
@@ -120,10 +120,10 @@ class SimulatedCudart:
 
 
 def simulated_tensorrt(cudart: SimulatedCudart, version: str = "10.3.0") -> ModuleType:
-    """A module in place of ``tensorrt``; ``builds`` lists what was built, ``refuses`` why nothing can be."""
+    """A fake ``tensorrt`` module; ``builds`` lists the builds, ``refuses`` is the reason if all fail."""
     trt = ModuleType("tensorrt")
     trt.__version__, trt.builds, trt.refuses = version, [], ""
-    old = int(version.split(".")[0]) < 9
+    is_old = int(version.split(".")[0]) < 9
 
     class ILogger:
         Severity = SimpleNamespace(ERROR="error", INTERNAL_ERROR="internal error")
@@ -136,7 +136,7 @@ def simulated_tensorrt(cudart: SimulatedCudart, version: str = "10.3.0") -> Modu
             self.logger = logger
 
         def create_network(self, flags: int) -> Network:
-            assert flags == (1 << 0 if old else 1 << 4)
+            assert flags == (1 << 0 if is_old else 1 << 4)
             return Network()
 
         def create_builder_config(self):
@@ -153,7 +153,7 @@ def simulated_tensorrt(cudart: SimulatedCudart, version: str = "10.3.0") -> Modu
                 self.logger.log(ILogger.Severity.ERROR, trt.refuses)
                 return None
             trt.builds.append((network.path, tuple(config.flags)))
-            return MAGIC + onnx.load(network.path).SerializeToString()  # with weights that lie beside it
+            return MAGIC + onnx.load(network.path).SerializeToString()  # with its external weights
 
     class OnnxParser:
         num_errors = 0
@@ -215,11 +215,11 @@ def simulated_tensorrt(cudart: SimulatedCudart, version: str = "10.3.0") -> Modu
                 block = (ctypes.c_float * size).from_address(addresses[name])
                 views[name] = np.frombuffer(block, np.float32).reshape(value.shape)
             outputs = [name for name in views if name not in self.engine.inputs]
-            fed = {name: views[name].copy() for name in self.engine.inputs}
-            for name, array in zip(outputs, self.engine.session.run(outputs, fed)):
+            inputs = {name: views[name].copy() for name in self.engine.inputs}
+            for name, array in zip(outputs, self.engine.session.run(outputs, inputs)):
                 views[name][...] = array
 
-    flags = {"EXPLICIT_BATCH": 0} if old else {"STRONGLY_TYPED": 4}
+    flags = {"EXPLICIT_BATCH": 0} if is_old else {"STRONGLY_TYPED": 4}
     trt.NetworkDefinitionCreationFlag = SimpleNamespace(**flags)
     trt.BuilderFlag = SimpleNamespace(FP16="FP16", INT8="INT8", TF32="TF32")
     trt.MemoryPoolType = SimpleNamespace(WORKSPACE="workspace")

@@ -1,6 +1,6 @@
 """A Jetson bundle is plugin-free ONNX that TensorRT 8 and 10 parse, and scripts that work on the board.
 
-No TensorRT is at hand: the scripts run against a stand-in for trtexec that records its arguments (simulated).
+Without TensorRT: the scripts run against a fake trtexec that records its arguments (simulated).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from one_board import install_nvcc, install_trtexec, recorded, script, write_answer
+from one_board import install_nvcc, install_trtexec, recorded, script, write_outputs
 
 import edgevid
 from edgevid import parity
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 def board(jetson_bundle, tmp_path):
     """A copy of the bundle, as on the board."""
     copy = Path(shutil.copytree(jetson_bundle.path, tmp_path / "board"))
-    write_answer(copy)
+    write_outputs(copy)
     return copy
 
 
@@ -114,7 +114,7 @@ def test_the_engine_with_plugins_is_kept_where_it_is_faster(board, version, opti
     assert "3.4 ms with plugins, 3.5 ms otherwise" in result.stdout
     assert "compute_87" in (board / "plugin" / "nvcc.txt").read_text()
     assert onnx_file in (board / "tsm_mbv2.fp16.engine").read_text()
-    assert not (board / "contender.engine").exists()
+    assert not (board / "candidate.engine").exists()
     assert script(board, "./run.sh", plugins=True).returncode == 0
     assert f"{option}=plugin/libedgevid_plugins.so" in recorded(board)
 
@@ -138,16 +138,16 @@ def test_the_engine_without_plugins_is_kept_where_it_is_as_fast(board):
     assert script(board, "./build.sh", plugins=True).returncode == 0
     assert script(board, "./run.sh", plugins=True).returncode == 0
     assert not any("lugins" in argument for argument in recorded(board))
-    assert not (board / "contender.engine").exists()
+    assert not (board / "candidate.engine").exists()
 
 
 def test_a_faster_engine_with_plugins_that_is_wrong_is_not_kept(board):
     install_trtexec(board, with_plugins="0.1")
     install_nvcc(board)
-    write_answer(board, 1.05, "plugins")
+    write_outputs(board, 1.05, "plugins")
     result = script(board, "./build.sh", plugins=True)
     assert result.returncode == 0, result.stderr
-    assert "not with plugins: NOT EQUAL to PyTorch" in result.stdout
+    assert "the engine with plugins is not used: NOT EQUAL to PyTorch" in result.stdout
     assert "lugins" not in (board / "tsm_mbv2.fp16.engine").read_text()
 
 
@@ -180,19 +180,19 @@ def test_run_compares_with_pytorch_and_can_fail(board):
     assert "equal to PyTorch" in result.stdout
     assert "Throughput: 100 qps" in result.stdout
     assert "--loadInputs=clip:check/clip.bin" in recorded(board)
-    write_answer(board, factor=1.05)
+    write_outputs(board, factor=1.05)
     result = script(board, "./run.sh")
     assert result.returncode == 1
     assert "NOT EQUAL" in result.stdout
 
 
 @pytest.mark.parametrize("number", ["nan", "-nan", "inf", "-inf", "NaN"])
-def test_numbers_that_are_none_are_not_equal(board, number):
-    _, wanted = parity.load(board)
-    values = [str(value) for value in wanted["logits"].ravel()]
+def test_non_finite_values_are_not_equal(board, number):
+    _, expected = parity.load(board)
+    values = [str(value) for value in expected["logits"].ravel()]
     values[-1] = number
-    answer = f'[{{"name": "info", "values": [1]}}, {{"name": "logits", "values": [{", ".join(values)}]}}]'
-    (board / "outputs.json").write_text(answer)
+    outputs = f'[{{"name": "info", "values": [1]}}, {{"name": "logits", "values": [{", ".join(values)}]}}]'
+    (board / "outputs.json").write_text(outputs)
     result = script(board, sys.executable, "check.py", "fp16")
     assert result.returncode == 1, result.stderr
     assert "NOT EQUAL to PyTorch: max|a-b| / max|b| = inf" in result.stdout
@@ -226,12 +226,12 @@ def test_an_unknown_precision_is_refused(board):
     assert "one of fp16 fp32" in result.stderr
     result = script(board, "./build.sh", "int8")
     assert result.returncode == 2
-    assert "no int8: export it with --precision int8" in result.stderr
-    write_answer(board)
+    assert "no int8 model: export it with --precision int8" in result.stderr
+    write_outputs(board)
     assert script(board, "./build.sh").returncode == 0
     assert script(board, "./run.sh").returncode == 0
     check = script(board, sys.executable, "check.py", "int8")
-    assert "not made for int8" in check.stderr
+    assert "this bundle has no int8" in check.stderr
 
 
 def test_a_tensorrt_that_is_too_old_is_refused_before_anything_is_built(board):
@@ -242,17 +242,17 @@ def test_a_tensorrt_that_is_too_old_is_refused_before_anything_is_built(board):
         result = script(board, name)
         assert result.returncode == 2
         assert "needs TensorRT 10.0 or later" in result.stderr
-        assert "here is 8.5" in result.stderr
+        assert "8.5 is installed" in result.stderr
     assert not (board / "arguments.txt").exists()
     install_trtexec(board, "10.13")
     assert script(board, "./build.sh").returncode == 0
 
 
 def test_the_example_for_trtexec_is_the_clip_of_the_self_check(board):
-    clip, wanted = parity.load(board)
+    clip, expected = parity.load(board)
     np.testing.assert_array_equal(np.fromfile(board / "check" / "clip.bin", "<f4"), clip.ravel())
-    expected = json.loads((board / "check" / "expected.json").read_text())
-    np.testing.assert_allclose(expected["outputs"]["logits"], wanted["logits"].ravel())
+    content = json.loads((board / "check" / "expected.json").read_text())
+    np.testing.assert_allclose(content["outputs"]["logits"], expected["logits"].ravel())
 
 
 def test_a_streaming_bundle_gives_trtexec_its_states(jetson_stream_bundle):
@@ -308,4 +308,4 @@ def test_fp16_that_overflows_is_refused_and_left_out_of_an_fp32_bundle(tmp_path,
     assert any("model_fp16.onnx, left out" in sentence for sentence in bundle.manifest.not_run)
     result = subprocess.run([bundle.path / "build.sh", "fp16"], capture_output=True, text=True, timeout=30)
     assert result.returncode == 2
-    assert "no fp16: manifest.json says why" in result.stderr
+    assert "no fp16 model: manifest.json has the reason" in result.stderr

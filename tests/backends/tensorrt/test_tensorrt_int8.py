@@ -1,4 +1,4 @@
-"""An int8 bundle for TensorRT: pairs of Q and DQ, typed or not, a calibration cache, and scripts for both."""
+"""An int8 bundle for TensorRT: QDQ nodes, typed or not, a calibration cache, and scripts for both."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from one_board import VERSIONS, install_trtexec, recorded, script, write_answer
+from one_board import VERSIONS, install_trtexec, recorded, script, write_outputs
 from one_video import write_videos
 
 import edgevid
@@ -33,14 +33,14 @@ def videos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory, videos):
-    """For the default Jetson, whose TensorRT is 10."""
+    """For the default Jetson, with TensorRT 10."""
     output = tmp_path_factory.mktemp("int8") / "bundle"
     return edgevid.export("tsm_mbv2", "jetson", output, calibration=videos, **OPTIONS)
 
 
 @pytest.fixture(scope="module")
 def older(tmp_path_factory, videos):
-    """For a Jetson whose TensorRT is 8; no kernels are counted, to save time."""
+    """For a Jetson with TensorRT 8, without counting kernels, to save time."""
     output = tmp_path_factory.mktemp("int8") / "older"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layer_info, "MODULE", "tensorrt_rtx_is_not_here")
@@ -50,26 +50,26 @@ def older(tmp_path_factory, videos):
 @pytest.fixture
 def board(bundle, tmp_path):
     copy = Path(shutil.copytree(bundle.path, tmp_path / "board"))
-    write_answer(copy)
+    write_outputs(copy)
     return copy
 
 
 @pytest.fixture
 def older_board(older, tmp_path):
     copy = Path(shutil.copytree(older.path, tmp_path / "board"))
-    write_answer(copy)
+    write_outputs(copy)
     return copy
 
 
 def test_each_precision_was_compared_with_pytorch_and_int8_layer_by_layer(bundle, older):
-    for made in (bundle, older):
-        by_precision = {a.precision: a.parity for a in made.manifest.artefacts}
+    for exported in (bundle, older):
+        by_precision = {a.precision: a.parity for a in exported.manifest.artefacts}
         assert set(by_precision) == {"int8", "fp32", "fp16"}
         assert by_precision["fp32"].max_rel < 1e-4
         assert 0 < by_precision["int8"].local_error <= LOCAL_TOLERANCE
-        assert made.manifest.parity == by_precision["int8"]
-        assert made.manifest.model_file == "model_int8.onnx"
-        assert any("calibration.cache" in sentence for sentence in made.manifest.not_run)
+        assert exported.manifest.parity == by_precision["int8"]
+        assert exported.manifest.model_file == "model_int8.onnx"
+        assert any("calibration.cache" in sentence for sentence in exported.manifest.not_run)
 
 
 @pytest.mark.parametrize("name", ["bundle", "older"])
@@ -82,13 +82,16 @@ def test_the_shift_moves_int8(name, request):
     assert len(moves) >= 10 * 5
     assert {types[node.output[0]] for node in moves} == {onnx.TensorProto.INT8}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
-    made_by = {node.output[0]: node.op_type for node in model.graph.node}
-    assert Counter(made_by[conv.input[0]] for conv in convolutions) == {"DequantizeLinear": 52}
+    producers = {node.output[0]: node.op_type for node in model.graph.node}
+    assert Counter(producers[conv.input[0]] for conv in convolutions) == {"DequantizeLinear": 52}
 
 
 def test_tensorrt_10_gets_types_and_tensorrt_8_opset_13(bundle, older):
-    for made, opset, kind in ((bundle, 19, onnx.TensorProto.FLOAT16), (older, 13, onnx.TensorProto.FLOAT)):
-        model = onnx.load(made.path / "model_int8.onnx")
+    for exported, opset, kind in (
+        (bundle, 19, onnx.TensorProto.FLOAT16),
+        (older, 13, onnx.TensorProto.FLOAT),
+    ):
+        model = onnx.load(exported.path / "model_int8.onnx")
         assert [entry.version for entry in model.opset_import if not entry.domain] == [opset]
         kinds = {tensor.data_type for tensor in model.graph.initializer}
         assert kinds - {onnx.TensorProto.INT64, onnx.TensorProto.INT8} == {kind}
@@ -100,15 +103,15 @@ def test_the_cache_has_every_tensor_of_the_float_network(bundle):
     assert lines[0] == "TRT-100300-EntropyCalibration2"
     scales = dict(line.split(": ") for line in lines[1:])
     graph = onnx.load(bundle.path / "model_fp32.onnx").graph
-    needed = {node.input[0] for node in graph.node if node.op_type in ("Conv", "Slice", "Concat", "Gemm")}
-    needed -= {tensor.name for tensor in graph.initializer}
-    assert needed <= set(scales)
+    tensors = {node.input[0] for node in graph.node if node.op_type in ("Conv", "Slice", "Concat", "Gemm")}
+    tensors -= {tensor.name for tensor in graph.initializer}
+    assert tensors <= set(scales)
 
 
 def test_the_plan_is_that_of_the_int8_file(bundle):
     content = json.loads((bundle.path / "plan.json").read_text())
     assert content["file"] == "model_int8.onnx"
-    if reason := layer_info.why_none():
+    if reason := layer_info.unavailable_reason():
         pytest.skip(reason)
     assert content["why_none"] == ""
     convolutions = sum(layer["kind"] == "correlation" for layer in content["layers"])
@@ -128,10 +131,10 @@ def test_the_plan_is_that_of_the_int8_file(bundle):
 def test_a_typed_model_is_built_as_one(board, version, options):
     install_trtexec(board, version)
     assert script(board, "./build.sh", calibration=False).returncode == 0
-    used = set(recorded(board, "plain"))
-    assert options <= used
-    assert not {"--int8", "--fp16"} & used
-    assert ("--stronglyTyped" in used) == (version != "11.0")
+    arguments = set(recorded(board, "plain"))
+    assert options <= arguments
+    assert not {"--int8", "--fp16"} & arguments
+    assert ("--stronglyTyped" in arguments) == (version != "11.0")
 
 
 def test_before_tensorrt_10_the_builder_may_choose_fp16_for_the_rest(older_board):
@@ -152,9 +155,9 @@ def test_the_engine_of_the_cache_is_kept_where_it_is_faster(older_board, version
     install_trtexec(older_board, version, calibrated="3.1")
     result = script(older_board, "./build.sh")
     assert result.returncode == 0, result.stderr
-    assert "3.1 ms by the calibration cache, 3.5 ms otherwise" in result.stdout
-    built = (older_board / "tsm_mbv2.int8.engine").read_text().split()
-    assert {"--onnx=model_fp32.onnx", "--int8", "--fp16", "--calib=calibration.board.cache"} <= set(built)
+    assert "3.1 ms with the calibration cache, 3.5 ms otherwise" in result.stdout
+    arguments = (older_board / "tsm_mbv2.int8.engine").read_text().split()
+    assert {"--onnx=model_fp32.onnx", "--int8", "--fp16", "--calib=calibration.board.cache"} <= set(arguments)
     cache = (older_board / "calibration.board.cache").read_text().splitlines()
     assert cache[0] == f"TRT-{VERSIONS[version][0]}-EntropyCalibration2"
     assert cache[1:] == (older_board / "calibration.cache").read_text().splitlines()[1:]
@@ -165,23 +168,23 @@ def test_the_engine_of_the_cache_is_kept_where_it_is_faster(older_board, version
 
 @pytest.mark.parametrize(
     ("calibrated", "factor", "words"),
-    [("3.6", 1.0, "3.6 ms by"), ("3.1", 1.5, "not by the calibration cache: NOT EQUAL to PyTorch")],
+    [("3.6", 1.0, "3.6 ms with"), ("3.1", 1.5, "the calibration cache is not used: NOT EQUAL to PyTorch")],
     ids=["slower", "wrong"],
 )
-def test_otherwise_the_engine_of_the_pairs_stays(board, calibrated, factor, words):
+def test_otherwise_the_engine_with_qdq_nodes_stays(board, calibrated, factor, words):
     install_trtexec(board, calibrated=calibrated)
-    write_answer(board, factor, "calibrated")
+    write_outputs(board, factor, "calibrated")
     result = script(board, "./build.sh")
     assert result.returncode == 0, result.stderr
     assert words in result.stdout
     assert "--onnx=model_int8.onnx" in (board / "tsm_mbv2.int8.engine").read_text()
 
 
-def test_where_the_pairs_cannot_be_built_the_cache_is_taken(board):
+def test_where_qdq_nodes_cannot_be_built_the_cache_is_used(board):
     install_trtexec(board, fails="plain")
     result = script(board, "./build.sh")
     assert result.returncode == 0, result.stderr
-    assert "another way follows" in result.stdout
+    assert "trying the calibration cache" in result.stdout
     assert "--calib=" in (board / "tsm_mbv2.int8.engine").read_text()
 
 
@@ -202,23 +205,23 @@ def test_the_readme_tells_of_int8(bundle, jetson_bundle):
 
 
 def test_inspect_tells_how_it_was_calibrated_and_what_the_plan_is(run_edgevid, bundle, older):
-    shown = run_edgevid("inspect", bundle.path).out
-    assert "ranges from 12 clips of 3 videos" in shown
-    assert "worst per-layer error" in shown
+    text = run_edgevid("inspect", bundle.path).out
+    assert "ranges from 12 clips of 3 videos" in text
+    assert "worst per-layer error" in text
     plan = json.loads(run_edgevid("inspect", bundle.path, "--json").out)["plan"]
     assert "layers" not in plan
     assert "not available: tensorrt-rtx is not installed" in run_edgevid("inspect", older.path).out
-    if reason := layer_info.why_none():
+    if reason := layer_info.unavailable_reason():
         pytest.skip(reason)
-    assert f"{plan['kernels']} kernels, {plan['copies']} of them copies" in shown
-    assert "TensorRT-RTX" in shown
+    assert f"{plan['kernels']} kernels, {plan['copies']} of them copies" in text
+    assert "TensorRT-RTX" in text
 
 
-def test_a_gpu_without_int8_is_told_so(videos, tmp_path):
+def test_a_gpu_without_int8_is_refused(videos, tmp_path):
     with pytest.raises(EdgevidError, match="supports fp16 or fp32, not int8"):
         edgevid.export("tsm_mbv2", "jetson-nano", tmp_path / "b", calibration=videos, **OPTIONS)
 
 
-def test_every_product_takes_int8(bundle):
+def test_every_quantizable_op_takes_int8(bundle):
     (report,) = (entry for entry in bundle.manifest.passes if entry.name == "quantise")
     assert report == replace(report, matched=53, refused=())

@@ -1,4 +1,4 @@
-"""The fused plan of TensorRT-RTX is read right, and chooses the form of each temporal op."""
+"""TensorRT-RTX's engine layer info is parsed correctly, and selects the lowering variant of each op."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import onnx_ir as ir
 import pytest
 
 from edgevid.backends.tensorrt import layer_info
-from edgevid.backends.tensorrt.choose_lowering import choose_forms, head_of
-from edgevid.backends.tensorrt.layer_info import Kernel, NoPlanError, Plan, plan_of
+from edgevid.backends.tensorrt.choose_lowering import choose_variants, subgraph_prefix
+from edgevid.backends.tensorrt.layer_info import Kernel, LayerInfo, LayerInfoError, layer_info_of
 from edgevid.backends.tensorrt.layer_info_worker import layers_of, nearest
 from edgevid.ops import OPS
 from edgevid.ops.functions import attach_functions
 from edgevid.passes import run_passes
 from edgevid.passes.lower import lowering
 
-REAL = pytest.mark.skipif(layer_info.why_none() is not None, reason=layer_info.why_none() or "")
+REAL = pytest.mark.skipif(
+    layer_info.unavailable_reason() is not None, reason=layer_info.unavailable_reason() or ""
+)
 
 TENSOR = "{{ Name: {}, Dimensions: [{}], Strides: [1], StrideOrder: [0], Datatype: {}, Format: (Linear) x }}"
 LINE = "Name: {}, LayerType: {}, Inputs: [ {}], Constants: [ {}], Outputs: [ {}], TacticName: t, StreamId: 0"
@@ -29,9 +31,9 @@ def line(name: str, kind: str, dimensions: str = "2,3", datatype: str = "Half") 
     return LINE.format(name, kind, *tensors)
 
 
-def plan(*names: str, tensor_bytes: int = 8) -> Plan:
+def layer_info_with(*names: str, tensor_bytes: int = 8) -> LayerInfo:
     kernels = tuple(Kernel(name, "kgen", tensor_bytes) for name in names)
-    return Plan("a simulated builder", "8.6", kernels, 0.0)
+    return LayerInfo("a simulated builder", "8.6", kernels, 0.0)
 
 
 def shifts(count: int, frames: int = 4) -> ir.Model:
@@ -56,7 +58,7 @@ def shifts(count: int, frames: int = 4) -> ir.Model:
     return graph
 
 
-def test_layers_are_read_from_the_last_plan_of_a_log():
+def test_layers_are_read_from_the_last_listing_in_a_log():
     messages = [
         "hello",
         f"Layers:\n{line('early', 'kgen')}",
@@ -70,7 +72,7 @@ def test_constants_are_not_activations_and_elements_have_their_size():
     assert layer["bytes"] == 2 * 10 * 4
 
 
-def test_a_log_without_a_plan_has_no_layers():
+def test_a_log_without_a_listing_has_no_layers():
     assert layers_of(["Name: x, LayerType: kgen, Inputs: []"]) == []
 
 
@@ -84,125 +86,125 @@ def test_a_log_without_a_plan_has_no_layers():
         ("node_Conv_818_myl0_2", False),
     ],
 )
-def test_a_kernel_is_a_copy_if_its_name_says_nothing_else(name, copies):
+def test_a_kernel_is_a_copy_if_its_name_has_only_copies(name, copies):
     assert Kernel(name, "kgen", 0).copies is copies
 
 
-def test_what_only_orders_streams_is_no_kernel(monkeypatch):
+def test_layers_that_only_synchronize_streams_are_not_kernels(monkeypatch):
     layers = layers_of(["Layers:\n" + "\n".join([line("a", "kgen"), line("s", "signal"), line("w", "wait")])])
-    answer = json.dumps({"version": "1", "compute_capability": "8.6", "layers": layers, "seconds": 0.1})
-    simulate_worker(monkeypatch, answer)
-    assert [kernel.name for kernel in plan_of(Path("m.onnx"), "8.7").kernels] == ["a"]
+    result = json.dumps({"version": "1", "compute_capability": "8.6", "layers": layers, "seconds": 0.1})
+    simulate_worker(monkeypatch, result)
+    assert [kernel.name for kernel in layer_info_of(Path("m.onnx"), "8.7").kernels] == ["a"]
 
 
 @pytest.mark.parametrize(
     ("capability", "sm"),
     [("5.3", 75), ("7.2", 75), ("8.7", 86), ("9.0", 89), ("11.0", 120), ("12.1", 121), ("13.0", 121)],
 )
-def test_the_nearest_architecture_stands_for_the_target(capability, sm):
+def test_the_nearest_supported_architecture_is_used(capability, sm):
     # Those of tensorrt_rtx.ComputeCapability in 1.7.
     members = ("NONE", "CURRENT", "SM75", "SM80", "SM86", "SM89", "SM120", "SM121")
     assert nearest(capability, members) == sm
 
 
 def simulate_worker(monkeypatch, stdout: str, status: int = 0, stderr: str = "") -> None:
-    """In place of the process that runs TensorRT-RTX (simulated)."""
+    """Fake the process that runs TensorRT-RTX (simulated)."""
     result = subprocess.CompletedProcess([], status, stdout, stderr)
     monkeypatch.setattr(layer_info.subprocess, "run", lambda *arguments, **options: result)
-    monkeypatch.setattr(layer_info, "why_none", lambda: None)
+    monkeypatch.setattr(layer_info, "unavailable_reason", lambda: None)
     monkeypatch.setattr(layer_info, "version", lambda: "1")
 
 
 def test_a_worker_that_dies_is_a_reason_and_not_a_number(monkeypatch):
     simulate_worker(monkeypatch, "", -6, "noise\nassertion failed")
-    with pytest.raises(NoPlanError, match="ended with status -6: assertion failed"):
-        plan_of(Path("m.onnx"), "8.7")
+    with pytest.raises(LayerInfoError, match="exited with status -6: assertion failed"):
+        layer_info_of(Path("m.onnx"), "8.7")
 
 
-def test_without_the_package_there_is_no_plan_but_a_reason(monkeypatch):
+def test_without_the_package_there_is_a_reason_instead_of_layer_info(monkeypatch):
     monkeypatch.setattr(layer_info, "MODULE", "tensorrt_rtx_is_not_here")
-    with pytest.raises(NoPlanError, match=r"pip install 'edgevid\[tensorrt\]'"):
-        plan_of(Path("m.onnx"), "8.7")
+    with pytest.raises(LayerInfoError, match=r"pip install 'edgevid\[tensorrt\]'"):
+        layer_info_of(Path("m.onnx"), "8.7")
 
 
-def costs(by_operator: dict[str, Plan], default: Plan):
-    """In place of a plan: the cost of a file by an operator in it (simulated)."""
+def costs(by_operator: dict[str, LayerInfo], default: LayerInfo):
+    """A fake build: the layer info of a file by an operator in it (simulated)."""
 
-    def measure(path: Path, capability: str) -> Plan:
+    def measure(path: Path, capability: str) -> LayerInfo:
         present = {node.op_type for node in ir.load(path).graph}
         return next((cost for op_type, cost in by_operator.items() if op_type in present), default)
 
     return measure
 
 
-def finish(graph: ir.Model, forms: dict[str, str]) -> ir.Model:
-    run_passes(graph, lowering(forms))
+def finish(graph: ir.Model, variants: dict[str, str]) -> ir.Model:
+    run_passes(graph, lowering(variants))
     return graph
 
 
 @pytest.mark.parametrize(
     ("padded", "wins"),
     [
-        (plan("__myl_Slic_myl0_0"), True),
-        (plan("a", "__myl_SlicMul_myl0_0"), True),
-        (plan("a", "__myl_Slic_myl0_0", tensor_bytes=7), True),
-        (plan("a", "__myl_Slic_myl0_0"), False),
-        (plan("a", "b", "c"), False),
+        (layer_info_with("__myl_Slic_myl0_0"), True),
+        (layer_info_with("a", "__myl_SlicMul_myl0_0"), True),
+        (layer_info_with("a", "__myl_Slic_myl0_0", tensor_bytes=7), True),
+        (layer_info_with("a", "__myl_Slic_myl0_0"), False),
+        (layer_info_with("a", "b", "c"), False),
     ],
     ids=["fewer kernels", "fewer copies", "fewer bytes", "a tie", "more kernels"],
 )
 def test_fewest_kernels_then_copies_then_bytes_win(padded, wins):
-    measure = costs({"Pad": padded}, plan("a", "__myl_Slic_myl0_0"))
+    measure = costs({"Pad": padded}, layer_info_with("a", "__myl_Slic_myl0_0"))
     graph = shifts(1)
-    choice = choose_forms(graph, finish, "8.7", measure)
+    selection = choose_variants(graph, finish, "8.7", measure)
     default, alternative, _ = tuple(OPS["TemporalShift"].variants)
-    assert choice.forms == {"TemporalShift": alternative if wins else default}
-    assert len(choice.trials) == 3
-    assert len(choice.report.refused) == 2, "the forms that lost, with what they cost"
+    assert selection.variants == {"TemporalShift": alternative if wins else default}
+    assert len(selection.candidates) == 3
+    assert len(selection.report.refused) == 2, "the rejected variants, with their costs"
     assert {node.op_type for node in graph.graph} == {"TemporalShift", "Relu"}, "measuring changes nothing"
 
 
-def test_where_nothing_can_be_measured_the_first_form_is_taken_and_the_reason_kept():
+def test_where_nothing_can_be_measured_the_first_variant_is_selected_and_the_reason_reported():
     def measure(path, capability):
-        raise NoPlanError("there is no builder")
+        raise LayerInfoError("there is no builder")
 
-    choice = choose_forms(shifts(1), finish, "8.7", measure)
-    assert choice.forms == {"TemporalShift": next(iter(OPS["TemporalShift"].variants))}
-    assert choice.report.refused == ("there is no builder",)
+    selection = choose_variants(shifts(1), finish, "8.7", measure)
+    assert selection.variants == {"TemporalShift": next(iter(OPS["TemporalShift"].variants))}
+    assert selection.report.refused == ("there is no builder",)
 
 
-def test_the_measured_part_ends_with_the_third_op_and_gives_what_the_rest_would_read():
-    head = head_of(shifts(5), ("TemporalShift",))
+def test_the_measured_prefix_ends_with_the_third_op_and_outputs_what_the_rest_would_read():
+    head = subgraph_prefix(shifts(5), ("TemporalShift",))
     assert [node.op_type for node in head.graph].count("TemporalShift") == 3
     assert [value.name for value in head.graph.outputs] == ["s2"]
-    short = head_of(shifts(2), ("TemporalShift",))
+    short = subgraph_prefix(shifts(2), ("TemporalShift",))
     assert [value.name for value in short.graph.outputs] == ["s1"]
 
 
 @REAL
 def test_a_shift_of_one_clip_is_one_kernel_in_a_real_plan(tmp_path):
     ir.save(finish(shifts(1), {}), tmp_path / "m.onnx")
-    fused = plan_of(tmp_path / "m.onnx", "8.7")
-    assert fused.label.startswith("TensorRT-RTX 1.")
-    assert fused.label.endswith("'s plan for SM 8.6")
-    assert len(fused.kernels) == 1
-    assert fused.copies == 0, "the Relu is in it"
-    assert fused.bytes >= 2 * 4 * 4 * 8 * 4 * 4
+    info = layer_info_of(tmp_path / "m.onnx", "8.7")
+    assert info.label.startswith("TensorRT-RTX 1.")
+    assert info.label.endswith("'s plan for SM 8.6")
+    assert len(info.kernels) == 1
+    assert info.copies == 0, "the Relu is in it"
+    assert info.bytes >= 2 * 4 * 4 * 8 * 4 * 4
 
 
 @REAL
-def test_a_file_that_is_no_network_is_a_reason(tmp_path):
-    (tmp_path / "m.onnx").write_bytes(b"no network")
-    with pytest.raises(NoPlanError, match=r"cannot read 'm\.onnx'"):
-        plan_of(tmp_path / "m.onnx", "8.7")
+def test_an_invalid_model_file_is_a_reason(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"not a network")
+    with pytest.raises(LayerInfoError, match=r"cannot read 'm\.onnx'"):
+        layer_info_of(tmp_path / "m.onnx", "8.7")
 
 
-def test_the_bundle_holds_the_plan_of_the_file_that_was_asked_for(jetson_bundle):
+def test_the_bundle_has_the_layer_info_of_its_model_file(jetson_bundle):
     content = json.loads((jetson_bundle.path / "plan.json").read_text())
     assert content["file"] == jetson_bundle.manifest.model_file
     sums = {key: value for key, value in content.items() if key not in ("layers", "trials")}
     assert jetson_bundle.manifest.plan == sums
-    if reason := layer_info.why_none():
+    if reason := layer_info.unavailable_reason():
         assert content["why_none"] == reason and content["kernels"] is None
         assert any(reason in sentence for sentence in jetson_bundle.manifest.not_run)
         pytest.skip(reason)

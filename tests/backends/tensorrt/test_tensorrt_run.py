@@ -1,4 +1,4 @@
-"""Sessions on TensorRT, against stand-ins for its module and for libcudart (simulated, see that file)."""
+"""Sessions on TensorRT, with fakes of its module and of libcudart (simulated: ``simulated_tensorrt``)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ENGINE_CALLS = (
 
 
 class Device:
-    """This machine as if it had a GPU and a TensorRT (simulated)."""
+    """This machine, with a fake GPU and a fake TensorRT (simulated)."""
 
     def __init__(self, patch) -> None:
         self._patch = patch
@@ -66,12 +66,12 @@ def test_a_session_takes_tensorrt_where_there_is_a_gpu(device, clip_copy):
     session = edgevid.open(clip_copy)
     assert session.backend == "tensorrt"
     assert (session.threads, session.op_coverage) == (1, ())
-    clip, wanted = parity.load(clip_copy)
+    clip, expected = parity.load(clip_copy)
     for factor in (1.0, 1.0, 0.5):
-        got = session.run(clip * np.float32(factor))
-        assert parity.compare(got, wanted, TOLERANCE["fp16"]).ok is (factor == 1.0)
+        outputs = session.run(clip * np.float32(factor))
+        assert parity.compare(outputs, expected, TOLERANCE["fp16"]).ok is (factor == 1.0)
     two = session.run(np.concatenate([clip, clip * 0.5]))["logits"]
-    assert parity.compare({"logits": two[:1]}, wanted, TOLERANCE["fp16"]).ok
+    assert parity.compare({"logits": two[:1]}, expected, TOLERANCE["fp16"]).ok
     assert two.shape == (2, 5)
     assert not np.array_equal(two[0], two[1])
 
@@ -93,24 +93,24 @@ def test_every_inference_but_the_first_is_one_launch_of_a_graph(device, clip_cop
     assert device.cudart.calls == ["cudaGraphLaunch", "cudaStreamSynchronize"]
 
 
-def test_where_cuda_captures_no_graph_the_answers_are_the_same(device, clip_copy, caplog):
-    clip, wanted = parity.load(clip_copy)
+def test_where_cuda_captures_no_graph_the_outputs_are_the_same(device, clip_copy, caplog):
+    clip, expected = parity.load(clip_copy)
     device.install(captures=False)
     session = edgevid.open(clip_copy)
     for _ in range(3):
-        assert parity.compare(session.run(clip), wanted, TOLERANCE["fp16"]).ok
+        assert parity.compare(session.run(clip), expected, TOLERANCE["fp16"]).ok
     assert "cannot capture" in caplog.text
     assert "cudaGraphLaunch" not in device.cudart.calls
 
 
 def test_a_stream_gives_what_pytorch_does_and_forgets_on_reset(device, stream_copy):
     session = edgevid.open(stream_copy)
-    clip, wanted = parity.load(stream_copy)
+    clip, expected = parity.load(stream_copy)
     stream = session.stream()
     for _ in range(2):
-        got = np.concatenate([stream.push(clip[:, t])["logits"] for t in range(clip.shape[1])])
-        assert parity.compare({"logits": got}, wanted, TOLERANCE["fp16"]).ok
-        stream.push(clip[:, 0])  # so that a reset is due in the middle of the turns
+        logits = np.concatenate([stream.push(clip[:, t])["logits"] for t in range(clip.shape[1])])
+        assert parity.compare({"logits": logits}, expected, TOLERANCE["fp16"]).ok
+        stream.push(clip[:, 0])  # so that the reset comes while the second set of states is current
         stream.reset()
     first, second = session.stream(), session.stream()
     first.push(clip[:, 0])
@@ -129,7 +129,7 @@ def test_states_never_leave_the_device(device, stream_copy):
     assert device.cudart.calls == ["cudaGraphLaunch", "cudaStreamSynchronize"]
 
 
-def test_memory_is_given_back_with_the_session(device, stream_copy):
+def test_memory_is_freed_with_the_session(device, stream_copy):
     session = edgevid.open(stream_copy)
     stream = session.stream()
     stream.push(parity.load(stream_copy)[0][:, 0])
@@ -169,10 +169,10 @@ def test_a_corrupt_engine_is_built_again(device, clip_copy, caplog, how):
     if how == "a changed byte":
         content[1000] ^= 1
     entry.write_bytes({"cut off": content[:-100], "a changed byte": content, "empty": b""}[how])
-    clip, wanted = parity.load(clip_copy)
-    assert parity.compare(edgevid.open(clip_copy).run(clip), wanted, TOLERANCE["fp16"]).ok
+    clip, expected = parity.load(clip_copy)
+    assert parity.compare(edgevid.open(clip_copy).run(clip), expected, TOLERANCE["fp16"]).ok
     assert len(device.trt.builds) == 2
-    assert "is not as it was written" in caplog.text
+    assert "is corrupt, or not this user's" in caplog.text
 
 
 def test_an_engine_that_tensorrt_refuses_to_load_is_built_again(device, clip_copy, monkeypatch):
@@ -200,10 +200,10 @@ def test_a_full_gpu_is_one_line(device, clip_copy):
         session.run(parity.load(clip_copy)[0])
 
 
-def test_a_tensorrt_without_what_a_session_needs_is_not_taken(device, clip_copy):
+def test_a_tensorrt_that_is_too_old_for_a_session_is_not_used(device, clip_copy):
     device.install("8.4.1")
     assert edgevid.open(clip_copy).backend == "onnxruntime"
-    with pytest.raises(BackendError, match=r"TensorRT 8\.4\.1 is too old: a session here needs 8\.5"):
+    with pytest.raises(BackendError, match=r"TensorRT 8\.4\.1 is too old: a session needs 8\.5"):
         backend.open_model(MODEL, clip_copy, OpenOptions())
 
 
@@ -218,8 +218,8 @@ def test_a_bundle_that_needs_a_newer_one_is_refused_before_the_build(device, cli
 
 def test_before_strong_typing_the_builder_chooses_fp16(device, clip_copy):
     device.install("8.6.1")
-    clip, wanted = parity.load(clip_copy)
-    assert parity.compare(edgevid.open(clip_copy).run(clip), wanted, TOLERANCE["fp16"]).ok
+    clip, expected = parity.load(clip_copy)
+    assert parity.compare(edgevid.open(clip_copy).run(clip), expected, TOLERANCE["fp16"]).ok
     ((path, flags),) = device.trt.builds
     assert path.endswith("model_fp32.onnx")
     assert flags == ("FP16",)
@@ -256,9 +256,9 @@ def test_the_real_cuda_runtime_has_every_function_and_says_that_there_is_no_gpu(
     if not libraries:
         pytest.skip("no libcudart is on this machine (it comes with CUDA)")
     library = ctypes.CDLL(libraries[-1])
-    called = [name for name in dir(SimulatedCudart) if name.startswith("cuda")]
-    assert len(called) > 15
-    for name in called:
+    functions = [name for name in dir(SimulatedCudart) if name.startswith("cuda")]
+    assert len(functions) > 15
+    for name in functions:
         assert getattr(library, name)
     try:
         assert Cuda(library).name()
@@ -266,8 +266,8 @@ def test_the_real_cuda_runtime_has_every_function_and_says_that_there_is_no_gpu(
         assert str(error).startswith(("CUDA: cudaGetDeviceCount failed: ", "CUDA finds no GPU"))
 
 
-def test_what_stands_in_for_tensorrt_has_no_names_of_its_own():
-    """TensorRT-RTX has the same interface as far as it is called here."""
+def test_the_fake_tensorrt_has_only_names_of_the_real_one():
+    """TensorRT-RTX has the names of TensorRT that are used here."""
     real = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
     simulated = simulated_tensorrt(SimulatedCudart())
     for kind in ("ILogger", "Builder", "OnnxParser", "Runtime", "TensorIOMode", "MemoryPoolType"):

@@ -1,4 +1,4 @@
-"""The model files of a precision share one file of weights, and each computes what it did by itself."""
+"""The model files of a precision share one weight file, and compute the same as with their own."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def test_files_with_the_same_weights_share_them(tmp_path):
     np.testing.assert_array_equal(run(tmp_path / "second.onnx"), run(tmp_path / "first.onnx") + 1)
 
 
-def test_a_tensor_with_other_numbers_is_not_shared(tmp_path):
+def test_a_tensor_with_other_values_is_not_shared(tmp_path):
     save_with_weights(model(), tmp_path / "first.onnx", "w")
     save_with_weights(model(factor=2.0), tmp_path / "second.onnx", "w")
     np.testing.assert_array_equal(run(tmp_path / "second.onnx"), 2 * run(tmp_path / "first.onnx"))
 
 
-def test_the_graph_is_as_it_was(tmp_path):
+def test_saving_does_not_change_the_graph(tmp_path):
     graph = model()
     for name in ("first.onnx", "second.onnx"):
         save_with_weights(graph, tmp_path / name, "w")
@@ -55,7 +55,7 @@ def test_the_graph_is_as_it_was(tmp_path):
 
 @pytest.mark.parametrize("factor", [1.0, 3.0])
 def test_a_model_file_names_its_weights_by_their_hash(tmp_path, factor):
-    """An engine is kept by the hash of its model file."""
+    """An engine is cached by the hash of its model file."""
     save_with_weights(model(factor), tmp_path / "m.onnx", "w")
     (tmp_path / "other").mkdir()
     save_with_weights(model(), tmp_path / "other" / "m.onnx", "w")

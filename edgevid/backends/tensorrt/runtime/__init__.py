@@ -1,1 +1,1 @@
-"""On the device: engines are built and run. No ``onnx`` package."""
+"""Build and run engines on the device, without the ``onnx`` package."""

@@ -1,7 +1,7 @@
-"""From an ONNX file to a serialised engine through TensorRT's Python interface.
+"""Build a serialized engine from an ONNX file with TensorRT's Python API.
 
 ``trt`` is the module: ``tensorrt`` on a device, or ``tensorrt_rtx``, which builds without a GPU. Both have
-the names that are used here, from TensorRT 8.5 on.
+the names used here, TensorRT from 8.5 on.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 from edgevid.errors import BackendError
 
 WORKSPACE_BYTES = 1 << 30
-"""What an engine may use for scratch; ``build.sh`` gives trtexec the same."""
+"""Scratch memory of an engine; ``build.sh`` gives trtexec the same."""
 
 
 def logger_of(trt: Any) -> Any:
-    """A logger that keeps what it is told, in ``messages``, as ``(severity, text)``; it prints nothing."""
+    """A logger that stores ``(severity, text)`` in ``messages`` and prints nothing."""
 
     class Logger(trt.ILogger):
         def __init__(self) -> None:
@@ -38,23 +38,23 @@ def is_strongly_typed(trt: Any) -> bool:
 def build(
     trt: Any, path: Path, logger: Any, *, flags: Sequence[str] = (), compute_capability: Any = None
 ) -> tuple[Any, int]:
-    """The serialised engine of the ONNX file ``path``, and the number of layers that were parsed.
+    """Build the ONNX file ``path``; returns the serialized engine and the number of parsed layers.
 
-    ``flags`` ("FP16", "INT8") are what a network that is not strongly typed may compute in; strongly typed
-    ones, which all are where TensorRT can, go by the types in the file. ``compute_capability`` is a member of
-    ``trt.ComputeCapability`` to build for (TensorRT-RTX); None is the GPU at hand. Raises ``BackendError``.
+    Where TensorRT has strong typing, the types in the file decide; elsewhere the builder may use the
+    precisions in ``flags`` ("FP16", "INT8"). ``compute_capability`` is a member of ``trt.ComputeCapability``
+    to build for (TensorRT-RTX); None is this machine's GPU. Raises ``BackendError``.
     """
-    strong = is_strongly_typed(trt)
+    strongly_typed = is_strongly_typed(trt)
     creation = trt.NetworkDefinitionCreationFlag
-    # What has neither flag is TensorRT 11 and later, where every network is explicit and strongly typed.
-    flag = "STRONGLY_TYPED" if strong else "EXPLICIT_BATCH"
+    # TensorRT 11 and later has neither flag: every network is explicit and strongly typed.
+    flag = "STRONGLY_TYPED" if strongly_typed else "EXPLICIT_BATCH"
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(getattr(creation, flag)) if hasattr(creation, flag) else 0)
     parser = trt.OnnxParser(network, logger)
     if not parser.parse_from_file(str(path)):
         reasons = "; ".join(parser.get_error(i).desc() for i in range(parser.num_errors))
         raise BackendError(
-            f"TensorRT {trt.__version__} cannot read '{path.name}': {reasons or 'it gives no reason'}. "
+            f"TensorRT {trt.__version__} cannot read '{path.name}': {reasons or 'no reason was reported'}. "
             "Use a newer TensorRT, or the target cpu"
         )
     config = builder.create_builder_config()
@@ -62,7 +62,7 @@ def build(
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
     # TF32 would round each factor to 10 bits; fp32 here means what PyTorch computes.
     config.clear_flag(trt.BuilderFlag.TF32)
-    if not strong:
+    if not strongly_typed:
         for name in flags:
             if hasattr(trt.BuilderFlag, name):
                 config.set_flag(getattr(trt.BuilderFlag, name))
@@ -80,6 +80,8 @@ def build(
 
 
 def _last_error(trt: Any, logger: Any) -> str:
-    wrong = (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR)
-    said = [message for severity, message in getattr(logger, "messages", ()) if severity in wrong]
-    return said[-1].splitlines()[0] if said else "it gives no reason"
+    error_severities = (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR)
+    errors = [
+        message for severity, message in getattr(logger, "messages", ()) if severity in error_severities
+    ]
+    return errors[-1].splitlines()[0] if errors else "no reason was reported"

@@ -1,8 +1,8 @@
-"""The few functions of the CUDA runtime that a session of TensorRT needs, through ctypes.
+"""The few functions of the CUDA runtime that a TensorRT session needs, through ctypes.
 
-JetPack and every TensorRT bring ``libcudart``; Python packages around it are made for some versions of CUDA
-alone and would be one more thing to match on a board. What is called here has the same form from CUDA 11.4
-to 13.
+JetPack and every TensorRT include ``libcudart``; Python packages around it support some CUDA versions only
+and would be one more dependency to match on a board. The functions called here have the same signature from
+CUDA 11.4 to 13.
 """
 
 from __future__ import annotations
@@ -39,34 +39,34 @@ MAJOR, MINOR = 75, 76
 
 
 def free_with(owner: Any, free: Callable[..., None], *arguments: Any) -> None:
-    """Call ``free`` when ``owner`` goes; not when the process ends, which frees everything by itself."""
+    """Call ``free`` when ``owner`` is collected; not when the process exits, which frees everything."""
     weakref.finalize(owner, free, *arguments).atexit = False
 
 
 @functools.cache
 def load() -> Cuda:
-    """The CUDA runtime of this machine; ``BackendError`` if there is none, or no GPU answers."""
+    """The CUDA runtime of this machine; ``BackendError`` if there is none, or no GPU."""
     for name in (*LIBRARIES, *find_libraries()):
         with contextlib.suppress(OSError):
             return Cuda(ctypes.CDLL(name))
     raise BackendError(
-        "the CUDA runtime (libcudart) was not found: install it (JetPack brings it), or set LD_LIBRARY_PATH"
+        "the CUDA runtime (libcudart) was not found: install it (JetPack includes it), or set LD_LIBRARY_PATH"
     )
 
 
 def find_libraries() -> list[str]:
-    """Where libcudart lies beside the loader's own places: CUDA's folders, and NVIDIA's Python packages."""
+    """Paths of libcudart outside the loader's search path: CUDA's folders and NVIDIA's Python packages."""
     packages = importlib.util.find_spec("nvidia")
     folders = [f"{path}/*/lib" for path in (packages.submodule_search_locations if packages else ())]
     return [name for folder in (*FOLDERS, *folders) for name in sorted(glob.glob(f"{folder}/libcudart.so*"))]
 
 
 class Cuda:
-    """``library`` with its errors as ``BackendError``; addresses are integers, sizes are bytes."""
+    """The functions of ``library``, with ``BackendError`` for errors; addresses are integers, sizes bytes."""
 
     def __init__(self, library: Any) -> None:
         self._library = library
-        with contextlib.suppress(AttributeError):  # what stands in for a library in tests has no such field
+        with contextlib.suppress(AttributeError):  # the tests' fake library has no restype
             library.cudaGetErrorString.restype = ctypes.c_char_p
         count = ctypes.c_int()
         self._call("cudaGetDeviceCount", ctypes.byref(count))
@@ -74,13 +74,13 @@ class Cuda:
             raise BackendError("CUDA finds no GPU: is this the board, and is the driver loaded (nvidia-smi)?")
 
     def name(self) -> str:
-        """What the driver calls the first GPU, such as "Orin"."""
+        """The driver's name of the first GPU, such as "Orin"."""
         properties = ctypes.create_string_buffer(PROPERTIES_BYTES)  # begins with the name in every version
         self._call("cudaGetDeviceProperties", properties, ctypes.c_int(0))
         return properties.value.decode(errors="replace")
 
     def compute_capability(self) -> str:
-        """Of the first GPU, such as "8.7"."""
+        """The compute capability of the first GPU, such as "8.7"."""
         numbers = []
         for attribute in (MAJOR, MINOR):
             value = ctypes.c_int()
@@ -98,10 +98,7 @@ class Cuda:
         self._call("cudaFree", ctypes.c_void_p(address))
 
     def pinned(self, shape: Sequence[int], dtype: Any) -> np.ndarray:
-        """Zeros in host memory that does not move, so that the GPU can copy it beside other work.
-
-        It must be given back by ``unpin``.
-        """
+        """Zeros in pinned host memory, which the GPU can copy asynchronously. Free it with ``unpin``."""
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         pointer = self._new("cudaHostAlloc", ctypes.c_size_t(size), ctypes.c_uint(0))
         memory = (ctypes.c_uint8 * size).from_address(pointer)
@@ -113,7 +110,7 @@ class Cuda:
         self._call("cudaFreeHost", ctypes.c_void_p(array.ctypes.data))
 
     def upload(self, address: int, array: np.ndarray, stream: int) -> None:
-        """Copy a contiguous array to the device, in the order of ``stream``."""
+        """Enqueue a copy of a contiguous array to the device on ``stream``."""
         self._copy(address, array.ctypes.data, array.nbytes, TO_DEVICE, stream)
 
     def download(self, array: np.ndarray, address: int, stream: int) -> None:
@@ -122,7 +119,7 @@ class Cuda:
     def stream(self) -> int:
         return self._new("cudaStreamCreateWithFlags", ctypes.c_uint(NON_BLOCKING))
 
-    def synchronise(self, stream: int) -> None:
+    def synchronize(self, stream: int) -> None:
         self._call("cudaStreamSynchronize", ctypes.c_void_p(stream))
 
     def destroy_stream(self, stream: int) -> None:
@@ -130,9 +127,9 @@ class Cuda:
 
     @contextlib.contextmanager
     def capturing(self, stream: int) -> Iterator[list[int]]:
-        """What is given to ``stream`` in the block becomes a graph, which the list holds afterwards.
+        """Capture the work that the block enqueues on ``stream``; the list then holds the executable graph.
 
-        The list stays empty if CUDA cannot capture it, or if the block raised ``BackendError``.
+        The list stays empty if CUDA cannot capture the work, or if the block raises ``BackendError``.
         """
         graphs: list[int] = []
         self._call("cudaStreamBeginCapture", ctypes.c_void_p(stream), ctypes.c_int(RELAXED_CAPTURE))
@@ -143,15 +140,17 @@ class Cuda:
             ok = False
         finally:
             graph = ctypes.c_void_p()
-            ended = self._library.cudaStreamEndCapture(ctypes.c_void_p(stream), ctypes.byref(graph))
-        if ended or not ok or not graph.value:
-            self._library.cudaGetLastError()  # forgets the error, which the next call would report
+            end_status = self._library.cudaStreamEndCapture(ctypes.c_void_p(stream), ctypes.byref(graph))
+        if end_status or not ok or not graph.value:
+            self._library.cudaGetLastError()  # clears the error, which the next call would report
             return
-        made = ctypes.c_void_p()
-        status = self._library.cudaGraphInstantiateWithFlags(ctypes.byref(made), graph, ctypes.c_ulonglong(0))
+        executable = ctypes.c_void_p()
+        status = self._library.cudaGraphInstantiateWithFlags(
+            ctypes.byref(executable), graph, ctypes.c_ulonglong(0)
+        )
         self._call("cudaGraphDestroy", graph)
         if not status:
-            graphs.append(made.value)
+            graphs.append(executable.value)
 
     def launch(self, graph: int, stream: int) -> None:
         self._call("cudaGraphLaunch", ctypes.c_void_p(graph), ctypes.c_void_p(stream))
@@ -179,4 +178,4 @@ class Cuda:
         if status:
             self._library.cudaGetLastError()
             text = self._library.cudaGetErrorString(ctypes.c_int(status)).decode(errors="replace")
-            raise BackendError(f"CUDA: {name} failed: {text} ({status}); restart, or free memory of the GPU")
+            raise BackendError(f"CUDA: {name} failed: {text} ({status}); restart, or free GPU memory")

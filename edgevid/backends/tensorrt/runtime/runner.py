@@ -1,7 +1,7 @@
-"""Runs a TensorRT engine: pinned host buffers, one CUDA stream, and each inference a CUDA graph.
+"""Run a TensorRT engine with pinned host buffers, one CUDA stream, and a CUDA graph per inference.
 
-A graph holds the copies to the device, the engine and the copies back, so that one call does it all. The
-states of a stream stay on the device, in two sets of buffers that take turns.
+A graph has the copies to the device, the engine and the copies back, so an inference is one launch. The
+states of a stream stay on the device, in two alternating sets of buffers.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("edgevid")
 
 
-class Loaded:
-    """An engine with the runtime it needs and a stream, which live as long as anything that uses them."""
+class LoadedEngine:
+    """An engine, its runtime and a CUDA stream, alive as long as any object that uses them."""
 
     def __init__(self, cuda: Cuda, engine: Any, runtime: Any) -> None:
         self.cuda, self.engine, self.runtime, self.stream = cuda, engine, runtime, cuda.stream()
@@ -31,12 +31,12 @@ class Loaded:
 
 
 class TensorRTRunner:
-    """A ``Runner`` of an engine and its runtime. ``threads`` is 1: the GPU does the work."""
+    """A ``Runner`` of an engine. ``threads`` is 1: the GPU does the work."""
 
     threads, op_coverage = 1, ()
 
     def __init__(self, trt: Any, cuda: Cuda, engine: Any, runtime: Any) -> None:
-        self._loaded = Loaded(cuda, engine, runtime)
+        self._loaded = LoadedEngine(cuda, engine, runtime)
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         kinds = {name: (tuple(engine.get_tensor_shape(name)), _dtype(trt, engine, name)) for name in names}
         modes = {name: engine.get_tensor_mode(name) for name in names}
@@ -44,24 +44,24 @@ class TensorRTRunner:
         self._outputs = {name: kinds[name] for name in names if name not in self._inputs}
         self.inputs = {name: shape for name, (shape, _) in self._inputs.items()}
         self.outputs = tuple(self._outputs)
-        self._whole: Program | None = None
+        self._program_of_run: Program | None = None
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Outputs by name; ``BackendError`` for an input that the engine does not take."""
-        if self._whole is None:
-            self._whole = self._program()
-        self._fill(self._whole, inputs)
-        self._whole()
-        return {name: array.copy() for name, array in self._whole.results.items()}
+        """Outputs by name; ``BackendError`` for an input of another shape than the engine's."""
+        if self._program_of_run is None:
+            self._program_of_run = self._program()
+        self._fill(self._program_of_run, inputs)
+        self._program_of_run()
+        return {name: array.copy() for name, array in self._program_of_run.results.items()}
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], None]:
-        """A function of no arguments that does one inference, copies to and from the device included."""
+        """A function that runs one inference on ``inputs``, copies to and from the device included."""
         program = self._program()
         self._fill(program, inputs)
         return program
 
     def stepper(self, frame: str, states: Sequence[StateSpec]) -> DoubleBufferedStepper:
-        return DoubleBufferedStepper(TwoPrograms(self._loaded, self._program, frame, states), states)
+        return DoubleBufferedStepper(AlternatingPrograms(self._loaded, self._program, frame, states), states)
 
     def _program(self, on_device: Mapping[str, int] | None = None, **shared: np.ndarray) -> Program:
         return Program(self._loaded, self._inputs, self._outputs, on_device or {}, shared)
@@ -69,21 +69,21 @@ class TensorRTRunner:
     def _fill(self, program: Program, inputs: Mapping[str, np.ndarray]) -> None:
         for name, (shape, _) in self._inputs.items():
             if name not in inputs or inputs[name].shape != shape:
-                given = inputs[name].shape if name in inputs else "nothing"
-                raise BackendError(f"the engine takes '{name}' of shape {shape}, not {given}: export again")
-            program.given[name][...] = inputs[name]
+                actual = inputs[name].shape if name in inputs else "nothing"
+                raise BackendError(f"the engine takes '{name}' of shape {shape}, not {actual}: export again")
+            program.inputs[name][...] = inputs[name]
 
 
 class Program:
-    """One inference with fixed buffers: what is in ``given`` goes in, ``results`` holds what came out.
+    """One inference with fixed buffers: the host arrays ``inputs`` and ``results``.
 
-    ``on_device`` are addresses of tensors that stay on the device; ``shared`` are pinned host arrays that
-    several programs use instead of their own.
+    ``on_device`` has the addresses of tensors that stay on the device; ``shared`` has pinned host arrays that
+    several programs share.
     """
 
     def __init__(
         self,
-        loaded: Loaded,
+        loaded: LoadedEngine,
         inputs: Mapping[str, tuple],
         outputs: Mapping[str, tuple],
         on_device: Mapping[str, int],
@@ -93,11 +93,11 @@ class Program:
         self._cuda, self._stream = cuda, loaded.stream
         self._context = loaded.engine.create_execution_context()
         if self._context is None:
-            raise BackendError("TensorRT cannot make an execution context: free memory of the GPU")
-        self.given = self._host(inputs, on_device, shared)
+            raise BackendError("TensorRT cannot create an execution context: free GPU memory")
+        self.inputs = self._host(inputs, on_device, shared)
         self.results = self._host(outputs, on_device, shared)
         self._addresses = dict(on_device)
-        for name, array in (*self.given.items(), *self.results.items()):
+        for name, array in (*self.inputs.items(), *self.results.items()):
             self._addresses[name] = cuda.allocate(max(array.nbytes, 1))
             free_with(self, cuda.free, self._addresses[name])
         for name, address in self._addresses.items():
@@ -106,17 +106,17 @@ class Program:
         self._captured = False
 
     def __call__(self) -> None:
-        """Do one inference and wait for it."""
+        """Run one inference and wait for it."""
         if self._graph is not None:
             self._cuda.launch(self._graph, self._stream)
         else:
             self._enqueue()
-        self._cuda.synchronise(self._stream)
+        self._cuda.synchronize(self._stream)
         if not self._captured:
             self._capture()
 
     def _enqueue(self) -> None:
-        for name, array in self.given.items():
+        for name, array in self.inputs.items():
             self._cuda.upload(self._addresses[name], array, self._stream)
         if not self._context.execute_async_v3(self._stream):
             raise BackendError("TensorRT could not run the engine: restart, or build it again")
@@ -124,7 +124,7 @@ class Program:
             self._cuda.download(array, self._addresses[name], self._stream)
 
     def _capture(self) -> None:
-        """After the first inference, which TensorRT needs for what it prepares but once."""
+        """Capture the graph after the first inference, in which TensorRT does its one-time setup."""
         self._captured = True
         with self._cuda.capturing(self._stream) as graphs:
             self._enqueue()
@@ -132,7 +132,7 @@ class Program:
             (self._graph,) = graphs
             free_with(self, self._cuda.destroy_graph, self._graph)
         else:
-            log.warning("CUDA cannot capture this network as a graph, so each layer is launched by itself")
+            log.warning("CUDA cannot capture this network as a graph: each layer is launched separately")
 
     def _host(self, tensors: Mapping[str, tuple], on_device, shared) -> dict[str, np.ndarray]:
         arrays = {}
@@ -145,11 +145,11 @@ class Program:
         return arrays
 
 
-class TwoPrograms:
-    """A ``DoubleBuffer``: two programs, each of which reads the states that the other wrote."""
+class AlternatingPrograms:
+    """A ``DoubleBuffer`` with two programs, each of which reads the states that the other wrote."""
 
     def __init__(
-        self, loaded: Loaded, program: Callable[..., Program], frame: str, states: Sequence[StateSpec]
+        self, loaded: LoadedEngine, program: Callable[..., Program], frame: str, states: Sequence[StateSpec]
     ) -> None:
         self._cuda, self._stream = loaded.cuda, loaded.stream
         self._sets = [{state.input: self._buffer(state) for state in states} for _ in range(2)]
@@ -157,16 +157,16 @@ class TwoPrograms:
         for source, target in ((0, 1), (1, 0)):
             addresses = dict(self._sets[source])
             addresses |= {state.output: self._sets[target][state.input] for state in states}
-            shared = {frame: self._programs[0].given[frame]} if self._programs else {}
+            shared = {frame: self._programs[0].inputs[frame]} if self._programs else {}
             self._programs.append(program(addresses, **shared))
-        self._frame, self._last = self._programs[0].given[frame], 0
+        self._frame, self._last = self._programs[0].inputs[frame], 0
 
     def write_frame(self, frame: np.ndarray) -> None:
         self._frame[...] = frame
 
     def write_state(self, number: int, state: StateSpec, value: np.ndarray) -> None:
         self._cuda.upload(self._sets[number][state.input], value, self._stream)
-        self._cuda.synchronise(self._stream)  # before the array goes
+        self._cuda.synchronize(self._stream)  # before the array is freed
 
     def infer(self, number: int) -> None:
         self._programs[number]()

@@ -1,6 +1,6 @@
-"""Compare outputs.json, which trtexec wrote, with PyTorch's outputs. Standard library only, Python 3.6 on.
+"""Compare trtexec's outputs.json with PyTorch's outputs, by the rules of edgevid.parity.compare.
 
-The rules are those of edgevid.parity.compare.
+Standard library only, Python 3.6 or later.
 """
 
 import json
@@ -13,7 +13,7 @@ def main(precision):
     with open("check/expected.json") as file:
         expected = json.load(file)
     if precision not in expected["tolerance"]:
-        return f"this bundle was not made for {precision}: use {' or '.join(expected['tolerance'])}"
+        return f"this bundle has no {precision}: use {' or '.join(expected['tolerance'])}"
     try:
         with open("outputs.json") as file:
             outputs = read_outputs(file.read())
@@ -43,13 +43,13 @@ def read_outputs(text):
 
 
 def distance(result, expected):
-    """max|a-b| / max|b| over all outputs, (shape, values) by name; infinite where they cannot be compared.
+    """max|a-b| / max|b| over all outputs, (shape, values) by name; infinite if they cannot be compared.
 
-    That is where an expected output is missing or of another shape, where any value is not finite, in an
-    output that is not expected (the state of a stream) too, and where nothing is expected.
+    That is if an expected output is missing or has another shape, if any value is not finite, in other
+    outputs (the states of a stream) too, or if nothing is expected.
     """
-    others = [values for name, (_, values) in result.items() if name not in expected]
-    if not expected or not all(map(is_finite, others)):
+    other_values = [values for name, (_, values) in result.items() if name not in expected]
+    if not expected or not all(map(is_finite, other_values)):
         return math.inf
     worst = 0.0
     for name, (shape, values) in expected.items():

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034  # what is set here is read by the scripts that source it
-# Sourced by build.sh and run.sh: finds trtexec, learns its version and which options it knows, runs engines.
+# shellcheck disable=SC2034  # variables set here are read by the scripts that source it
+# Sourced by build.sh and run.sh: finds trtexec, its version and its options; runs engines.
 
 fail() { echo "$(basename "$0"): $1" >&2; exit 2; }
 
@@ -17,7 +17,7 @@ find_trtexec() {
                 *) fail "cannot read the TensorRT version of $trtexec: run '$trtexec --help' and look for [TensorRT v...]" ;;
             esac
             is_at_least "$NEEDS" || fail \
-                "this network needs TensorRT $NEEDS or later, $NEEDS_REASON, and here is $version: export it for this board (edgevid list targets), or update JetPack"
+                "this network needs TensorRT $NEEDS or later, $NEEDS_REASON, but $version is installed: export it for this board (edgevid list targets), or update JetPack"
             return
         fi
     done
@@ -30,17 +30,17 @@ is_at_least() {
         { [ "${version%%.*}" -eq "${1%%.*}" ] && [ "${version#*.}" -ge "${1#*.}" ]; }
 }
 
-knows() { case $help_text in *"$1"*) true ;; *) false ;; esac; }
+supports() { case $help_text in *"$1"*) true ;; *) false ;; esac; }
 
 plugin_option() {
-    if knows --staticPlugins; then
+    if supports --staticPlugins; then
         echo "--staticPlugins=plugin/libedgevid_plugins.so"
     else
         echo "--plugins=plugin/libedgevid_plugins.so"
     fi
 }
 
-# run_engine SECONDS ENGINE [OPTION ...]: on the bundle's own input; leaves outputs.json and run.log
+# run_engine SECONDS ENGINE [OPTION ...]: run the bundle's example; writes outputs.json and run.log
 run_engine() {
     local seconds=$1 target=$2
     shift 2
@@ -57,10 +57,10 @@ choose_precision() {
     esac
 }
 
-# why_not PRECISION: why this bundle does not have it
-why_not() {
+# missing_reason PRECISION: why this bundle does not have it, or how to get it
+missing_reason() {
     case " $PRECISIONS " in
-        *" $1 "*) echo "manifest.json says why, under not_run" ;;
+        *" $1 "*) echo "manifest.json has the reason, under not_run" ;;
         *) echo "export it with --precision int8 --calibration DIR" ;;
     esac
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run the engine on the bundle's own input, compare it with PyTorch, and time it. Usage: ./run.sh [fp16|fp32|int8]
+# Run the engine on the bundle's example, compare it with PyTorch, and time it. Usage: ./run.sh [fp16|fp32|int8]
 set -euo pipefail
 cd "$(dirname "$0")"
 # shellcheck source=/dev/null
@@ -16,7 +16,7 @@ options=()
 [ ! -f "$engine.plugins" ] || options+=("$(plugin_option)")
 run_engine 10 "$engine" "${options[@]}" || {
     tail -n 20 run.log >&2
-    fail "trtexec could not run the engine: the reason stands above, and in run.log"
+    fail "trtexec could not run the engine: see the reason above, and run.log"
 }
 grep -E 'Throughput|Latency:|GPU Compute Time:' run.log || true
 python3 check.py "$precision"
