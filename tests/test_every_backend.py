@@ -33,7 +33,7 @@ def test_a_backend_says_what_it_is_and_whether_it_can_run(name):
     backend = BACKENDS[name]
     assert backend.title and backend.precisions and set(backend.precisions) <= set(TOLERANCE)
     here = backend.available()
-    assert here.what if here.ok else here.why and here.mend
+    assert here.what if here.ok else here.why and here.remedy
     assert isinstance(backend.opens_here(), bool)
     assert backend.next_step.format(path="b") != backend.next_step
 

@@ -93,7 +93,7 @@ def check_backends() -> list[Check]:
     for backend in BACKENDS.values():
         state = backend.available()
         detail = (state.what or "available") if state.ok else (state.why or state.what)
-        rows.append(Check("backend", backend.name, state.ok, detail, "" if state.ok else state.mend))
+        rows.append(Check("backend", backend.name, state.ok, detail, "" if state.ok else state.remedy))
     return rows
 
 
@@ -165,7 +165,7 @@ def check_sensors() -> list[Check]:
     for probe in PROBES.values():
         state = probe.available()
         detail = state.what if state.ok else state.why
-        rows.append(Check("sensor", probe.name, state.ok, detail, "" if state.ok else state.mend))
+        rows.append(Check("sensor", probe.name, state.ok, detail, "" if state.ok else state.remedy))
     zones = thermal.temperatures_c()
     detail = ", ".join(f"{name} {value:.0f} °C" for name, value in zones.items()) or thermal.NO_SENSOR
     remedy = "" if zones else "normal in a virtual machine; elsewhere load the sensor's kernel module"

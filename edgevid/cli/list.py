@@ -118,7 +118,7 @@ def _availability(entry: Backend | Probe) -> dict:
         "name": entry.name,
         "title": entry.title,
         "here": "yes" if here.ok else "no",
-        "detail": here.what if here.ok else f"{here.why}: {here.mend}",
+        "detail": here.what if here.ok else f"{here.why}: {here.remedy}",
     }
 
 

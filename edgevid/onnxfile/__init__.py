@@ -1,1 +1,1 @@
-"""ONNX files without the ``onnx`` package, byte for byte."""
+"""Read and write ONNX files without the ``onnx`` package; unchanged parts stay byte for byte."""

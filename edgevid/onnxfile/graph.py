@@ -1,4 +1,4 @@
-"""An ONNX model as lists of nodes and values, just enough to replace some nodes by others."""
+"""An ONNX model as lists of nodes and values, as far as needed to replace nodes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT, GRAPH_VALUE_INFO = 1, 
 NODE_INPUT, NODE_OUTPUT, NODE_NAME, NODE_OP_TYPE, NODE_ATTRIBUTE, NODE_DOMAIN = 1, 2, 3, 4, 5, 7
 ATTRIBUTE_NAME, ATTRIBUTE_F, ATTRIBUTE_I, ATTRIBUTE_S, ATTRIBUTE_FLOATS, ATTRIBUTE_INTS = 1, 2, 3, 4, 7, 8
 ATTRIBUTE_TYPE, TYPE_FLOAT, TYPE_INT, TYPE_STRING, TYPE_INTS = 20, 1, 2, 3, 7
-TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW, TENSOR_EXTERNAL, TENSOR_PLACE = 1, 2, 8, 9, 13, 14
+TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW, TENSOR_EXTERNAL, TENSOR_DATA_LOCATION = 1, 2, 8, 9, 13, 14
 ENTRY_KEY, ENTRY_VALUE = 1, 2
 VALUE_NAME, VALUE_TYPE, TYPE_TENSOR, ELEMENT_TYPE, TENSOR_SHAPE, SHAPE_DIM, DIM_VALUE = 1, 2, 1, 1, 2, 1, 1
 FLOAT, EXTERNAL = 1, 1
@@ -26,7 +26,7 @@ FLOAT, EXTERNAL = 1, 1
 
 @dataclass
 class Node:
-    """A node; ``message`` is what it was read from, or None for a new one with attributes of numbers."""
+    """A node; ``message`` is the one it was read from, None for a new node, whose attributes are numbers."""
 
     op_type: str
     domain: str
@@ -41,14 +41,14 @@ class Node:
         return f"{self.domain}.{self.op_type}" if self.domain else self.op_type
 
     def input(self, index: int) -> str:
-        """The name of an input, empty for one that is left out."""
+        """The name of an input; empty if it is omitted."""
         return self.inputs[index] if index < len(self.inputs) else ""
 
     def set_ints(self, name: str, values: list[int]) -> None:
         self.attributes[name] = values
         message = self.message or self.to_message()
-        others = [item for item in message.messages(NODE_ATTRIBUTE) if item.text(ATTRIBUTE_NAME) != name]
-        self.message = message.replace(NODE_ATTRIBUTE, [*others, _attribute(name, values)])
+        attributes = [item for item in message.messages(NODE_ATTRIBUTE) if item.text(ATTRIBUTE_NAME) != name]
+        self.message = message.replace(NODE_ATTRIBUTE, [*attributes, _attribute(name, values)])
 
     def to_message(self) -> Message:
         message = self.message or Message().add(NODE_NAME, self.name).add(NODE_OP_TYPE, self.op_type)
@@ -62,8 +62,8 @@ class Node:
 class Model:
     """A model's graph.
 
-    ``shapes`` are those of the values that have a static one, ``weights`` those of the initializers, and
-    ``weight_files`` the files beside the model that hold some of them.
+    ``shapes`` has the static shapes of values by name, ``weights`` the shapes of initializers, and
+    ``weight_files`` the names of external weight files in the model's folder.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -80,35 +80,35 @@ class Model:
         tensors = self._graph.messages(GRAPH_INITIALIZER)
         self._tensors = {tensor.text(TENSOR_NAME): tensor for tensor in tensors}
         self.weights = {name: tuple(t.integers(TENSOR_DIMS)) for name, t in self._tensors.items()}
-        places = map(_place, tensors)
-        self.weight_files = sorted({place["location"] for place in places if place})
+        locations = map(_location, tensors)
+        self.weight_files = sorted({location["location"] for location in locations if location})
 
     def readers(self, value: str) -> list[Node]:
         return [node for node in self.nodes if value in node.inputs]
 
     def read_weight(self, name: str, folder: Path) -> np.ndarray:
-        """A float32 initializer; ``folder`` is where the model's weight files are."""
+        """A float32 initializer; ``folder`` has the model's weight files."""
         tensor = self._tensors[name]
         shape = self.weights[name]
-        if place := _place(tensor):
-            file, offset = folder / place["location"], int(place.get("offset", 0))
+        if location := _location(tensor):
+            file, offset = folder / location["location"], int(location.get("offset", 0))
             return np.fromfile(file, np.float32, prod(shape), offset=offset).reshape(shape)
         return np.frombuffer(tensor.get(TENSOR_RAW), np.float32).reshape(shape)
 
     def add_weight(self, name: str, shape: tuple[int, ...], file: str, offset: int) -> None:
-        """A float32 initializer that lies in ``file`` beside the model, at ``offset`` bytes."""
+        """Add a float32 initializer that is stored in ``file``, beginning at byte ``offset``."""
         tensor = Message()
         for size in shape:
             tensor.add(TENSOR_DIMS, size)
         tensor.add(TENSOR_TYPE, FLOAT).add(TENSOR_NAME, name)
-        place = {"location": file, "offset": str(offset), "length": str(4 * prod(shape))}
-        for key, value in place.items():
+        location = {"location": file, "offset": str(offset), "length": str(4 * prod(shape))}
+        for key, value in location.items():
             tensor.add(TENSOR_EXTERNAL, Message().add(ENTRY_KEY, key).add(ENTRY_VALUE, value))
-        self._tensors[name] = tensor.add(TENSOR_PLACE, EXTERNAL)
+        self._tensors[name] = tensor.add(TENSOR_DATA_LOCATION, EXTERNAL)
         self.weights[name] = shape
 
     def add_array(self, name: str, array: np.ndarray) -> None:
-        """A small float32 initializer, inside the model."""
+        """Add a small float32 initializer that is stored in the model."""
         tensor = Message()
         for size in array.shape:
             tensor.add(TENSOR_DIMS, size)
@@ -117,9 +117,9 @@ class Model:
         self.weights[name] = array.shape
 
     def without_gap(self, inputs: list[str], outputs: int) -> list[str]:
-        """The weights, bias and sum of a convolution; zeros stand for a bias that is left out before a sum.
+        """The weights, bias and sum of a convolution, with zeros for an omitted bias before a sum.
 
-        ONNX Runtime before 1.24 crashes when the shapes of an op are inferred that has an empty input.
+        ONNX Runtime before 1.24 crashes in shape inference of an op with an omitted input.
         """
         if len(inputs) < 3 or inputs[1] or not inputs[2]:
             return inputs
@@ -144,7 +144,7 @@ class Model:
 
 
 def float_value(name: str, shape: tuple[int, ...] | None) -> Message:
-    """An input or an output of a graph; the shape None is one that is not told."""
+    """An input or an output of a graph; None is an unknown shape."""
     tensor = Message().add(ELEMENT_TYPE, FLOAT)
     if shape is not None:
         dims = Message()
@@ -154,8 +154,8 @@ def float_value(name: str, shape: tuple[int, ...] | None) -> Message:
     return Message().add(VALUE_NAME, name).add(VALUE_TYPE, Message().add(TYPE_TENSOR, tensor))
 
 
-def _place(tensor: Message) -> dict[str, str]:
-    """Where an initializer lies outside the model: file, offset and length; empty if it is inside."""
+def _location(tensor: Message) -> dict[str, str]:
+    """The file, offset and length of an external initializer; empty if it is stored in the model."""
     entries = tensor.messages(TENSOR_EXTERNAL)
     return {entry.text(ENTRY_KEY): entry.text(ENTRY_VALUE) for entry in entries}
 
@@ -186,7 +186,7 @@ def _node(message: Message) -> Node:
 
 
 def _value(attribute: Message):
-    """A number, a text or a list of numbers; attributes of other kinds are not looked at: None."""
+    """A number, a string or a list of numbers; None for attributes of other kinds."""
     kind = attribute.get(ATTRIBUTE_TYPE)
     if kind == TYPE_INT:
         return signed(attribute.get(ATTRIBUTE_I, 0))

@@ -1,7 +1,7 @@
-"""Read and write the few protobuf messages that an ONNX model is made of, without the ``onnx`` package.
+"""Read and write the few protobuf messages of an ONNX model, without the ``onnx`` package.
 
-A message is its fields in order; what is not touched is written back byte for byte. Field numbers are those
-of onnx.proto. Source of the encoding: https://protobuf.dev/programming-guides/encoding/
+A message is a list of its fields in order; unchanged fields are written back byte for byte. Field numbers are
+those of onnx.proto. Encoding: https://protobuf.dev/programming-guides/encoding/
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Message:
         return [value for field, _, value in self.fields if field == number]
 
     def get(self, number: int, default=None):
-        """The last value of a field, as protobuf has it."""
+        """The last value of a field, as protobuf defines it."""
         values = self.all(number)
         return values[-1] if values else default
 
@@ -65,9 +65,9 @@ class Message:
         return self
 
     def replace(self, number: int, values) -> Message:
-        """The field's values become ``values``, where the first of them stood."""
-        places = [index for index, field in enumerate(self.fields) if field[0] == number]
-        rest = self.fields[places[0] :] if places else []
+        """Replace the field's values by ``values``, at the place of the first."""
+        indices = [index for index, field in enumerate(self.fields) if field[0] == number]
+        rest = self.fields[indices[0] :] if indices else []
         self.fields = self.fields[: len(self.fields) - len(rest)]
         for value in values:
             self.add(number, value)
@@ -101,48 +101,48 @@ def _varint(value: int) -> bytes:
     return bytes(data)
 
 
-def _read_varint(data: memoryview, at: int) -> tuple[int, int]:
+def _read_varint(data: memoryview, position: int) -> tuple[int, int]:
     value = shift = 0
     while True:
-        byte = data[at]
-        at += 1
+        byte = data[position]
+        position += 1
         value |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:
-            return value, at
+            return value, position
         if shift > 63:
-            raise ValueError("a number is too long")
+            raise ValueError("an integer is too long")
 
 
 def _varints(data: bytes) -> Iterator[int]:
-    view, at = memoryview(data), 0
-    while at < len(view):
-        value, at = _read_varint(view, at)
+    view, position = memoryview(data), 0
+    while position < len(view):
+        value, position = _read_varint(view, position)
         yield value
 
 
 def fields_of(data: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
-    """Number, wire type and value of a message's fields, nothing copied; ``ValueError`` if it is none."""
-    at = 0
+    """Number, wire type and value of a message's fields, without a copy; ``ValueError`` if it is invalid."""
+    position = 0
     try:
-        while at < len(data):
-            key, at = _read_varint(data, at)
-            if key >> 32:  # Google's parser would take its lower half
+        while position < len(data):
+            key, position = _read_varint(data, position)
+            if key >> 32:  # Google's parser would use its lower half
                 raise ValueError("a field number is too large")
             number, kind = key >> 3, key & 7
             if kind == VARINT:
-                value, at = _read_varint(data, at)
+                value, position = _read_varint(data, position)
                 yield number, kind, value
                 continue
             if kind == BYTES:
-                size, at = _read_varint(data, at)
+                size, position = _read_varint(data, position)
             elif kind in WIDTHS:
                 size = WIDTHS[kind]
             else:
                 raise ValueError(f"wire type {kind} is unknown")
-            if at + size > len(data):
+            if position + size > len(data):
                 raise ValueError("it ends early")
-            yield number, kind, data[at : at + size]
-            at += size
+            yield number, kind, data[position : position + size]
+            position += size
     except (IndexError, ValueError) as error:
         raise ValueError(f"not a protobuf message: {error or 'it ends early'}") from None

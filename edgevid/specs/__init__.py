@@ -1,8 +1,8 @@
-"""The frozen records that travel between the rooms of the program.
+"""The frozen records that packages of edgevid exchange.
 
-Standard library only: everything here can be imported on a device without torch, onnx or numpy. Beside them
-stand ``registry``, entries by name, and ``records``, which decodes JSON of strangers into them.
-Shapes are tuples of integers; a dimension that is free is a string such as ``"N"``.
+Standard library only: everything here can be imported on a device without torch, onnx or numpy. ``registry``
+has entries by name, and ``records`` decodes untrusted JSON into records.
+Shapes are tuples of integers; a free dimension is a string such as ``"N"``.
 """
 
 from __future__ import annotations
@@ -17,43 +17,43 @@ from edgevid.specs.target import PowerSource as PowerSource
 from edgevid.specs.target import Target as Target
 
 SCHEMA_VERSION = 2
-"""Version of the bundle manifest: 2 has a file with its hash, and no key that is not in the records below."""
+"""Version of the bundle manifest; from 2 on files have hashes, and unknown keys are errors."""
 
 PARITY = "parity.npz"
-"""The file of a bundle that holds an example with the eager network's outputs."""
+"""The file of a bundle with an example and the eager network's outputs."""
 
 PLAN = "plan.json"
-"""The file of a bundle for TensorRT that says how each of its operators is built on the board."""
+"""The file of a TensorRT bundle with the engine layer info of its model."""
 
 CACHE = "cache"
-"""The folder of a bundle for files built from it on a device; not part of the export, so not hashed."""
+"""The folder of a bundle for files built on a device; not part of the export, so not hashed."""
 
 LOCAL = "local"
-"""The device that is this machine; others are addresses, such as ``rpc://HOST:PORT/KEY``."""
+"""This machine as a device; others are addresses, such as ``rpc://HOST:PORT/KEY``."""
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2, "int8": 0.2}
-"""The largest distance to eager PyTorch, max|a-b| / max|b|, at which an export is taken for equal.
+"""The largest error against eager PyTorch, max|a-b| / max|b|, of an export that counts as equal.
 
-Of int8 that is a coarse bound: a deep network amplifies the rounding of its first layers, so
-``LOCAL_TOLERANCE`` judges each layer as well. With random weights, sound int8 was seen at 0.02 to 0.15 on
-textured videos, but at 0.25 for tsm_mbv2_online on plain stripes, of which some layers then stay in float.
+For int8 it is a coarse bound: a deep network amplifies the rounding of its first layers, so each layer is
+held to ``LOCAL_TOLERANCE`` as well. With random weights, correct int8 gave 0.02 to 0.15 on textured videos,
+but 0.25 for tsm_mbv2_online on plain stripes; some of its layers then stay in float.
 """
 
 LOCAL_TOLERANCE = 0.1
-"""The largest ||a-b|| / ||b|| of a product in int8 whose input is exact, over clips that were held out.
+"""The largest per-layer error, ||a-b|| / ||b|| of an int8 layer with exact inputs, over held-out clips.
 
-Sound ranges gave at most 0.07 (ResNet-50, MobileNetV2, LCNetV2, random weights); one range that is a quarter
-of what it should be, or 50 times as much, gave 0.12 to 0.98.
+Correct ranges gave at most 0.07 (ResNet-50, MobileNetV2, LCNetV2, random weights); one range at a quarter, or
+at 50 times, of the correct one gave 0.12 to 0.98.
 """
 
 
 LOGITS = "logits"
-"""The output of a classifier, by name."""
+"""The name of a classifier's output."""
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A named tensor: ``layout`` names its axes (``NTCHW``), ``unit`` says what a value means."""
+    """A named tensor: ``layout`` names its axes (``NTCHW``), ``unit`` the unit of its values."""
 
     name: str
     shape: tuple[int | str, ...]
@@ -63,15 +63,15 @@ class TensorSpec:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The shape, each free axis at 1."""
+        """The shape, with 1 for each free axis."""
         return tuple(size if isinstance(size, int) else 1 for size in self.shape)
 
 
 @dataclass(frozen=True)
 class StateSpec:
-    """What a streaming network remembers between two frames: fed as ``input``, returned as ``output``.
+    """A state of a streaming network between two frames: fed as ``input``, returned as ``output``.
 
-    ``op`` is the temporal op it belongs to; every state starts at ``initial`` (zero).
+    ``op`` is the temporal op that it belongs to; it starts at ``initial`` (zero).
     """
 
     input: str
@@ -84,9 +84,9 @@ class StateSpec:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From a decoded RGB frame to network input: short side, centre crop, scale to [0, 1], normalise.
+    """From a decoded RGB frame to network input: short side, center crop, scale to [0, 1], normalize.
 
-    ``mean`` and ``std`` are in the order of ``color``; ``source`` says in words whose they are, and why.
+    ``mean`` and ``std`` are in the order of ``color``; ``source`` describes their origin.
     """
 
     short_side: int = 256
@@ -98,20 +98,20 @@ class Preprocessing:
     source: str = ""
 
     def describe(self) -> str:
-        """How colors become numbers, and why, in words."""
+        """Color order, mean and standard deviation, with their origin, as text."""
         mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std))
         return f"{self.color}, mean {mean}, std {std}" + (f" ({self.source})" if self.source else "")
 
     def at_size(self, crop: int) -> Preprocessing:
-        """The same recipe for another crop in pixels; the short side keeps its ratio to the crop."""
+        """The same for another crop in pixels; the short side keeps its ratio to the crop."""
         return replace(self, crop=crop, short_side=round(self.short_side * crop / self.crop))
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a network is made of: parameters, multiply-adds of one standard input, temporal ops by kind.
+    """Numbers of a network: parameters, MACs of one standard input, temporal ops by type.
 
-    ``fixed`` names the layer that holds a number, of those of batch, frames and size that are not free.
+    ``fixed`` names, for each of batch, frames and size that is not free, the layer that fixes it.
     """
 
     parameters: int
@@ -122,16 +122,16 @@ class Facts:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A network of the zoo, as ``edgevid list models`` knows it without importing torch.
+    """A network of the zoo, for ``edgevid list models`` without importing torch.
 
     ``builder`` is ``package.module:callable``; it is called with ``options``, with ``frames`` unless the
     ``input`` is an "image", and with ``num_classes`` unless ``classes`` is 0, a network without a classifier.
     ``forward`` takes a clip ``(N, T, channels, H, W)``, or an image ``(N, channels, H, W)``, and returns
     logits ``(N, classes)`` or, with several outputs, a dict by name of tensors whose first axis is N, or N*T
     frames. ``frames`` and ``size`` (pixels) are its standard input, ``smallest`` the frames and size of the
-    least input that shows all that it does. ``online`` names the causal variant of a network that looks into
-    the future. ``published`` gives the accuracy that its source reports, in a sentence with the protocol;
-    empty if none is known. A network of someone else's package may have no ``facts``.
+    smallest input that exercises every op. ``online`` names the causal variant of a network that reads future
+    frames. ``published`` is the accuracy that its source reports, in a sentence with the protocol, or empty.
+    A network of another package may have no ``facts``.
     """
 
     name: str
@@ -160,14 +160,14 @@ class ModelSpec:
         return "NCHW" if self.input == "image" else "NTCHW"
 
     def input_shape(self, frames: int, size: int) -> tuple[int, ...]:
-        """Of one clip of ``frames``, or of one image, of ``size`` pixels."""
+        """The shape of one clip of ``frames`` frames, or of one image, of ``size`` pixels."""
         frame = (self.channels, size, size)
         return (1, *frame) if self.input == "image" else (1, frames, *frame)
 
 
 @dataclass(frozen=True)
 class PassReport:
-    """What one rewrite did: how often it matched, and why it left other places alone."""
+    """The result of a rewrite: the number of matches, and why other candidates were refused."""
 
     name: str
     matched: int
@@ -176,10 +176,10 @@ class PassReport:
 
 @dataclass(frozen=True)
 class Parity:
-    """Distance between an export and the eager float32 network: ``max_rel`` is max|a-b| / max|b|.
+    """The error of an export against the eager float32 network: ``max_rel`` is max|a-b| / max|b|.
 
-    Of int8 it is over ``clips`` held-out clips, on whose share ``top1_agreement`` the best class is the same;
-    ``local_error`` is the largest of any layer that gets exact inputs (see ``LOCAL_TOLERANCE``).
+    For int8 it is over ``clips`` held-out clips, ``top1_agreement`` is the share of them with the same best
+    class, and ``local_error`` the largest per-layer error (see ``LOCAL_TOLERANCE``).
     """
 
     max_abs: float
@@ -194,7 +194,7 @@ class Parity:
         return self.max_rel <= self.tolerance and (self.local_error or 0.0) <= LOCAL_TOLERANCE
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, which has no infinity: an infinite distance is null."""
+        """For JSON, which has no infinity: an infinite error is null."""
         values = {key: None if value in (None, math.inf) else value for key, value in asdict(self).items()}
         if self.top1_agreement is None and self.local_error is None:
             values = {key: values[key] for key in ("max_abs", "max_rel", "tolerance")}
@@ -203,9 +203,10 @@ class Parity:
 
 @dataclass(frozen=True)
 class Artefact:
-    """A model file of a bundle: ``purpose`` says what takes it, ``parity`` how it was checked here.
+    """A model file of a bundle: ``purpose`` names the runtimes that take it, ``parity`` is its check.
 
-    ``opened_by`` is the backend that checked it, and that opens it on a machine like the one it was made on.
+    ``opened_by`` is the backend that checked it, and that opens it on a machine like the one that exported
+    it.
     """
 
     file: str
@@ -217,7 +218,7 @@ class Artefact:
 
 @dataclass(frozen=True)
 class Weights:
-    """Where the parameters came from (a file's name and SHA-256, or a seed), how many, how many bytes."""
+    """The origin of the parameters (a file's name and SHA-256, or a seed), their number and size."""
 
     source: str
     parameters: int
@@ -226,11 +227,11 @@ class Weights:
 
 
 class CalibrationRecord(TypedDict, total=False):
-    """How the ranges of int8 were measured: on how many clips of how many videos, chosen by ``seed``.
+    """The int8 calibration: the numbers of ``videos`` and ``clips``, chosen by ``seed``.
 
-    ``outliers`` is the share of each tensor's numbers that the ranges leave out, ``held_out`` how many clips
-    judged them, ``skipped`` says in sentences which videos could not be read. ``float_layers`` are those that
-    int8 would put too far from float, by their path in the network, with the reason; they stay in float.
+    ``outliers`` is the share of each tensor's values outside the ranges (percentile calibration),
+    ``held_out`` the number of clips for the check, ``skipped`` the videos that could not be read, in
+    sentences. ``float_layers`` maps the path of each layer that stays in float to the reason.
     """
 
     videos: int
@@ -243,9 +244,10 @@ class CalibrationRecord(TypedDict, total=False):
 
 
 class PlanRecord(TypedDict, total=False):
-    """Sums of a fused plan of ``file``: whose ``plan`` it is, its ``kernels``, and ``copies`` among them.
+    """Sums of the engine layer info of ``file``: the builder (``plan``), ``kernels``, ``copies`` among them.
 
-    These are None where there is none, and ``why_none`` says why. ``forms`` are those of the temporal ops.
+    These are None if it could not be built, for the reason in ``why_none``. ``forms`` has the lowering
+    variants of the temporal ops.
     """
 
     file: str
@@ -261,15 +263,14 @@ class PlanRecord(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What ``manifest.json`` of a bundle says.
+    """The content of a bundle's ``manifest.json``.
 
-    ``target`` is the device that was asked for, never one that was observed. ``model_file`` is the
-    artefact of the asked ``precision``, and ``parity`` is that file's. ``not_run`` lists in
-    sentences what could not be tried where the bundle was made, and ``warnings`` what is odd about the
-    network. ``labels`` names the label set, whose text is the bundle's ``labels.txt``. ``calibration`` is
-    empty but for int8, ``plan`` but for TensorRT, whose file ``plan.json`` has the kernels one by one.
-    ``files`` maps each other file to its SHA-256. ``edgevid.bundle.manifest`` reads and checks it, and says
-    how to add a field.
+    ``target`` is the requested device, never an observed one. ``model_file`` is the artefact of the requested
+    ``precision``, and ``parity`` is that file's. ``not_run`` lists in sentences what could not be tried where
+    the bundle was made, and ``warnings`` what is unusual about the network. ``labels`` names the label set,
+    whose text is the bundle's ``labels.txt``. ``calibration`` is empty except for int8, ``plan`` except for
+    TensorRT, where ``plan.json`` has each kernel. ``files`` maps each other file to its SHA-256.
+    ``edgevid.bundle.manifest`` reads and checks it, and describes how to add a field.
     """
 
     model: str
@@ -304,9 +305,9 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether something can be used on this machine; if not, ``why`` and how to ``mend`` it."""
+    """Whether something can be used on this machine; if not, the reason ``why`` and the ``remedy``."""
 
     ok: bool
     what: str = ""
     why: str = ""
-    mend: str = ""
+    remedy: str = ""

@@ -19,14 +19,14 @@ import msgspec
 
 Record = TypeVar("Record")
 Rule = Callable[[Any], "str | None"]
-"""Takes a value (of a tuple each of its values) and says what is wrong with it, in words that go on after
-"such a field": ``must be above 0``. None if it may be so."""
+"""Takes a value (each one of a tuple) and returns what is wrong with it, as the end of a sentence, such as
+``must be above 0``; None if it is valid."""
 Rules = Mapping[type, Mapping[str, Rule]]
 """Rules by dataclass and by the name of the field."""
 
 MAX_DIGITS = 18
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
-"""Control characters, which could overwrite what a terminal shows, and lone surrogates."""
+"""Control characters, which could overwrite the text on a terminal, and lone surrogates."""
 
 
 def parse(data: bytes) -> Any:
@@ -34,16 +34,16 @@ def parse(data: bytes) -> Any:
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_int=_integer)
     except RecursionError:
-        raise ValueError("its values are nested too deeply") from None
+        raise ValueError("it is nested too deeply") from None
 
 
 def decode(kind: type[Record], value: Any, rules: Rules = types.MappingProxyType({})) -> Record:
-    """``value`` as an instance of the dataclass ``kind``; ``ValueError`` names the key that is wrong."""
+    """``value`` as an instance of the dataclass ``kind``; ``ValueError`` names an invalid key."""
     try:
         record = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise ValueError(_explain(str(error))) from None
-    _check(value, kind, rules, "", _usual)
+    _check(value, kind, rules, "", _default_rule)
     return record
 
 
@@ -63,7 +63,7 @@ def one_of(*values: Any) -> Rule:
 
 
 def matches(pattern: str, what: str) -> Rule:
-    """A rule: a text that the regular expression ``pattern`` matches as a whole, or in words ``what``."""
+    """A rule: the regular expression ``pattern`` matches the whole string, which is ``what``."""
     return lambda value: None if re.fullmatch(pattern, value) else f"must be {what}"
 
 
@@ -72,46 +72,46 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {_shown(twice)} occurs twice")
+        raise ValueError(f"the key {_format(twice)} occurs twice")
     return values
 
 
 def _integer(text: str) -> int:
-    # Python takes quadratic time in the digits, or refuses with a message for programmers.
+    # Python's int takes quadratic time, or raises an error that is no help to a user.
     if len(text.lstrip("-")) > MAX_DIGITS:
         raise ValueError(f"a number has more than {MAX_DIGITS} digits")
     return int(text)
 
 
 def _explain(message: str) -> str:
-    """The words of msgspec, ``Expected `int`, got `str` - at `$.frames```, with the key first."""
+    """msgspec's message, ``Expected `int`, got `str` - at `$.frames```, with the key first."""
     what, _, place = message.partition(" - at ")
     path = re.sub(r"^.*`\$\.?(.*)`$", r"\1", place)
-    missing = re.fullmatch("Object missing required field `(.*)`", what)
-    if missing:
-        return f"{_join(path, missing[1])} is missing"
+    match = re.fullmatch("Object missing required field `(.*)`", what)
+    if match:
+        return f"{_join(path, match[1])} is missing"
     what = what.replace("`", "")
-    return f"{path or 'the whole'}: {what[:1].lower()}{what[1:]}"
+    return f"{path or 'the document'}: {what[:1].lower()}{what[1:]}"
 
 
 def _check(value: Any, kind: Any, rules: Rules, path: str, rule: Rule) -> None:
-    """Go down ``value``, whose types are those of ``kind`` already, and stop at what ``rules`` refuse."""
+    """Walk ``value``, whose types are already those of ``kind``; ``ValueError`` for the first broken rule."""
     kind = _without_none(kind)
     if isinstance(value, dict) and _is_record(kind):
-        field_types, of_kind = _types(kind), rules.get(kind, {})
+        field_types, field_rules = _types(kind), rules.get(kind, {})
         for key, item in value.items():
             if key not in field_types:
                 raise ValueError(f"{_join(path, key)} is an unknown key")
-            _check(item, field_types[key], rules, _join(path, key), of_kind.get(key, _usual))
+            _check(item, field_types[key], rules, _join(path, key), field_rules.get(key, _default_rule))
     elif isinstance(value, dict):
         for key, item in value.items():
-            _check(key, str, rules, _join(path, key), _usual)
+            _check(key, str, rules, _join(path, key), _default_rule)
             _check(item, typing.get_args(kind)[1], rules, _join(path, key), rule)
     elif isinstance(value, list):
         for index, item in enumerate(value):
             _check(item, typing.get_args(kind)[0], rules, f"{path}[{index}]", rule)
-    elif value is not None and (reason := _always(value) or rule(value)):
-        raise ValueError(f"{path} {reason}, not {_shown(value)}")
+    elif value is not None and (reason := _check_value(value) or rule(value)):
+        raise ValueError(f"{path} {reason}, not {_format(value)}")
 
 
 def _is_record(kind: Any) -> bool:
@@ -130,7 +130,7 @@ def _without_none(kind: Any) -> Any:
     return kind
 
 
-def _always(value: Any) -> str | None:
+def _check_value(value: Any) -> str | None:
     if isinstance(value, str) and UNPRINTABLE.search(value):
         return "must have no control characters"
     if isinstance(value, float) and not math.isfinite(value):
@@ -138,15 +138,15 @@ def _always(value: Any) -> str | None:
     return None
 
 
-def _usual(value: Any) -> str | None:
+def _default_rule(value: Any) -> str | None:
     return "must be at least 0" if isinstance(value, int) and value < 0 else None
 
 
 def _join(path: str, key: str) -> str:
-    name = key if re.fullmatch(r"\w+", key, re.ASCII) else _shown(key)
+    name = key if re.fullmatch(r"\w+", key, re.ASCII) else _format(key)
     return f"{path}.{name}" if path else name
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,6 +1,6 @@
-"""One registry for models, backends, targets and probes, which packages of others can add to.
+"""The registry for models, backends, targets and probes, to which other packages can add.
 
-Such a package names what it adds in an entry-point group, in its ``pyproject.toml``::
+Such a package lists its additions in an entry-point group, in its ``pyproject.toml``::
 
     [project.entry-points."edgevid.models"]
     mine = "my_package.models:MODELS"
@@ -12,7 +12,7 @@ Such a package names what it adds in an entry-point group, in its ``pyproject.to
 | ``edgevid.targets`` | a TOML file, as a path or ``importlib.resources.files("my_package") / "board.toml"`` |
 | ``edgevid.probes`` | a ``Probe`` |
 
-or a list of several. The module that it stands in should import nothing heavy: listing imports it.
+or a list of these. Its module should import nothing heavy: listing imports it.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ log = logging.getLogger("edgevid")
 
 
 def instance_of(kind: type[T]) -> Callable[[Any], T]:
-    """A ``read`` for a registry whose entry points name instances of ``kind``."""
+    """A ``convert`` for a registry whose entry points name instances of ``kind``."""
 
-    def read(value: Any) -> T:
+    def convert(value: Any) -> T:
         if not isinstance(value, kind):
             raise TypeError(f"it is of type {type(value).__name__}, not {kind.__name__}")
         return value
 
-    return read
+    return convert
 
 
 def check_choice(kind: str, name: str, choices: Iterable[str], remedy: str = "") -> None:
-    """Raise ``UnknownNameError`` unless ``name`` is among ``choices``, with the nearest of them.
+    """Raise ``UnknownNameError``, with the nearest of ``choices``, unless ``name`` is one of them.
 
-    ``remedy`` says what to do; where it is left out, the message lists all.
+    ``remedy`` is the advice in the message; by default it lists all choices.
     """
     names = list(choices)
     if name in names:
@@ -60,29 +60,30 @@ def check_choice(kind: str, name: str, choices: Iterable[str], remedy: str = "")
 
 
 def submodules(path: Iterable[str], package: str, folders: bool = False) -> Iterator[ModuleType]:
-    """The modules of a ``package`` at ``path``, or its folders, imported, in the order of their names."""
+    """Import the modules of a ``package`` at ``path``, or its subpackages, in the order of their names."""
     for module in pkgutil.iter_modules(path, f"{package}."):
         if module.ispkg == folders:
             yield importlib.import_module(module.name)
 
 
 class Registry(Generic[T]):
-    """Names to entries: our own in the order of registration, then those of entry points by package.
+    """Names to entries: edgevid's own in the order of registration, then those of entry points by package.
 
-    ``read`` makes an entry, which has a ``name``, of what an entry point of ``group`` names; without it the
-    registry takes none. Entry points are loaded when a name is not one of our own, or when all are listed.
-    One that cannot be loaded, or whose name is taken, is left out with a warning that names its package.
+    ``convert`` makes an entry, which has a ``name``, from the object of an entry point of ``group``; without
+    it the registry has no entry points. They are loaded when a name is not edgevid's own, or when all are
+    listed. One that cannot be loaded, or whose name is in use, is skipped with a warning that names its
+    package.
 
-    Registering a name twice raises ``ValueError`` (our bug); an unknown name raises ``UnknownNameError``
-    with the nearest names and the command that lists them all.
+    Registering a name twice raises ``ValueError`` (a bug); an unknown name raises ``UnknownNameError`` with
+    the nearest names and the command that lists them all.
     """
 
-    def __init__(self, kind: str, plural: str, read: Callable[[Any], T] | None = None) -> None:
+    def __init__(self, kind: str, plural: str, convert: Callable[[Any], T] | None = None) -> None:
         self.kind, self.plural, self.group = kind, plural, f"{OWN_PACKAGE}.{plural}"
-        self._read = read
+        self._convert = convert
         self._entries: dict[str, T] = {}
         self._packages: dict[str, str] = {}
-        self._loaded = read is None
+        self._loaded = convert is None
 
     def register(self, name: str, entry: T, package: str = OWN_PACKAGE) -> T:
         if name in self._entries:
@@ -120,18 +121,18 @@ class Registry(Generic[T]):
     def _load(self) -> None:
         if self._loaded:
             return
-        self._loaded = True  # first, because a module that is loaded may look a name up
+        self._loaded = True  # first, because a loaded module may look up a name
         points = entry_points(group=self.group)
         for point in sorted(points, key=lambda point: (_distribution(point), point.name)):
             try:
                 value = point.load()
                 for item in value if isinstance(value, (list, tuple)) else [value]:
-                    entry: Any = self._read(item) if self._read else item
+                    entry: Any = self._convert(item) if self._convert else item
                     self.register(entry.name, entry, _distribution(point))
-            except Exception as error:  # whatever is wrong with someone else's package, ours works
+            except Exception as error:  # a broken package must not break edgevid
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
                 log.warning(
-                    "package %s: its entry point %s in %s is left out (%s): update or uninstall the package",
+                    "package %s: skipping its entry point %s in %s (%s): update or uninstall the package",
                     _distribution(point), point.value, self.group, reason,
                 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What a target's TOML file says of a device (see ``targets/README.md`` for each key)."""
+"""A device as a target's TOML file describes it (``targets/README.md`` has each key)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Device:
-    """What a target is, and what is on it: its system, the versions of NVIDIA's software, memory in GiB.
+    """The system, the versions of NVIDIA's software, and the memory in GiB of a target.
 
-    ``formats`` are the files that ONNX Runtime gets, ``companions`` the backends whose libraries go along.
+    ``formats`` lists the files for ONNX Runtime, ``companions`` the backends that add libraries to a bundle.
     """
 
     os: str = "linux"
@@ -26,11 +26,11 @@ class Device:
 
 @dataclass(frozen=True)
 class Gpu:
-    """The GPU of a target: one of ``compute_capability``, or any from ``minimum_compute_capability`` on.
+    """The GPU of a target: of ``compute_capability``, or any from ``minimum_compute_capability`` on.
 
-    ``typical_compute_capability`` is the one of several for which kernels are counted. ``sm_count`` is the
-    number of its multiprocessors, ``shared_kib`` the shared memory that one block of threads can have;
-    ``ptx`` is the newest version of PTX that the driver takes.
+    ``typical_compute_capability`` is the one for which kernels are counted. ``sm_count`` is the number of
+    multiprocessors, ``shared_kib`` the maximum shared memory of a thread block; ``ptx`` is the newest version
+    of PTX that the driver takes.
     """
 
     compute_capability: str = ""
@@ -46,7 +46,7 @@ class Gpu:
 
     @property
     def sm(self) -> int:
-        """87 for compute capability 8.7; the oldest of several."""
+        """87 for compute capability 8.7; the minimum if there are several."""
         return int((self.compute_capability or self.minimum_compute_capability).replace(".", ""))
 
     @property
@@ -64,7 +64,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class PowerSource:
-    """Where a target's power is read: the name of a probe, and the ``rails`` that sum to the whole board."""
+    """Where a target's power is measured: a probe's name, and the ``rails`` that sum to the whole board."""
 
     sensor: str
     rails: tuple[str, ...] = ()
@@ -91,5 +91,5 @@ class Target:
 
     @property
     def backend(self) -> str:
-        """The backend that is taken when the user names none."""
+        """The default backend."""
         return self.backends[0]

@@ -253,7 +253,7 @@ def test_a_model_under_the_name_of_another_format_is_refused(tmp_path):
             {"inputs": [{"name": "video", "shape": [1, 4, 3, 64, 64]}]},
             "its model takes clip and gives logits",
         ),
-        ({"outputs": [{"name": "scores", "shape": [1, 5]}]}, "its manifest says clip and scores"),
+        ({"outputs": [{"name": "scores", "shape": [1, 5]}]}, "its manifest has clip and scores"),
     ],
 )
 def test_a_manifest_of_another_network_is_refused(clip_bundle, tmp_path, changes, says):
@@ -279,7 +279,7 @@ def test_labels_are_text_and_as_many_as_classes(tmp_path, labels):
 
 def bomb(path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("clip.npy", "w") as file:
-        for _ in range((parity.MOST_BYTES >> 24) + 1):
+        for _ in range((parity.MAX_BYTES >> 24) + 1):
             file.write(bytes(1 << 24))
 
 

@@ -40,7 +40,7 @@ def test_an_empty_tree_has_no_sensor_and_each_says_why(tmp_path):
         assert not kind.ok and kind.error and kind.readings == {}
     for probe in probes(tmp_path):
         here = probe.available()
-        assert not here.ok and here.mend
+        assert not here.ok and here.remedy
     assert "INA3221 (hwmon)" in here.why and "INA3221 (iio)" in here.why
 
 
@@ -67,7 +67,7 @@ def test_a_counter_that_only_root_may_read_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(rapl, "read_text", forbid("energy_uj"))
     assert sensor(tmp_path, "RAPL").error == "only root can read energy_uj"
     counters, _ = probes(tmp_path)
-    assert counters.available().mend.startswith("run as root")
+    assert counters.available().remedy.startswith("run as root")
 
 
 def forbid(name: str):

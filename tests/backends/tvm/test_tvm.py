@@ -378,7 +378,7 @@ def test_a_description_that_is_missing_is_refused(tvm_bundle, tmp_path):
 def test_without_tvm_it_is_said_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
     assert not backend.available().ok
-    assert "edgevid[tvm]" in backend.available().mend
+    assert "edgevid[tvm]" in backend.available().remedy
     with pytest.raises(BackendError, match=r"pip install 'edgevid\[tvm\]'"):
         backend.open_model(LIBRARY, tmp_path, OpenOptions(1))
 
