@@ -222,5 +222,5 @@ def test_a_board_with_a_new_gpu_needs_no_python(tmp_path):
 )
 def test_what_tensorrt_needs_of_a_target_is_told_by_its_key(lacking, key, tmp_path):
     board = written(tmp_path, BOARD.replace(lacking, "").replace("[gpu]", "" if key == "gpu" else "[gpu]"))
-    with pytest.raises(ExportError, match=rf"board does not say its {key}.*add it to board\.toml"):
+    with pytest.raises(ExportError, match=rf"board has no {key}.*add it to board\.toml"):
         compiled(dataclasses.replace(board, precisions=("fp16",)), "tensorrt", tmp_path)

@@ -1,4 +1,4 @@
-"""Networks that are not of the zoo compute on every backend what PyTorch does."""
+"""Networks outside the zoo compute on every backend what PyTorch does."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _traced(name: str) -> tuple[ir.Model, np.ndarray]:
 
 
 def traced(name: str) -> tuple[ir.Model, dict[str, np.ndarray]]:
-    """A graph to change, and what the network gives for ``CLIP``."""
+    """A graph to change, and the network's outputs for ``CLIP``."""
     graph, expected = _traced(name)
     return graph.clone(), {"logits": expected}
 
@@ -123,24 +123,24 @@ def videos(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["lstm", "causal_volumes"])
-def test_int8_takes_every_product_and_leaves_the_rest_in_float(name, tmp_path, videos):
+def test_int8_takes_every_quantizable_op_and_leaves_the_rest_in_float(name, tmp_path, videos):
     options = {"precision": "int8", "calibration": videos, "frames": FRAMES, "size": SIZE}
     bundle = edgevid.export(foreign_network(name), output=tmp_path / "b", **options)
     assert bundle.manifest.parity.ok
     assert bundle.manifest.parity.local_error <= LOCAL_TOLERANCE
     assert bundle.manifest.calibration["float_layers"] == {}
     model = onnx.load(bundle.path / "model.int8.onnx")
-    pairs = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
-    products = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
-    in_int8 = sum(node.input[1] in pairs for node in products)
-    # Two convolutions of a gate of pooled features are too small to be worth it.
-    assert (in_int8, len(products)) == {"lstm": (2, 2), "causal_volumes": (3, 5)}[name]
+    dequantized = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    quantizable = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
+    in_int8 = sum(node.input[1] in dequantized for node in quantizable)
+    # Two convolutions of pooled features, in a gate, are too small to pay.
+    assert (in_int8, len(quantizable)) == {"lstm": (2, 2), "causal_volumes": (3, 5)}[name]
 
 
 def test_a_layer_that_int8_cannot_hold_stays_in_float_and_is_named(
     run_edgevid, tmp_path, videos, monkeypatch
 ):
-    """One range is fifty times too wide, so that what reads it loses its digits."""
+    """One range is fifty times too wide, so that its readers lose precision."""
     from edgevid.exporter import calibration
 
     def too_wide(graph, *arguments):
@@ -162,5 +162,5 @@ def test_a_layer_that_int8_cannot_hold_stays_in_float_and_is_named(
     assert list(in_float) == ["depthwise (Conv)"]
     assert "per-layer error is" in in_float["depthwise (Conv)"]
     assert edgevid.Bundle.open(tmp_path / "b").manifest.calibration["float_layers"] == in_float
-    shown = run_edgevid("inspect", tmp_path / "b").out
-    assert "not in int8: depthwise (Conv) (its per-layer error is" in shown
+    text = run_edgevid("inspect", tmp_path / "b").out
+    assert "not in int8: depthwise (Conv) (its per-layer error is" in text

@@ -1,4 +1,4 @@
-"""int8 products take the fast kernels of ONNX Runtime where the processor sums them without overflow."""
+"""int8 uses the fast kernels of ONNX Runtime where the processor accumulates products without overflow."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_vnni_is_what_decides(tmp_path, text, wider):
 
 
 def largest_products(path) -> tuple[np.ndarray, np.ndarray]:
-    """A quantised convolution at ``path`` whose products are all 255 x 127, its input and exact answer."""
+    """Save a quantized convolution whose products are all 255 x 127; its input and exact output."""
     arrays = {
         "scale": np.float32(1),
         "zero": np.uint8(0),
@@ -54,10 +54,10 @@ def largest_products(path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_largest_products_do_not_overflow_on_this_processor(tmp_path):
-    x, wanted = largest_products(tmp_path / "m.onnx")
+    x, expected = largest_products(tmp_path / "m.onnx")
     assert np.array_equal(
         open_model(Artefact("m.onnx", "int8", "", "onnxruntime"), tmp_path, OpenOptions(1)).run({"x": x})[
             "y"
         ],
-        wanted,
+        expected,
     )

@@ -200,8 +200,8 @@ def test_a_scenario_that_does_not_exist_names_those_that_do(run, bundle, measure
     [
         (["{bundle}", "--device", "jetson"], "--device local"),
         (["{bundle}", "--device", "jetson"], "--device rpc://HOST:PORT/KEY"),
-        (["{bundle}", "--device", "rpc://10.0.0.2:9190"], "give rpc://HOST:PORT/KEY"),
-        (["{bundle}", "--device", "rpc://10.0.0.2:70000/pi"], "give rpc://HOST:PORT/KEY"),
+        (["{bundle}", "--device", "rpc://10.0.0.2:9190"], "use rpc://HOST:PORT/KEY"),
+        (["{bundle}", "--device", "rpc://10.0.0.2:70000/pi"], "use rpc://HOST:PORT/KEY"),
         (["{bundle}", "--device", "rpc://h:1/k", "--scenario", "offline"], "use --scenario single-stream"),
         (["{bundle}", "--duration", "0"], "--duration 10"),
         (["{bundle}", "--duration", "nan"], "--duration 10"),

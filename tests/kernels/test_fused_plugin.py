@@ -251,10 +251,10 @@ def test_one_ptx_serves_ampere_and_ada():
 @pytest.mark.parametrize(
     ("gpu", "reason"),
     [
-        (Gpu("5.3"), r"need a GPU of compute capability 8.0 or later, and it has 5\.3"),
-        (Gpu("7.2"), r"need a GPU of compute capability 8.0 or later, and it has 7\.2"),
-        (Gpu("7.5"), r"need a GPU of compute capability 8.0 or later, and it has 7\.5"),
-        (Gpu("8.7", ptx="6.5"), r"need PTX 7\.0, and the driver takes 6\.5"),
+        (Gpu("5.3"), r"need a GPU of compute capability 8.0 or later; this one has 5\.3"),
+        (Gpu("7.2"), r"need a GPU of compute capability 8.0 or later; this one has 7\.2"),
+        (Gpu("7.5"), r"need a GPU of compute capability 8.0 or later; this one has 7\.5"),
+        (Gpu("8.7", ptx="6.5"), r"need PTX 7\.0, but the driver takes 6\.5"),
     ],
 )
 def test_an_older_gpu_or_driver_is_refused_for_what_it_lacks(gpu, reason):

@@ -1,7 +1,7 @@
 """TVM: compiles a network to one library, for this processor or for an arm64 device.
 
-``model.so`` holds machine code and weights; ``model.json`` says what its function takes and gives, and which
-processor it needs. A device runs it with TVM's runtime alone.
+``model.so`` has machine code and weights; ``model.json`` has the inputs and outputs of its function, and the
+processor that it needs. A device runs it with only TVM's runtime.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ WITH_PYTHON = (
     "On the device, Python 3.10 or later: `pip install 'edgevid[tvm]'`, or for the library alone\n"
     "`pip install apache-tvm=={tvm} apache-tvm-ffi=={ffi}`.",
     "`edgevid run {folder} --video FILE`, `edgevid bench {folder}`, and\n"
-    "`edgevid inspect {folder} --verify`, which compares with PyTorch's answer without PyTorch. With\n"
-    "`TVM_USE_RUNTIME_LIB=1` in the environment TVM leaves out its compiler, which saves 100 MB of memory.\n",
+    "`edgevid inspect {folder} --verify`, which compares with PyTorch's output without PyTorch. With\n"
+    "`TVM_USE_RUNTIME_LIB=1` in the environment TVM skips its compiler, which saves 100 MB of memory.\n",
 )
 IN_AN_APP = (
-    "The app brings the runtime of TVM {tvm} (`libtvm_ffi.so`, `libtvm_runtime.so`) built for Android, and\n"
-    "loads it with its names visible to libraries that are loaded later (`RTLD_GLOBAL`).",
+    "The app has the runtime of TVM {tvm} (`libtvm_ffi.so`, `libtvm_runtime.so`) built for Android, and\n"
+    "loads it with its symbols visible to libraries loaded later (`RTLD_GLOBAL`).",
     "The bundle runs inside an app.",
 )
-"""How a device comes to run a library: what it installs, and what it calls."""
+"""How a device runs a library: the README's sections "Install" and "Run"."""
 
-_stand_ins: dict[Path, tempfile.TemporaryDirectory] = {}
-"""Libraries for other processors that were just made: the same network compiled for this one."""
+_host_builds: dict[Path, tempfile.TemporaryDirectory] = {}
+"""Host builds of libraries for other processors that this process compiled: the same network for this one."""
 
 
 def available() -> Availability:
@@ -57,33 +57,34 @@ def available() -> Availability:
 
 
 def compile(graph, job, folder: Path):
-    """``model.so`` and ``model.json``; for boards a README too, for those with a GPU ``model_cuda.so``.
+    """Write ``model.so`` and ``model.json``; for boards also a README, for those with a GPU
+    ``model_cuda.so``.
 
-    A library for another processor is checked as the same network compiled for this one. Raises
-    ``BackendError`` where TVM or a linker is missing, ``ExportError`` for an operator that it cannot take.
+    For another processor a host build is checked instead: the same network compiled for this one. Raises
+    ``BackendError`` if TVM or a linker is missing, ``ExportError`` for an unsupported operator.
     """
     from edgevid.backends.protocol import Compiled
-    from edgevid.backends.tvm.build import blame, compile_module, import_graph, write_library
+    from edgevid.backends.tvm.build import compile_module, import_graph, layer_error, write_library
     from edgevid.backends.tvm.cuda import architecture_of
     from edgevid.backends.tvm.toolchain import device_for
 
     _need_tvm()
     if os.environ.get("TVM_USE_RUNTIME_LIB") == "1":
-        raise BackendError("TVM_USE_RUNTIME_LIB=1 leaves out TVM's compiler: unset it to export")
+        raise BackendError("TVM_USE_RUNTIME_LIB=1 disables TVM's compiler: unset it to export")
     device = device_for(job.target)
-    device.linker()  # that it is missing should be said before minutes of compiling
+    device.linker()  # fails here if it is missing, before minutes of compiling
     names = tuple(value.name for value in graph.graph.inputs), tuple(v.name for v in graph.graph.outputs)
     copies = graph.clone(), graph.clone()
     module, kernels, passes = import_graph(graph, device.machine)
     try:
         executable = compile_module(module, device)
     except Exception as error:  # TVM's errors have no common base
-        raise blame(graph, device, error) from error
+        raise layer_error(graph, device, error) from error
     write_library(executable, device, folder / MODEL)
     _describe(folder, device, *names)
     not_run = []
     if not device.is_here:
-        not_run.append(_make_stand_in(copies[0], folder, job, names))
+        not_run.append(_compile_host_build(copies[0], folder, job, names))
     if architecture := architecture_of(job.target):
         not_run.append(_write_gpu_library(copies[1], architecture, device, folder))
     if job.target.architecture != "any":
@@ -92,16 +93,16 @@ def compile(graph, job, folder: Path):
     return Compiled(MODEL, (artefact,), kernels, passes, tuple(not_run))
 
 
-def _make_stand_in(graph, folder: Path, job, names: tuple) -> str:
-    """Compile ``graph`` for this processor, to be opened in place of the library; says what was not run."""
+def _compile_host_build(graph, folder: Path, job, names: tuple) -> str:
+    """Compile ``graph`` for this processor, to be opened instead of the library; the ``not_run`` sentence."""
     from edgevid.backends.tvm.build import compile_module, import_graph, write_library
     from edgevid.backends.tvm.toolchain import here
 
-    stand_in = tempfile.TemporaryDirectory()
+    host_build = tempfile.TemporaryDirectory()
     module, _, _ = import_graph(graph, here().machine)
-    write_library(compile_module(module, here()), here(), Path(stand_in.name) / MODEL)
-    _describe(Path(stand_in.name), here(), *names)
-    _stand_ins[(folder / MODEL).resolve()] = stand_in
+    write_library(compile_module(module, here()), here(), Path(host_build.name) / MODEL)
+    _describe(Path(host_build.name), here(), *names)
+    _host_builds[(folder / MODEL).resolve()] = host_build
     return (
         f"{MODEL} on a device of target {job.target.name} (what was checked is the same network compiled "
         f"for {here().architecture}, where the bundle was made)"
@@ -109,7 +110,7 @@ def _make_stand_in(graph, folder: Path, job, names: tuple) -> str:
 
 
 def _write_gpu_library(graph, architecture: str, device, folder: Path) -> str:
-    """``model_cuda.so``; says that it was not run, and what was tried of it, or why there is none."""
+    """Write ``model_cuda.so``; the ``not_run`` sentence: the result of nvcc, or why there is no library."""
     from edgevid.backends.tvm import cuda
     from edgevid.backends.tvm.build import last_line, write_library
 
@@ -119,8 +120,8 @@ def _write_gpu_library(graph, architecture: str, device, folder: Path) -> str:
         return f"{GPU_MODEL}, left out: TVM cannot compile the network for a GPU ({last_line(error)})"
     write_library(executable, device, folder / GPU_MODEL)
     size = cuda.compile_sources(executable, architecture, device)
-    tried = "no nvcc that knows it was at hand" if size is None else f"nvcc compiled it to {size} bytes"
-    return f"{GPU_MODEL} on a GPU ({architecture}, TVM's default schedules: {tried})"
+    nvcc_result = "no nvcc here supports it" if size is None else f"nvcc compiled it to {size} bytes"
+    return f"{GPU_MODEL} on a GPU ({architecture}, TVM's default schedules: {nvcc_result})"
 
 
 def _write_readme(job, folder: Path, device, not_run: Sequence[str]) -> None:
@@ -148,9 +149,9 @@ def _describe(folder: Path, device, inputs: tuple[str, ...], outputs: tuple[str,
 
 
 def open_model(artefact: Artefact, folder: Path, options: OpenOptions) -> TvmRunner | RemoteRunner:
-    """Open a library here, or on a board that a tracker of TVM lends.
+    """Open a library here, or on a board from a TVM tracker.
 
-    Raises ``BackendError`` if it is for another processor or another TVM, or TVM is not installed.
+    Raises ``BackendError`` if it is for another processor or another TVM, or if TVM is not installed.
     """
     from edgevid.backends.tvm.runner import TvmRunner
     from edgevid.backends.tvm.toolchain import missing_flags, this_architecture
@@ -162,12 +163,12 @@ def open_model(artefact: Artefact, folder: Path, options: OpenOptions) -> TvmRun
 
         return open_remote(path, options.device, options.threads)
     _need_tvm()
-    if path.resolve() in _stand_ins:
-        path = Path(_stand_ins[path.resolve()].name) / MODEL
+    if path.resolve() in _host_builds:
+        path = Path(_host_builds[path.resolve()].name) / MODEL
     description = read_description(path)
     if description.architecture != this_architecture():
         raise BackendError(
-            f"'{path}' is for {description.architecture}, and this machine is {this_architecture()}: run it "
+            f"'{path}' is for {description.architecture}, but this machine is {this_architecture()}: run it "
             "on the device, or export again with --target cpu"
         )
     missing = missing_flags(description.isa)
@@ -179,14 +180,14 @@ def open_model(artefact: Artefact, folder: Path, options: OpenOptions) -> TvmRun
 
 
 def check_address(device: str) -> None:
-    """``BackendError`` for what is not ``rpc://HOST:PORT/KEY``."""
+    """``BackendError`` unless ``device`` is ``rpc://HOST:PORT/KEY``."""
     from edgevid.backends.tvm.rpc import Address
 
     Address.parse(device)
 
 
 def _need_tvm() -> None:
-    """``BackendError`` without TVM; with it, its threads are settled before it makes the first."""
+    """``BackendError`` without TVM; otherwise configure its threads before it starts the first."""
     from edgevid.backends.tvm.runner import prepare_threads
 
     if importlib.util.find_spec("tvm") is None:

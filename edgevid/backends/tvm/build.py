@@ -1,4 +1,4 @@
-"""From a graph to a library: temporal ops into convolutions -> Relax -> schedules -> machine code."""
+"""Compile a graph to a library: absorb temporal ops into convolutions, import to Relax, schedule, link."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgevid.backends.tvm.importer.frontend import refusal
-from edgevid.backends.tvm.importer.groups import absorbed, find_groups
+from edgevid.backends.tvm.importer.frontend import unsupported_message
+from edgevid.backends.tvm.importer.groups import absorbed_ops, find_groups
 from edgevid.backends.tvm.importer.importer import Importer, is_constant
 from edgevid.errors import ExportError
 from edgevid.ops import DOMAIN
@@ -22,38 +22,40 @@ if TYPE_CHECKING:
 
 
 def import_graph(graph: ir.Model, machine: Machine):
-    """The Relax module of ``graph`` (which is changed), the kernels it has, and what the passes did.
+    """The Relax module of ``graph`` (which is changed), its kernels, and the reports of the passes.
 
-    Its function ``main`` takes the graph's inputs in order and gives a tuple of its outputs in order.
+    Its function ``main`` takes the graph's inputs in order and returns a tuple of its outputs in order.
     """
     from edgevid.backends.tvm.importer.conv import write_group, write_next_state
     from edgevid.backends.tvm.importer.ops import check_operators, write_operator
 
-    keep = absorbed(find_groups(graph.graph))
-    lowered = [node.op_type for node in graph.graph if node.domain == DOMAIN and node not in keep]
+    keep = absorbed_ops(find_groups(graph.graph))
+    lowered_ops = [node.op_type for node in graph.graph if node.domain == DOMAIN and node not in keep]
     reports = _lower(graph, keep)
     groups = find_groups(graph.graph)  # with the convolutions that the lowering made
-    inside = {node for group in groups.values() for node in _nodes(group)}
-    check_operators(node for node in graph.graph if node not in groups and node not in inside)
+    inner_nodes = {node for group in groups.values() for node in _nodes(group)}
+    check_operators(node for node in graph.graph if node not in groups and node not in inner_nodes)
 
     def write(importer: Importer, node: ir.Node) -> None:
         if node in groups:
             write_group(importer, groups[node])
         elif node in keep and len(node.outputs) > 1:
             write_next_state(importer, node)
-        elif node not in inside:
+        elif node not in inner_nodes:
             write_operator(importer, node)
 
     importer = Importer(graph, machine)
     module = importer.build(write)
-    names = [*importer.taken.values()] + [f"{op_type} (standard operators, TVM)" for op_type in lowered]
+    names = [*importer.op_kernels.values()] + [
+        f"{op_type} (standard operators, TVM)" for op_type in lowered_ops
+    ]
     kernels = tuple(f"{name} x{count}" for name, count in sorted(Counter(names).items()))
     return module, kernels, reports
 
 
 def _nodes(group) -> list[ir.Node]:
-    """The nodes of a group but its last, which are written with it."""
-    chain = [group.conv, group.reads]
+    """The nodes of a group except the last, with which they are written."""
+    chain = [group.conv, group.temporal_op]
     node = group.conv
     while node is not group.last:
         ((node, _),) = node.outputs[0].uses()
@@ -62,7 +64,7 @@ def _nodes(group) -> list[ir.Node]:
 
 
 def _lower(graph: ir.Model, keep: Collection[ir.Node]) -> tuple[PassReport, ...]:
-    """The temporal ops that no convolution absorbed, in standard operators; LSTM and its like unrolled."""
+    """Lower temporal ops that no convolution absorbs to standard operators; unroll LSTM and the like."""
     from edgevid.passes import run_passes
     from edgevid.passes.lower import lowering
     from edgevid.passes.recurrent import unroll_recurrent
@@ -84,22 +86,22 @@ def compile_module(module, device: Device):
     return tvm.compile(module, tvm.target.Target(device.target), relax_pipeline=passes)
 
 
-def blame(graph: ir.Model, device: Device, error: Exception) -> ExportError:
-    """What to raise where TVM cannot compile ``graph``: it names the first layer that fails alone."""
-    tried = set()
+def layer_error(graph: ir.Model, device: Device, error: Exception) -> ExportError:
+    """The error to raise if TVM cannot compile ``graph``: it names the first layer that fails on its own."""
+    op_types = set()
     for node in list(graph.graph):
-        if node.domain or node.op_type in tried:
+        if node.domain or node.op_type in op_types:
             continue
-        tried.add(node.op_type)
+        op_types.add(node.op_type)
         try:
-            compile_module(import_graph(_alone(graph, node), device.machine)[0], device)
-        except Exception as reason:  # TVM's errors have no common base
-            return ExportError(refusal(node, reason))
+            compile_module(import_graph(_single_node_model(graph, node), device.machine)[0], device)
+        except Exception as layer_failure:  # TVM's errors have no common base
+            return ExportError(unsupported_message(node, layer_failure))
     return ExportError(f"TVM cannot compile the network ({last_line(error)}): use --backend onnxruntime")
 
 
-def _alone(graph: ir.Model, node: ir.Node) -> ir.Model:
-    """A network of one node, with its constants."""
+def _single_node_model(graph: ir.Model, node: ir.Node) -> ir.Model:
+    """A model of one node, with its constants."""
     import onnx_ir as ir
 
     copies, inputs = {}, []
@@ -110,7 +112,7 @@ def _alone(graph: ir.Model, node: ir.Node) -> ir.Model:
             )
             copies[value] = copy
             inputs += [] if is_constant(copy) else [copy]
-    single = ir.Node(
+    copy_node = ir.Node(
         node.domain,
         node.op_type,
         [copies.get(value) for value in node.inputs],
@@ -118,18 +120,18 @@ def _alone(graph: ir.Model, node: ir.Node) -> ir.Model:
         num_outputs=len(node.outputs),
         name=node.name,
     )
-    for result, known in zip(single.outputs, node.outputs):
-        result.name, result.shape, result.type = known.name, known.shape, known.type
+    for result, original in zip(copy_node.outputs, node.outputs):
+        result.name, result.shape, result.type = original.name, original.shape, original.type
     constants = [copy for copy in copies.values() if is_constant(copy)]
-    inner = ir.Graph(
+    single_graph = ir.Graph(
         inputs,
-        single.outputs[:1],
-        nodes=[single],
+        copy_node.outputs[:1],
+        nodes=[copy_node],
         initializers=constants,
         opset_imports=graph.opset_imports,
         name=node.name or node.op_type,
     )
-    return ir.Model(inner, ir_version=graph.ir_version)
+    return ir.Model(single_graph, ir_version=graph.ir_version)
 
 
 def last_line(error: Exception) -> str:
@@ -137,12 +139,12 @@ def last_line(error: Exception) -> str:
 
 
 def simplify() -> list:
-    """TVM's passes from operators to functions, neighbours fused."""
+    """TVM's passes from operators to fused functions."""
     from tvm.relax import backend, transform
 
     return [
         transform.DeadCodeElimination(),
-        backend.DispatchSortScan(),  # running sums and sorting have no other form
+        backend.DispatchSortScan(),  # cumulative sums and sorting have no other lowering
         transform.LegalizeOps(),
         transform.AnnotateTIROpPattern(),
         transform.FoldConstant(),
@@ -152,7 +154,7 @@ def simplify() -> list:
 
 
 def finish() -> list:
-    """TVM's passes from functions that are scheduled to instructions, memory being planned."""
+    """TVM's passes from scheduled functions to VM instructions, memory planning included."""
     from tvm.relax import transform
 
     return [
@@ -171,5 +173,5 @@ def finish() -> list:
 
 
 def write_library(executable, device: Device, path: Path) -> None:
-    """Link an executable to a shared library; ``BackendError`` if this machine cannot."""
+    """Link an executable to a shared library; ``BackendError`` if there is no linker."""
     executable.export_library(str(path), fcompile=device.linker())

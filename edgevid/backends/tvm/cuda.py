@@ -1,7 +1,7 @@
-"""A network for the GPU of a Jetson: TVM's own convolutions and default schedules, a library for arm64.
+"""Compile a network for a Jetson's GPU with TVM's convolutions and default schedules, to an arm64 library.
 
-The library holds CUDA source, which TVM's CUDA runtime compiles when it is opened on the board. That it
-compiles is tried here where nvcc is installed.
+The library contains CUDA source, which TVM's CUDA runtime compiles when it is opened on the board. If nvcc is
+installed here, it compiles the source as a check.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgevid.backends.tvm.importer.groups import attribute
-from edgevid.backends.tvm.importer.importer import Importer, NotTaken, constant, shape_of
+from edgevid.backends.tvm.importer.importer import Importer, UnsupportedNodeError, constant, shape_of
 from edgevid.errors import BackendError, first_line
 
 if TYPE_CHECKING:
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from edgevid.specs import Target
 
 WARP = 32
-"""Threads of a GPU that run together."""
+"""Threads that a GPU runs in lockstep."""
 
 
 def architecture_of(target: Target) -> str | None:
-    """The GPU of a target as nvcc names it, such as ``sm_87``, the oldest if it may be one of several."""
+    """nvcc's name of a target's GPU, such as ``sm_87``; the oldest if there are several."""
     return f"sm_{target.gpu.sm}" if target.gpu else None
 
 
 def import_for_gpu(graph: ir.Model):
-    """The Relax module of ``graph`` (which is changed), every temporal op in standard operators."""
+    """The Relax module of ``graph`` (which is changed), with temporal ops in standard operators."""
     from edgevid.backends.tvm.importer.ops import check_operators, write_operator
     from edgevid.kernels.tvm.machine import Machine
     from edgevid.passes import LOWERING, run_passes
@@ -41,16 +41,16 @@ def import_for_gpu(graph: ir.Model):
 
     run_passes(graph, (*LOWERING, unroll_recurrent))
     check_operators(graph.graph)
-    own = {"Conv": _conv, "Gemm": _gemm, "MatMul": _matmul}
+    overrides = {"Conv": _conv, "Gemm": _gemm, "MatMul": _matmul}
 
     def write(importer: Importer, node: ir.Node) -> None:
-        write_operator(importer, node, own)
+        write_operator(importer, node, overrides)
 
     return Importer(graph, Machine(1, 1)).build(write)
 
 
 def compile_for_gpu(module, architecture: str, device: Device):
-    """The executable for a GPU beside the processor of ``device``."""
+    """The executable for a GPU, with the processor of ``device`` as host."""
     import tvm
     from tvm import relax
     from tvm.s_tir import dlight
@@ -64,10 +64,10 @@ def compile_for_gpu(module, architecture: str, device: Device):
             [
                 *simplify(),
                 dlight.ApplyDefaultSchedule(
-                    _or_the_next(rules.Matmul()),
-                    _or_the_next(rules.GEMV()),
-                    _or_the_next(rules.Reduction()),
-                    _or_the_next(rules.GeneralReduction()),
+                    _tolerant(rules.Matmul()),
+                    _tolerant(rules.GEMV()),
+                    _tolerant(rules.Reduction()),
+                    _tolerant(rules.GeneralReduction()),
                     rules.Fallback(),
                 ),
             ]
@@ -75,22 +75,22 @@ def compile_for_gpu(module, architecture: str, device: Device):
     return relax.build(module, target, relax_pipeline=tvm.transform.Sequential(finish()))
 
 
-def _or_the_next(rule):
-    """A schedule rule that leaves a function to the rules after it where TVM's own ends in an error."""
+def _tolerant(rule):
+    """A schedule rule that leaves a function to the next rules if TVM's ``rule`` raises."""
     from tvm.s_tir.dlight.base import ScheduleRule
 
     class Tolerant(ScheduleRule):
         def apply(self, function, target, tunable):
             try:
                 return rule.apply(function, target, tunable)
-            except Exception:  # a failed check inside TVM, of no kind of its own
+            except Exception:  # a failed check inside TVM, of no particular type
                 return None
 
     return Tolerant()
 
 
 def gpu_target(architecture: str, device: Device):
-    """A GPU as TVM describes it, with its processor as host."""
+    """TVM's target of a GPU, with its host processor."""
     import tvm
 
     limits = {
@@ -112,14 +112,14 @@ def cuda_sources(executable) -> Iterator[str]:
 
 
 def compile_sources(executable, architecture: str, device: Device) -> int | None:
-    """Bytes of device code that nvcc makes of the sources; None where there is no nvcc for the GPU.
+    """The bytes of device code that nvcc compiles the sources to; None without an nvcc for the GPU.
 
-    Raises ``BackendError`` if nvcc refuses them.
+    Raises ``BackendError`` if nvcc rejects them.
     """
     from tvm.support.nvcc import compile_cuda
 
     nvcc = shutil.which("nvcc")
-    if nvcc is None or not _knows(nvcc, architecture):
+    if nvcc is None or not _supports(nvcc, architecture):
         return None
     total = 0
     with gpu_target(architecture, device):
@@ -128,14 +128,14 @@ def compile_sources(executable, architecture: str, device: Device) -> int | None
                 total += len(compile_cuda(source, "cubin", architecture, compiler="nvcc"))
             except RuntimeError as error:
                 raise BackendError(
-                    f"nvcc refuses what TVM wrote for {architecture}: {first_line(error)}"
+                    f"nvcc rejects TVM's code for {architecture}: {first_line(error)}"
                 ) from error
     return total
 
 
-def _knows(nvcc: str, architecture: str) -> bool:
-    listed = subprocess.run([nvcc, "--list-gpu-code"], capture_output=True, text=True, check=False)
-    return architecture in listed.stdout.split()
+def _supports(nvcc: str, architecture: str) -> bool:
+    process = subprocess.run([nvcc, "--list-gpu-code"], capture_output=True, text=True, check=False)
+    return architecture in process.stdout.split()
 
 
 def _conv(importer: Importer, node: ir.Node) -> None:
@@ -143,7 +143,7 @@ def _conv(importer: Importer, node: ir.Node) -> None:
 
     attributes = node.attributes
     if len(shape_of(node.inputs[0])) != 4:
-        raise NotTaken("not of images")
+        raise UnsupportedNodeError("its input is not four-dimensional")
     weight = relax.const(constant(node.inputs[1]))
     result = relax.op.nn.conv2d(
         importer.first(node.inputs[0]),
@@ -164,7 +164,7 @@ def _gemm(importer: Importer, node: ir.Node) -> None:
 
     attributes = node.attributes
     if attribute(attributes, "transA", 0):
-        raise NotTaken("its input is transposed")
+        raise UnsupportedNodeError("its input is transposed")
     weight = constant(node.inputs[1]) * np.float32(attribute(attributes, "alpha", 1.0))
     weight = weight.T if attribute(attributes, "transB", 0) else weight
     result = relax.op.matmul(importer.first(node.inputs[0]), relax.const(np.ascontiguousarray(weight)))

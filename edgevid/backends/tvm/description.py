@@ -1,4 +1,4 @@
-"""What lies beside a library of TVM and says what it takes and what it needs."""
+"""The description of a TVM library, ``model.json`` in the same folder."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from edgevid.specs import records
 
 DESCRIPTION = "model.json"
 MAX_BYTES = 1 << 20
-"""Of a description."""
+"""The maximum size of a description."""
 
 INSTALL = "pip install 'edgevid[tvm]'"
 
 
 @dataclass(frozen=True)
 class Description:
-    """What is beside a library: its parameters and results in order, and what it needs."""
+    """The TVM version and processor that a library needs, and its inputs and outputs in order."""
 
     tvm: str
     architecture: str
@@ -28,9 +28,11 @@ class Description:
 
 
 def read_description(path: Path) -> Description:
-    """What stands beside the library ``path``; ``BackendError`` if it cannot be read."""
-    beside = path.with_name(DESCRIPTION)
+    """The description of the library ``path``; ``BackendError`` if it cannot be read."""
+    description = path.with_name(DESCRIPTION)
     try:
-        return records.decode(Description, records.parse(read_bounded(beside.parent, DESCRIPTION, MAX_BYTES)))
+        return records.decode(
+            Description, records.parse(read_bounded(description.parent, DESCRIPTION, MAX_BYTES))
+        )
     except (OSError, ValueError) as error:
-        raise BackendError(f"'{beside}' cannot be read ({error}): export the bundle again") from None
+        raise BackendError(f"'{description}' cannot be read ({error}): export the bundle again") from None

@@ -1,6 +1,6 @@
-"""Boards at the other end of a network: a tracker of TVM lends one, a library goes there, is run and timed.
+"""Run and time a library on a remote board, which a TVM tracker assigns.
 
-``rpc://HOST:PORT/KEY`` is the tracker's address and the key that the boards of a kind registered with.
+``rpc://HOST:PORT/KEY`` is the tracker's address and the key under which boards of a kind are registered.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from edgevid.specs import StateSpec
 
 SCHEME = "rpc://"
-ANSWER_S = 5.0
-"""How long a tracker may take to answer."""
-WAIT_S = 30.0
-"""How long a board may be in use by others before that is an error."""
+TRACKER_TIMEOUT_S = 5.0
+"""The time limit for a tracker's response."""
+BOARD_TIMEOUT_S = 30.0
+"""The time limit for a board that others use to become free."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """A tracker, and the key of the boards that are wanted."""
+    """A tracker, and the key of the requested boards."""
 
     host: str
     port: int
@@ -43,12 +43,12 @@ class Address:
 
     @classmethod
     def parse(cls, url: str) -> Address:
-        """Raises ``BackendError`` for what is not ``rpc://HOST:PORT/KEY``."""
+        """Raises ``BackendError`` unless ``url`` is ``rpc://HOST:PORT/KEY``."""
         match = re.fullmatch(r"rpc://([^/:\s]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})/([^/\s]+)", url)
         if match is None or not 0 < int(match[2]) < 1 << 16:
             raise BackendError(
-                f"'{url}' is not the address of a board: give rpc://HOST:PORT/KEY, where a TVM tracker "
-                "listens and the key that the board registered with, such as rpc://10.0.0.2:9190/pi5"
+                f"'{url}' is not the address of a board: use rpc://HOST:PORT/KEY, with a TVM tracker's "
+                "address and the key of the board, such as rpc://10.0.0.2:9190/pi5"
             )
         return cls(match[1].strip("[]"), int(match[2]), match[3])
 
@@ -62,75 +62,76 @@ class Address:
 
 
 class Board:
-    """A board that a tracker lent; it goes back when the last reference to this object goes.
+    """A board from a tracker; it is released with the last reference to this object.
 
     ``call`` runs one of TVM's functions there, ``read`` fetches a file, ``triple`` names its architecture,
-    vendor and system, or is empty where its TVM does not tell.
+    vendor and system, or is empty if unknown.
     """
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        url, port, matchkey = _request(address)
+        url, port, matchkey = _request_board(address)
         from tvm import rpc
 
-        with answering(address, "does not take the connection"):
+        with board_errors(address, "does not accept the connection"):
             self.session = rpc.connect(url, port, matchkey)
-        # TVM's own objects refer to each other, and the tracker would wait for the garbage collection.
-        weakref.finalize(self, _give_back, self.session)
+        # TVM's objects are in reference cycles: without this, the board stays busy until garbage collection.
+        weakref.finalize(self, _release, self.session)
         self.device = self.session.cpu(0)
         self.triple = str(self.call("target.llvm_get_system_triple", default=""))
 
     def call(self, name: str, *arguments: Any, default: Any = None) -> Any:
-        """What the function ``name`` returns there; ``default`` if there is no such function."""
+        """Call the function ``name`` there; ``default`` if there is no such function."""
         try:
             function = self.session.get_function(name)
         except AttributeError:
             return default
-        with answering(self.address, f"cannot run {name}"):
+        with board_errors(self.address, f"cannot run {name}"):
             return function(*arguments)
 
     def read(self, path: str) -> str | None:
-        """A file there as text, None if it cannot be read, as those of /proc, whose size is not told."""
+        """A file there as text; None if it cannot be read, like those in /proc, which have no size."""
         try:
             content = bytes(self.session.download(path))
         except RuntimeError:
             return None
-        # Files of /sys tell a size that is too large: zeros fill it up.
+        # Files in /sys report too large a size; the rest is zeros.
         return content.rstrip(b"\0").decode(errors="replace").strip()
 
 
 def open_remote(path: Path, url: str, threads: int | None) -> RemoteRunner:
-    """The TVM library ``path`` on a board at ``url``, on ``threads`` threads (None: as TVM chooses there).
+    """Open the TVM library ``path`` on a board at ``url``, on ``threads`` threads (None: TVM's default
+    there).
 
-    Raises ``BackendError`` if the address is wrong, no tracker answers, no board is free, or if the board
+    Raises ``BackendError`` if the address is invalid, no tracker responds, no board is free, or the board
     cannot run it.
     """
     from edgevid.backends.tvm.description import INSTALL, read_description
 
     address = Address.parse(url)
     if importlib.util.find_spec("tvm") is None:
-        raise BackendError(f"a board over TVM's RPC needs TVM here as well: {INSTALL}")
+        raise BackendError(f"TVM is not installed, which a board over RPC needs here too: {INSTALL}")
     description = read_description(path)
     board = Board(address)
     if not fits(description.architecture, board.triple):
         raise BackendError(
-            f"'{path}' is for {description.architecture}, and the board at {address} is {board.triple}: "
-            "export again with the --target of that board"
+            f"'{path}' is for {description.architecture}, but the board at {address} is {board.triple}: "
+            "export again with the board's --target"
         )
     return RemoteRunner(board, path, description.inputs, description.outputs, threads)
 
 
 def fits(architecture: str, triple: str) -> bool:
-    """Whether a library for ``architecture``, such as ``aarch64`` or ``aarch64-android``, can run there.
+    """Whether a library for ``architecture``, such as ``aarch64`` or ``aarch64-android``, can run on a board.
 
-    ``triple`` is the board's architecture, vendor and system; one that is not known fits all.
+    ``triple`` is the board's architecture, vendor and system; an unknown one, empty, fits all.
     """
     processor, _, system = architecture.partition("-")
     return not triple or (triple.partition("-")[0] == processor and system in triple)
 
 
 class RemoteRunner:
-    """A library on a board, with its inputs and outputs by name. ``board`` is where it runs."""
+    """A library on ``board``, with its inputs and outputs by name."""
 
     op_coverage = ()
 
@@ -141,7 +142,7 @@ class RemoteRunner:
         from tvm import relax
 
         self.board, self.inputs, self.outputs = board, tuple(inputs), tuple(outputs)
-        with answering(board.address, f"cannot open {path.name}"):
+        with board_errors(board.address, f"cannot open {path.name}"):
             board.session.upload(str(path))
             self._machine = relax.VirtualMachine(board.session.load_module(path.name), board.device)
         self._to_tensor = lambda array: tvm.runtime.tensor(np.ascontiguousarray(array), board.device)
@@ -151,11 +152,11 @@ class RemoteRunner:
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         self.bind(inputs)()
-        with answering(self.board.address):
+        with board_errors(self.board.address):
             return {name: tensor.numpy() for name, tensor in self.results().items()}
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], None]:
-        """A function of no arguments that does one inference there on ``inputs``, which are sent once."""
+        """A function that runs one inference there on ``inputs``, which are sent once."""
         self.feed(self.send(inputs[name]) for name in self.inputs)
         return self.infer
 
@@ -163,14 +164,13 @@ class RemoteRunner:
         return DoubleBufferedStepper(RemoteArguments(self, frame, states), states)
 
     def timer(self) -> Callable[[int], list[int]]:
-        """A function that makes some inferences in a row on what was fed last: the time of each, in ns.
+        """A function that runs ``count`` inferences on the last inputs and returns the ns of each.
 
-        The board measures by its own clock, so the network between is in no time. It makes one inference
-        more, before the first that is measured.
+        The board's own clock measures them, without the network. One more inference runs before, unmeasured.
         """
 
         def time(count: int) -> list[int]:
-            with answering(self.board.address):
+            with board_errors(self.board.address):
                 evaluator = self._machine.time_evaluator(
                     "invoke_stateful", self.board.device, number=1, repeat=count
                 )
@@ -179,28 +179,28 @@ class RemoteRunner:
         return time
 
     def send(self, array: np.ndarray):
-        """``array`` as a tensor in the board's memory."""
-        with answering(self.board.address):
+        """Copy ``array`` to a tensor in the board's memory."""
+        with board_errors(self.board.address):
             return self._to_tensor(array)
 
     def feed(self, tensors) -> None:
-        """The board's tensors that ``infer`` takes, in the order of the inputs."""
-        with answering(self.board.address):
+        """Set the board's tensors for ``infer``, in the order of the inputs."""
+        with board_errors(self.board.address):
             self._machine.set_input(ENTRY, *tensors)
 
     def infer(self) -> None:
-        with answering(self.board.address):
+        with board_errors(self.board.address):
             self._machine.invoke_stateful(ENTRY)
 
     def results(self) -> dict[str, Any]:
         """The tensors of the last inference, in the board's memory."""
-        with answering(self.board.address):
+        with board_errors(self.board.address):
             outputs = self._machine.get_outputs(ENTRY)
         return dict(zip(self.outputs, outputs if isinstance(outputs, tuple) else (outputs,)))
 
 
 class RemoteArguments:
-    """A ``DoubleBuffer`` on the board: the states of a step are fed to the next one, and never sent here."""
+    """A ``DoubleBuffer`` on the board: the states of a step are fed to the next one, and never downloaded."""
 
     def __init__(self, runner: RemoteRunner, frame: str, states: Sequence[StateSpec]) -> None:
         self._runner, self._states, self._frame = runner, states, frame
@@ -220,73 +220,73 @@ class RemoteArguments:
         self._arguments |= {state.input: self._results.pop(state.output) for state in self._states}
 
     def results(self) -> dict[str, np.ndarray]:
-        with answering(self._runner.board.address):
+        with board_errors(self._runner.board.address):
             return {name: tensor.numpy() for name, tensor in self._results.items()}
 
 
 @contextlib.contextmanager
-def answering(address: Address, what: str = "stopped answering") -> Iterator[None]:
-    """Turn what TVM raises of a board into one line."""
+def board_errors(address: Address, what: str = "stopped responding") -> Iterator[None]:
+    """Turn TVM's exceptions into ``BackendError``."""
     try:
         yield
     except (RuntimeError, OSError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        said = lines[-1] if lines else type(error).__name__
+        message = lines[-1] if lines else type(error).__name__
         raise BackendError(
-            f"the board at {address} {what}: {said}. See what its rpc_server says; it needs the same TVM"
+            f"the board at {address} {what}: {message}. See its rpc_server's output; it needs the same TVM"
         ) from error
 
 
-def _give_back(session) -> None:
-    with contextlib.suppress(Exception):  # the board may be gone already, in any way
+def _release(session) -> None:
+    with contextlib.suppress(Exception):  # the connection may already be broken
         session.get_function("CloseRPCConnection")()
 
 
-def _request(address: Address) -> tuple[str, int, str]:
-    """Host, port and password of a board that is free, within ``WAIT_S``."""
+def _request_board(address: Address) -> tuple[str, int, str]:
+    """Host, port and password of a free board, within ``BOARD_TIMEOUT_S``."""
     from tvm.rpc.base import TrackerCode
 
-    with _talking_to_tracker(address) as ask:
-        registered = [server["key"].partition(":")[2] for server in ask(TrackerCode.SUMMARY)["server_info"]]
-        if address.key not in registered:
-            others = f", only {', '.join(sorted(set(registered)))}" if registered else ""
+    with _tracker_requests(address) as request:
+        keys = [server["key"].partition(":")[2] for server in request(TrackerCode.SUMMARY)["server_info"]]
+        if address.key not in keys:
+            available = f", only {', '.join(sorted(set(keys)))}" if keys else ""
             server = f"python -m tvm.exec.rpc_server --tracker {address.tracker} --key {address.key}"
             raise BackendError(
-                f"the tracker at {address.tracker} has no board with the key '{address.key}'{others}: "
+                f"the tracker at {address.tracker} has no board with the key '{address.key}'{available}: "
                 f"start '{server}' on the board"
             )
         try:
-            url, port, matchkey = ask(TrackerCode.REQUEST, address.key, "", 1, limit_s=WAIT_S)
+            url, port, matchkey = request(TrackerCode.REQUEST, address.key, "", 1, limit_s=BOARD_TIMEOUT_S)
         except TimeoutError:
             raise BackendError(
-                f"no board with the key '{address.key}' was free within {WAIT_S:g} s: others use "
-                f"{'it' if registered.count(address.key) == 1 else 'them'}, try again later"
+                f"no board with the key '{address.key}' was free within {BOARD_TIMEOUT_S:g} s: "
+                "try again later"
             ) from None
     return url, port, matchkey
 
 
 @contextlib.contextmanager
-def _talking_to_tracker(address: Address) -> Iterator[Callable[..., Any]]:
-    """A function that asks the tracker for something and gives its answer, within ``limit_s`` seconds."""
+def _tracker_requests(address: Address) -> Iterator[Callable[..., Any]]:
+    """A function that sends a request to the tracker and returns the response, within ``limit_s`` seconds."""
     from tvm.rpc.base import RPC_TRACKER_MAGIC, TrackerCode, recvall, recvjson, sendjson
 
-    def ask(*question: Any, limit_s: float = ANSWER_S) -> Any:
+    def request(*message: Any, limit_s: float = TRACKER_TIMEOUT_S) -> Any:
         connection.settimeout(limit_s)
-        sendjson(connection, list(question))
-        status, answer = recvjson(connection)
+        sendjson(connection, list(message))
+        status, response = recvjson(connection)
         if status != TrackerCode.SUCCESS:
-            raise OSError(f"it answers {answer}")
-        return answer
+            raise OSError(f"it responds with {response}")
+        return response
 
     try:
-        with socket.create_connection((address.host, address.port), timeout=ANSWER_S) as connection:
+        with socket.create_connection((address.host, address.port), timeout=TRACKER_TIMEOUT_S) as connection:
             magic = struct.pack("<i", RPC_TRACKER_MAGIC)
             connection.sendall(magic)
             if recvall(connection, len(magic)) != magic:
-                raise OSError("what listens there is no tracker")
-            yield ask
+                raise OSError("the server there is not a tracker")
+            yield request
     except OSError as error:
         raise BackendError(
-            f"no tracker of TVM answers at {address.tracker} ({error.strerror or error}): start it with "
+            f"no TVM tracker responds at {address.tracker} ({error.strerror or error}): start one with "
             f"'python -m tvm.exec.rpc_tracker --port {address.port}', or correct the address"
         ) from error

@@ -1,4 +1,4 @@
-"""Runs a library of TVM: one inference, or a stream whose states stay in TVM's memory."""
+"""Run a TVM library: single inferences, or a stream whose states stay in TVM's memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgevid.specs import StateSpec
 
 ONE_THREAD_PER_CORE = 1
-"""TVM's mode of binding threads to cores, the fastest first."""
+"""TVM's mode that binds threads to cores, the fastest first."""
 
 
 class TvmRunner:
@@ -29,14 +29,14 @@ class TvmRunner:
     def __init__(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> None:
         import tvm
 
-        # Not from tvm.relax: that needs the compiler, which a device can leave out.
+        # Not from tvm.relax, which needs the compiler: a device may not have it.
         from tvm.runtime.vm import VirtualMachine
 
         self._tensor, self.threads = tvm.runtime.tensor, threads
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
         try:
             self._machine = VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
-        except Exception as error:  # TVM raises many kinds
+        except Exception as error:  # TVM's errors have no common base
             raise BackendError(
                 f"TVM {tvm.__version__} cannot open '{path}': {first_line(error)}. "
                 "Export it again with this TVM"
@@ -48,7 +48,7 @@ class TvmRunner:
         return {name: result.numpy() for name, result in zip(self.outputs, results)}
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], None]:
-        """A function of no arguments that does one inference on ``inputs``, which are copied once."""
+        """A function that runs one inference on ``inputs``, which are copied once."""
         tensors = [self.to_tensor(inputs[name]) for name in self.inputs]
         return lambda: self.call(tensors) and None
 
@@ -56,25 +56,25 @@ class TvmRunner:
         return DoubleBufferedStepper(Arguments(self, frame, states), states)
 
     def call(self, tensors: Sequence) -> Sequence:
-        """The results, as TVM's tensors, of tensors in the order of the inputs."""
+        """The outputs for ``tensors``, both as TVM's tensors in order."""
         _use_threads(self.threads)
         return self._main(*tensors)
 
     def to_tensor(self, array: np.ndarray):
-        """``array`` in TVM's memory."""
+        """Copy ``array`` to a TVM tensor."""
         return self._tensor(np.ascontiguousarray(array))
 
 
 class Arguments:
-    """A ``DoubleBuffer``: TVM allocates the next states, which are the arguments of the next step."""
+    """A ``DoubleBuffer``: TVM allocates the next states, which become arguments of the next step."""
 
     def __init__(self, runner: TvmRunner, frame: str, states: Sequence[StateSpec]) -> None:
-        self._runner, kept = runner, {state.output for state in states}
+        self._runner, state_outputs = runner, {state.output for state in states}
         self._frame = runner.inputs.index(frame)
-        self._places = {
+        self._state_indices = {
             runner.inputs.index(state.input): runner.outputs.index(state.output) for state in states
         }
-        self._result_places = {name: i for i, name in enumerate(runner.outputs) if name not in kept}
+        self._result_indices = {name: i for i, name in enumerate(runner.outputs) if name not in state_outputs}
         self._arguments: list[Any] = [None] * len(runner.inputs)
         self._results: Sequence[Any] = ()
 
@@ -86,18 +86,18 @@ class Arguments:
 
     def infer(self, number: int) -> None:
         self._results = self._runner.call(self._arguments)
-        for argument, result in self._places.items():
+        for argument, result in self._state_indices.items():
             self._arguments[argument] = self._results[result]
 
     def results(self) -> dict[str, np.ndarray]:
-        return {name: self._results[place].numpy() for name, place in self._result_places.items()}
+        return {name: self._results[index].numpy() for name, index in self._result_indices.items()}
 
 
 _in_use = threading.local()
 
 
 def _use_threads(threads: int) -> None:
-    """TVM has a pool of threads for each thread that calls it: give ours the size that is wanted now."""
+    """Resize the calling thread's pool: TVM has a thread pool for each thread that calls it."""
     if getattr(_in_use, "threads", None) != threads:
         import tvm_ffi
 
@@ -107,9 +107,9 @@ def _use_threads(threads: int) -> None:
 
 
 def prepare_threads() -> None:
-    """What TVM reads when it makes its first thread: let it have every core, and bind nothing to any.
+    """Set TVM's environment before its first thread starts: all cores, no binding.
 
-    Or it would take half of the processors, and bind the calling thread to the first core for good.
+    By default TVM uses half of the cores, and binds the calling thread to the first core for good.
     """
     os.environ.setdefault("TVM_NUM_THREADS", str(os.cpu_count() or 1))
     os.environ.setdefault("TVM_BIND_THREADS", "0")

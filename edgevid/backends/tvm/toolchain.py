@@ -1,4 +1,4 @@
-"""What a library is compiled for: the processor's instructions, and who links it."""
+"""The processors that libraries are compiled for, and their linkers."""
 
 from __future__ import annotations
 
@@ -25,16 +25,15 @@ LEVELS = {
     "avx2": ("x86-64-v3", ("avx2", "fma", "bmi2", "f16c")),
     "sse": ("x86-64", ()),
 }
-"""Vector instructions of x86-64 processors, best first: LLVM's name of the level, and the flags it needs."""
+"""Vector instruction sets of x86-64, best first: LLVM's name of the level, and the flags that it needs."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """A processor to compile for. ``isa`` names its vectors, ``target`` is what TVM takes.
+    """A processor to compile for. ``isa`` names its vector instructions, ``target`` is TVM's target.
 
-    ``compilers`` are C++ compilers that can link for it, the first that is found is taken; ``package`` is
-    the Debian package that has one. ``system_libraries`` are those that a library names as its needs where
-    they are not the compiler's own.
+    ``compilers`` are C++ compilers that can link for it, in order of preference; ``package`` is the Debian
+    package of one. ``system_libraries`` names a library's dependencies if they are not the compiler's own.
     """
 
     architecture: str
@@ -56,17 +55,17 @@ class Device:
         return self.architecture == this_architecture()
 
     def linker(self) -> Callable[[str, Sequence[str], Sequence[str]], None]:
-        """What TVM calls to link object files to a library; ``BackendError`` if no compiler is found."""
+        """TVM's callback that links object files to a library; ``BackendError`` without a compiler."""
         from tvm.support import cc
 
-        compiler = next((found for found in map(shutil.which, self.compilers) if found), None)
+        compiler = next((path for path in map(shutil.which, self.compilers) if path), None)
         if compiler is None:
             raise BackendError(
-                f"TVM links libraries for {self.architecture} with {' or '.join(self.compilers)}, and none "
-                f"is on this machine: apt install {self.package}"
+                f"TVM links libraries for {self.architecture} with {' or '.join(self.compilers)}, but none "
+                f"is installed: apt install {self.package}"
             )
         if self.system_libraries:
-            return partial(_link_with_stand_ins, compiler, self.system_libraries)
+            return partial(_link_with_stubs, compiler, self.system_libraries)
         return cc.cross_compiler(compiler, options=["-s"])
 
 
@@ -79,7 +78,7 @@ def here() -> Device:
 
 
 def device_for(target: Target) -> Device:
-    """The processor of a target; ``ExportError`` if there is none that TVM could compile for."""
+    """The processor of a target; ``ExportError`` if TVM has no settings for it."""
     if target.device.os == "android":
         return ARM64_ANDROID
     if target.architecture in ("any", this_architecture()):
@@ -95,7 +94,7 @@ def device_for(target: Target) -> Device:
 
 
 def this_architecture() -> str:
-    """The processor of this machine, and that it runs Android if it does."""
+    """The architecture of this machine, with ``-android`` on Android."""
     return processor.architecture() + ("-android" if hasattr(sys, "getandroidapilevel") else "")
 
 
@@ -105,7 +104,7 @@ def missing_flags(isa: str) -> list[str]:
 
 
 def processor_flags() -> frozenset[str]:
-    """What this x86-64 processor can do, as Linux names it; nothing where that cannot be read."""
+    """The instruction sets of this x86-64 processor, by Linux's names; empty if unknown."""
     return processor.processor_flags() or frozenset(_flags_of_macos())
 
 
@@ -117,30 +116,30 @@ def _flags_of_macos() -> list[str]:
     return result.stdout.lower().split()
 
 
-def _link_with_stand_ins(
+def _link_with_stubs(
     compiler: str,
     names: Sequence[str],
     output: str,
     objects: Sequence[str],
     options: Sequence[str] | None = None,
 ) -> None:
-    """Link with empty libraries of ``names``, so that those of the device are loaded in their place."""
+    """Link with empty stub libraries of ``names``, so that the device's are loaded."""
     from tvm.support import cc
 
     with tempfile.TemporaryDirectory() as work:
         empty = Path(work) / "empty.s"
         empty.touch()
-        stand_ins = [str(Path(work) / name) for name in names]
-        for name, path in zip(names, stand_ins):
+        stubs = [str(Path(work) / name) for name in names]
+        for name, path in zip(names, stubs):
             cc.create_shared(path, [str(empty)], ["-nostdlib", f"-Wl,-soname,{name}"], cc=compiler)
-        cc.create_shared(output, objects, [*PAGES, *NO_GLIBC, *stand_ins, *(options or ())], cc=compiler)
+        cc.create_shared(output, objects, [*PAGES, *NO_GLIBC, *stubs, *(options or ())], cc=compiler)
 
 
 def _x86(isa: str) -> Device:
     level, _ = LEVELS[isa]
     target = {"kind": "llvm", "mcpu": level}
     if isa == "avx512":
-        # That level splits 512-bit vectors by default, and the tiles count on whole ones.
+        # That level splits 512-bit vectors by default, but the tiles need whole ones.
         target["mattr"] = ["-prefer-256-bit"]
     if this_architecture() != "x86_64":
         target["mtriple"] = "x86_64-linux-gnu"
@@ -149,7 +148,7 @@ def _x86(isa: str) -> Device:
 
 
 PAGES = ("-s", "-Wl,-z,max-page-size=16384")
-"""Android 15 has devices whose pages are 16 KiB."""
+"""Some Android 15 devices have 16 KiB pages."""
 
 NO_GLIBC = ("-nostdlib", "-Wl,--no-as-needed")
 

@@ -13,7 +13,7 @@ NETWORKS = ("shufflenet_v1", "channelnet_v3", "action_mbv2", "r2plus1d_r34")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
-def test_it_gives_what_pytorch_gives(name, tmp_path):
+def test_it_computes_what_pytorch_does(name, tmp_path):
     frames, size = MODELS[name].smallest
     options = {} if MODELS[name].input == "image" else {"frames": frames}
     bundle = edgevid.export(name, output=tmp_path / "b", backend="reference", size=size, classes=5, **options)
@@ -21,7 +21,7 @@ def test_it_gives_what_pytorch_gives(name, tmp_path):
     assert edgevid.open(bundle.path).backend == "reference"
 
 
-def test_a_file_that_is_no_model_is_refused_in_words(tmp_path):
+def test_an_invalid_model_file_is_refused_with_a_remedy(tmp_path):
     from edgevid.backends import BACKENDS
     from edgevid.backends.reference.backend import MODEL
     from edgevid.errors import BackendError

@@ -1,4 +1,4 @@
-"""A tracker of TVM and boards that register with it, on this machine; their processes end with the block."""
+"""A TVM tracker and boards that register with it, on this machine; their processes end with the block."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pathlib import Path
 import psutil
 
 KEY = "lab"
-STARTS_S = 60
+START_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
 class Lab:
-    """``url`` is the address of the board, ``processes`` are the board's, as psutil sees them."""
+    """``url`` is the address of the board, ``processes`` are the board's."""
 
     url: str
     tracker: str
@@ -30,7 +30,7 @@ class Lab:
 
 @contextlib.contextmanager
 def running_lab(folder: Path) -> Iterator[Lab]:
-    """A tracker with a board. What they print goes to files in ``folder``."""
+    """A tracker with a board. Their output goes to files in ``folder``."""
     (port,) = free_ports(1)
     options = ("--host", "127.0.0.1", "--port", str(port), "--port-end", str(port + 1))
     with running(folder, "rpc_tracker", *options) as process:
@@ -45,13 +45,13 @@ def running_board(folder: Path, tracker: str, key: str) -> Iterator[Lab]:
     (port,) = free_ports(1)
     options = ("--host", "127.0.0.1", "--port", str(port), "--port-end", str(port + 1))
     with running(folder, "rpc_server", *options, "--tracker", tracker, "--key", key) as process:
-        wait_until(lambda: key in registered(tracker), process, folder)
+        wait_until(lambda: key in registered_keys(tracker), process, folder)
         yield Lab(f"rpc://{tracker}/{key}", tracker, family(process))
 
 
 @contextlib.contextmanager
 def running(folder: Path, program: str, *options: str) -> Iterator[subprocess.Popen]:
-    """A program of TVM in a process group of its own; SIGTERM leaves its children, so they are ended too."""
+    """A TVM program in its own process group; SIGTERM leaves its children, so they are killed too."""
     command = [sys.executable, "-m", f"tvm.exec.{program}", *options]
     with (folder / f"{program}.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
@@ -75,7 +75,7 @@ def family(process: subprocess.Popen) -> tuple[psutil.Process, ...]:
     return ()
 
 
-def registered(tracker: str) -> list[str]:
+def registered_keys(tracker: str) -> list[str]:
     from tvm import rpc
 
     host, _, port = tracker.partition(":")
@@ -96,10 +96,10 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def wait_until(true, process: subprocess.Popen, folder: Path) -> None:
-    deadline = time.monotonic() + STARTS_S
-    while not true():
-        said = "\n".join(log.read_text()[-500:] for log in folder.glob("*.log"))
-        assert process.poll() is None, said
-        assert time.monotonic() < deadline, said
+def wait_until(condition, process: subprocess.Popen, folder: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not condition():
+        output = "\n".join(log.read_text()[-500:] for log in folder.glob("*.log"))
+        assert process.poll() is None, output
+        assert time.monotonic() < deadline, output
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""A board over TVM's RPC runs, streams and times a bundle: real tracker and server, on this machine."""
+"""A board over TVM's RPC runs, streams and times a bundle, with a real tracker and server on this machine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FRAMES, SIZE, CLASSES = 3, 16, 5
 
 
 class SmallNetwork(nn.Module):
-    """One causal shift, so that it is a clip's network and a stream's."""
+    """A network with one causal shift, for clips and streams."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ def lab(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory):
-    """Of the clip and of the stream."""
+    """The bundles of the clip and of the stream."""
     folder = tmp_path_factory.mktemp("bundles")
     options = {"backend": "tvm", "frames": FRAMES, "size": SIZE}
     return {
@@ -70,23 +70,23 @@ def bundles(tmp_path_factory):
 
 def test_a_board_computes_what_pytorch_does(lab, bundles):
     session = edgevid.open(bundles["clip"].path, device=lab.url)
-    clip, wanted = parity.load(bundles["clip"].path)
-    assert parity.compare(session.run(clip), wanted, 1e-5).ok
-    assert not parity.compare(session.run(2 * clip), wanted, 1e-5).ok
+    clip, expected = parity.load(bundles["clip"].path)
+    assert parity.compare(session.run(clip), expected, 1e-5).ok
+    assert not parity.compare(session.run(2 * clip), expected, 1e-5).ok
     assert session.run(np.concatenate([clip, clip]))["logits"].shape == (2, CLASSES)
 
 
 def test_a_stream_keeps_its_states_on_the_board(lab, bundles):
     stream = edgevid.open(bundles["stream"].path, device=lab.url).stream()
-    clip, wanted = parity.load(bundles["stream"].path)
-    got = np.concatenate([stream.push(frame[None])["logits"] for frame in clip[0]])
-    assert parity.compare({"logits": got}, wanted, 1e-5).ok
-    assert not np.array_equal(stream.push(clip[0][:1])["logits"], got[:1])
+    clip, expected = parity.load(bundles["stream"].path)
+    logits = np.concatenate([stream.push(frame[None])["logits"] for frame in clip[0]])
+    assert parity.compare({"logits": logits}, expected, 1e-5).ok
+    assert not np.array_equal(stream.push(clip[0][:1])["logits"], logits[:1])
     stream.reset()
-    np.testing.assert_array_equal(stream.push(clip[0][:1])["logits"], got[:1])
+    np.testing.assert_array_equal(stream.push(clip[0][:1])["logits"], logits[:1])
 
 
-def test_a_board_that_is_let_go_is_free_again(lab, bundles):
+def test_a_released_board_is_free_again(lab, bundles):
     for _ in range(3):
         edgevid.open(bundles["clip"].path, device=lab.url)
 
@@ -111,26 +111,26 @@ def test_bench_saves_the_samples_and_the_environment_of_the_board(lab, bundles, 
         "bench", bundles["clip"].path, "--device", lab.url, "--duration", 0.2, "--json", file
     )
     assert result.status == 0, result.err
-    (measured,) = json.loads(file.read_text())["results"]
-    assert measured["scenario"] == "single-stream"
-    assert measured["backend"] == "tvm"
-    assert sum(measured["samples_ms"]) == pytest.approx(1000 * measured["duration_s"])
-    assert measured["duration_s"] >= 0.2
-    assert measured["warmup_ms"]
-    assert measured["latency_ms"]["p50"] == pytest.approx(np.median(measured["samples_ms"]))
-    environment = measured["environment"]
+    (bench,) = json.loads(file.read_text())["results"]
+    assert bench["scenario"] == "single-stream"
+    assert bench["backend"] == "tvm"
+    assert sum(bench["samples_ms"]) == pytest.approx(1000 * bench["duration_s"])
+    assert bench["duration_s"] >= 0.2
+    assert bench["warmup_ms"]
+    assert bench["latency_ms"]["p50"] == pytest.approx(np.median(bench["samples_ms"]))
+    environment = bench["environment"]
     assert environment["rpc"] == lab.url
     assert "board 'lab' over RPC" in environment["device"]
     assert environment["device"] in result.out
-    # What was not read there is not filled in with what is here, although here is there in this test.
+    # Values that could not be read on the board are not filled in with this machine's.
     assert environment["python"] is None
     assert environment["memory_total_mib"] is None
     assert environment["cpu"]["usable_cores"] is None
     assert "cpu.usable_cores" in environment["not_read"]
-    assert measured["memory_mib"]["peak"] is None
+    assert bench["memory_mib"]["peak"] is None
 
 
-def test_the_environment_is_what_the_board_tells():
+def test_the_environment_is_that_of_the_board():
     from edgevid.benchmarks.harness.remote import observe_board
 
     class FakeBoard:
@@ -175,44 +175,44 @@ def test_the_environment_is_what_the_board_tells():
     ],
 )
 def test_a_wrong_address_is_refused(bundles, url):
-    with pytest.raises(BackendError, match="give rpc://HOST:PORT/KEY"):
+    with pytest.raises(BackendError, match="use rpc://HOST:PORT/KEY"):
         edgevid.open(bundles["clip"].path, device=url)
 
 
-def test_an_address_may_be_a_number_of_version_6():
+def test_an_address_may_be_ipv6():
     assert str(Address.parse("rpc://[::1]:9190/pi")) == "rpc://[::1]:9190/pi"
 
 
-def test_where_no_tracker_listens_that_is_said(bundles, refuses):
+def test_an_address_without_a_tracker_is_refused(bundles, refuses):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     url = f"rpc://127.0.0.1:{port}/lab"
     arguments = ["run", bundles["clip"].path, "--video", "x.mp4", "--device", url]
-    refuses(arguments, f"no tracker of TVM answers at 127.0.0.1:{port}", f"rpc_tracker --port {port}")
+    refuses(arguments, f"no TVM tracker responds at 127.0.0.1:{port}", f"rpc_tracker --port {port}")
 
 
-def test_another_server_in_the_place_of_the_tracker_is_found_out(bundles):
+def test_a_server_that_is_not_a_tracker_is_refused(bundles):
     with socket.create_server(("127.0.0.1", 0)) as server:
 
-        def answer():
+        def respond():
             connection, _ = server.accept()
             with connection:
                 connection.recv(4)
                 connection.sendall(struct.pack("<i", 404))
 
-        threading.Thread(target=answer, daemon=True).start()
-        with pytest.raises(BackendError, match="what listens there is no tracker"):
+        threading.Thread(target=respond, daemon=True).start()
+        with pytest.raises(BackendError, match="the server there is not a tracker"):
             edgevid.open(bundles["clip"].path, device=f"rpc://127.0.0.1:{server.getsockname()[1]}/lab")
 
 
-def test_a_key_that_no_board_has_names_those_that_are_there(lab, bundles, refuses):
+def test_an_unknown_key_is_refused_with_the_known_ones(lab, bundles, refuses):
     url = lab.url.replace("/lab", "/pi5")
     words = ("no board with the key 'pi5', only lab", f"rpc_server --tracker {lab.tracker} --key pi5")
     refuses(["bench", bundles["clip"].path, "--device", url], *words)
 
 
-def test_a_board_that_others_use_is_not_waited_for_without_end(lab, bundles, monkeypatch):
-    monkeypatch.setattr(tvm_rpc, "WAIT_S", 0.3)
+def test_waiting_for_a_busy_board_has_a_limit(lab, bundles, monkeypatch):
+    monkeypatch.setattr(tvm_rpc, "BOARD_TIMEOUT_S", 0.3)
     first = edgevid.open(bundles["clip"].path, device=lab.url)
     with pytest.raises(BackendError, match=r"no board with the key 'lab' was free within 0\.3 s"):
         edgevid.open(bundles["clip"].path, device=lab.url)
@@ -243,7 +243,7 @@ def test_a_library_for_another_processor_is_refused(lab, bundles, tmp_path):
     description = tmp_path / "other/model.json"
     content = json.loads(description.read_text())
     description.write_text(json.dumps({**content, "architecture": "riscv64"}))
-    with pytest.raises(BackendError, match=r"is for riscv64, and the board at .* is"):
+    with pytest.raises(BackendError, match=r"is for riscv64, but the board at .* is"):
         tvm_rpc.open_remote(tmp_path / "other/model.so", lab.url, None)
 
 
@@ -252,7 +252,7 @@ def test_a_board_that_dies_is_one_line_and_leaves_no_process(lab, bundles, tmp_p
         session = edgevid.open(bundles["clip"].path, device=board.url)
         clip, _ = parity.load(bundles["clip"].path)
         session.run(clip)
-    with pytest.raises(BackendError, match="stopped answering"):
+    with pytest.raises(BackendError, match="stopped responding"):
         session.run(clip)
     assert len(board.processes) > 1, "the server has children"
     assert not [process for process in board.processes if process.is_running()]

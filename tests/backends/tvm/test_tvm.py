@@ -1,4 +1,4 @@
-"""A TVM library computes what PyTorch does, streams, and says in words where it cannot run."""
+"""A TVM library computes what PyTorch does, streams, and is refused with a reason where it cannot run."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def tvm_stream_bundle(exported):
 
 def test_a_clip_gives_the_logits_of_pytorch(tvm_bundle):
     session = edgevid.open(tvm_bundle.path)
-    clip, wanted = parity.load(tvm_bundle.path)
+    clip, expected = parity.load(tvm_bundle.path)
     assert session.backend == "tvm"
-    assert parity.compare(session.run(clip), wanted, 1e-5).ok
-    assert not parity.compare(session.run(-clip), wanted, 1e-4).ok
+    assert parity.compare(session.run(clip), expected, 1e-5).ok
+    assert not parity.compare(session.run(-clip), expected, 1e-4).ok
 
 
 def test_a_changed_byte_is_noticed_in_any_file(tvm_bundle, tmp_path):
@@ -99,8 +99,8 @@ print(len(busy))
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted as Linux lists them")
-@pytest.mark.skipif(usable_cores() < 2, reason="there is one core alone")
-def test_as_many_threads_work_as_are_asked_for(tvm_bundle):
+@pytest.mark.skipif(usable_cores() < 2, reason="there is only one core")
+def test_the_requested_number_of_threads_works(tvm_bundle):
     environment = {name: text for name, text in os.environ.items() if name != "TVM_NUM_THREADS"}
     command = [sys.executable, "-c", COUNT_THREADS, tvm_bundle.path]
     counts = [
@@ -128,9 +128,9 @@ def test_an_export_without_tvms_compiler_is_refused(tmp_path, monkeypatch):
 
 
 def test_the_calling_thread_stays_free_to_run_on_any_core(tvm_bundle):
-    allowed = os.sched_getaffinity(0)
+    cores = os.sched_getaffinity(0)
     edgevid.open(tvm_bundle.path, threads=2).prepare()()
-    assert os.sched_getaffinity(0) == allowed
+    assert os.sched_getaffinity(0) == cores
 
 
 def test_a_prepared_run_can_be_repeated(tvm_bundle):
@@ -139,36 +139,36 @@ def test_a_prepared_run_can_be_repeated(tvm_bundle):
     assert run() is None
 
 
-def test_frame_by_frame_is_what_the_causal_clip_gives(tvm_stream_bundle):
+def test_frame_by_frame_equals_the_causal_clip(tvm_stream_bundle):
     stream = edgevid.open(tvm_stream_bundle.path).stream()
-    clip, wanted = parity.load(tvm_stream_bundle.path)
-    got = np.concatenate([stream.push(frame[None])["logits"] for frame in clip[0]])
-    assert len(got) == 4
-    assert parity.compare({"logits": got}, wanted, 1e-5).ok
+    clip, expected = parity.load(tvm_stream_bundle.path)
+    logits = np.concatenate([stream.push(frame[None])["logits"] for frame in clip[0]])
+    assert len(logits) == 4
+    assert parity.compare({"logits": logits}, expected, 1e-5).ok
     stream.reset()
-    np.testing.assert_array_equal(stream.push(clip[0][:1])["logits"], got[:1])
-    np.testing.assert_array_equal(stream.push(clip[0][1:2])["logits"], got[1:2])
+    np.testing.assert_array_equal(stream.push(clip[0][:1])["logits"], logits[:1])
+    np.testing.assert_array_equal(stream.push(clip[0][1:2])["logits"], logits[1:2])
 
 
 def test_the_states_of_a_stream_never_leave_tvm(tvm_stream_bundle, monkeypatch):
     session = edgevid.open(tvm_stream_bundle.path)
-    stream, moved = session.stream(), []
+    stream, copies = session.stream(), []
     stream.push(np.zeros((1, 3, 64, 64), np.float32))
-    monkeypatch.setattr(session._runner, "to_tensor", lambda array: moved.append(array))
+    monkeypatch.setattr(session._runner, "to_tensor", lambda array: copies.append(array))
     stream._stepper.step()
     assert len(session.manifest.states) == 10
-    assert moved == []
+    assert copies == []
 
 
 def test_two_streams_of_a_session_do_not_share_states(tvm_stream_bundle):
     session = edgevid.open(tvm_stream_bundle.path)
     clip, _ = parity.load(tvm_stream_bundle.path)
-    ours, others = session.stream(), session.stream()
-    alone = [ours.push(frame[None])["logits"] for frame in clip[0]]
-    ours.reset()
-    for frame, expected in zip(clip[0], alone):
-        others.push(-frame[None])
-        np.testing.assert_array_equal(ours.push(frame[None])["logits"], expected)
+    first, second = session.stream(), session.stream()
+    logits = [first.push(frame[None])["logits"] for frame in clip[0]]
+    first.reset()
+    for frame, expected in zip(clip[0], logits):
+        second.push(-frame[None])
+        np.testing.assert_array_equal(first.push(frame[None])["logits"], expected)
 
 
 class EveryOp(torch.nn.Module):
@@ -204,7 +204,7 @@ def every_op_bundle(export, tmp_path_factory):
     return export(EveryOp().eval(), tmp_path_factory.mktemp("tvm") / "every_op", classes=None, **OPTIONS)
 
 
-def test_every_kind_of_temporal_op_is_taken(every_op_bundle):
+def test_every_kind_of_temporal_op_is_supported(every_op_bundle):
     assert every_op_bundle.manifest.parity.max_rel <= 1e-5
     assert every_op_bundle.manifest.kernels == (
         "ChannelConv (standard operators, TVM) x1",
@@ -217,7 +217,7 @@ def test_every_kind_of_temporal_op_is_taken(every_op_bundle):
 
 
 def graph_of(op_type: str, shape: tuple[int, ...] = (1, 8, 4, 4), domain: str = "", **attributes) -> ir.Model:
-    """A network of one operator of one input."""
+    """A network of one operator with one input."""
     x = ir.Value(name="x", shape=ir.Shape(shape), type=ir.TensorType(ir.DataType.FLOAT))
     node = ir.node(op_type, [x], attributes=attributes, domain=domain, name="the_node")
     y = node.outputs[0]
@@ -225,20 +225,22 @@ def graph_of(op_type: str, shape: tuple[int, ...] = (1, 8, 4, 4), domain: str = 
     return ir.Model(ir.Graph([x], [y], nodes=[node], opset_imports={"": 18}, name="one_node"), ir_version=9)
 
 
-def test_an_operator_that_is_not_known_is_named_with_what_to_do():
+def test_an_unknown_operator_is_named_with_a_remedy():
     from edgevid.backends.tvm.build import import_graph
 
     graph = graph_of("Det")
     next(iter(graph.graph)).meta["layer"] = "head.volume"
-    with pytest.raises(ExportError, match=r"TVM cannot take head.volume \(Det\): use --backend"):
+    with pytest.raises(ExportError, match=r"TVM does not support head.volume \(Det\): use --backend"):
         import_graph(graph, HOST.machine)
 
 
-def test_an_operator_that_is_known_but_not_so_is_refused_in_one_line(capfd):
+def test_an_unsupported_variant_of_an_operator_is_refused_in_one_line(capfd):
     from edgevid.backends.tvm.build import import_graph
 
-    graph = graph_of("Resize", mode="cubic")  # without the size that it is to have
-    with pytest.raises(ExportError, match=r"cannot take the_node \(Resize\) \(.*size.*\): use --backend"):
+    graph = graph_of("Resize", mode="cubic")  # without the output size
+    with pytest.raises(
+        ExportError, match=r"does not support the_node \(Resize\) \(.*size.*\): use --backend"
+    ):
         import_graph(graph, HOST.machine)
     assert capfd.readouterr().err == ""
 
@@ -262,8 +264,8 @@ def test_a_layer_that_tvm_cannot_compile_is_named(monkeypatch):
     first, second = graph.graph
     between, second.meta["layer"] = first.outputs[0], "gate"
     between.shape, between.type = ir.Shape((1, 8)), ir.TensorType(ir.DataType.FLOAT)
-    error = build.blame(graph, HOST, RuntimeError("anything"))
-    assert str(error) == "TVM cannot take gate (Sigmoid) (it has no schedule): use --backend onnxruntime"
+    error = build.layer_error(graph, HOST, RuntimeError("anything"))
+    assert str(error) == "TVM does not support gate (Sigmoid) (it has no schedule): use --backend onnxruntime"
 
 
 MOVES = {
@@ -285,18 +287,18 @@ MOVES = {
 @pytest.mark.parametrize("name", MOVES)
 @pytest.mark.parametrize("after_convolution", [False, True])
 def test_what_moves_channels_does_so_in_either_order(name, after_convolution):
-    """After a convolution the channels lie last; the shapes between are nowhere in the graph."""
+    """After a convolution the channels are last; the graph has no shapes of the values between."""
     from edgevid.backends.tvm.build import compile_module, import_graph
 
     move, channels = MOVES[name]
-    given = "z = Conv (given, w)  x = Relu (z)" if after_convolution else "x = Relu (given)"
+    start = "z = Conv (given, w)  x = Relu (z)" if after_convolution else "x = Relu (given)"
     identity = ", ".join("1" if row == column else "0" for row in range(8) for column in range(8))
     text = f"""
         <ir_version: 9, opset_import: ["" : 18]>
         network (float[2, 8, 3, 5] given) => (float[2, {len(channels)}, 3, 5] y)
         <float[8, 8, 1, 1] w = {{{identity}}}, int64[2] sizes = {{2, 6}}, int64[2] places = {{-1, 1}},
          int64[2, 1] column = {{-1, 1}},
-         int64[1] one = {{1}}, int64[1] end = {{99}}, int64[1] two = {{2}}> {{ {given} {move} }}
+         int64[1] one = {{1}}, int64[1] end = {{99}}, int64[1] two = {{2}}> {{ {start} {move} }}
     """
     graph = ir.from_proto(onnx.parser.parse_model(text))
     x = np.abs(np.random.default_rng(0).standard_normal((2, 8, 3, 5), dtype=np.float32))
@@ -310,23 +312,25 @@ def test_what_moves_channels_does_so_in_either_order(name, after_convolution):
 
 
 @pytest.mark.parametrize("op_type", ["Relu", "Sigmoid", "Softmax"])
-def test_an_operator_of_tvm_is_scheduled_and_right(op_type):
+def test_an_operator_of_tvm_is_scheduled_and_correct(op_type):
     from edgevid.backends.tvm.build import compile_module, import_graph
 
     module, _, _ = import_graph(graph_of(op_type, (3, 8, 5, 32)), HOST.machine)
     machine = tvm.relax.VirtualMachine(compile_module(module, HOST), tvm.cpu())
     x = np.random.default_rng(0).standard_normal((3, 8, 5, 32), dtype=np.float32)
     power = np.exp(x)
-    wanted = {
+    expected = {
         "Relu": np.maximum(x, 0),
         "Sigmoid": power / (1 + power),
         "Softmax": power / power.sum(-1, keepdims=True),
     }
-    np.testing.assert_allclose(machine["main"](tvm.runtime.tensor(x))[0].numpy(), wanted[op_type], atol=1e-6)
+    np.testing.assert_allclose(
+        machine["main"](tvm.runtime.tensor(x))[0].numpy(), expected[op_type], atol=1e-6
+    )
 
 
 def test_a_library_for_another_processor_is_checked_here_and_refused(export, tmp_path, monkeypatch):
-    """The processor is only said to be another one, whose linker may not be here."""
+    """The processor only claims to be another one, whose linker may not be installed."""
     monkeypatch.setattr(toolchain, "ARM64_LINUX", replace(HOST, architecture="another"))
     flatten = torch.nn.Flatten
     layers = flatten(0, 1), torch.nn.Conv2d(3, 16, 3), torch.nn.Unflatten(0, (1, 2)), flatten()
@@ -336,7 +340,7 @@ def test_a_library_for_another_processor_is_checked_here_and_refused(export, tmp
     (not_run,) = bundle.manifest.not_run
     assert "raspberry-pi-5" in not_run
     assert f"compiled for {HOST.architecture}" in not_run
-    with pytest.raises(BackendError, match=r"is for another, and this machine is .*run it on the device"):
+    with pytest.raises(BackendError, match=r"is for another, but this machine is .*run it on the device"):
         edgevid.open(bundle.path)
 
 
@@ -348,8 +352,8 @@ def test_a_missing_linker_is_named_with_its_package(monkeypatch):
 
 def change_description(bundle, folder, **changes):
     path = shutil.copytree(bundle.path, folder) / backend.MODEL
-    beside = path.with_name(backend.DESCRIPTION)
-    beside.write_text(json.dumps({**json.loads(beside.read_text()), **changes}))
+    description = path.with_name(backend.DESCRIPTION)
+    description.write_text(json.dumps({**json.loads(description.read_text()), **changes}))
     return path
 
 
@@ -363,9 +367,9 @@ def test_a_processor_without_the_instructions_is_refused(tvm_bundle, tmp_path, m
 def test_a_library_that_is_damaged_is_refused_in_one_line(tvm_bundle, tmp_path):
     path = change_description(tvm_bundle, tmp_path / "damaged")
     path.write_bytes(b"not a library")
-    with pytest.raises(BackendError, match="cannot open") as refusal:
+    with pytest.raises(BackendError, match="cannot open") as error:
         backend.open_model(LIBRARY, path.parent, OpenOptions(1))
-    assert "\n" not in str(refusal.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_description_that_is_missing_is_refused(tvm_bundle, tmp_path):
@@ -375,7 +379,7 @@ def test_a_description_that_is_missing_is_refused(tvm_bundle, tmp_path):
         backend.open_model(LIBRARY, path.parent, OpenOptions(1))
 
 
-def test_without_tvm_it_is_said_what_to_install(tmp_path, monkeypatch):
+def test_without_tvm_the_message_has_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
     assert not backend.available().ok
     assert "edgevid[tvm]" in backend.available().remedy

@@ -1,4 +1,4 @@
-"""Libraries for boards, phones and GPUs are of the right kind, as far as that can be seen without them."""
+"""Libraries for boards, phones and GPUs are of the right kind, as far as can be checked without them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ NETWORK = """
     }
 """
 AARCH64 = 183
-"""The number of arm64 processors in the header of a library."""
+"""The machine number of arm64 in an ELF header."""
 
 
 @pytest.fixture
 def graph() -> ir.Model:
-    values = ", ".join(f"{place / 100:.2f}" for place in range(8 * 3 * 9))
+    values = ", ".join(f"{index / 100:.2f}" for index in range(8 * 3 * 9))
     model = onnx.parser.parse_model(NETWORK.replace("VALUES", values))
     return ir.from_proto(onnx.shape_inference.infer_shapes(model))
 
@@ -52,13 +52,13 @@ def library(graph: ir.Model, device: toolchain.Device, folder) -> bytes:
 @pytest.mark.skipif(toolchain.this_architecture() != "x86_64", reason="these are levels of x86-64")
 @pytest.mark.parametrize("isa", toolchain.LEVELS)
 def test_every_level_of_a_pc_gives_the_same(graph, tmp_path, isa):
-    if missing := toolchain.missing_flags(isa):
-        pytest.skip(f"this processor has no {', '.join(missing)}")
+    if flags := toolchain.missing_flags(isa):
+        pytest.skip(f"this processor has no {', '.join(flags)}")
     library(graph.clone(), toolchain._x86(isa), tmp_path)
     runner = tvm_run.TvmRunner(tmp_path / "model.so", ["x"], ["y"], threads=1)
     x = np.random.default_rng(0).standard_normal((2, 3, 16, 16), dtype=np.float32)
-    (wanted,) = onnx.reference.ReferenceEvaluator(ir.to_proto(graph)).run(None, {"x": x})
-    np.testing.assert_allclose(runner.run({"x": x})["y"], wanted, rtol=1e-4, atol=1e-4)
+    (expected,) = onnx.reference.ReferenceEvaluator(ir.to_proto(graph)).run(None, {"x": x})
+    np.testing.assert_allclose(runner.run({"x": x})["y"], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_board_gets_an_arm64_library_for_linux(graph, tmp_path):
@@ -103,19 +103,19 @@ def test_device_code_for_a_jetson_compiles(graph):
     assert "__global__" in source
     size = tvm_gpu.compile_sources(executable, "sm_87", toolchain.ARM64_LINUX)
     if size is None:
-        pytest.skip("no nvcc that knows sm_87 is installed: pip install nvidia-cuda-nvcc")
+        pytest.skip("no nvcc with sm_87 is installed: pip install nvidia-cuda-nvcc")
     assert size > 0
 
 
-def test_device_code_that_nvcc_refuses_is_an_error(graph, monkeypatch):
+def test_device_code_that_nvcc_rejects_is_an_error(graph, monkeypatch):
     if shutil.which("nvcc") is None:
         pytest.skip("no nvcc is installed: pip install nvidia-cuda-nvcc")
     monkeypatch.setattr(tvm_gpu, "cuda_sources", lambda executable: ["__global__ void broken( {"])
-    with pytest.raises(BackendError, match="nvcc refuses what TVM wrote for sm_87") as refusal:
+    with pytest.raises(BackendError, match="nvcc rejects TVM's code for sm_87") as error:
         tvm_gpu.compile_sources(None, "sm_87", toolchain.ARM64_LINUX)
-    assert "\n" not in str(refusal.value)
+    assert "\n" not in str(error.value)
 
 
-def test_an_nvcc_that_does_not_know_the_gpu_is_not_asked(monkeypatch):
-    monkeypatch.setattr(tvm_gpu, "cuda_sources", lambda executable: pytest.fail("it was asked"))
+def test_an_nvcc_without_the_gpu_is_not_called(monkeypatch):
+    monkeypatch.setattr(tvm_gpu, "cuda_sources", lambda executable: pytest.fail("it was called"))
     assert tvm_gpu.compile_sources(None, "sm_1", toolchain.ARM64_LINUX) is None

@@ -1,1 +1,1 @@
-"""From a graph of ``onnx_ir`` to a module of Relax."""
+"""Import an ``onnx_ir`` graph to a Relax module."""

@@ -1,4 +1,4 @@
-"""Writes a group of nodes around a convolution as one function of ours, its weights packed beforehand."""
+"""Write a group of nodes around a convolution as one of edgevid's functions, with packed weights."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from edgevid.kernels.tvm.emit import Epilogue
 
 FEW_CHANNELS = 4
-"""Up to so many channels are read where they lie first: putting them last would cost more than it gains."""
+"""Up to this many channels stay first: a transposition would cost more than it gains."""
 
 
 def write_group(importer: Importer, group: Group) -> None:
-    """Emit the function of one group, and the next state of a streaming step that it absorbed."""
+    """Emit the function of one group, and the next state of a streaming step that it absorbs."""
     if group.conv.op_type == "TemporalConv":
         _write_temporal_conv(importer, group)
         return
     conv = _describe(group)
     node, machine = group.conv, importer.machine
     weight, bias = constant(node.inputs[1]), _bias(node, 2, conv.out_channels)
-    x = group.reads.inputs[0] if group.reads else node.inputs[0]
+    x = group.temporal_op.inputs[0] if group.temporal_op else node.inputs[0]
     if conv.channels <= FEW_CHANNELS and not importer.is_last(x) and not _is_depthwise(conv):
         conv = replace(conv, planar=True)
     arguments = [importer.first(x) if conv.planar else importer.last(x)]
     if conv.state_channels:
-        arguments.append(importer.first(group.reads.inputs[1]))
+        arguments.append(importer.first(group.temporal_op.inputs[1]))
     if _is_depthwise(conv):
         from edgevid.kernels.tvm.depthwise import depthwise_function, pack_depthwise_weight
 
@@ -48,12 +48,12 @@ def write_group(importer: Importer, group: Group) -> None:
     if group.residual is not None:
         arguments.append(importer.last(group.residual))
     importer.set(group.last.outputs[0], importer.call(key, make, arguments, conv.y_shape), last=True)
-    if group.reads is not None:
-        importer.taken[group.reads] = f"{group.reads.op_type} (inside the convolution, TVM)"
+    if group.temporal_op is not None:
+        importer.op_kernels[group.temporal_op] = f"{group.temporal_op.op_type} (inside the convolution, TVM)"
 
 
 def write_product(importer: Importer, x: ir.Value, weight: np.ndarray, bias: np.ndarray, y: ir.Value) -> None:
-    """``y = x weight' + bias`` along the last axis, ``weight`` being ``(O, C)``: convolves single pixels."""
+    """``y = x weight' + bias`` along the last axis, ``weight`` being ``(O, C)``, as a 1x1 convolution."""
     from tvm import relax
 
     from edgevid.kernels.tvm.conv import Conv, conv_function, pack_weight
@@ -69,21 +69,21 @@ def write_product(importer: Importer, x: ir.Value, weight: np.ndarray, bias: np.
 
 
 def write_next_state(importer: Importer, step: ir.Node) -> None:
-    """The state after a ``TemporalShiftStep`` that a convolution absorbed: the frame's first channels."""
+    """The next state of a ``TemporalShiftStep`` that a convolution absorbs: the frame's first channels."""
     from tvm import relax
 
     x, (_, next_state) = step.inputs[0], step.outputs
     fold = temporal_shift.from_node(step).fold
     if importer.is_last(x):
-        kept = importer.emit(relax.op.strided_slice(importer.last(x), [3], [0], [fold]))
-        importer.set(next_state, relax.op.permute_dims(kept, (0, 3, 1, 2)))
+        channels_last = importer.emit(relax.op.strided_slice(importer.last(x), [3], [0], [fold]))
+        importer.set(next_state, relax.op.permute_dims(channels_last, (0, 3, 1, 2)))
     else:
         importer.set(next_state, relax.op.strided_slice(importer.first(x), [1], [0], [fold]))
 
 
 @dataclass(frozen=True)
 class _Depthwise:
-    """Tells the function of a depthwise convolution from one for groups of any size."""
+    """Key of a depthwise convolution's function, unlike that of a convolution with groups of any size."""
 
     conv: Conv
 
@@ -116,18 +116,18 @@ def _write_temporal_conv(importer: Importer, group: Group) -> None:
         return temporal_conv_function(name, key.shape, key.frames, key.offsets, machine, key.epilogue)
 
     importer.set(group.last.outputs[0], importer.call(key, make, arguments, key.shape), last=True)
-    importer.taken[node] = "TemporalConv (TVM)"
+    importer.op_kernels[node] = "TemporalConv (TVM)"
 
 
 def _describe(group: Group) -> Conv:
-    """What a ``Conv`` node and its group are, as the functions of ours take it."""
+    """The parameters of a ``Conv`` node and its group for edgevid's functions."""
     from edgevid.kernels.tvm.conv import Conv
 
     node = group.conv
     outputs, _, *kernel = shape_of(node.inputs[1])
-    x = group.reads.inputs[0] if group.reads else node.inputs[0]
+    x = group.temporal_op.inputs[0] if group.temporal_op else node.inputs[0]
     images, channels, height, width = shape_of(x)
-    sources, frames = _sources(group.reads, channels)
+    sources, frames = _sources(group.temporal_op, channels)
     return Conv(
         x_shape=(images, height, width, channels),
         out_channels=outputs,
@@ -142,21 +142,21 @@ def _describe(group: Group) -> Conv:
     )
 
 
-def _sources(reads: ir.Node | None, channels: int):
-    """Where the channels of a convolution come from, given the temporal op that it absorbs."""
+def _sources(temporal_op: ir.Node | None, channels: int):
+    """The sources of a convolution's channels, for the temporal op that it absorbs."""
     from edgevid.kernels.shift_conv.tvm import shift_sources, step_sources
     from edgevid.kernels.tvm.conv import Frames, Source
 
-    if reads is None:
+    if temporal_op is None:
         return (), Frames()
-    if reads.op_type == "FrameStack":
-        stack = frame_stack.from_node(reads)
+    if temporal_op.op_type == "FrameStack":
+        stack = frame_stack.from_node(temporal_op)
         sources = tuple(
             Source(tap * channels, (tap + 1) * channels, offset) for tap, offset in enumerate(stack.offsets)
         )
         return sources, Frames(stack.frames, stack.stride)
-    shift = temporal_shift.from_node(reads)
-    if reads.op_type == "TemporalShiftStep":
+    shift = temporal_shift.from_node(temporal_op)
+    if temporal_op.op_type == "TemporalShiftStep":
         return step_sources(shift.fold, channels), Frames()
     return shift_sources(shift, channels), Frames(shift.frames)
 
@@ -172,5 +172,5 @@ def _is_depthwise(conv: Conv) -> bool:
 
 
 def _bias(node: ir.Node, index: int, channels: int) -> np.ndarray:
-    given = node.inputs[index] if index < len(node.inputs) else None
-    return np.zeros(channels, np.float32) if given is None else constant(given)
+    value = node.inputs[index] if index < len(node.inputs) else None
+    return np.zeros(channels, np.float32) if value is None else constant(value)

@@ -1,4 +1,4 @@
-"""The operators that move data and compute nothing, as calls of TVM's Relax."""
+"""Converters of the operators that only move data, to TVM's Relax."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgevid.backends.tvm.importer.groups import attribute
-from edgevid.backends.tvm.importer.importer import TO_LAST, Importer, NotTaken, constant, shape_of
+from edgevid.backends.tvm.importer.importer import TO_LAST, Importer, UnsupportedNodeError, constant, shape_of
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
 
 def _reshape(importer: Importer, node: ir.Node) -> None:
-    """Also ``Unsqueeze``, ``Squeeze`` and ``Flatten``: the shape of the result says it all."""
+    """Also ``Unsqueeze``, ``Squeeze`` and ``Flatten``, by the shape of the result."""
     from tvm import relax
 
     x, y = node.inputs[0], node.outputs[0]
     before, after = shape_of(x), shape_of(y)
     if importer.is_last(x) and (*before[1:2], 1, 1) == before[1:]:
-        # One pixel: its channels are in the same order, whether they lie first or last.
+        # A single pixel's channels have the same order in both layouts.
         importer.set(y, relax.op.reshape(importer.last(x), after))
     else:
         importer.set(y, relax.op.reshape(importer.first(x), after))
@@ -47,8 +47,8 @@ def _concat(importer: Importer, node: ir.Node) -> None:
     values = node.inputs
     axis = attribute(node.attributes, "axis", 0) % len(shape_of(values[0]))
     last = any(importer.is_last(value) for value in values)
-    given = [importer.last(value) if last else importer.first(value) for value in values]
-    importer.set(node.outputs[0], relax.op.concat(given, _axis(axis, last)), last)
+    operands = [importer.last(value) if last else importer.first(value) for value in values]
+    importer.set(node.outputs[0], relax.op.concat(operands, _axis(axis, last)), last)
 
 
 def _slice(importer: Importer, node: ir.Node) -> None:
@@ -66,14 +66,14 @@ def _slice(importer: Importer, node: ir.Node) -> None:
     value = importer.last(x) if last else importer.first(x)
     if min(steps) < 1:
         for axis, span in zip(axes, spans):
-            places = relax.const(np.arange(*span, dtype=np.int64))
-            value = importer.emit(relax.op.take(value, places, axis, mode="clip"))
+            indices = relax.const(np.arange(*span, dtype=np.int64))
+            value = importer.emit(relax.op.take(value, indices, axis, mode="clip"))
         importer.set(node.outputs[0], value, last)
         return
-    sliced = relax.op.strided_slice(
+    result = relax.op.strided_slice(
         value, axes, [span[0] for span in spans], [span[1] for span in spans], [span[2] for span in spans]
     )
-    importer.set(node.outputs[0], sliced, last)
+    importer.set(node.outputs[0], result, last)
 
 
 def _split(importer: Importer, node: ir.Node) -> None:
@@ -86,8 +86,8 @@ def _split(importer: Importer, node: ir.Node) -> None:
         sizes = [int(size) for size in constant(node.inputs[1])]
     else:
         extent = shape_of(x)[axis]
-        most = -(-extent // len(node.outputs))
-        sizes = [min(most, extent - most * place) for place in range(len(node.outputs))]
+        max_size = -(-extent // len(node.outputs))
+        sizes = [min(max_size, extent - max_size * index) for index in range(len(node.outputs))]
     start = 0
     for value, size in zip(node.outputs, sizes):
         part = relax.op.strided_slice(
@@ -102,28 +102,28 @@ def _gather(importer: Importer, node: ir.Node) -> None:
 
     x = node.inputs[0]
     axis = attribute(node.attributes, "axis", 0) % len(shape_of(x))
-    places = constant(node.inputs[1])
-    last = importer.is_last(x) and places.ndim == 1
+    indices = constant(node.inputs[1])
+    last = importer.is_last(x) and indices.ndim == 1
     value = importer.last(x) if last else importer.first(x)
     axis = _axis(axis, last)
-    places = np.where(places < 0, places + shape_of(x)[axis if not last else TO_LAST[axis]], places)
+    indices = np.where(indices < 0, indices + shape_of(x)[axis if not last else TO_LAST[axis]], indices)
     importer.set(
-        node.outputs[0], relax.op.take(value, relax.const(places.astype(np.int64)), axis, mode="clip"), last
+        node.outputs[0], relax.op.take(value, relax.const(indices.astype(np.int64)), axis, mode="clip"), last
     )
 
 
 def _gather_nd(importer: Importer, node: ir.Node) -> None:
-    """Rows by known places, as of a table of relative positions: their axes become one."""
+    """Rows at constant indices, such as a table of relative positions: the indexed axes are flattened."""
     from tvm import relax
 
     x, y = node.inputs[0], node.outputs[0]
     if attribute(node.attributes, "batch_dims", 0):
-        raise NotTaken("it gathers within batches")
-    places = constant(node.inputs[1])
-    indexed, rest = shape_of(x)[: places.shape[-1]], shape_of(x)[places.shape[-1] :]
-    places = np.where(places < 0, places + np.array(indexed), places)
-    rows = np.ravel_multi_index(tuple(np.moveaxis(places, -1, 0)), indexed)
-    table = relax.op.reshape(importer.first(x), (int(np.prod(indexed)), *rest))
+        raise UnsupportedNodeError("it has batch_dims")
+    indices = constant(node.inputs[1])
+    indexed_shape, rest = shape_of(x)[: indices.shape[-1]], shape_of(x)[indices.shape[-1] :]
+    indices = np.where(indices < 0, indices + np.array(indexed_shape), indices)
+    rows = np.ravel_multi_index(tuple(np.moveaxis(indices, -1, 0)), indexed_shape)
+    table = relax.op.reshape(importer.first(x), (int(np.prod(indexed_shape)), *rest))
     importer.set(y, relax.op.take(table, relax.const(rows.astype(np.int64)), 0, mode="clip"))
 
 
@@ -133,17 +133,17 @@ def _pad(importer: Importer, node: ir.Node) -> None:
     x = node.inputs[0]
     rank, last = len(shape_of(x)), importer.is_last(x)
     if attribute(node.attributes, "mode", "constant") != "constant":
-        raise NotTaken("it pads with something else than a constant")
+        raise UnsupportedNodeError("its mode is not constant")
     pads = [int(extent) for extent in constant(node.inputs[1])]
     axes = [int(axis) % rank for axis in constant(node.inputs[3])] if len(node.inputs) > 3 else range(rank)
     value = node.inputs[2] if len(node.inputs) > 2 else None
     fill = 0.0 if value is None else float(constant(value))
     widths = [0] * (2 * rank)
     for index, axis in enumerate(axes):
-        place = _axis(axis, last)
-        widths[2 * place], widths[2 * place + 1] = pads[index], pads[len(pads) // 2 + index]
-    given = importer.last(x) if last else importer.first(x)
-    importer.set(node.outputs[0], relax.op.nn.pad(given, widths, "constant", fill), last)
+        position = _axis(axis, last)
+        widths[2 * position], widths[2 * position + 1] = pads[index], pads[len(pads) // 2 + index]
+    operand = importer.last(x) if last else importer.first(x)
+    importer.set(node.outputs[0], relax.op.nn.pad(operand, widths, "constant", fill), last)
 
 
 def _expand(importer: Importer, node: ir.Node) -> None:
@@ -159,9 +159,9 @@ def _resize(importer: Importer, node: ir.Node) -> None:
     x, y, attributes = node.inputs[0], node.outputs[0], node.attributes
     mode = attribute(attributes, "mode", "nearest")
     if mode not in ("nearest", "linear") or len(shape_of(x)) != 4 or shape_of(x)[:2] != shape_of(y)[:2]:
-        raise NotTaken(mode)
+        raise UnsupportedNodeError(mode)
     last = importer.is_last(x)
-    resized = relax.op.image.resize2d(
+    result = relax.op.image.resize2d(
         importer.last(x) if last else importer.first(x),
         shape_of(y)[2:],
         layout="NHWC" if last else "NCHW",
@@ -169,15 +169,15 @@ def _resize(importer: Importer, node: ir.Node) -> None:
         coordinate_transformation_mode=attribute(attributes, "coordinate_transformation_mode", "half_pixel"),
         rounding_method=attribute(attributes, "nearest_mode", "round_prefer_floor"),
     )
-    importer.set(y, resized, last)
+    importer.set(y, result, last)
 
 
 def _axis(axis: int, last: bool) -> int:
-    """Where an axis of the graph is found in a tensor that may lie with its channels last."""
+    """The position of a graph's axis in a tensor whose channels may be last."""
     return TO_LAST.index(axis) if last else axis
 
 
-MOVES: dict[str, Callable[[Importer, ir.Node], None]] = {
+DATA_MOVEMENT: dict[str, Callable[[Importer, ir.Node], None]] = {
     "Reshape": _reshape,
     "Unsqueeze": _reshape,
     "Squeeze": _reshape,

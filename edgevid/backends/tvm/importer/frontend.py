@@ -1,7 +1,7 @@
-"""Operators that we have no converter for, written by TVM's own ONNX frontend into the function being built.
+"""Convert operators without a converter in edgevid with TVM's own ONNX frontend.
 
-The frontend has a converter for each operator, which ``from_onnx`` calls in turn; here one is called for one
-node. Its table is not part of TVM's public interface, so ``pyproject.toml`` names the exact version.
+``from_onnx`` calls the frontend's converters for a whole graph; here one is called for one node. Their table
+is not part of TVM's public API, so ``pyproject.toml`` pins the exact version.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 
-def knows(node: ir.Node) -> bool:
-    """Whether TVM's frontend has a converter of this name."""
+def has_converter(node: ir.Node) -> bool:
+    """Whether TVM's frontend has a converter for the operator."""
     return node.domain == "" and node.op_type in _converters()
 
 
 def write_by_frontend(importer: Importer, node: ir.Node) -> None:
-    """Emit ``node``; ``ExportError`` with TVM's reason if its converter refuses it."""
+    """Emit ``node``; ``ExportError`` with TVM's reason if its converter fails."""
     from tvm import relax
     from tvm.relax.frontend.onnx import onnx_frontend
 
@@ -38,17 +38,17 @@ def write_by_frontend(importer: Importer, node: ir.Node) -> None:
             importer.set(node.outputs[0], result)
             return
         result = importer.emit(result)
-        for place, value in enumerate(node.outputs):
-            importer.set(value, relax.TupleGetItem(result, place))
-    except Exception as error:  # the converters raise whatever comes to hand: ValueError, AssertionError, ...
-        raise ExportError(refusal(node, error)) from error
+        for index, value in enumerate(node.outputs):
+            importer.set(value, relax.TupleGetItem(result, index))
+    except Exception as error:  # the converters raise ValueError, AssertionError, ...
+        raise ExportError(unsupported_message(node, error)) from error
 
 
-def refusal(node: ir.Node, reason: object = "") -> str:
-    """The sentence for a node that TVM cannot take."""
+def unsupported_message(node: ir.Node, reason: object = "") -> str:
+    """The message for a node that TVM does not support."""
     lines = str(reason).strip().splitlines()
-    because = f" ({lines[-1].strip()})" if lines else ""
-    return f"TVM cannot take {describe(node)}{because}: use --backend onnxruntime"
+    detail = f" ({lines[-1].strip()})" if lines else ""
+    return f"TVM does not support {describe(node)}{detail}: use --backend onnxruntime"
 
 
 def _converters() -> dict[str, type]:
@@ -58,7 +58,7 @@ def _converters() -> dict[str, type]:
 
 
 def _attributes(node: ir.Node) -> dict[str, object]:
-    """As the frontend reads them: strings are bytes, lists tuples."""
+    """The attributes as the frontend takes them: strings are bytes, lists tuples."""
     import onnx
     import onnx_ir as ir
 

@@ -1,7 +1,7 @@
-"""Which nodes of a graph become one function: [shift ->] convolution [-> sum] [-> activation].
+"""Find the groups of nodes that become one function: [shift ->] convolution [-> sum] [-> activation].
 
-A node belongs to at most one group, and a group is written where its last node stands, when all that it
-reads is there. Temporal ops inside (``absorbed``) are kept from the passes that lower them.
+A node belongs to at most one group, and a group is written at its last node, after all of its inputs.
+Temporal ops in groups (``absorbed_ops``) are excluded from lowering.
 """
 
 from __future__ import annotations
@@ -16,41 +16,41 @@ from edgevid.ops import DOMAIN
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-READS = ("TemporalShift", "TemporalShiftStep", "FrameStack")
-"""The ops that a convolution does by reading its input elsewhere."""
+ABSORBABLE = ("TemporalShift", "TemporalShiftStep", "FrameStack")
+"""The ops that a convolution computes by reading its input from other frames."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """A convolution with what is fused into it; ``last`` is its last node, whose output it writes.
+    """A convolution and the nodes fused into it; ``last`` is the last node, whose output it writes.
 
-    ``reads`` is the temporal op before it, ``residual`` what is added to the sum, ``activation`` as an
-    ``Epilogue`` takes it.
+    ``temporal_op`` precedes the convolution, ``residual`` is added to its sum, and ``activation`` is that of
+    an ``Epilogue``.
     """
 
     conv: ir.Node
     last: ir.Node
-    reads: ir.Node | None = None
+    temporal_op: ir.Node | None = None
     residual: ir.Value | None = None
     activation: tuple = ()
 
 
 def find_groups(graph: ir.Graph) -> dict[ir.Node, Group]:
-    """The groups of ``graph`` by their last node."""
+    """The groups of ``graph`` by their last nodes."""
     groups: dict[ir.Node, Group] = {}
-    taken: set[ir.Node] = set()
+    members: set[ir.Node] = set()
     for node in graph:
-        if node not in taken and _is_start(node):
-            group = _grow(node, taken)
+        if node not in members and _is_start(node):
+            group = _grow(node, members)
             groups[group.last] = group
-            taken |= {group.conv, group.last}
+            members |= {group.conv, group.last}
     return groups
 
 
-def absorbed(groups: Mapping[ir.Node, Group]) -> set[ir.Node]:
-    """The temporal ops that the functions of ``groups`` do themselves."""
-    inside = {node for group in groups.values() for node in (group.conv, group.reads)}
-    return {node for node in inside if node is not None and node.domain == DOMAIN}
+def absorbed_ops(groups: Mapping[ir.Node, Group]) -> set[ir.Node]:
+    """The temporal ops that the functions of ``groups`` compute."""
+    nodes = {node for group in groups.values() for node in (group.conv, group.temporal_op)}
+    return {node for node in nodes if node is not None and node.domain == DOMAIN}
 
 
 def _is_start(node: ir.Node) -> bool:
@@ -60,7 +60,7 @@ def _is_start(node: ir.Node) -> bool:
 
 
 def _is_image_conv(node: ir.Node) -> bool:
-    """Whether our functions can do it: a convolution of images by constant weights, its pads written out."""
+    """Whether it is a 2D convolution with constant weights and explicit padding."""
     return (
         node.op_type == "Conv"
         and node.domain == ""
@@ -70,32 +70,32 @@ def _is_image_conv(node: ir.Node) -> bool:
     )
 
 
-def _grow(conv: ir.Node, taken: set[ir.Node]) -> Group:
-    """The group of one convolution; the nodes between its ends are added to ``taken``."""
-    reads = _absorbed(conv)
+def _grow(conv: ir.Node, members: set[ir.Node]) -> Group:
+    """The group of one convolution; adds its further nodes to ``members``."""
+    temporal_op = _absorbable_op(conv)
     last, residual = conv, None
     follower = _only_user(last)
-    if follower is not None and follower.op_type == "Add" and follower not in taken:
-        residual = _other(follower, last.outputs[0])
+    if follower is not None and follower.op_type == "Add" and follower not in members:
+        residual = _addend(follower, last.outputs[0])
         if residual is not None:
-            taken.add(follower)
+            members.add(follower)
             last = follower
             follower = _only_user(last)
     activation = ()
-    if follower is not None and follower not in taken:
+    if follower is not None and follower not in members:
         activation = activation_of(follower)
         if activation:
-            taken.add(follower)
+            members.add(follower)
             last = follower
-    return Group(conv, last, reads, residual, activation)
+    return Group(conv, last, temporal_op, residual, activation)
 
 
-def _absorbed(conv: ir.Node) -> ir.Node | None:
-    """The temporal op that all readers of its result can do themselves, of which ``conv`` is one."""
+def _absorbable_op(conv: ir.Node) -> ir.Node | None:
+    """The temporal op before ``conv``, if all readers of its result can absorb it."""
     if not _is_dense(conv):
         return None
     node = conv.inputs[0].producer()
-    if node is None or node.op_type not in READS or node.domain != DOMAIN:
+    if node is None or node.op_type not in ABSORBABLE or node.domain != DOMAIN:
         return None
     result = node.outputs[0]
     readers_can = all(_is_dense(user) and index == 0 for user, index in result.uses())
@@ -113,16 +113,16 @@ def _only_user(node: ir.Node) -> ir.Node | None:
     return uses[0][0] if len(uses) == 1 and not value.is_graph_output() else None
 
 
-def _other(add: ir.Node, value: ir.Value) -> ir.Value | None:
-    """What an addition adds to ``value``, if it has the same shape."""
-    others = [given for given in add.inputs if given is not value]
-    if len(others) != 1 or others[0].shape != value.shape:
+def _addend(add: ir.Node, value: ir.Value) -> ir.Value | None:
+    """The other operand of an addition to ``value``, if it has the same shape."""
+    addends = [operand for operand in add.inputs if operand is not value]
+    if len(addends) != 1 or addends[0].shape != value.shape:
         return None
-    return others[0]
+    return addends[0]
 
 
 def activation_of(node: ir.Node) -> tuple:
-    """What an ``Epilogue`` calls the activation that ``node`` is; empty for any other node."""
+    """The activation ``node`` for an ``Epilogue``; empty for any other node."""
     if node.domain:
         return ()
     if node.op_type == "Relu":
@@ -137,7 +137,7 @@ def activation_of(node: ir.Node) -> tuple:
 
 
 def clip_bounds(node: ir.Node) -> tuple[float | None, float | None]:
-    """The bounds of a ``Clip``; None for one that is absent or not constant."""
+    """The bounds of a ``Clip``; None for a bound that is absent or not constant."""
     bounds = [*node.inputs[1:3], None, None][:2]
     return tuple(
         None if bound is None or bound.const_value is None else float(bound.const_value.numpy())
@@ -146,7 +146,7 @@ def clip_bounds(node: ir.Node) -> tuple[float | None, float | None]:
 
 
 def attribute(attributes: Mapping[str, ir.Attr], name: str, default):
-    """An attribute's value, ``default`` if it is absent."""
+    """An attribute's value, or ``default``."""
     return attributes[name].value if name in attributes else default
 
 

@@ -1,7 +1,7 @@
-"""A graph of ``onnx_ir`` as a module of TVM's Relax, with the project's own functions for convolutions.
+"""Import an ``onnx_ir`` graph to a module of TVM's Relax, with edgevid's own functions for convolutions.
 
-Convolutions take and give tensors whose channels lie last; a tensor stays so through all that can be done
-in either order, and is put in the graph's order only where an operator needs it.
+Convolutions take and return channels-last tensors. A tensor stays channels-last through operators that work
+in either layout, and is transposed only for an operator that needs the graph's order.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 ENTRY = "main"
 
 
-class NotTaken(ExportError):
-    """A converter of ours cannot write a node as it is; TVM's own may."""
+class UnsupportedNodeError(ExportError):
+    """A converter of edgevid does not support a node; TVM's own may."""
 
 
 class Importer:
     """Builds the Relax function ``main``: inputs and states in the graph's order, then all its outputs.
 
-    Operators read values through ``first`` (the graph's own order of axes) or ``last`` (N, H, W, C of a
-    tensor N, C, H, W), and give theirs to ``set``. The module is complete once ``build`` returns. ``taken``
-    says of temporal ops which kernel took them.
+    Operators read values with ``first`` (the graph's order of axes) or ``last`` (N, H, W, C of a tensor N, C,
+    H, W), and define them with ``set``. The module is complete once ``build`` returns. ``op_kernels`` maps
+    temporal ops to their kernels.
     """
 
     def __init__(self, graph: ir.Model, machine: Machine) -> None:
@@ -41,28 +41,28 @@ class Importer:
         self.graph, self.machine = graph.graph, machine
         self.opset = graph.opset_imports[""]
         self.builder = relax.BlockBuilder()
-        self.taken: dict[ir.Node, str] = {}
+        self.op_kernels: dict[ir.Node, str] = {}
         self._first: dict[ir.Value, relax.Expr] = {}
         self._last: dict[ir.Value, relax.Expr] = {}
         self._functions: dict[object, relax.GlobalVar] = {}
 
     def build(self, write: Callable[[Importer, ir.Node], None]):
-        """The module, each node being written by ``write``."""
+        """The module; ``write`` emits each node."""
         from tvm import relax
 
         parameters = [self._parameter(value) for value in self.graph.inputs]
-        problem = None
+        failure = None
         with self.builder.function(ENTRY, parameters):
             with self.builder.dataflow():
                 try:
                     results = self._write_nodes(write)
                 except ExportError as error:
-                    # Raised once the function is whole: TVM warns of one that is left unfinished.
-                    problem, results = error, []
+                    # Raised once the function is complete: TVM warns about unfinished functions.
+                    failure, results = error, []
                 results = self.builder.emit_output(relax.Tuple(results))
             self.builder.emit_func_output(results)
-        if problem is not None:
-            raise problem
+        if failure is not None:
+            raise failure
         return self.builder.get()
 
     def _write_nodes(self, write: Callable[[Importer, ir.Node], None]) -> list[relax.Expr]:
@@ -79,11 +79,11 @@ class Importer:
         return variable
 
     def emit(self, expression):
-        """A name in the function for what ``expression`` computes."""
+        """Bind ``expression`` to a variable of the function."""
         return self.builder.emit(expression)
 
     def first(self, value: ir.Value):
-        """``value`` in the graph's order of axes."""
+        """``value`` with the graph's order of axes."""
         from tvm import relax
 
         if value not in self._first:
@@ -96,7 +96,7 @@ class Importer:
         return self._first[value]
 
     def last(self, value: ir.Value):
-        """``value``, N, C, H, W in the graph, with its channels last."""
+        """``value``, N, C, H, W in the graph, with channels last."""
         from tvm import relax
 
         if value not in self._last:
@@ -111,18 +111,18 @@ class Importer:
         return self._last[value]
 
     def is_last(self, value: ir.Value) -> bool:
-        """Whether ``value`` lies with its channels last already."""
+        """Whether there is a channels-last tensor of ``value`` already."""
         return value in self._last
 
     def set(self, value: ir.Value, expression, last: bool = False) -> None:
-        """Define ``value``; ``last`` says that its channels lie last."""
+        """Define ``value``, with channels last if ``last``."""
         variable = self.emit(expression)
         (self._last if last else self._first)[value] = variable
         if value.shape is None:
             value.shape = _shape_in_graph(variable, last)
 
     def call(self, key: object, make: Callable[[str], object], arguments: Sequence, shape: Sequence[int]):
-        """The result, of ``shape``, of a function of ours; ``make(name)`` writes it once for each ``key``."""
+        """Call a function of edgevid, which ``make(name)`` writes once per ``key``, with output ``shape``."""
         from tvm import relax
 
         if key not in self._functions:
@@ -135,14 +135,14 @@ class Importer:
 
 
 def constant(value: ir.Value) -> np.ndarray:
-    """What a weight or another constant holds; ``ExportError`` if it is computed."""
+    """The array of a weight or another constant; ``UnsupportedNodeError`` if it is computed."""
     if value.const_value is not None:
         return value.const_value.numpy()
     node = value.producer()
     if node is None or not is_constant(value):
-        raise NotTaken(
-            f"TVM needs '{value.name}' as a constant, but {node.op_type if node else 'the caller'} gives it: "
-            "use --backend onnxruntime"
+        raise UnsupportedNodeError(
+            f"TVM needs '{value.name}' to be constant, but {node.op_type if node else 'the caller'} computes "
+            "it: use --backend onnxruntime"
         )
     if node.op_type == "Transpose":
         return constant(node.inputs[0]).transpose(node.attributes["perm"].as_ints())
@@ -150,17 +150,17 @@ def constant(value: ir.Value) -> np.ndarray:
 
 
 def is_constant(value: ir.Value) -> bool:
-    """Whether ``value`` is a constant, or one in another order, which large weights are left to be."""
+    """Whether ``value`` is a constant, or a reshaped or transposed one: large weights are not folded."""
     if value.const_value is not None:
         return True
     node = value.producer()
     if node is None or node.domain or node.op_type not in ("Reshape", "Transpose"):
         return False
-    return all(given is not None and is_constant(given) for given in node.inputs)
+    return all(operand is not None and is_constant(operand) for operand in node.inputs)
 
 
 def _shape_in_graph(variable: relax.Var, last: bool) -> ir.Shape:
-    """The shape that TVM found, with the axes in the graph's order."""
+    """The shape that TVM inferred, in the graph's order of axes."""
     import onnx_ir as ir
 
     shape = [int(extent) for extent in variable.ty.shape]

@@ -1,6 +1,6 @@
-"""The ordinary operators of a graph, as calls of TVM's Relax: one function for each ONNX operator.
+"""Converters of standard operators to TVM's Relax, a function for each ONNX operator.
 
-One that can be done with channels last is, where its input lies so already.
+Operators that work with channels last do so if their input already has channels last.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgevid.backends.tvm.importer.data_movement import MOVES
-from edgevid.backends.tvm.importer.frontend import knows, refusal, write_by_frontend
+from edgevid.backends.tvm.importer.data_movement import DATA_MOVEMENT
+from edgevid.backends.tvm.importer.frontend import has_converter, unsupported_message, write_by_frontend
 from edgevid.backends.tvm.importer.groups import attribute, clip_bounds
 from edgevid.backends.tvm.importer.importer import (
     TO_LAST,
     Importer,
-    NotTaken,
+    UnsupportedNodeError,
     constant,
     is_constant,
     shape_of,
@@ -29,43 +29,43 @@ if TYPE_CHECKING:
 
 
 def check_operators(nodes: Iterable[ir.Node]) -> None:
-    """Raise ``ExportError``, naming the first of ``nodes`` that is known neither here nor to TVM."""
+    """Raise ``ExportError`` for the first of ``nodes`` with a converter neither here nor in TVM."""
     for node in nodes:
-        if node.domain or not (node.op_type in OPERATORS or knows(node)):
-            raise ExportError(refusal(node))
+        if node.domain or not (node.op_type in OPERATORS or has_converter(node)):
+            raise ExportError(unsupported_message(node))
 
 
 def write_operator(
     importer: Importer,
     node: ir.Node,
-    replacing: Mapping[str, Callable[[Importer, ir.Node], None]] | None = None,
+    overrides: Mapping[str, Callable[[Importer, ir.Node], None]] | None = None,
 ) -> None:
-    """Emit one node, which ``check_operators`` has seen: by ours if that can, else by TVM's own converter.
+    """Emit one node that passed ``check_operators``, with edgevid's converter if possible, else with TVM's.
 
-    ``replacing`` takes the place of some of ``OPERATORS``.
+    ``overrides`` replaces some of ``OPERATORS``.
     """
-    ours = {**OPERATORS, **(replacing or {})}
-    if node.op_type in ours:
+    converters = {**OPERATORS, **(overrides or {})}
+    if node.op_type in converters:
         try:
-            ours[node.op_type](importer, node)
+            converters[node.op_type](importer, node)
             return
-        except NotTaken as why:
-            if not knows(node):
-                raise ExportError(refusal(node, why)) from why
+        except UnsupportedNodeError as error:
+            if not has_converter(node):
+                raise ExportError(unsupported_message(node, error)) from error
     write_by_frontend(importer, node)
 
 
 def _elementwise(importer: Importer, node: ir.Node, operation: str) -> None:
-    """An operation on equal places of its inputs, whose shapes broadcast."""
+    """An elementwise operation, with broadcasting."""
     from tvm import relax
 
-    last = _lies_last(importer, node.inputs)
-    given = [_operand(importer, value, last) for value in node.inputs]
-    importer.set(node.outputs[0], getattr(relax.op, operation)(*given), last)
+    last = _use_channels_last(importer, node.inputs)
+    operands = [_operand(importer, value, last) for value in node.inputs]
+    importer.set(node.outputs[0], getattr(relax.op, operation)(*operands), last)
 
 
-def _lies_last(importer: Importer, values) -> bool:
-    """Whether an elementwise operation on ``values`` can and should be done with channels last."""
+def _use_channels_last(importer: Importer, values) -> bool:
+    """Whether an elementwise operation on ``values`` can and should have channels last."""
     ranks_fit = all(len(shape_of(value)) == 4 or np.prod(shape_of(value)) == 1 for value in values)
     return ranks_fit and any(importer.is_last(value) for value in values)
 
@@ -116,7 +116,7 @@ def _softmax(importer: Importer, node: ir.Node) -> None:
 
 
 def _batch_norm(importer: Importer, node: ir.Node) -> None:
-    """A scale and an offset for each channel: what it has learnt is constant."""
+    """A scale and an offset for each channel, from constant parameters."""
     from tvm import relax
 
     scale, offset, mean, variance = (constant(value).astype(np.float64) for value in node.inputs[1:5])
@@ -134,10 +134,14 @@ def _reduce(importer: Importer, node: ir.Node, operation: str) -> None:
 
     x = node.inputs[0]
     rank = len(shape_of(x))
-    given = node.inputs[1] if len(node.inputs) > 1 else None
-    axes = sorted(int(axis) % rank for axis in constant(given)) if given is not None else list(range(rank))
+    axes_value = node.inputs[1] if len(node.inputs) > 1 else None
+    axes = (
+        sorted(int(axis) % rank for axis in constant(axes_value))
+        if axes_value is not None
+        else list(range(rank))
+    )
     keep = bool(attribute(node.attributes, "keepdims", 1))
-    # Without the reduced axes, the other ones must stand in the graph's order.
+    # Without the reduced axes, the others must be in the graph's order.
     last = importer.is_last(x) and (keep or axes in ([2, 3], [1, 2, 3]))
     if last:
         axes = [TO_LAST.index(axis) for axis in axes]
@@ -150,7 +154,7 @@ def _pool(importer: Importer, node: ir.Node, operation: str) -> None:
 
     x, attributes = node.inputs[0], node.attributes
     if len(shape_of(x)) != 4:
-        raise NotTaken(f"over {shape_of(x)}, not images")
+        raise UnsupportedNodeError(f"its input has shape {shape_of(x)}, not four dimensions")
     last = importer.is_last(x)
     arguments = {
         "pool_size": tuple(attributes["kernel_shape"].as_ints()),
@@ -166,14 +170,14 @@ def _pool(importer: Importer, node: ir.Node, operation: str) -> None:
 
 
 def _gemm(importer: Importer, node: ir.Node) -> None:
-    """A classifier: a 1x1 convolution of images of one pixel."""
+    """A classifier, as a 1x1 convolution of single pixels."""
     from edgevid.backends.tvm.importer.conv import write_product
 
     attributes = node.attributes
     weight = constant(node.inputs[1]) * np.float32(attribute(attributes, "alpha", 1.0))
     weight = weight if attribute(attributes, "transB", 0) else weight.T
     if attribute(attributes, "transA", 0):
-        raise NotTaken("its input is transposed")
+        raise UnsupportedNodeError("its input is transposed")
     bias = np.zeros(len(weight), np.float32)
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         bias = bias + constant(node.inputs[2]).reshape(-1) * np.float32(attribute(attributes, "beta", 1.0))
@@ -212,6 +216,6 @@ OPERATORS: dict[str, Callable[[Importer, ir.Node], None]] = {
     "AveragePool": partial(_pool, operation="avg_pool2d"),
     "Gemm": _gemm,
     "MatMul": _matmul,
-    **MOVES,
+    **DATA_MOVEMENT,
 }
-"""By the name of the operator; those that only move data are in ``data_movement``."""
+"""Converters by operator; those that only move data are in ``data_movement``."""
