@@ -40,7 +40,7 @@ class Calibration(Protocol):
     """The minimum and the maximum of each tensor by name, measured on calibration clips, for int8.
 
     ``choose_float_layers(graph, quantize)`` returns the layers of ``graph`` that must stay in float;
-    ``quantize(copy, kept)`` makes a candidate.
+    ``quantize(copy, exclusions)`` makes a candidate.
     """
 
     @property

@@ -101,15 +101,15 @@ def _compile_int8(graph, job, folder: Path):
 
     kernels = _count_temporal_ops(graph, "standard operators")
 
-    def to_int8(copy: ir.Model, kept: Exclusions):
+    def to_int8(copy: ir.Model, exclusions: Exclusions):
         return run_passes(
-            copy, (*LOWERING, lambda lowered: quantize(lowered, job.calibration.ranges, ONNXRUNTIME, kept))
+            copy, (*LOWERING, lambda model: quantize(model, job.calibration.ranges, ONNXRUNTIME, exclusions))
         )
 
     in_float = job.calibration.choose_float_layers(graph, to_int8)
     passes = to_int8(graph, in_float.kept)
     ir.save(graph, folder / INT8_MODEL)
-    artefact = Artefact(INT8_MODEL, "int8", "ONNX Runtime: quantised operators", opened_by=NAME)
+    artefact = Artefact(INT8_MODEL, "int8", "ONNX Runtime: quantized operators", opened_by=NAME)
     return Compiled(
         INT8_MODEL, (artefact,), kernels, passes, tuple(_not_run(job)), float_layers=in_float.reasons
     )

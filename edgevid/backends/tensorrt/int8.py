@@ -46,13 +46,16 @@ def is_typed(tensorrt: str) -> bool:
 
 
 def to_int8(
-    graph: ir.Model, ranges: Mapping[str, tuple[float, float]], tensorrt: str, kept: Exclusions | None = None
+    graph: ir.Model,
+    ranges: Mapping[str, tuple[float, float]],
+    tensorrt: str,
+    exclusions: Exclusions | None = None,
 ) -> tuple[PassReport, ...]:
     """Quantize ``graph``, which is lowered and of opset 18, in place, for a device's TensorRT.
 
-    ``ranges`` are the minimum and the maximum of the float graph's tensors by name; ``kept`` stays in float.
-    Raises ``ExportError`` if a weight is too large for fp16, or an operator is not in opset 13 for TensorRT
-    8.
+    ``ranges`` are the minimum and the maximum of the float graph's tensors by name; ``exclusions`` stay in
+    float. Raises ``ExportError`` if a weight is too large for fp16, or an operator is not in opset 13 for
+    TensorRT 8.
     """
     from edgevid.passes import run_passes
     from edgevid.passes.quantize.quantize import ALL_INT8, quantize
@@ -61,7 +64,7 @@ def to_int8(
     from edgevid.passes.to_fp16 import to_fp16
     from edgevid.passes.to_opset_13 import to_opset_13
 
-    insert_qdq = partial(quantize, ranges=ranges, scheme=TENSORRT, exclusions=kept or ALL_INT8)
+    insert_qdq = partial(quantize, ranges=ranges, scheme=TENSORRT, exclusions=exclusions or ALL_INT8)
     if is_typed(tensorrt):
         return run_passes(graph, (layout_to_transposes, insert_qdq, to_fp16))
     return run_passes(graph, (to_opset_13, insert_qdq))
@@ -80,7 +83,7 @@ def write_int8(graph: ir.Model, job: Job, requirement: Requirement, folder: Path
         write_calibration_cache(folder / CACHE, propagate_ranges(graph, job.calibration.ranges), tensorrt)
         not_run.append(f"{CACHE}, with which build.sh lets TensorRT quantize the float network itself")
     in_float = job.calibration.choose_float_layers(
-        graph, lambda copy, kept: to_int8(copy, job.calibration.ranges, tensorrt, kept)
+        graph, lambda copy, exclusions: to_int8(copy, job.calibration.ranges, tensorrt, exclusions)
     )
     reports = to_int8(graph, job.calibration.ranges, tensorrt, in_float.kept)
     save_with_weights(graph, folder / MODEL, weights_of("fp16" if is_typed(tensorrt) else "fp32"))
