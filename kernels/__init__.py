@@ -1,1 +1,1 @@
-"""Native kernels, one folder per op, the numpy reference beside each."""
+"""Native kernels, one folder per op, each with its NumPy reference."""

@@ -1,7 +1,7 @@
-"""Build the kernels with this machine's compiler, once; the library is kept in the user's cache folder.
+"""Build the kernels with this machine's compiler, once; the library is cached in the user's cache folder.
 
-Its name is a hash of the sources, the compiler and the flags, so that a library is never stale. A folder
-with an ``op.cpp`` is an op: its ``cpu*.cpp`` are compiled for every instruction set, the rest once.
+Its name is a hash of the sources, the compiler and the flags, so it is never stale. A folder with an
+``op.cpp`` is an op: its ``cpu*.cpp`` are compiled for every instruction set, the rest once.
 """
 
 from __future__ import annotations
@@ -35,32 +35,34 @@ log = logging.getLogger("edgevid")
 
 
 def isa_flags() -> dict[str, tuple[str, ...]]:
-    """The instruction sets that a library for this processor's architecture holds, with their flags."""
+    """The instruction sets of a library for this processor's architecture, with their compiler flags."""
     return X86_FLAGS if architecture() == "x86_64" else {"generic": ()}
 
 
 def cxxflags() -> tuple[str, ...]:
-    """The flags of every source: ours, then those of ``$EDGEVID_CXXFLAGS``, such as a sanitizer's."""
+    """The flags of every source: edgevid's, then those of ``$EDGEVID_CXXFLAGS``, such as a sanitizer's."""
     return (*CXXFLAGS, *shlex.split(os.environ.get("EDGEVID_CXXFLAGS", "")))
 
 
 def library() -> Path | None:
-    """The built library; ``None`` if it cannot be built, and the log says why once."""
-    found = library_or_reason()
-    return found if isinstance(found, Path) else None
+    """The built library; None if it cannot be built, for a reason that is logged once."""
+    result = library_or_reason()
+    return result if isinstance(result, Path) else None
 
 
 def library_or_reason() -> Path | str:
-    """The built library, or why there is none and what to do, which the log says once too."""
+    """The built library, or the reason why it cannot be built, with a remedy; the reason is logged once."""
     compiler = find_compiler()
     if compiler is None:
-        reason = "there is no C++ compiler, so networks run without the kernels: install g++ or set CXX"
+        reason = "no C++ compiler was found, so networks run without the kernels: install g++ or set CXX"
     else:
         try:
             return build(compiler, cache_folder() / "kernels")
         except subprocess.CalledProcessError as error:
-            said = next((line for line in error.stderr.splitlines() if "error" in line), error.stderr[:200])
-            reason = f"{shlex.join(compiler)} cannot build the kernels, so networks run without: {said}"
+            message = next(
+                (line for line in error.stderr.splitlines() if "error" in line), error.stderr[:200]
+            )
+            reason = f"{shlex.join(compiler)} cannot build the kernels, so networks run without: {message}"
         except OSError as error:
             reason = f"the kernels cannot be built, so networks run without: {error}. Set EDGEVID_CACHE"
     _warn_once(reason)
@@ -68,28 +70,30 @@ def library_or_reason() -> Path | str:
 
 
 def find_compiler() -> list[str] | None:
-    if chosen := os.environ.get("CXX"):
-        command = shlex.split(chosen)
+    if variable := os.environ.get("CXX"):
+        command = shlex.split(variable)
         return command if command and shutil.which(command[0]) else None
-    found = next((name for name in COMPILERS if shutil.which(name)), None)
-    return [found] if found else None
+    compiler = next((name for name in COMPILERS if shutil.which(name)), None)
+    return [compiler] if compiler else None
 
 
 def build(compiler: list[str], folder: Path) -> Path:
-    """The library in ``folder``, or in a temporary one if nothing can be written there."""
+    """The library in ``folder``, or in a temporary folder if that is not writable."""
 
     def make(work: Path, target: Path) -> None:
         objects = compile_sources([*compiler, *cxxflags()], work, isa_flags())
         run([*compiler, *cxxflags(), *LINK_FLAGS, *map(str, objects), "-o", str(target)])
 
     name = f"edgevid-{fingerprint(tuple(compiler), cxxflags())}.so"
-    return kept(folder, name, "compiling the kernels for this processor: once, some seconds", make)
+    return cached_file(
+        folder, name, "compiling the kernels for this processor, which takes seconds, once", make
+    )
 
 
-def kept(folder: Path, name: str, announcement: str, make: Callable[[Path, Path], None]) -> Path:
-    """The file ``name`` in ``folder``, or in a temporary one if nothing can be written there.
+def cached_file(folder: Path, name: str, announcement: str, make: Callable[[Path, Path], None]) -> Path:
+    """The file ``name`` in ``folder``, or in a temporary folder if that is not writable.
 
-    ``make`` gets a work folder and the path to write, if there is no such file yet.
+    If it does not exist, ``make`` is called with a work folder and the path to write.
     """
     if (folder / name).is_file():
         return folder / name
@@ -97,18 +101,18 @@ def kept(folder: Path, name: str, announcement: str, make: Callable[[Path, Path]
         folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         folder = temporary_folder()
-    with _alone_in(folder):
-        if (folder / name).is_file():  # another process has just made it
+    with _exclusive_access(folder):
+        if (folder / name).is_file():  # another process has made it meanwhile
             return folder / name
-        with atomic_path(folder / name) as target:  # another process never opens half a library
+        with atomic_path(folder / name) as target:  # other processes never open a partial library
             log.warning(announcement)
             make(target.parent, target)
     return folder / name
 
 
 @contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """One process at a time, where the system can lock a folder."""
+def _exclusive_access(folder: Path) -> Iterator[None]:
+    """Lock ``folder`` against other processes, where the system supports it."""
     try:
         import fcntl
     except ModuleNotFoundError:
@@ -133,27 +137,27 @@ def fingerprint(compiler: tuple[str, ...], flags: tuple[str, ...]) -> str:
 
 
 def sources(*patterns: str) -> list[Path]:
-    """The files of the library: those of ``ort/`` and of each op."""
+    """The sources of the library: those in ``ort/`` and of each op."""
     folders = [SOURCES / "ort", *sorted(path.parent for path in SOURCES.glob("*/op.cpp"))]
     return [path for folder in folders for path in sorted(p for name in patterns for p in folder.glob(name))]
 
 
 def compile_sources(command: Sequence[str], work: Path, isas: Mapping[str, Sequence[str]]) -> list[Path]:
-    """The objects of the library, made in ``work``; ``isas`` are its instruction sets with their flags."""
+    """Compile the library's objects into ``work``; ``isas`` maps its instruction sets to their flags."""
     jobs = {}
     for source in sources("*.cpp"):
         variants = isas if source.name.startswith("cpu") else {"once": ()}
         for isa, flags in variants.items():
-            made = work / f"{source.parent.name}-{source.stem}-{isa}.o"
-            options = [*flags, f"-DEDGEVID_ISA_NAMESPACE={isa}", "-c", str(source), "-o", str(made)]
-            jobs[made] = [*command, *options]
+            object_path = work / f"{source.parent.name}-{source.stem}-{isa}.o"
+            options = [*flags, f"-DEDGEVID_ISA_NAMESPACE={isa}", "-c", str(source), "-o", str(object_path)]
+            jobs[object_path] = [*command, *options]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(run, jobs.values()))
     return list(jobs)
 
 
 def run(command: Sequence[str]) -> None:
-    """Raises ``subprocess.CalledProcessError`` with what the compiler said."""
+    """Raises ``subprocess.CalledProcessError`` with the compiler's output."""
     subprocess.run(command, capture_output=True, text=True, check=True)
 
 

@@ -1,8 +1,8 @@
-"""Build the kernels for Android phones (arm64) with the Linux cross-compiler that Debian and Ubuntu have.
+"""Build the kernels for Android phones (arm64) with the Linux cross-compiler of Debian and Ubuntu.
 
-The library brings gcc's C++ runtime along and needs of the system only functions that Android's C library
-bionic has. That is checked by linking: the linker is given stand-ins for bionic's libraries that hold the
-names below and nothing else. Nothing here needs Android's NDK, whose compiler the script in a bundle uses.
+The library includes gcc's C++ runtime and depends only on functions of Android's C library, bionic. The
+linker checks that: it links against stub libraries of bionic with only the names below. Android's NDK, whose
+compiler the script in a bundle uses, is not needed here.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ BIONIC = {
     ),
     "libdl.so": ("dl_iterate_phdr",),
 }  # fmt: skip
-"""What the library may refer to on Android 7 (API level 24) and later, by the library that has it.
+"""The symbols that the library may import on Android 7 (API level 24) and later, by library.
 
 Source: libc/libc.map.txt and libdl/libdl.map.txt of Android's bionic (commit 731631f, 2025-03-26). Each name
-stands in the first section there (LIBC, LIBDL) without an ``introduced`` above 24: ``stderr`` says 23.
+is in the first section there (LIBC, LIBDL) without an ``introduced`` above 24: ``stderr`` has 23.
 """
 
-# Ubuntu's compiler adds checks by default that call functions of glibc alone.
+# By default Ubuntu's compiler adds checks that call functions only glibc has.
 FLAGS = (
     *build.CXXFLAGS,
     "-ffunction-sections",
@@ -42,8 +42,8 @@ FLAGS = (
     "-U_FORTIFY_SOURCE",
     "-fno-stack-protector",
 )
-# Android 15 has devices whose pages are 16 KiB. A session's options close the libraries that they opened, but
-# the ops live as long as the process: `nodelete`.
+# Some Android 15 devices have 16 KiB pages. A session's options close the libraries that they opened, but the
+# ops live as long as the process: `nodelete`.
 LINK_FLAGS = (
     "-shared", "-nostdlib", "-s", f"-Wl,-soname,{LIBRARY}", "-Wl,--gc-sections", "-Wl,--hash-style=both",
     "-Wl,-z,defs", "-Wl,-z,nodelete", "-Wl,-z,max-page-size=16384",
@@ -53,30 +53,30 @@ RUNTIME = build.SOURCES / "android" / "runtime.cpp"
 START, ARCHIVES, END = "crtbeginS.o", ("libstdc++.a", "libgcc_eh.a", "libgcc.a"), "crtendS.o"
 
 
-class CannotBuild(Exception):
-    """In a phrase: why there is no library, and what to do."""
+class AndroidBuildError(Exception):
+    """The library cannot be built; the message has the reason and a remedy."""
 
 
 def android_library() -> Path:
-    """The library, from the user's cache folder, where it is made at the first call (seconds)."""
+    """The library in the user's cache folder, built at the first call (seconds)."""
     if shutil.which(COMPILER) is None:
-        raise CannotBuild(f"{COMPILER} is not installed (Debian: apt install {PACKAGE})")
+        raise AndroidBuildError(f"{COMPILER} is not installed (Debian: apt install {PACKAGE})")
     try:
         identity = build.fingerprint(
             (COMPILER,), (*FLAGS, *LINK_FLAGS, sha256_of(RUNTIME), repr(BIONIC), EXPORTS)
         )
-        return build.kept(
+        return build.cached_file(
             build.cache_folder() / "kernels",
             f"edgevid-android-{identity}.so",
-            "compiling the kernels for Android: once, some seconds",
+            "compiling the kernels for Android, which takes seconds, once",
             _make,
         )
     except subprocess.CalledProcessError as error:
-        said = next(
+        message = next(
             (line for line in error.stderr.splitlines() if "undefined" in line or "error" in line),
             error.stderr[:200].strip(),
         )
-        raise CannotBuild(f"{COMPILER} cannot build it: {said}") from error
+        raise AndroidBuildError(f"{COMPILER} cannot build it: {message}") from error
 
 
 def _make(work: Path, target: Path) -> None:
@@ -86,20 +86,20 @@ def _make(work: Path, target: Path) -> None:
     build.run([*command, "-c", str(RUNTIME), "-o", str(runtime)])
     exports = work / "exports.map"
     exports.write_text(EXPORTS)
-    stand_ins = [_stand_in(work, name, symbols) for name, symbols in BIONIC.items()]
-    parts = [_of_compiler(START), *map(str, [*objects, runtime]), *map(_of_compiler, ARCHIVES), *stand_ins]
+    stubs = [_stub_library(work, name, symbols) for name, symbols in BIONIC.items()]
+    parts = [_of_compiler(START), *map(str, [*objects, runtime]), *map(_of_compiler, ARCHIVES), *stubs]
     script = f"-Wl,--version-script={exports}"
     build.run([COMPILER, *LINK_FLAGS, script, *parts, _of_compiler(END), "-o", str(target)])
 
 
 def _of_compiler(name: str) -> str:
-    """The path of a file of the compiler's own."""
+    """The path of one of the compiler's own files."""
     command = [COMPILER, f"-print-file-name={name}"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _stand_in(work: Path, name: str, symbols: Sequence[str]) -> str:
-    """A library of that name that has the symbols, and nothing behind them."""
+def _stub_library(work: Path, name: str, symbols: Sequence[str]) -> str:
+    """Build a library of that name that defines the symbols, without code."""
     source = work / f"{name}.s"
     source.write_text("".join(f".globl {symbol}\n{symbol}: .quad 0\n" for symbol in symbols))
     path = work / name

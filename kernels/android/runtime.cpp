@@ -1,8 +1,8 @@
-// What gcc's C++ runtime wants of glibc and Android's bionic does not have. Compiled into a library for Android
-// that a Linux cross-compiler makes; the NDK's own compiler needs none of it.
+// Functions of glibc that gcc's C++ runtime needs and Android's bionic lacks. Compiled into a library for Android
+// by a Linux cross-compiler; the NDK's own compiler needs none of it.
 //
-// The runtime's archives (libstdc++, libgcc_eh, libgcc) are linked into the library. `bionic.txt` lists what may
-// remain for the system; all else that they refer to is here, hidden from other libraries.
+// The runtime's archives (libstdc++, libgcc_eh, libgcc) are linked into the library. `BIONIC` in build_android.py
+// lists the symbols that the system provides; all others are here, hidden from other libraries.
 #include <link.h>
 #include <pthread.h>
 #include <sys/auxv.h>

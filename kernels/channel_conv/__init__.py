@@ -1,1 +1,1 @@
-"""ChannelConv: a filter over neighbouring channels, the same at every pixel."""
+"""ChannelConv: a filter over neighboring channels, the same at every pixel."""

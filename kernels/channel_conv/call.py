@@ -1,4 +1,4 @@
-"""ChannelConv's C structure for numpy arrays."""
+"""ChannelConv's C structure for NumPy arrays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ARRAYS = ("x", "weights", "bias", "y")
 
 
 class ChannelConv(ctypes.Structure):
-    """As in channel_conv.h."""
+    """The structure of channel_conv.h."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in COUNTS),
@@ -26,7 +26,7 @@ class ChannelConv(ctypes.Structure):
 def conv_of(x, weights, y, *, bias=None, stride=1, pads=(0, 0), low=-np.inf, high=np.inf):
     """The structure for ``x`` of (batch, channels, ...) and ``y`` of (batch, filters*outputs, ...).
 
-    It points into the arrays, which must be float32 without gaps and outlive it.
+    It points into the arrays, which must be contiguous float32 and outlive it.
     """
     arrays = {"x": x, "weights": weights, "bias": bias, "y": y}
     return ChannelConv(

@@ -1,4 +1,4 @@
-// Convolution along the channel axis: a filter over neighbouring channels, the same at every pixel. See
+// Convolution along the channel axis: a filter over neighboring channels, the same at every pixel. See
 // README.md.
 #pragma once
 

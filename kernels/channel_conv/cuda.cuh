@@ -1,9 +1,9 @@
 // ChannelConv on the GPU, in float32 or half; sums are float32. Filters are shared by all outputs.
 //
-// Cost: filters * outputs * taps * pixels multiply-adds; each element of y is written once, each of x is read
-// once from memory and then, for the other outputs that see it, from the caches: the layers of ChannelNets are
-// of 100 KB. At stride 1 and 2 a thread computes 8 outputs and loads a channel once for all of them. Lanes of a
-// warp are neighbouring pixels. Planes of 14x14 and 7x7 are no multiple of 16 bytes, so there are no vectors.
+// Cost: filters * outputs * taps * pixels MACs; each element of y is written once, each of x is read once from
+// memory and then, for the other outputs that read it, from the caches: the layers of ChannelNets have 100 KB. At
+// stride 1 and 2 a thread computes 8 outputs and loads a channel once for all of them. Lanes of a warp are
+// neighboring pixels. Planes of 14x14 and 7x7 are not multiples of 16 bytes, so there are no vectors.
 #pragma once
 
 #include "../cuda/device.cuh"
@@ -23,9 +23,9 @@ struct ChannelConv {
 
 constexpr int kOutputs = 8;
 
-// `steps` neighbouring outputs of a filter at one pixel for each thread. Taps are done 8 at a time: the channels
-// that those of all outputs fall on are held in `seen`, and the next 8 taps move it on by 8 channels.
-// `stride` 0: whatever `conv` says, and then one output for each thread.
+// `steps` neighboring outputs of a filter at one pixel for each thread. Taps are processed 8 at a time: the channels
+// under those of all outputs are in `seen`, and the next 8 taps advance it by 8 channels.
+// `stride` 0: the stride of `conv`, with one output for each thread.
 template <typename T, int stride>
 __global__ void filter_channels(ChannelConv conv, int outputs) {
   constexpr int steps = stride ? kOutputs : 1, taps = 8, reach = stride * (steps - 1) + taps;

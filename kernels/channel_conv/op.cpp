@@ -7,7 +7,7 @@
 namespace edgevid {
 namespace {
 
-// Multiply-adds that are worth a thread's while.
+// MACs that are worth waking a thread.
 constexpr int64_t kPieceMacs = 1 << 16;
 
 template <bool kUnshared>

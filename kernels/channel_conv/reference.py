@@ -1,4 +1,4 @@
-"""What ChannelConv computes, in numpy."""
+"""ChannelConv in NumPy."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def channel_conv(x, weights, bias=None, *, stride=1, pads=(0, 0), low=-np.inf, high=np.inf):
-    """From ``x``, (batch, channels, ...), to (batch, filters*outputs, ...): the outputs of filter 0 first.
+    """Map ``x``, (batch, channels, ...), to (batch, filters*outputs, ...), the outputs of filter 0 first.
 
-    ``weights`` is (filters, taps); or (filters, taps, outputs) where every output has its own, and then
-    ``bias`` is (filters, outputs) rather than (filters).
+    ``weights`` is (filters, taps) and ``bias`` (filters); without shared weights they are
+    (filters, taps, outputs) and (filters, outputs).
     """
     planes = x.reshape(*x.shape[:2], -1)
     padded = np.pad(planes, ((0, 0), pads, (0, 0)))

@@ -1,1 +1,1 @@
-"""The CUDA kernels as one library, and its emulation on the CPU."""
+"""The CUDA kernels as one library, and their emulation on the CPU."""

@@ -1,7 +1,7 @@
-"""The structures of the CUDA kernels for arrays of numpy or tensors of torch, and the calls.
+"""Call the CUDA kernels on NumPy arrays or torch tensors.
 
-Arrays are logical ``(N*T, C, H, W)``. One whose memory is ``(N*T, H, W, C)`` is channels-last: numpy's
-``transpose`` and torch's ``channels_last`` give such arrays.
+Arrays have the logical shape ``(N*T, C, H, W)``. Those with memory ``(N*T, H, W, C)`` are channels-last:
+NumPy's ``transpose`` and torch's ``channels_last`` make such arrays.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def temporal_shift(
     shape: tuple[int, ...] | None = None,
     stream: int | None = None,
 ) -> None:
-    """Shift ``x`` into ``y``. ``lanes`` and ``shape`` say what arrays in other blocks of channels are."""
+    """Shift ``x`` into ``y``. ``lanes`` and ``shape`` describe arrays in other blocks of channels."""
     images, channels, *plane = shape or x.shape
     call = TemporalShift(
         images, frames, channels, prod(plane), fold, first, second,
@@ -110,7 +110,7 @@ def _run(function: Any, call: ctypes.Structure, stream: int | None) -> None:
     error = function(ctypes.byref(call), ctypes.c_void_p(stream))
     if error:
         raise BackendError(
-            f"{type(call).__name__}: the CUDA kernel refused (cudaError {error}): check its shapes"
+            f"{type(call).__name__}: the CUDA kernel failed (cudaError {error}): check its shapes"
         )
 
 
@@ -121,7 +121,7 @@ def _address(array: Any) -> int | None:
 
 
 def _is_channels_last(array: Any) -> bool:
-    """Whether neighbouring channels are adjacent in memory, and more than one pixel makes that differ."""
+    """Whether neighboring channels are adjacent in memory, and there is more than one pixel."""
     strides = array.stride() if callable(getattr(array, "stride", None)) else array.strides
     unit = 1 if callable(getattr(array, "stride", None)) else array.itemsize
     return array.shape[1] > 1 and prod(array.shape[2:]) > 1 and strides[1] == unit

@@ -1,4 +1,4 @@
-"""Compile the CUDA kernels: with nvcc, with NVRTC to PTX, or as ordinary C++ for the emulation on the CPU."""
+"""Compile the CUDA kernels: with nvcc, with NVRTC to PTX, or as plain C++ for the emulation on the CPU."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from edgevid.kernels.build import find_compiler
 FOLDER = Path(__file__).parent
 LIBRARY = FOLDER / "library.cu"
 STANDARD = "-std=c++14"
-"""The newest that nvcc 10.2 of JetPack 4 knows."""
+"""The newest standard that nvcc 10.2 of JetPack 4 supports."""
 OLDEST = 53
-"""SM of the oldest target, the Jetson Nano, and the first that computes in half precision."""
+"""SM of the oldest target, the Jetson Nano, and the first with half-precision arithmetic."""
 NVRTC_PACKAGE = "nvidia-cuda-nvrtc-cu12"
 
 
@@ -27,14 +27,14 @@ def find_nvcc() -> str | None:
     return shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
 
 
-def known_architectures(nvcc: str) -> tuple[int, ...]:
-    """Each SM that this nvcc compiles for and the kernels can, the oldest first."""
+def supported_architectures(nvcc: str) -> tuple[int, ...]:
+    """Each SM that both this nvcc and the kernels support, the oldest first."""
     listed = re.findall(r"compute_(\d+)", _run([nvcc, "--list-gpu-arch"]))
     return tuple(sorted(sm for sm in map(int, listed) if sm >= OLDEST))
 
 
 def fat_binary(nvcc: str, source: Path, output: Path, architectures: Sequence[int]) -> Path:
-    """Device code of ``source`` for each architecture, and PTX for the oldest, from which all are made."""
+    """Device code of ``source`` for each architecture, and the PTX for the oldest, its source."""
     oldest = min(architectures)
     codes = ",".join([*(f"sm_{sm}" for sm in architectures), f"compute_{oldest}"])
     _run(
@@ -53,7 +53,7 @@ def fat_binary(nvcc: str, source: Path, output: Path, architectures: Sequence[in
 
 
 def shared_library(nvcc: str, output: Path, architecture: str = "native") -> ctypes.CDLL:
-    """``library.cu`` for the GPU of this machine, or for ``architecture``, such as ``sm_87``."""
+    """Compile ``library.cu`` for this machine's GPU, or for ``architecture``, such as ``sm_87``."""
     _run(
         [nvcc, *_options(), f"-arch={architecture}", "-shared", "-Xcompiler", "-fPIC", LIBRARY, "-o", output]
     )
@@ -61,7 +61,7 @@ def shared_library(nvcc: str, output: Path, architecture: str = "native") -> cty
 
 
 def emulated_library(output: Path) -> ctypes.CDLL:
-    """``library.cu`` as C++ that runs on the CPU; takes addresses of ordinary memory."""
+    """Compile ``library.cu`` as C++ for the CPU; it takes host addresses."""
     compile_emulated([LIBRARY], output)
     return ctypes.CDLL(str(output))
 
@@ -70,16 +70,28 @@ def compile_emulated(sources: Sequence[Path], output: Path, *flags: str) -> None
     """Compile CUDA ``sources`` as C++ for the emulation, into a shared library."""
     compiler = find_compiler()
     if compiler is None:
-        raise BackendError("there is no C++ compiler for the emulated kernels: install g++")
+        raise BackendError("no C++ compiler was found for the emulated kernels: install g++")
     warnings = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
-    emulated = ("-DEDGEVID_EMULATED", "-I", FOLDER / "host", "-x", "c++")
+    emulation = ("-DEDGEVID_EMULATED", "-I", FOLDER / "host", "-x", "c++")
     _run(
-        [*compiler, STANDARD, "-O1", "-fPIC", "-shared", *warnings, *flags, *emulated, *sources, "-o", output]
+        [
+            *compiler,
+            STANDARD,
+            "-O1",
+            "-fPIC",
+            "-shared",
+            *warnings,
+            *flags,
+            *emulation,
+            *sources,
+            "-o",
+            output,
+        ]
     )
 
 
 def nvrtc_ptx(architecture: int, source: Path = LIBRARY) -> str:
-    """PTX of ``source`` by NVRTC 12, whose newest PTX version (8.5) the drivers of JetPack 6 take.
+    """Compile ``source`` to PTX with NVRTC 12, whose newest PTX version (8.5) the drivers of JetPack 6 take.
 
     Raises ``BackendError`` if the package is missing or the source does not compile.
     """
@@ -93,7 +105,7 @@ def nvrtc_ptx(architecture: int, source: Path = LIBRARY) -> str:
     try:
         array = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
         if nvrtc.nvrtcCompileProgram(program, len(options), array):
-            raise BackendError(f"NVRTC refuses {source.name}: {_text(nvrtc, program, 'ProgramLog')}")
+            raise BackendError(f"NVRTC rejects {source.name}: {_text(nvrtc, program, 'ProgramLog')}")
         return _text(nvrtc, program, "PTX")
     finally:
         nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
@@ -135,8 +147,8 @@ def _options() -> tuple[str, ...]:
 
 
 def _run(command: Sequence[str | Path]) -> str:
-    """What a compiler prints; ``BackendError`` with its words if it refuses."""
-    made = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
-    if made.returncode:
-        raise BackendError(f"{Path(command[0]).name} failed: {made.stderr or made.stdout}")
-    return made.stdout
+    """A compiler's output; ``BackendError`` with its messages if it fails."""
+    process = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise BackendError(f"{Path(command[0]).name} failed: {process.stderr or process.stdout}")
+    return process.stdout

@@ -1,1 +1,1 @@
-"""ChannelMean, ImageMean, Gate: excitations of features, in blocks."""
+"""ChannelMean, ImageMean, Gate: feature excitation in blocked layout."""

@@ -1,4 +1,4 @@
-"""What ChannelMean, ImageMean and Gate compute, in numpy, on plain tensors."""
+"""ChannelMean, ImageMean and Gate in NumPy, on plain tensors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def gate(x, of_channels, of_pixels=None):
 
 
 def in_blocks(x, block):
-    """The values of ``x`` as they lie in memory in blocks of channels, in the shape of ``x``."""
+    """``x`` in blocks of channels, with the shape of ``x``."""
     images, channels, *image = x.shape
     groups = x.reshape(images, channels // block, block, *image)
     return np.ascontiguousarray(np.moveaxis(groups, 2, -1)).reshape(x.shape)

@@ -1,1 +1,1 @@
-"""A stack of frames fused with the following 1x1 convolution: a convolution over time that copies nothing."""
+"""A stack of frames fused with the following 1x1 convolution: a temporal convolution without copies."""

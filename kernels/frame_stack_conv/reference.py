@@ -1,4 +1,4 @@
-"""What the stack must be, in numpy; the convolution after it is ``shift_conv``'s."""
+"""The stack in NumPy; the convolution after it is ``shift_conv``'s."""
 
 from __future__ import annotations
 

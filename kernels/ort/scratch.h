@@ -9,10 +9,9 @@
 
 namespace edgevid::ort {
 
-// At least `floats` of them for the calling thread, aligned to a cache line; what is in them is not told. They
-// are kept from one piece of work to the next, because fresh pages would cost more than the work on them. Not a
-// thread_local: phones before Android 10 load no library that has one, and no code of ours has to be there when
-// a thread ends.
+// At least `floats` uninitialized floats for the calling thread, aligned to a cache line. They are reused from one
+// piece of work to the next, because fresh pages would cost more than the work on them. Not a thread_local: phones
+// before Android 10 cannot load a library with one, and this needs no code of the library when a thread ends.
 inline float* thread_scratch(int64_t floats) {
   constexpr size_t kCacheLine = 64;
   static const pthread_key_t key = [] {

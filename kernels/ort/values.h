@@ -37,8 +37,8 @@ inline Value clip(Value value, Value low, Value high) {
   return value > high ? high : value;
 }
 
-// Without reading what stood at `address`, which must be aligned to a Vector.
-inline void store_past_caches(float* address, Vector value) {
+// Bypasses the caches: the old content of `address`, which must be aligned to a Vector, is not read.
+inline void store_non_temporal(float* address, Vector value) {
 #if defined(__AVX512F__)
   _mm512_stream_ps(address, reinterpret_cast<__m512>(value));
 #elif defined(__AVX2__)
@@ -50,8 +50,8 @@ inline void store_past_caches(float* address, Vector value) {
 #endif
 }
 
-// Before this, other threads may not see what was stored past the caches.
-inline void finish_stores_past_caches() {
+// Makes preceding non-temporal stores visible to other threads.
+inline void finish_non_temporal_stores() {
 #if defined(__x86_64__)
   _mm_sfence();
 #endif

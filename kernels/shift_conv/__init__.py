@@ -1,1 +1,1 @@
-"""Temporal shift fused with the following 1x1 convolution: its numpy reference and its C++."""
+"""Temporal shift fused with the following 1x1 convolution: NumPy reference and C++."""

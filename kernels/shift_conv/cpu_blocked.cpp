@@ -5,7 +5,7 @@
 namespace edgevid::EDGEVID_ISA_NAMESPACE {
 namespace {
 
-// A piece's part of x stays in the second cache (this many floats) while all output blocks pass over it.
+// A piece's part of x (this many floats) stays in L2 while all output blocks read it.
 constexpr int64_t kPieceFloats = 1 << 16;
 // Few pieces would leave a thread idle at the end.
 constexpr int64_t kEnoughPieces = 16;

@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kTileOutputs = kRegisters == 32 ? 6 : 3;
 constexpr int kTileVectors = kRegisters == 32 ? 4 : 3;
-// Pixels of a piece: their rows of all input channels should stay in the second cache.
+// Floats of a piece: its rows of all input channels should stay in L2.
 constexpr int64_t kPieceFloats = 1 << 16;
 constexpr int64_t kEnoughPieces = 16;
 

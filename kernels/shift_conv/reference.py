@@ -1,4 +1,4 @@
-"""What the C++ must compute, in numpy; and ONNX Runtime's blocked layout."""
+"""The definition of ShiftConv in NumPy, and ONNX Runtime's blocked layout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def pointwise(
     low: float = -np.inf,
     high: float = np.inf,
 ) -> np.ndarray:
-    """The 1x1 convolution of an ``x`` that is shifted already, in float64."""
+    """The 1x1 convolution of an already shifted ``x``, in float64."""
     y = np.einsum("nchw,oc->nohw", x.astype(np.float64), weights[:, :, 0, 0].astype(np.float64))
     if bias is not None:
         y += bias[:, None, None]
@@ -23,7 +23,7 @@ def pointwise(
 
 
 def to_blocks(x: np.ndarray, block: int) -> np.ndarray:
-    """(images, channels, h, w) with the channels of a block adjacent, under the same shape."""
+    """(images, channels, h, w) with the channels of a block adjacent, in the same shape."""
     images, channels, height, width = x.shape
     blocks = x.reshape(images, channels // block, block, height, width)
     return np.ascontiguousarray(blocks.transpose(0, 1, 3, 4, 2)).reshape(x.shape)

@@ -1,14 +1,14 @@
-"""The temporal shift inside the 1x1 convolution after it, on tensor cores: half precision, channels-last.
+"""The temporal shift fused into the following 1x1 convolution on tensor cores: half precision, channels-last.
 
     y[m, o] = clamp(bias[o] + sum over channels c of w[o, c] * x[m + offset(c) * pixels, c] + residual[m, o])
 
-``m`` counts the pixels of all frames, and ``offset(c)`` is how many frames later channel ``c`` is read, as
-in ``edgevid.ShiftConv``. A neighbouring frame is ``pixels`` rows away in memory, so a block of the reduction
-over channels reads a shifted frame by an offset to its pointer: no byte moves for the shift. Frames beyond
-the clip are loads that are masked to zero.
+``m`` counts the pixels of all frames, and ``offset(c)`` is the frame offset from which channel ``c`` is read,
+as in ``edgevid.ShiftConv``. A neighboring frame is ``pixels`` rows away in memory, so a block of the
+reduction over channels reads a shifted frame with a pointer offset: the shift moves no bytes. Frames beyond
+the clip are loads masked to zero.
 
-Cost for M pixels, C channels and O outputs: M C O multiply-adds; M C + C O elements read and M O written (and
-M O read of a residual), each once as far as the cache holds the rows of ``x`` for all blocks of outputs.
+Cost for M pixels, C channels and O outputs: M C O MACs; M C + C O elements read and M O written (and M O read
+of a residual), each once if the cache holds the rows of ``x`` for all blocks of outputs.
 """
 
 from __future__ import annotations
@@ -25,48 +25,48 @@ def load_weights(weights, output, k, CHANNELS: tl.constexpr, OUTPUTS: tl.constex
 
 @triton.jit
 def frame_offset(k, FOLD: tl.constexpr, FIRST: tl.constexpr, SECOND: tl.constexpr):
-    """How many frames later channels ``k`` are read."""
+    """The frame offset from which channels ``k`` are read."""
     MOVED: tl.constexpr = FOLD if SECOND == 0 else 2 * FOLD
     return tl.where(k < FOLD, FIRST, tl.where(k < MOVED, SECOND, 0))
 
 
 @triton.jit
 def load_from(x, at, inside, frame, offset, pixels, CHANNELS: tl.constexpr, FRAMES: tl.constexpr):
-    """``x`` at ``at``, column by column ``offset`` frames later; zeros beyond the clip."""
+    """``x`` at ``at``, each column ``offset`` frames later; zeros beyond the clip."""
     later = frame[:, None] + offset[None, :]
-    known = inside & (later >= 0) & (later < FRAMES)
-    return tl.load(x + at + offset[None, :] * (pixels * CHANNELS), mask=known, other=0.0)
+    mask = inside & (later >= 0) & (later < FRAMES)
+    return tl.load(x + at + offset[None, :] * (pixels * CHANNELS), mask=mask, other=0.0)
 
 
 @triton.jit
 def load_mixed(x, state, row, valid, frame, k, pixels, CHANNELS: tl.constexpr, FRAMES: tl.constexpr,
                FOLD: tl.constexpr, FIRST: tl.constexpr, SECOND: tl.constexpr,
                STREAMED: tl.constexpr):  # fmt: skip
-    """Channels ``k`` of the shifted rows, where they come from several frames.
+    """Channels ``k`` of the shifted rows, if they come from several frames.
 
-    Whole groups of 8 channels are read, 16 bytes, whatever the fold: from the frame of the group's first
-    channel; and where that of the last is another one, the group is read from there too.
+    Reads whole groups of 8 channels, 16 bytes, whatever the fold, from the frame of the group's first
+    channel, and from that of the last channel if it is another.
     """
     inside = valid[:, None] & (k < CHANNELS)[None, :]
     at = row[:, None] * CHANNELS + k[None, :]
     if STREAMED:
         block = tl.load(x + at, mask=inside & (k // 8 * 8 + 8 > FOLD)[None, :], other=0.0)
-        kept = valid[:, None] & (k < FOLD)[None, :]
-        first = tl.load(state + row[:, None] * FOLD + k[None, :], mask=kept, other=0.0)
+        state_mask = valid[:, None] & (k < FOLD)[None, :]
+        first = tl.load(state + row[:, None] * FOLD + k[None, :], mask=state_mask, other=0.0)
         block = tl.where((k < FOLD)[None, :], first, block)
     else:
-        own = frame_offset(k, FOLD, FIRST, SECOND)
+        offset = frame_offset(k, FOLD, FIRST, SECOND)
         begin = frame_offset(k // 8 * 8, FOLD, FIRST, SECOND)
         block = load_from(x, at, inside, frame, begin, pixels, CHANNELS, FRAMES)
         if FOLD % 8 != 0:
             end = frame_offset(k // 8 * 8 + 7, FOLD, FIRST, SECOND)
             straddling = inside & (begin != end)[None, :]
             other = load_from(x, at, straddling, frame, end, pixels, CHANNELS, FRAMES)
-            block = tl.where((own == begin)[None, :], block, other)
+            block = tl.where((offset == begin)[None, :], block, other)
             if SECOND != 0 and FOLD < 4:  # the first group reads three frames
                 middle = tl.full(k.shape, SECOND, tl.int32)
                 other = load_from(x, at, straddling, frame, middle, pixels, CHANNELS, FRAMES)
-                block = tl.where((own == middle)[None, :], other, block)
+                block = tl.where((offset == middle)[None, :], other, block)
     return block
 
 
@@ -77,13 +77,13 @@ def shift_conv_kernel(x, weights, bias, residual, y, state, next_state, rows, pi
                       HAS_BIAS: tl.constexpr, HAS_RESIDUAL: tl.constexpr, LOW: tl.constexpr,
                       HIGH: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_OUTPUTS: tl.constexpr,
                       BLOCK_CHANNELS: tl.constexpr):  # fmt: skip
-    """One program makes ``BLOCK_ROWS`` pixels of ``BLOCK_OUTPUTS`` outputs.
+    """A program computes ``BLOCK_ROWS`` pixels of ``BLOCK_OUTPUTS`` outputs.
 
     ``x`` is (rows, CHANNELS), ``weights`` (OUTPUTS, CHANNELS), ``y`` and ``residual`` (rows, OUTPUTS),
-    ``state`` and ``next_state`` (rows, FOLD). ``LOW`` and ``HIGH`` are None where there is no bound.
+    ``state`` and ``next_state`` (rows, FOLD). ``LOW`` and ``HIGH`` are None without a bound.
     """
     MOVED: tl.constexpr = FOLD if SECOND == 0 else 2 * FOLD
-    # Neighbouring programs share rows of x, so that the cache has them.
+    # Neighboring programs share rows of x, so that they hit the cache.
     OUTPUT_BLOCKS: tl.constexpr = (OUTPUTS + BLOCK_OUTPUTS - 1) // BLOCK_OUTPUTS
     program = tl.program_id(0)
     first_row = program // OUTPUT_BLOCKS * BLOCK_ROWS
@@ -94,11 +94,11 @@ def shift_conv_kernel(x, weights, bias, residual, y, state, next_state, rows, pi
     k = tl.arange(0, BLOCK_CHANNELS)
     sums = tl.zeros((BLOCK_ROWS, BLOCK_OUTPUTS), dtype=tl.float32)
 
-    # Blocks of channels that all come from one frame need one load; the others are few.
+    # Blocks of channels from a single frame need one load; other blocks are few.
     MIXED: tl.constexpr = FOLD % BLOCK_CHANNELS != 0 or STREAMED
     MIXED_END: tl.constexpr = (MOVED + BLOCK_CHANNELS - 1) // BLOCK_CHANNELS * BLOCK_CHANNELS if MIXED else 0
     if MIXED:
-        # Read now and used last, so that what the loop does hides the wait.
+        # Loaded first and used last, so that the loop hides the latency.
         early_block = load_mixed(x, state, row, valid, frame, k, pixels, CHANNELS, FRAMES, FOLD, FIRST,
                                  SECOND, STREAMED)  # fmt: skip
         early_weight = load_weights(weights, output, k, CHANNELS, OUTPUTS)
@@ -109,16 +109,16 @@ def shift_conv_kernel(x, weights, bias, residual, y, state, next_state, rows, pi
         sums = tl.dot(block, tl.trans(weight), sums)
     for low in range(MIXED_END, CHANNELS, BLOCK_CHANNELS):
         start = low
-        known = valid
+        row_mask = valid
         if not MIXED and FOLD > 0:
             offset = tl.where(low < FOLD, FIRST, tl.where(low < MOVED, SECOND, 0))
-            known = valid & (frame + offset >= 0) & (frame + offset < FRAMES)
+            row_mask = valid & (frame + offset >= 0) & (frame + offset < FRAMES)
             start = low + offset * pixels * CHANNELS
         at_x = x + start + row[:, None] * CHANNELS + k[None, :]
         if CHANNELS % BLOCK_CHANNELS == 0:
-            block = tl.load(at_x, mask=known[:, None], other=0.0)
+            block = tl.load(at_x, mask=row_mask[:, None], other=0.0)
         else:
-            block = tl.load(at_x, mask=known[:, None] & (low + k < CHANNELS)[None, :], other=0.0)
+            block = tl.load(at_x, mask=row_mask[:, None] & (low + k < CHANNELS)[None, :], other=0.0)
         weight = load_weights(weights, output, low + k, CHANNELS, OUTPUTS)
         sums = tl.dot(block, tl.trans(weight), sums)
     if MIXED:
@@ -135,10 +135,14 @@ def shift_conv_kernel(x, weights, bias, residual, y, state, next_state, rows, pi
     if HIGH is not None:
         sums = tl.minimum(sums, HIGH)
     tl.store(y + at, sums.to(y.dtype.element_ty), mask=inside)
-    if STREAMED:  # noqa: SIM102 - one is known when it is compiled
-        # The programs of the first outputs hand the first channels on to the next frame.
+    if STREAMED:  # noqa: SIM102 - one is a compile-time constant
+        # The programs of the first outputs write the first channels as the next state.
         if program % OUTPUT_BLOCKS == 0:
             for begin in tl.static_range(0, FOLD, BLOCK_CHANNELS):
-                kept = valid[:, None] & (begin + k < FOLD)[None, :]
-                moved = tl.load(x + row[:, None] * CHANNELS + (begin + k)[None, :], mask=kept, other=0.0)
-                tl.store(next_state + row[:, None] * FOLD + (begin + k)[None, :], moved, mask=kept)
+                state_mask = valid[:, None] & (begin + k < FOLD)[None, :]
+                state_channels = tl.load(
+                    x + row[:, None] * CHANNELS + (begin + k)[None, :], mask=state_mask, other=0.0
+                )
+                tl.store(
+                    next_state + row[:, None] * FOLD + (begin + k)[None, :], state_channels, mask=state_mask
+                )

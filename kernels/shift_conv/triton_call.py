@@ -1,4 +1,4 @@
-"""The fused shift and 1x1 convolution for tensors of torch, on a GPU or in Triton's interpreter."""
+"""The fused shift and 1x1 convolution for torch tensors, on a GPU or in Triton's interpreter."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from edgevid.errors import BackendError
 if TYPE_CHECKING:
     import torch
 
-LARGEST = 2**31
-"""Elements are counted in 32 bits."""
+MAX_ELEMENTS = 2**31
+"""Element indices are 32-bit."""
 
 
 class Blocks(NamedTuple):
-    """What one program makes (``rows`` pixels, ``outputs``), how it sums (``channels`` at a time), and with
-    how many warps and stages of the software pipeline."""
+    """The output block of a program (``rows`` pixels by ``outputs``), the channels of a reduction step, and
+    the numbers of warps and of software pipeline stages."""
 
     rows: int
     outputs: int
@@ -25,17 +25,17 @@ class Blocks(NamedTuple):
 
 
 class Gpu(NamedTuple):
-    """How many multiprocessors it has, and how many bytes of shared memory a program may take."""
+    """The number of multiprocessors, and the maximum shared memory of a program."""
 
-    processors: int
+    sm_count: int
     shared_bytes: int
 
 
 def choose_blocks(rows: int, channels: int, outputs: int, fold: int, gpu: Gpu) -> Blocks:
-    """Blocks for a convolution of ``rows`` pixels, by rules that were fitted to an H200.
+    """Blocks for a convolution of ``rows`` pixels, by rules fitted to an H200.
 
-    There the layers of ResNet-50 and MobileNetV2, 8 and 64 frames, take 1.5 % more than with the best of 26
-    to 90 blocks that were tried, at most 8 % more.
+    There the layers of ResNet-50 and MobileNetV2, at 8 and 64 frames, take 1.5 % more time on average, at
+    most 8 %, than with the best of 26 to 90 measured blocks.
     """
 
     def programs(block_rows: int, block_outputs: int) -> int:
@@ -43,23 +43,23 @@ def choose_blocks(rows: int, channels: int, outputs: int, fold: int, gpu: Gpu) -
 
     reduction = min(64, _power_of_two(channels))
     if channels > 64 and fold % reduction:
-        reduction = 32  # more of the blocks read one frame only
+        reduction = 32  # then more blocks read a single frame
     is_mixed = fold % reduction != 0
     block_outputs = min(128, _power_of_two(outputs))
     if -(-outputs // 128) * 128 > 1.15 * -(-outputs // 64) * 64:
-        block_outputs = min(64, block_outputs)  # 128 would compute too much of nothing
-    # Large blocks read less; smaller ones keep a small layer from leaving processors idle.
-    while block_outputs > 32 and programs(64, block_outputs) < 0.7 * gpu.processors:
+        block_outputs = min(64, block_outputs)  # 128 would waste too much on padding
+    # Large blocks read less; smaller ones use all multiprocessors on a small layer.
+    while block_outputs > 32 and programs(64, block_outputs) < 0.7 * gpu.sm_count:
         block_outputs //= 2
     block_rows, warps = 64, 4
-    if channels < 512 and not is_mixed and programs(128, block_outputs) >= gpu.processors:
+    if channels < 512 and not is_mixed and programs(128, block_outputs) >= gpu.sm_count:
         block_rows = 128
-    elif channels >= 512 and block_outputs == 128 and programs(128, 128) >= 2 * gpu.processors:
+    elif channels >= 512 and block_outputs == 128 and programs(128, 128) >= 2 * gpu.sm_count:
         block_rows, warps = 128, 8
     count = programs(block_rows, block_outputs)
-    if channels >= 1024 and count < gpu.processors:
+    if channels >= 1024 and count < gpu.sm_count:
         reduction = 128
-    is_deep = channels // reduction >= 8 and count < 2 * gpu.processors
+    is_deep = channels // reduction >= 8 and count < 2 * gpu.sm_count
     stages = 4 if is_deep or (block_rows, warps) == (128, 4) else 3
     while stages > 1 and 2 * reduction * (block_rows + block_outputs) * stages > gpu.shared_bytes:
         stages -= 1
@@ -88,7 +88,7 @@ def shift_conv(
     ``weights`` are ``(O, C, 1, 1)`` or ``(O, C)``, ``bias`` ``(O,)``, ``residual`` is like ``y``. ``frames``,
     ``fold``, ``first`` and ``second`` are those of ``TemporalShift``; ``low`` and ``high`` bound the result.
     With ``state`` and ``next_state`` ``(N, fold, H, W)``, channels-last and not the same memory, ``x`` is one
-    frame of a stream. Raises ``BackendError`` for what does not fit.
+    frame of a stream. Raises ``BackendError`` for invalid shapes.
     """
     from edgevid.kernels.shift_conv.triton import shift_conv_kernel
 
@@ -124,7 +124,7 @@ def _check(x, weights, like_y, states, frames: int, fold: int, second: int) -> N
         rows = tensor.permute(0, 2, 3, 1)
         if tuple(tensor.shape) != shape or not rows.is_contiguous() or tensor.dtype != x.dtype:
             raise BackendError(f"a tensor must be {shape}, channels-last and {x.dtype}")
-        if tensor.numel() >= LARGEST:
+        if tensor.numel() >= MAX_ELEMENTS:
             raise BackendError(
                 f"a tensor of {tensor.numel()} elements is too large: take fewer clips at once"
             )
@@ -137,10 +137,10 @@ def _gpu_of(x: torch.Tensor) -> Gpu:
         return Gpu(132, 227 << 10)
     from triton.runtime import driver
 
-    seen = driver.active.utils.get_device_properties(x.device.index)
-    return Gpu(seen["multiprocessor_count"], seen["max_shared_mem"])
+    properties = driver.active.utils.get_device_properties(x.device.index)
+    return Gpu(properties["multiprocessor_count"], properties["max_shared_mem"])
 
 
 def _power_of_two(count: int) -> int:
-    """The next power of two, at least 16, which is the least that tensor cores take."""
+    """The next power of two, at least 16, the minimum for tensor cores."""
     return max(16, 1 << (count - 1).bit_length())

@@ -1,6 +1,7 @@
-"""Compile layers in a process of its own: a request as JSON on stdin, what a launch needs as JSON on stdout.
+"""Compile layers in a subprocess: a request as JSON on stdin, kernels and launch parameters as JSON on
+stdout.
 
-A process, because Triton reads from the environment whether to interpret its kernels, and holds much memory.
+A subprocess, because Triton's interpreter mode is set by the environment, and Triton takes much memory.
 """
 
 from __future__ import annotations
@@ -14,25 +15,25 @@ from edgevid.kernels.shift_conv.triton_compile import Layer, compile_ahead
 
 
 def compile_layers(
-    layers: list[dict[str, Any]], rows: list[int], architecture: int, ptx_version: int, gpu: Gpu
+    layers: list[dict[str, Any]], rows: list[int], sm: int, ptx_version: int, gpu: Gpu
 ) -> list[dict[str, Any]]:
-    """For each layer (the fields of ``Layer``) of so many ``rows`` its PTX and the numbers of a launch."""
-    answers = []
+    """The PTX and launch parameters of each layer (the fields of ``Layer``), given its number of ``rows``."""
+    kernels = []
     for fields, count in zip(layers, rows, strict=True):
         layer = Layer(**fields)
         blocks = choose_blocks(count, layer.channels, layer.outputs, layer.fold, gpu)
-        made = compile_ahead(layer, architecture, blocks, ptx_version)
-        answers.append(
+        kernel = compile_ahead(layer, sm, blocks, ptx_version)
+        kernels.append(
             {
-                "ptx": made.asm["ptx"],
-                "kernel": made.metadata.name,
+                "ptx": kernel.asm["ptx"],
+                "kernel": kernel.metadata.name,
                 "rows": blocks.rows,
                 "outputs": blocks.outputs,
-                "shared_bytes": made.metadata.shared,
-                "threads": 32 * made.metadata.num_warps,
+                "shared_bytes": kernel.metadata.shared,
+                "threads": 32 * kernel.metadata.num_warps,
             }
         )
-    return answers
+    return kernels
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The temporal shift inside the convolution after it, for TVM: which channels it reads from which frame."""
+"""The temporal shift fused into the following convolution, for TVM: the frame of each range of channels."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def shift_sources(shift: Shift, channels: int) -> tuple[Source, ...]:
-    """Where a convolution over ``channels`` shifted channels reads them from, without shifting them."""
-    fold, moved = shift.fold, shift.moved_channels
-    sources = [Source(0, fold, shift.first, 0), Source(fold, moved, shift.second, fold)]
-    sources.append(Source(moved, channels, 0, moved))
+    """The sources of a convolution over ``channels`` shifted channels, without shifting them."""
+    fold, moved_channels = shift.fold, shift.moved_channels
+    sources = [Source(0, fold, shift.first, 0), Source(fold, moved_channels, shift.second, fold)]
+    sources.append(Source(moved_channels, channels, 0, moved_channels))
     return tuple(source for source in sources if source.start < source.stop)
 
 

@@ -1,1 +1,1 @@
-"""Temporal shift, the 1x1 convolution after it and the depthwise 3x3 one after that, in one pass."""
+"""Temporal shift, 1x1 convolution and depthwise 3x3 convolution fused in one pass."""

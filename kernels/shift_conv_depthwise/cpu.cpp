@@ -6,7 +6,7 @@
 namespace edgevid::EDGEVID_ISA_NAMESPACE {
 namespace {
 
-// A scratch image should stay in the second cache (this many floats).
+// A scratch image (this many floats) should stay in L2.
 constexpr int64_t kScratchFloats = 1 << 16;
 // Few pieces would leave a thread idle at the end.
 constexpr int64_t kEnoughPieces = 8;

@@ -1,4 +1,4 @@
-"""What the C++ must compute after the 1x1 convolution, in numpy."""
+"""The depthwise convolution after the 1x1 convolution, in NumPy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def depthwise3x3(
     low: float = -np.inf,
     high: float = np.inf,
 ) -> np.ndarray:
-    """Each channel's 3x3 convolution, zeros around, in float64; weights are (channels, 1, 3, 3)."""
+    """Each channel's 3x3 convolution with zero padding, in float64; weights are (channels, 1, 3, 3)."""
     padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))[:, :, ::stride, ::stride]
     y = np.einsum("nchwrs,crs->nchw", windows, weights[:, 0].astype(np.float64))

@@ -1,1 +1,1 @@
-"""Kernels compiled by themselves, without ONNX Runtime, for their tests and benchmarks."""
+"""Kernels compiled separately, without ONNX Runtime, for their tests and benchmarks."""

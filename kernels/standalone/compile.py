@@ -1,4 +1,4 @@
-"""Compile a kernel for one instruction set into a library of its own, which ctypes opens, and run it."""
+"""Compile a kernel for one instruction set into a separate library, open it with ctypes, and run it."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from edgevid.kernels.build import cxxflags, find_compiler, isa_flags
 KERNELS = Path(__file__).parents[1]
 ENTRY, FLOORS = "standalone/entry.cpp", "standalone/floors.cpp"
 CPU_FLAGS = {"avx512": {"avx512f", "avx512bw", "avx512vl", "fma"}, "avx2": {"avx2", "fma"}, "generic": set()}
-"""What the processor must name among its instruction sets, by ours."""
+"""The processor flags that each of edgevid's instruction sets needs."""
 
 
 def why_not(isa: str, instruction_sets: Sequence[str]) -> str | None:
     """The reason why a kernel for ``isa`` cannot be compiled or run here."""
     if isa not in isa_flags():
         return f"{isa} is not for this architecture"
-    if missing := sorted(CPU_FLAGS[isa] - set(instruction_sets)):
-        return f"this processor has no {', '.join(missing)}"
+    if missing_sets := sorted(CPU_FLAGS[isa] - set(instruction_sets)):
+        return f"this processor has no {', '.join(missing_sets)}"
     if find_compiler() is None:
-        return "there is no C++ compiler"
+        return "no C++ compiler was found"
     return None
 
 
 def command(files: Sequence[str | Path], isa: str, output: Path, *flags: str) -> list[str]:
-    """The compiler's command for ``files``, relative to the kernels' folder, into ``output``."""
+    """The command that compiles ``files``, relative to the kernels' folder, to ``output``."""
     compiler = find_compiler()
     if compiler is None:
-        raise RuntimeError("no C++ compiler is on this machine: install g++ or clang")
+        raise RuntimeError("no C++ compiler was found: install g++ or clang")
     visible = [flag for flag in cxxflags() if not flag.startswith("-fvisibility")]
     namespace = f"-DEDGEVID_ISA_NAMESPACE={isa}"
     paths = [str(KERNELS / file) for file in files]
@@ -49,27 +49,27 @@ def command(files: Sequence[str | Path], isa: str, output: Path, *flags: str) ->
 
 
 def kernel(op: str, isa: str, folder: Path) -> ctypes.CDLL:
-    """The kernel in the folder ``op``, with the functions of ``entry.cpp``."""
+    """Compile the kernel in the folder ``op``, with the functions of ``entry.cpp``."""
     structure = "".join(word.capitalize() for word in op.split("_"))
     flags = (f'-DEDGEVID_HEADER="../{op}/{op}.h"', f"-DEDGEVID_KERNEL={structure}")
-    made = library([f"{op}/cpu.cpp", ENTRY], isa, folder / f"{op}-{isa}.so", *flags)
-    made.why_not.restype = ctypes.c_char_p
-    made.work_items.restype = ctypes.c_int64
-    return made
+    result = library([f"{op}/cpu.cpp", ENTRY], isa, folder / f"{op}-{isa}.so", *flags)
+    result.why_not.restype = ctypes.c_char_p
+    result.work_items.restype = ctypes.c_int64
+    return result
 
 
 def library(files: Sequence[str | Path], isa: str, output: Path, *flags: str) -> ctypes.CDLL:
-    """Raises ``RuntimeError`` with the compiler's words if it refuses, or warns."""
-    made = subprocess.run(
+    """Raises ``RuntimeError`` with the compiler's errors or warnings."""
+    process = subprocess.run(
         command(files, isa, output, "-shared", "-Werror", *flags), capture_output=True, text=True, check=False
     )
-    if made.returncode:
-        raise RuntimeError(made.stderr)
+    if process.returncode:
+        raise RuntimeError(process.stderr)
     return ctypes.CDLL(str(output))
 
 
 def run(kernel: ctypes.CDLL, conv: ctypes.Structure, cuts: Sequence[float] = ()) -> None:
-    """All the work in one piece, or cut at the given parts of it, the last piece first."""
+    """Run all work items in one piece, or cut at the fractions ``cuts``, the last piece first."""
     items = kernel.work_items(ctypes.byref(conv))
     ends = sorted({0, items, *(round(cut * items) for cut in cuts)})
     for begin, end in reversed(list(itertools.pairwise(ends))):

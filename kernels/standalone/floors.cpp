@@ -1,4 +1,4 @@
-// What no kernel can beat, measured: the C library's copy, and multiplications with nothing to load.
+// Measures the roofline bound: the C library's copy, and multiplications without loads.
 #include <cstring>
 
 #include "../ort/values.h"

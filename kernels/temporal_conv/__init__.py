@@ -1,1 +1,1 @@
-"""TemporalConv: one filter of a few taps per channel, over the frames of a clip."""
+"""TemporalConv: one filter of a few taps per channel over the frames of a clip."""

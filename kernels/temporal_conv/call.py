@@ -1,4 +1,4 @@
-"""TemporalConv's C structure for numpy arrays."""
+"""TemporalConv's C structure for NumPy arrays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ARRAYS = ("x", "weights", "bias", "y", "state", "next_state")
 
 
 class TemporalConv(ctypes.Structure):
-    """As in temporal_conv.h."""
+    """The structure of temporal_conv.h."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in COUNTS),
@@ -24,7 +24,7 @@ class TemporalConv(ctypes.Structure):
 def conv_of(x, weights, y, *, frames, past, bias=None, state=None, next_state=None, low=-np.inf, high=np.inf):
     """The structure for ``x`` of (frames, channels, H, W), or (frames, channels/block, H, W, block).
 
-    It points into the arrays, which must be float32 without gaps and outlive it.
+    It points into the arrays, which must be contiguous float32 and outlive it.
     """
     block = x.shape[4] if x.ndim == 5 else 1
     arrays = {"x": x, "weights": weights, "bias": bias, "y": y, "state": state, "next_state": next_state}

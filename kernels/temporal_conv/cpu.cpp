@@ -11,23 +11,23 @@ namespace {
 // Floats of one item in one frame: 16 KB, few enough for many threads, many enough for the prefetcher.
 constexpr int64_t kTile = 4096;
 
-// Elements whose weights are laid out one by one: with three taps they fill a quarter of the first cache.
+// Elements with expanded weights: with three taps they fill a quarter of L1.
 constexpr int64_t kElements = 512;
 
-// From this size on the output would push itself out of the last-level cache before it is read again.
-constexpr int64_t kBytesPastCaches = int64_t{8} << 20;
+// From this size on the output would be evicted from the last-level cache before it is read.
+constexpr int64_t kNonTemporalBytes = int64_t{8} << 20;
 
-// Vectors that walk together: whole cache lines, and for three taps no more registers than there are.
+// Vectors processed together: whole cache lines, and for three taps no more than the registers.
 constexpr int kVectors = kLanes == 8 ? 2 : 4;
 
 template <int Taps, int Patterns>
-void run_column(const TemporalConv& conv, const Column& whole, int64_t channel, bool past_caches) {
+void run_column(const TemporalConv& conv, const Column& whole, int64_t channel, bool non_temporal) {
   constexpr int64_t step = kVectors * kLanes;
   constexpr int64_t least = Patterns * kLanes;
   const auto filter = filter_of<Vector, Taps, Patterns>(conv, channel, 0);
-  for_parts(whole, past_caches, [&](const Column& column) {
+  for_parts(whole, non_temporal, [&](const Column& column) {
     int64_t at = 0;
-    if (past_caches) {
+    if (non_temporal) {
       for (; at + step <= column.size; at += step) walk<true, kVectors>(column, filter, at);
     }
     for (; at + step <= column.size; at += step) walk<false, kVectors>(column, filter, at);
@@ -92,14 +92,14 @@ class ElementFilters {
 
 // `place` is that of the column in its frame.
 template <int Taps>
-void run_across_channels(const TemporalConv& conv, const Column& whole, int64_t place, bool past_caches) {
+void run_across_channels(const TemporalConv& conv, const Column& whole, int64_t place, bool non_temporal) {
   constexpr int64_t step = kVectors * kLanes;
   for (int64_t begin = 0; begin < whole.size; begin += kElements) {
     const int64_t end = begin + kElements < whole.size ? begin + kElements : whole.size;
     const ElementFilters<Taps> filters(conv, place + begin, end - begin);
-    for_parts(whole, past_caches, [&](const Column& column) {
+    for_parts(whole, non_temporal, [&](const Column& column) {
       int64_t at = begin;
-      if (past_caches) {
+      if (non_temporal) {
         for (; at + step <= end; at += step) {
           walk<true, kVectors>(column, filters.template at<Vector, kVectors>(at - begin), at);
         }
@@ -116,7 +116,7 @@ void run_across_channels(const TemporalConv& conv, const Column& whole, int64_t 
 }
 
 // `place` is the first channel of the column, or its place in the frame if it crosses channels.
-using RunColumn = void (*)(const TemporalConv&, const Column&, int64_t place, bool past_caches);
+using RunColumn = void (*)(const TemporalConv&, const Column&, int64_t place, bool non_temporal);
 
 template <int Taps>
 RunColumn choose(const TemporalConv& conv) {
@@ -155,10 +155,10 @@ Cut cut(const TemporalConv& conv) {
   return {conv.channels / group_channels, size, tile, (size + tile - 1) / tile};
 }
 
-// Only where every vector of every column is aligned.
-bool goes_past_caches(const TemporalConv& conv) {
+// Only if every vector of every column is aligned.
+bool uses_non_temporal_stores(const TemporalConv& conv) {
   const int64_t elements = conv.batch * conv.frames * conv.channels * conv.pixels;
-  return elements * int64_t{sizeof(float)} >= kBytesPastCaches && cut(conv).size % kLanes == 0 &&
+  return elements * int64_t{sizeof(float)} >= kNonTemporalBytes && cut(conv).size % kLanes == 0 &&
          reinterpret_cast<uintptr_t>(conv.y) % sizeof(Vector) == 0;
 }
 
@@ -179,7 +179,7 @@ int64_t work_items(const TemporalConv& conv) {
 
 void run(const TemporalConv& conv, int64_t begin, int64_t end) {
   const RunColumn run_one = choose_for_taps(conv);
-  const bool past_caches = goes_past_caches(conv);
+  const bool non_temporal = uses_non_temporal_stores(conv);
   const Cut pieces = cut(conv);
   const int64_t frame_size = conv.channels * conv.pixels;
   for (int64_t item = begin; item < end; ++item) {
@@ -198,9 +198,9 @@ void run(const TemporalConv& conv, int64_t begin, int64_t end) {
     column.stride = frame_size;
     column.frames = conv.frames;
     column.past = static_cast<int>(conv.past);
-    run_one(conv, column, crosses_channels(conv) ? start : group * conv.block, past_caches);
+    run_one(conv, column, crosses_channels(conv) ? start : group * conv.block, non_temporal);
   }
-  if (past_caches) finish_stores_past_caches();
+  if (non_temporal) finish_non_temporal_stores();
 }
 
 }  // namespace edgevid::EDGEVID_ISA_NAMESPACE

@@ -1,8 +1,8 @@
 // TemporalConv and TemporalConvStep on the GPU, in float32 or half; sums are float32.
 //
-// Cost for E elements: taps * E multiply-adds; with up to 5 taps each element is read once and written once,
-// 8 E bytes in float32 and 4 E in half: a thread walks through the frames with those under the filter in its
-// registers. Longer filters read a frame again for each tap. Accesses are of 16 bytes where images allow it.
+// Cost for E elements: taps * E MACs; with up to 5 taps each element is read once and written once, 8 E bytes in
+// float32 and 4 E in half: a thread loops over the frames with those under the filter in its registers. Longer
+// filters read a frame again for each tap. Accesses have 16 bytes if images allow it.
 #pragma once
 
 #include "../cuda/device.cuh"
@@ -31,7 +31,7 @@ struct FilterTensors {
   T *y, *next_state;
 };
 
-// `size` neighbouring elements per thread; if `one_channel` they are of the same channel.
+// `size` neighboring elements per thread; if `one_channel` they are of the same channel.
 template <typename T, int size, int taps, bool one_channel>
 __global__ void filter_frames(FilterTensors<T> tensors, FilterLayout layout) {
   using Piece = Vector<T, size>;

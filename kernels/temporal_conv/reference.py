@@ -1,4 +1,4 @@
-"""What TemporalConv computes, in numpy."""
+"""TemporalConv in NumPy."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def temporal_conv(x, weights, bias=None, *, frames, past, state=None, low=-np.in
     taps = weights.shape[1]
     if state is None:
         state = np.zeros_like(clips, shape=(len(clips), past, *x.shape[1:]))
-    seen = np.concatenate([state, clips], axis=1)
+    history = np.concatenate([state, clips], axis=1)
     after = np.zeros_like(clips, shape=(len(clips), taps - 1 - past, *x.shape[1:]))
-    padded = np.concatenate([seen, after], axis=1)
+    padded = np.concatenate([history, after], axis=1)
     per_channel = (-1, *[1] * (x.ndim - 2))
     y = sum(weights[:, tap].reshape(per_channel) * padded[:, tap : tap + frames] for tap in range(taps))
     if bias is not None:
         y = y + bias.reshape(per_channel)
-    return y.reshape(x.shape).clip(low, high), seen[:, frames:]
+    return y.reshape(x.shape).clip(low, high), history[:, frames:]

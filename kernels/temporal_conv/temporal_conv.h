@@ -14,7 +14,7 @@ struct TemporalConv {
   int64_t batch = 1, frames = 1, channels = 1, pixels = 1;
   int64_t block = 1;
   int64_t taps = 3;  // odd; up to 7 every element is read once
-  int64_t past = 1;  // how many taps lie before the present frame: (taps-1)/2 is centred, taps-1 is causal
+  int64_t past = 1;  // how many taps lie before the present frame: (taps-1)/2 is centered, taps-1 is causal
 
   const float* x = nullptr;        // (batch*frames, channels, pixels)
   const float* weights = nullptr;  // (channels, taps), the first tap for the oldest frame

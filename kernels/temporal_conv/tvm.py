@@ -1,7 +1,7 @@
-"""Channel-wise convolution over time, channels last, in TIR: ``y[t] = act(b + sum_j w[j] x[t + j])``.
+"""Channel-wise temporal convolution, channels last, in TIR: ``y[t] = act(b + sum_j w[j] x[t + j])``.
 
-``x`` is ``(N*T, H, W, C)``. A tile is some pixels of a frame times a vector of channels; the frames that its
-taps see are read where they lie, and those beyond the clip are not read at all.
+``x`` is ``(N*T, H, W, C)``. A tile is some pixels of a frame times a vector of channels; the frames of its
+taps are read in place, and frames beyond the clip are not read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from edgevid.kernels.tvm.emit import PLAIN, Epilogue, argument, both, function, 
 from edgevid.kernels.tvm.machine import Machine
 from edgevid.kernels.tvm.tiles import largest_divisor
 
-MOST_PIXELS = 8
+MAX_PIXELS = 8
 
 
 def temporal_conv_function(
@@ -27,12 +27,12 @@ def temporal_conv_function(
 ):
     """The TIR function ``name(x, weight, bias, [residual,] y)``, ``weight`` being ``(taps, C)``.
 
-    ``offsets`` says for each tap how many frames after the present one of its clip of ``frames`` it looks.
+    ``offsets`` has each tap's frame offset from the present frame; a clip has ``frames`` frames.
     """
     images, height, width, channels = shape
     pixels = height * width
     lanes = machine.vector(channels)
-    size = largest_divisor(pixels, MOST_PIXELS)
+    size = largest_divisor(pixels, MAX_PIXELS)
     together = largest_divisor(pixels // size, max(1, images * pixels // size // machine.tasks))
     pieces = pixels // size // together
     flat = (images, pixels, channels)
@@ -59,11 +59,11 @@ def temporal_conv_function(
                             T.buffer_store(sums, sums[pixel, lane] + product, [pixel, lane])
                 for pixel in range(size):
                     to = [image, first + pixel, at]
-                    added = None if residual is None else residual[tuple(to)]
-                    T.buffer_store(y, epilogue.apply(sums[pixel, lane], added, lanes), to)
+                    addend = None if residual is None else residual[tuple(to)]
+                    T.buffer_store(y, epilogue.apply(sums[pixel, lane], addend, lanes), to)
     return builder.get()
 
 
-def _in_clip(place, offset: int, frames: int):
-    """Whether a frame is one of its clip; None where it always is."""
-    return both(place >= 0 if offset < 0 else None, place < frames if offset > 0 else None)
+def _in_clip(frame, offset: int, frames: int):
+    """Whether a frame is in its clip; None if it always is."""
+    return both(frame >= 0 if offset < 0 else None, frame < frames if offset > 0 else None)

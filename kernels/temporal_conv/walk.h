@@ -1,4 +1,4 @@
-// The inner loop: some vectors walk through the frames, which pass under the filter in registers.
+// The inner loop: some vectors of each frame in turn, with the frames under the filter in registers.
 #pragma once
 
 #include "../ort/values.h"
@@ -7,11 +7,11 @@
 namespace edgevid::EDGEVID_ISA_NAMESPACE {
 namespace {
 
-// Frames that are walked through before the next vectors, where reading some of them twice costs little. As
-// planes are often whole pages, all frames of x and y fall on the same few sets of the first cache.
+// Frames that are processed before the next vectors; reading some of them twice costs little. Planes are often whole
+// pages, so all frames of x and y map to the same few sets of L1.
 constexpr int64_t kFramesInCaches = 4;
 
-// A range of floats of one frame that share their filters, as it stands in the first frame.
+// A range of floats with the same filters, at its position in the first frame.
 struct Column {
   const float* x;
   float* y;
@@ -24,16 +24,16 @@ struct Column {
   int past;
 };
 
-// The frame of the clip, or of the state before it; null for one that is not there.
+// The frame of the clip, or of the state before it; null if it does not exist.
 inline const float* frame_at(const Column& column, int64_t frame) {
   if (frame >= 0) return frame < column.frames ? column.x + frame * column.stride : nullptr;
   return column.state ? column.state + (frame + column.past) * column.stride : nullptr;
 }
 
-// Calls `run` for each part of the frames that is to be walked through at once.
+// Calls `run` for each part of the frames that is processed at once.
 template <class Run>
-void for_parts(Column column, bool past_caches, const Run& run) {
-  const int64_t step = past_caches ? column.frames : kFramesInCaches;
+void for_parts(Column column, bool non_temporal, const Run& run) {
+  const int64_t step = non_temporal ? column.frames : kFramesInCaches;
   for (column.first = 0; column.first < column.frames; column.first = column.last) {
     column.last = column.first + step < column.frames ? column.first + step : column.frames;
     run(column);
@@ -73,7 +73,7 @@ Filter<Value, Taps, Patterns> filter_of(const TemporalConv& conv, int64_t channe
   return filter;
 }
 
-template <bool PastCaches, int Vectors, class Value, int Taps, int Patterns>
+template <bool NonTemporal, int Vectors, class Value, int Taps, int Patterns>
 inline void walk(const Column& column, const Filter<Value, Taps, Patterns>& filter, int64_t at) {
   constexpr int lanes = kLanesOf<Value>;
   const int future = Taps - 1 - column.past;
@@ -92,8 +92,8 @@ inline void walk(const Column& column, const Filter<Value, Taps, Patterns>& filt
       Value sum = filter.bias[v % Patterns];
       for (int tap = 0; tap < Taps; ++tap) sum += filter.weights[tap][v % Patterns] * window[tap][v];
       sum = clip(sum, filter.low, filter.high);
-      if constexpr (PastCaches) {
-        store_past_caches(column.y + present + v * lanes, sum);
+      if constexpr (NonTemporal) {
+        store_non_temporal(column.y + present + v * lanes, sum);
       } else {
         store_as(column.y + present + v * lanes, sum);
       }

@@ -1,1 +1,1 @@
-"""TemporalDifference: how much each frame differs from the one before it."""
+"""TemporalDifference: the difference of each frame from the one before it."""

@@ -1,1 +1,1 @@
-"""The stand-alone temporal shift: its numpy reference and its C++."""
+"""The standalone temporal shift: NumPy reference and C++."""

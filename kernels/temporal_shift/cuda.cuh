@@ -9,7 +9,7 @@
 namespace edgevid {
 namespace cuda {
 
-// `x` and `y` are (images, channels, pixels) with `lanes` neighbouring channels adjacent in memory:
+// `x` and `y` are (images, channels, pixels) with `lanes` neighboring channels adjacent in memory:
 //   1          (images, channels, pixels), TensorRT's LINEAR
 //   channels   (images, pixels, channels): channels-last, HWC8 where they are a multiple of 8
 //   otherwise  (images, ceil(channels / lanes), pixels, lanes), as CHW4 and CHW32

@@ -1,4 +1,4 @@
-"""What the C++ must compute, in numpy."""
+"""TemporalShift in NumPy."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Convolution, channels last, whose input channels may come from other frames: ``y = act(W * x + b + r)``.
 
-``x`` is ``(N, H, W, C)``, ``y`` ``(M, H', W', O)``. A tile of pixels times output channels is summed in
-registers while the loops go over input channels; for each channel, one value of each pixel is multiplied
-with a vector of filters. Since those values are addressed one by one, a channel may as well be read from
-the frame before or after: a ``Source`` says which channels come from where. So a temporal shift, or the
-frames that a filter over time sees, cost another base address and never a copy.
+``x`` is ``(N, H, W, C)``, ``y`` ``(M, H', W', O)``. A tile of pixels times output channels is accumulated in
+registers while the loops run over input channels; for each channel, one value of each pixel is multiplied
+with a vector of filters. Since those values are addressed one by one, a channel can be read from the frame
+before or after: a ``Source`` has the origin of a range of channels. So a temporal shift, or the frames of a
+temporal filter, take another base address but no copy.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from edgevid.kernels.tvm.emit import (
     when,
 )
 from edgevid.kernels.tvm.machine import Machine
-from edgevid.kernels.tvm.tiles import Run, largest_divisor, least_divisor, runs, tile_shape
+from edgevid.kernels.tvm.tiles import Run, largest_divisor, runs, smallest_divisor, tile_shape
 
 
 @dataclass(frozen=True)
 class Source:
-    """Channels ``start`` to ``stop`` of what is convolved: where they come from.
+    """The origin of channels ``start`` to ``stop`` of a convolution's input.
 
-    From the frame ``offset`` frames later of the same clip, zeros beyond it, the first of them its channel
-    ``channel``; or, ``from_state``, from a tensor ``(N, stop - start, H, W)``, whose channels lie first.
+    They are read from the frame ``offset`` frames later of the same clip, zeros beyond it, from its channel
+    ``channel`` on; or, ``from_state``, from a channels-first tensor ``(N, stop - start, H, W)``.
     """
 
     start: int
@@ -48,7 +48,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Frames:
-    """How frames of the result follow those of the input: clips of ``count`` give one every ``stride``."""
+    """Clips of ``count`` input frames, with an output frame for every ``stride``."""
 
     count: int = 1
     stride: int = 1
@@ -62,8 +62,8 @@ class Frames:
 class Conv:
     """A convolution of ``x`` ``(N, H, W, C)``; ``padding`` is top, left, bottom, right.
 
-    ``sources`` are in order and cover the input channels (of all groups); empty, they are those of ``x``.
-    ``planar`` says that ``x`` is given as ``(N, C, H, W)``, as the first convolution of a network gets it.
+    ``sources`` are in order and cover the input channels (of all groups); if empty, these are ``x``'s. With
+    ``planar`` the layout of ``x`` is ``(N, C, H, W)``, as for the first convolution of a network.
     """
 
     x_shape: tuple[int, int, int, int]
@@ -97,7 +97,7 @@ class Conv:
         return self.sources[-1].stop if self.sources else self.x_shape[3]
 
     @property
-    def sees_its_frame_alone(self) -> bool:
+    def reads_only_its_frame(self) -> bool:
         return not any(source.offset or source.from_state for source in self.sources) and (
             self.frames.stride == 1
         )
@@ -116,17 +116,17 @@ class Conv:
         return tile_shape(columns, self.out_channels // self.groups, machine)
 
     def _flattened(self) -> Conv:
-        """The same convolution over longer rows, where rows are short and need not be told apart."""
+        """The same convolution over longer rows, if rows are short and need not be distinguished."""
         images, height, width, channels = self.x_shape
         if not self.is_pointwise or width >= 14:
             return self
-        if self.sees_its_frame_alone and not self.sources and height * width < 14:
+        if self.reads_only_its_frame and not self.sources and height * width < 14:
             return replace(self, x_shape=(1, 1, images * height * width, channels))
         return replace(self, x_shape=(images, 1, height * width, channels))
 
 
 def pack_weight(weight: np.ndarray, conv: Conv, machine: Machine) -> np.ndarray:
-    """``(O, C/groups, kh, kw)`` as ``(O/tile, kh, C/groups, kw, tile)``: in the order that it is read in."""
+    """``(O, C/groups, kh, kw)`` as ``(O/tile, kh, C/groups, kw, tile)``, in the order of reads."""
     _, vectors, lanes = conv.tile(machine)
     outputs, channels, height, width = weight.shape
     tiled = weight.reshape(outputs // (vectors * lanes), vectors * lanes, channels, height, width)
@@ -178,14 +178,14 @@ def _state(conv: Conv):
 
 
 def _loops(conv: Conv, tensors: _Tensors, shape: tuple[int, int, int], machine: Machine) -> None:
-    """Threads take some rows of an image and some filters; a filter stays while its rows are walked over."""
+    """Loops of a thread over some rows of an image and some filters; a filter is reused over its rows."""
     pixels, vectors, lanes = shape
     images, rows, columns, _ = conv.y_shape
     blocks = conv.out_channels // (vectors * lanes)
     row_bytes = 4 * conv.x_shape[2] * conv.x_shape[3] * conv.strides[0]
     rows_together = largest_divisor(rows, machine.cache_bytes // row_bytes)
     pieces = rows // rows_together
-    parts = least_divisor(blocks, min(blocks, -(-machine.tasks // (images * pieces))))
+    parts = smallest_divisor(blocks, min(blocks, -(-machine.tasks // (images * pieces))))
     row_runs = runs(
         columns,
         pixels,
@@ -207,12 +207,12 @@ def _loops(conv: Conv, tensors: _Tensors, shape: tuple[int, int, int], machine: 
 
 
 def _tile(conv: Conv, tensors: _Tensors, run: Run, image, row, column, block, shape) -> None:
-    """Sum the products of one tile in registers, and write it."""
+    """Accumulate one tile in registers, and write it."""
     _, vectors, lanes = shape
     tile = vectors * lanes
     sums = registers((run.size, tile))
-    places = [(pixel, v * lanes) for pixel in range(run.size) for v in range(vectors)]
-    for pixel, first in places:
+    positions = [(pixel, v * lanes) for pixel in range(run.size) for v in range(vectors)]
+    for pixel, first in positions:
         T.buffer_store(sums, tensors.bias[vector(block * tile + first, lanes)], [pixel, vector(first, lanes)])
     for source in conv.sources or (Source(0, conv.channels),):
         frame, inside = _frame(conv, source, image)
@@ -221,7 +221,7 @@ def _tile(conv: Conv, tensors: _Tensors, run: Run, image, row, column, block, sh
             with when(_on_image(conv, in_row)):
                 at = (frame, in_row, column, block, tap_row)
                 _products(conv, tensors, source, run, at, sums, shape)
-    for pixel, first in places:
+    for pixel, first in positions:
         to = [image, row, column + pixel, vector(block * tile + first, lanes)]
         residual = None if tensors.residual is None else tensors.residual[tuple(to)]
         value = conv.epilogue.apply(sums[pixel, vector(first, lanes)], residual, lanes)
@@ -229,7 +229,7 @@ def _tile(conv: Conv, tensors: _Tensors, run: Run, image, row, column, block, sh
 
 
 def _products(conv: Conv, tensors: _Tensors, source: Source, run: Run, at, sums, shape) -> None:
-    """Add the products of one source's channels with one row of filters."""
+    """Accumulate one source's channels with one row of filters."""
     _, vectors, lanes = shape
     frame, in_row, column, block, tap_row = at
     per_group = conv.channels // conv.groups
@@ -258,19 +258,19 @@ def _read(conv: Conv, tensors: _Tensors, source: Source, frame, row, column, cha
 
 
 def _frame(conv: Conv, source: Source, image) -> tuple[object, object]:
-    """The input frame that a source reads for one frame of the result, and whether it is in the clip."""
+    """The input frame of a source for an output frame, and the condition that it is in the clip."""
     frames = conv.frames
-    if conv.sees_its_frame_alone or source.from_state:
+    if conv.reads_only_its_frame or source.from_state:
         return image, None
-    clip, place = image // frames.count_out, image % frames.count_out * frames.stride + source.offset
+    clip, frame = image // frames.count_out, image % frames.count_out * frames.stride + source.offset
     inside = both(
-        place >= 0 if source.offset < 0 else None,
-        place < frames.count if source.offset > 0 else None,
+        frame >= 0 if source.offset < 0 else None,
+        frame < frames.count if source.offset > 0 else None,
     )
-    return clip * frames.count + place, inside
+    return clip * frames.count + frame, inside
 
 
 def _on_image(conv: Conv, row):
-    """Whether an input row exists; None where all do."""
+    """The condition that an input row exists; None if all do."""
     top, _, bottom, _ = conv.padding
     return both(row >= 0 if top else None, row < conv.x_shape[1] if bottom else None)

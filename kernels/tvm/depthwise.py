@@ -1,7 +1,7 @@
-"""Depthwise convolution, channels last: each channel of a pixel's neighbourhood has one filter.
+"""Depthwise convolution, channels last, with one filter per channel.
 
-``x`` is ``(N, H, W, C)``. A tile is some neighbouring pixels of a row times a vector of channels, whose sums
-stay in registers; a pixel that several taps of a row see is loaded once.
+``x`` is ``(N, H, W, C)``. A tile is some neighboring pixels of a row times a vector of channels, accumulated
+in registers; a pixel under several taps of a row is loaded once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edgevid.kernels.tvm.emit import argument, both, function, registers, vector
 from edgevid.kernels.tvm.machine import Machine
 from edgevid.kernels.tvm.tiles import Run, largest_divisor, runs
 
-MOST_PIXELS = 8
+MAX_PIXELS = 8
 
 
 def pack_depthwise_weight(weight: np.ndarray) -> np.ndarray:
@@ -26,7 +26,7 @@ def pack_depthwise_weight(weight: np.ndarray) -> np.ndarray:
 
 
 def depthwise_function(name: str, conv: Conv, machine: Machine):
-    """The TIR function ``name(x, weight, bias, [residual,] y)`` of a ``conv`` of one channel a group."""
+    """The TIR function ``name(x, weight, bias, [residual,] y)`` of a ``conv`` with one channel per group."""
     images, rows, columns, channels = conv.y_shape
     lanes = machine.vector(channels)
     size = _pixels(columns, machine)
@@ -63,12 +63,12 @@ class _Tensors:
 
 
 def _pixels(columns: int, machine: Machine) -> int:
-    most = min(MOST_PIXELS, machine.registers // 2)
-    return -(-columns // -(-columns // most))
+    limit = min(MAX_PIXELS, machine.registers // 2)
+    return -(-columns // -(-columns // limit))
 
 
 def _tile(conv: Conv, tensors: _Tensors, run: Run, at, lanes: int) -> None:
-    """Sum the products of some pixels of a row with the filters of some channels, and write them."""
+    """Accumulate some pixels of a row with the filters of some channels, and write them."""
     image, row, column, channel = at
     channels = vector(channel, lanes)
     sums = registers((run.size, lanes))
@@ -92,7 +92,7 @@ def _tile(conv: Conv, tensors: _Tensors, run: Run, at, lanes: int) -> None:
 
 
 def _on_image(conv: Conv, tap_row: int, in_row):
-    """Whether a tap's row is on the image; None where it always is."""
+    """The condition that a tap's row is in the image; None if it always is."""
     last = (conv.y_shape[1] - 1) * conv.strides[0] + tap_row * conv.dilations[0] - conv.padding[0]
     return both(
         in_row >= 0 if tap_row * conv.dilations[0] < conv.padding[0] else None,

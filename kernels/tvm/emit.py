@@ -1,7 +1,7 @@
-"""Small pieces of TIR that the functions of this folder are written with.
+"""Helpers that write TIR.
 
-``Function`` opens a function and names its arguments; ``vector`` addresses neighbouring channels;
-``Epilogue`` is what a convolution does to a sum before it is written.
+``function`` opens a function and ``argument`` adds its arguments; ``vector`` addresses neighboring channels;
+``Epilogue`` is applied to a convolution's sum before it is written.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ SCHEDULED = "edgevid.scheduled"
 """The attribute of a function whose loops are final."""
 
 OPAQUE = 8
-"""TVM's number for a function that is not fused with others."""
+"""TVM's operator pattern of a function that is not fused with others."""
 
 
 @contextmanager
 def function(name: str) -> Iterator[IRBuilder]:
-    """A function with loops of its own; inside, ``argument`` adds its tensors in order, the results last."""
-    # Not one statement: the builder has the function once the inner block is left.
+    """A function with its own loops; in the block, ``argument`` adds its tensors in order, outputs last."""
+    # Two statements: the builder has the function once the inner block has ended.
     with IRBuilder() as builder:  # noqa: SIM117
         with T.prim_func(s_tir=True):
             T.func_name(name)
@@ -33,24 +33,24 @@ def function(name: str) -> Iterator[IRBuilder]:
 
 
 def argument(name: str, shape: Sequence[int]):
-    """A float32 tensor that the function takes."""
+    """A float32 tensor argument of the function."""
     return T.arg(name, T.buffer(tuple(shape), "float32"))
 
 
 def view(buffer, shape: Sequence[int]):
-    """The same memory under another shape of as many elements."""
+    """The same memory with another shape of the same number of elements."""
     if tuple(int(extent) for extent in buffer.shape) == tuple(shape):
         return buffer
     return IRBuilder.name(buffer.name, T.decl_buffer(tuple(shape), "float32", data=buffer.data))
 
 
 def registers(shape: Sequence[int]):
-    """Sums small enough to stay in registers: every index of theirs must be a constant."""
+    """An accumulator that stays in registers if all its indices are constants."""
     return IRBuilder.name("sums", T.alloc_buffer(tuple(shape), "float32", scope="local"))
 
 
 def vector(start, lanes: int):
-    """The index of ``lanes`` neighbouring elements."""
+    """The index of ``lanes`` neighboring elements."""
     return T.Ramp(start, 1, lanes) if lanes > 1 else start
 
 
@@ -63,7 +63,7 @@ def broadcast(value, lanes: int):
 
 @contextmanager
 def when(condition) -> Iterator[None]:
-    """The statements inside run if ``condition`` holds; None always does."""
+    """Run the statements of the block if ``condition`` holds; None always holds."""
     if condition is None:
         yield
         return
@@ -72,19 +72,19 @@ def when(condition) -> Iterator[None]:
 
 
 def both(*conditions):
-    """All of the conditions that are not None; None if there is none."""
-    found = [condition for condition in conditions if condition is not None]
-    if not found:
+    """The conjunction of the conditions that are not None; None if all are."""
+    present = [condition for condition in conditions if condition is not None]
+    if not present:
         return None
-    joined = found[0]
-    for condition in found[1:]:
-        joined = tirx.all(joined, condition)
-    return joined
+    result = present[0]
+    for condition in present[1:]:
+        result = tirx.all(result, condition)
+    return result
 
 
 @dataclass(frozen=True)
 class Epilogue:
-    """What happens to a sum: the bias is in it already, a residual is added, then comes the activation.
+    """Applied to a sum, which includes the bias: a residual is added, then the activation applied.
 
     ``activation`` is ``("relu",)``, ``("clip", low, high)``, ``("leaky", slope)`` or empty.
     """
@@ -107,8 +107,8 @@ class Epilogue:
             return tirx.min(tirx.max(value, broadcast(low, lanes)), broadcast(high, lanes))
         if kind == "leaky":
             return tirx.max(value, zero) + tirx.min(value, zero) * broadcast(numbers[0], lanes)
-        raise ValueError(f"no activation is called {kind!r}")
+        raise ValueError(f"unknown activation {kind!r}")
 
 
 PLAIN = Epilogue()
-"""Nothing happens to the sum."""
+"""No residual and no activation."""

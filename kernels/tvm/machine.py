@@ -1,4 +1,4 @@
-"""What the loops need to know of a processor."""
+"""The parameters of a processor for the loops."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from math import gcd
 
 @dataclass(frozen=True)
 class Machine:
-    """``lanes`` float32 values fit in a vector register, of which there are ``registers``.
+    """A processor with ``registers`` vector registers of ``lanes`` float32 values.
 
-    ``tasks`` is how many pieces of work there should be at least: 2, 4, 6, 8 and 12 cores share 24 evenly.
-    ``cache_bytes`` is what a core may keep of a convolution's input while it walks over the filters.
+    ``tasks`` is the minimum number of parallel tasks: 2, 4, 6, 8 and 12 cores share 24 evenly.
+    ``cache_bytes`` is the part of a convolution's input that a core can cache while it loops over the
+    filters.
     """
 
     lanes: int
@@ -30,4 +31,4 @@ MACHINES = {
     "sse": Machine(lanes=4, registers=16),
     "neon": Machine(lanes=4, registers=32),
 }
-"""By the vector instructions of a processor."""
+"""By vector instruction set."""

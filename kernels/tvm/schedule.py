@@ -1,7 +1,7 @@
-"""A schedule for what TVM itself writes: threads over the outer places of a result, vectors over the inner.
+"""Schedule TVM's own functions: threads over the outer axes of an output, vectors over the innermost.
 
-TVM leaves the functions of ordinary operators as plain loops. Here each of their blocks gets threads, and its
-last axis becomes vectors, also where it sums or compares: the reduction then goes around the vector.
+TVM leaves the functions of standard operators as plain loops. Each of their blocks is parallelized and its
+last axis vectorized, in reductions too: the reduction loop is then around the vector.
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ from edgevid.kernels.tvm.emit import SCHEDULED
 from edgevid.kernels.tvm.machine import Machine
 
 SPATIAL, REDUCTION = 0, 2
-"""TVM's numbers for what an axis of a block is."""
+"""TVM's numbers for the kinds of a block's axes."""
 
-LEAST_WORK = 4096
-"""A block of fewer values than this is not worth waking threads for."""
+MIN_WORK = 4096
+"""Blocks of fewer values are not parallelized: waking threads would cost more."""
 
 
 def schedule_all(module, machine: Machine):
-    """The module with every function scheduled that has not its final loops yet."""
+    """The module with every function scheduled whose loops are not final."""
     import tvm
     from tvm import tirx
 
-    changed = tvm.IRModule(dict(module.functions), attrs=module.attrs, global_infos=module.global_infos)
+    scheduled = tvm.IRModule(dict(module.functions), attrs=module.attrs, global_infos=module.global_infos)
     for variable, function in module.functions.items():
         if isinstance(function, tirx.PrimFunc) and _can_be_scheduled(function):
-            changed[variable] = _scheduled(function, machine)
-    return changed
+            scheduled[variable] = _scheduled(function, machine)
+    return scheduled
 
 
 def _can_be_scheduled(function) -> bool:
-    """Whether it is still plain loops around blocks: running sums and sorting come with their final ones."""
+    """Whether it has plain loops around blocks: cumulative sums and sorting have final loops."""
     if SCHEDULED in (function.attrs or {}):
         return False
     block = getattr(function.body, "block", None)
@@ -68,5 +68,5 @@ def _schedule_block(schedule, block, machine: Machine) -> None:
     elif reductions:
         schedule.reorder(*outer, last, *reductions)
     fused = schedule.fuse(*outer, last) if outer else last
-    if work >= LEAST_WORK:
+    if work >= MIN_WORK:
         schedule.parallel(fused)

@@ -1,4 +1,4 @@
-"""How the pixels and output channels of a convolution are cut into tiles that fit in registers."""
+"""Cut the pixels and output channels of a convolution into tiles that fit in registers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from itertools import groupby
 
 from edgevid.kernels.tvm.machine import Machine
 
-MOST_VECTORS = 5
-"""More vectors of output channels in a tile gain nothing: they leave too few pixels to use each again."""
+MAX_VECTORS = 5
+"""More vectors of output channels in a tile gain nothing: too few pixels are left to reuse each."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """``count`` equal tiles of ``size`` neighbouring pixels, the first at pixel ``start``.
+    """``count`` equal tiles of ``size`` neighboring pixels, the first at pixel ``start``.
 
-    ``taps[j]`` says for filter column ``j`` which pixels of the tile it falls on the image for, so that the
-    border costs neither a test nor a padded copy.
+    ``taps[j]`` has the pixels of the tile for which filter column ``j`` is in the image, so that borders need
+    neither a test nor a padded copy.
     """
 
     start: int
@@ -26,21 +26,21 @@ class Run:
 
 
 def tile_shape(columns: int, channels: int, machine: Machine) -> tuple[int, int, int]:
-    """``(pixels, vectors, lanes)`` of a tile for rows of ``columns`` pixels: the least loads for a product.
+    """``(pixels, vectors, lanes)`` of a tile for rows of ``columns`` pixels, with the fewest loads per MAC.
 
-    A tile keeps ``pixels * vectors`` sums in registers, and takes ``pixels + vectors`` loads for as many
-    products.
+    A tile has ``pixels * vectors`` accumulators in registers, and takes ``pixels + vectors`` loads for as
+    many MACs.
     """
     lanes = machine.vector(channels)
     best, best_cost = (1, 1), float("inf")
-    for vectors in range(1, MOST_VECTORS + 1):
+    for vectors in range(1, MAX_VECTORS + 1):
         if channels // lanes % vectors:
             continue
-        most = (machine.registers - vectors - 1) // vectors
-        if most < 1:
+        max_pixels = (machine.registers - vectors - 1) // vectors
+        if max_pixels < 1:
             continue
-        pixels = -(-columns // -(-columns // most))
-        # At least 8 sums, or each addition waits for the one before it.
+        pixels = -(-columns // -(-columns // max_pixels))
+        # With fewer than 8 accumulators, each addition waits for the previous one.
         cost = (pixels + vectors) / (pixels * vectors) + max(0, 8 - pixels * vectors) / 8
         if cost < best_cost:
             best, best_cost = (pixels, vectors), cost
@@ -50,7 +50,7 @@ def tile_shape(columns: int, channels: int, machine: Machine) -> tuple[int, int,
 def runs(
     columns: int, size: int, width: int, taps: int, stride: int, padding: int, dilation: int
 ) -> list[Run]:
-    """A row of ``columns`` outputs over ``width`` inputs, in tiles of ``size``, equal ones in a run."""
+    """A row of ``columns`` outputs over ``width`` inputs in tiles of ``size``, equal ones in a run."""
     tiles = []
     for start in range(0, columns, size):
         count = min(size, columns - start)
@@ -63,18 +63,18 @@ def runs(
             for tap in range(taps)
         )
         tiles.append((count, inside, start))
-    found = []
+    result = []
     for (count, inside), group in groupby(tiles, key=lambda tile: tile[:2]):
         starts = [start for _, _, start in group]
-        found.append(Run(starts[0], len(starts), count, inside))
-    return found
+        result.append(Run(starts[0], len(starts), count, inside))
+    return result
 
 
-def largest_divisor(number: int, most: int) -> int:
-    """The largest divisor of ``number`` that is at most ``most``, and at least 1."""
-    return max(divisor for divisor in range(1, max(1, min(number, most)) + 1) if number % divisor == 0)
+def largest_divisor(number: int, limit: int) -> int:
+    """The largest divisor of ``number`` that is at most ``limit``; at least 1."""
+    return max(divisor for divisor in range(1, max(1, min(number, limit)) + 1) if number % divisor == 0)
 
 
-def least_divisor(number: int, least: int) -> int:
-    """The least divisor of ``number`` that is at least ``least``; ``number`` itself if there is none."""
-    return next((divisor for divisor in range(max(1, least), number) if number % divisor == 0), number)
+def smallest_divisor(number: int, minimum: int) -> int:
+    """The smallest divisor of ``number`` that is at least ``minimum``, or ``number`` itself."""
+    return next((divisor for divisor in range(max(1, minimum), number) if number % divisor == 0), number)

@@ -1,1 +1,1 @@
-"""The 3x3 convolution of stride 1 by Winograd's minimal filtering: its numpy reference and its C++."""
+"""The 3x3 convolution with stride 1 by Winograd's minimal filtering: NumPy reference and C++."""

@@ -1,4 +1,4 @@
-"""What the C++ must compute, in numpy; and the transform of the filters, done once before.
+"""The definition of WinogradConv in NumPy, and the transform of the filters, done once.
 
 Source: Lavin, Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, section 4.3: F(4x4, 3x3).
 """
@@ -8,15 +8,15 @@ from __future__ import annotations
 import numpy as np
 
 POINTS = (0.5**0.5, 2.0**0.5)
-"""The finite points are 0 and these two with both signs; the last one is infinity. As in transform.h."""
+"""The finite points are 0 and these two with both signs; the last is infinity. As in transform.h."""
 
 
 def filter_matrix(points: tuple[float, float] = POINTS) -> np.ndarray:
     """G (6, 3): ``G @ taps`` is a filter of three taps at the six points, over the products of distances."""
     a, b = points
     rows = [[1 / (a * a * b * b), 0.0, 0.0]]
-    for point, other in ((a, b), (b, a)):
-        scale = 2 * point**2 * (point**2 - other**2)
+    for point, partner in ((a, b), (b, a)):
+        scale = 2 * point**2 * (point**2 - partner**2)
         rows += [[1 / scale, sign * point / scale, point**2 / scale] for sign in (1, -1)]
     return np.array([*rows, [0.0, 0.0, 1.0]])
 
@@ -50,7 +50,7 @@ def conv3x3(
     low: float = -np.inf,
     high: float = np.inf,
 ) -> np.ndarray:
-    """The direct convolution with one pixel of zeros around, in float64."""
+    """The direct convolution with zero padding of one pixel, in float64."""
     padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
     y = np.einsum("nchwrs,ocrs->nohw", windows, weights.astype(np.float64), optimize=True)

@@ -1,4 +1,4 @@
-// A 3x3 convolution of stride 1 by Winograd's minimal filtering F(4x4, 3x3). See README.md.
+// A 3x3 convolution with stride 1 by Winograd's minimal filtering F(4x4, 3x3). See README.md.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,8 @@
 
 namespace edgevid {
 
-// A tile of kTileIn x kTileIn inputs gives kTileOut x kTileOut outputs, by kPoints products for each pair of
-// channels where the direct way takes 9 * kTileOut * kTileOut.
+// A tile of kTileIn x kTileIn inputs gives kTileOut x kTileOut outputs, by kPoints multiplications for each pair of
+// channels instead of 9 * kTileOut * kTileOut.
 constexpr int kTileOut = 4, kTileIn = 6, kPoints = kTileIn * kTileIn;
 
 struct WinogradConv {

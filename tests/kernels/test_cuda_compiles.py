@@ -23,7 +23,7 @@ def nvcc():
 
 
 def test_nvcc_makes_code_for_each_architecture(nvcc, tmp_path):
-    wanted = cuda.known_architectures(nvcc)
+    wanted = cuda.supported_architectures(nvcc)
     assert wanted, "this nvcc knows none of the architectures"
     binary = cuda.fat_binary(nvcc, cuda.LIBRARY, tmp_path / "kernels.fatbin", wanted).read_bytes()
     assert {int(sm) for sm in re.findall(rb"sm_(\d+)", binary)} >= set(wanted)

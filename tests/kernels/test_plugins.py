@@ -161,9 +161,9 @@ def test_a_step_of_the_temporal_convolution(plugins, with_bias):
     )
     assert run(plugins, "TemporalConvStep", inputs, outputs, {}) is None
     frames = state.reshape(2, 4, 8, 3, 3)
-    y, kept = temporal_conv(x, weights, bias if with_bias else None, frames=1, past=4, state=frames)
+    y, cached_file = temporal_conv(x, weights, bias if with_bias else None, frames=1, past=4, state=frames)
     assert_close(outputs[0], y)
-    np.testing.assert_array_equal(outputs[1], kept.reshape(state.shape))
+    np.testing.assert_array_equal(outputs[1], cached_file.reshape(state.shape))
 
 
 @pytest.mark.parametrize("stride, pads", [(1, (3, 4)), (2, (3, 3)), (4, (2, 2)), (1, (0, 0))])
@@ -242,7 +242,7 @@ def test_the_makefile_builds_a_library_that_registers_its_plugins(tmp_path):
     simulated = "-DSIMULATED_TENSORRT=10"
     make = [
         "make", "--directory", tmp_path, "--file", KERNELS / "tensorrt" / "Makefile", f"KERNELS={KERNELS}",
-        f"SM={cuda.known_architectures(nvcc)[0]}", f"TRT_INCLUDE={SIMULATED}", "NVINFER=",
+        f"SM={cuda.supported_architectures(nvcc)[0]}", f"TRT_INCLUDE={SIMULATED}", "NVINFER=",
     ]  # fmt: skip
     subprocess.run([*make, f"NVCC={nvcc} {simulated}"], check=True, capture_output=True)
     stub = tmp_path / "registry.cpp"
@@ -278,7 +278,7 @@ def test_the_makefile_builds_against_real_headers(tmp_path):
         pytest.skip("nvcc is not on this machine")
     make = [
         "make", "--directory", tmp_path, "--file", KERNELS / "tensorrt" / "Makefile", f"KERNELS={KERNELS}",
-        f"NVCC={nvcc}", f"SM={cuda.known_architectures(nvcc)[0]}", f"TRT_INCLUDE={REAL}", "NVINFER=",
+        f"NVCC={nvcc}", f"SM={cuda.supported_architectures(nvcc)[0]}", f"TRT_INCLUDE={REAL}", "NVINFER=",
     ]  # fmt: skip
     subprocess.run(make, check=True, capture_output=True)
     stub = tmp_path / "no_registry.cpp"

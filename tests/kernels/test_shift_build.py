@@ -87,7 +87,7 @@ def test_without_a_compiler_it_says_so_once(clip_bundle, monkeypatch, caplog):
     with caplog.at_level(logging.WARNING, "edgevid"):
         found = [specialize(path, None, 1) for _ in range(2)]
     assert [record.message for record in caplog.records] == [
-        "there is no C++ compiler, so networks run without the kernels: install g++ or set CXX"
+        "no C++ compiler was found, so networks run without the kernels: install g++ or set CXX"
     ]
     assert found[0].path == path
     assert found[0].op_coverage

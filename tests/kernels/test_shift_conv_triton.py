@@ -144,12 +144,12 @@ def compiled(folder, *options):
 
 
 LAYER = ("--channels", 256, "--outputs", 64)
-ORIN = ("--architecture", 87, "--processors", 8, "--shared-kib", 163)
+ORIN = ("--sm", 87, "--sm-count", 8, "--shared-kib", 163)
 
 
 @pytest.mark.parametrize("architecture", [80, 87, 90, 120])
 def test_it_is_compiled_for_tensor_cores_without_a_gpu(architecture, tmp_path):
-    ptx, launch = compiled(tmp_path, *LAYER, *ORIN, "--architecture", architecture, "--shared-kib", 99)
+    ptx, launch = compiled(tmp_path, *LAYER, *ORIN, "--sm", architecture, "--shared-kib", 99)
     assert f".target sm_{architecture}" in ptx
     assert re.search(r"wgmma\.mma_async|mma\.sync\.aligned\.m16n8k16", ptx)
     assert launch["kernel"] in ptx and launch["shared_bytes"] <= 99 << 10

@@ -80,13 +80,13 @@ def _write_kernels_model(source: Path, folder: Path) -> str:
 
 def _write_library(folder: Path) -> str:
     """Write the kernel library; returns its ``not_run`` sentence."""
-    from edgevid.kernels.build_android import LIBRARY, CannotBuild, android_library
+    from edgevid.kernels.build_android import LIBRARY, AndroidBuildError, android_library
 
     path = Path("jniLibs/arm64-v8a") / LIBRARY
     (folder / path).parent.mkdir(parents=True)
     try:
         shutil.copyfile(android_library(), folder / path)
-    except CannotBuild as error:
+    except AndroidBuildError as error:
         return f"{ANDROID}/{path}, left out: {error}; {ANDROID}/{BUILD_SCRIPT} builds it with Android's NDK"
     return f"{ANDROID}/{path} on Android"
 

@@ -89,9 +89,9 @@ def compile_layers(layers: list[FusedLayer], target: CompileTarget) -> list[dict
             for layer in layers
         ],
         "rows": [layer.rows for layer in layers],
-        "architecture": SM,
+        "sm": SM,
         "ptx_version": target.ptx_version,
-        "gpu": {"processors": target.sm_count, "shared_bytes": target.shared_kib << 10},
+        "gpu": {"sm_count": target.sm_count, "shared_bytes": target.shared_kib << 10},
     }
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment["TRITON_DISABLE_LINE_INFO"] = "1"

@@ -93,7 +93,7 @@ def test_a_function_that_android_lacks_is_an_error_of_the_linker(library, monkey
     )
     monkeypatch.setattr(build_android, "RUNTIME", source)
     monkeypatch.setattr(build, "sources", lambda *patterns: [])
-    with pytest.raises(build_android.CannotBuild, match="quick_exit"):
+    with pytest.raises(build_android.AndroidBuildError, match="quick_exit"):
         build_android.android_library()
 
 
