@@ -1,4 +1,4 @@
-"""The library of kernels, built once, and a way to run one op of it."""
+"""The kernel library, built once, and a way to run one of its ops."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def library():
 
 @pytest.fixture
 def run_op(library):
-    """Run one node ``edgevid.<op_type>`` on arrays (None: left out); gives its outputs."""
+    """Run one node ``edgevid.<op_type>`` on arrays (None: omitted); returns its outputs."""
     import onnx
     import onnxruntime
     from onnx import helper
@@ -32,33 +32,33 @@ def run_op(library):
         if left_out and onnxruntime.__version__.startswith(OLD_RUNTIMES):
             pytest.skip("ONNX Runtime before 1.24 crashes where an op with shapes leaves out an input")
         names = [f"x{i}" if array is not None else "" for i, array in enumerate(inputs)]
-        made = [f"y{i}" for i in range(outputs)]
-        node = helper.make_node(op_type, names, made, domain="edgevid", **attributes)
+        output_names = [f"y{i}" for i in range(outputs)]
+        node = helper.make_node(op_type, names, output_names, domain="edgevid", **attributes)
         feeds = {name: array for name, array in zip(names, inputs) if name}
         kind = onnx.TensorProto.FLOAT
         graph = helper.make_graph(
             [node],
             "op",
             [helper.make_tensor_value_info(name, kind, array.shape) for name, array in feeds.items()],
-            [helper.make_tensor_value_info(name, kind, None) for name in made],
+            [helper.make_tensor_value_info(name, kind, None) for name in output_names],
         )
         opsets = [helper.make_opsetid("", 18), helper.make_opsetid("edgevid", 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 4
-        # Every tensor by an allocation of its own: a sanitizer sees a step beyond its end.
+        # A separate allocation for every tensor, so that a sanitizer detects an access beyond its end.
         options.enable_cpu_mem_arena = options.enable_mem_pattern = False
         options.register_custom_ops_library(str(library))
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-        return session.run(made, feeds)
+        return session.run(output_names, feeds)
 
     return run
 
 
 @pytest.fixture
 def use_isa(library, monkeypatch):
-    """Force an instruction set; skips the test where the processor lacks it."""
+    """Force an instruction set; skips the test if the processor lacks it."""
     from edgevid.backends.onnxruntime.specialize.pipeline import isa_of
     from edgevid.errors import BackendError
 

@@ -1,4 +1,4 @@
-"""What the tests of kernels share: compiling one without ONNX Runtime, arrays, layouts and sanitizers."""
+"""Shared by tests of kernels: compiling a kernel without ONNX Runtime, arrays, layouts and sanitizers."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def random(shape, seed=0):
 
 
 def empty(shape, offset=0):
-    """NaN everywhere, ``offset`` floats away from where the allocator aligns."""
+    """An array of NaN, ``offset`` floats after an aligned address."""
     return np.full(offset + int(np.prod(shape)), np.nan, np.float32)[offset:].reshape(shape)
 
 
 def at_offset(array, offset):
-    moved = empty(array.shape, offset)
-    moved[...] = array
-    return moved
+    copy = empty(array.shape, offset)
+    copy[...] = array
+    return copy
 
 
 def blocked(x, block):
-    """(..., channels, H, W) to (..., channels/block, H, W, block), or as it is for a block of 1."""
+    """(..., channels, H, W) to (..., channels/block, H, W, block); unchanged for a block of 1."""
     if block == 1:
         return x
     split = x.reshape(*x.shape[:-3], x.shape[-3] // block, block, *x.shape[-2:])
@@ -59,8 +59,8 @@ def blocked(x, block):
 def plain(x, block):
     if block == 1:
         return x
-    moved = np.moveaxis(x, -1, -3)
-    return moved.reshape(*moved.shape[:-4], x.shape[-4] * block, *x.shape[-3:-1])
+    channels_first = np.moveaxis(x, -1, -3)
+    return channels_first.reshape(*channels_first.shape[:-4], x.shape[-4] * block, *x.shape[-3:-1])
 
 
 def error(actual, expected):
@@ -68,20 +68,20 @@ def error(actual, expected):
 
 
 def blocks_of(isa: str) -> tuple[int, ...]:
-    """The sizes of blocks that kernels for ``isa`` take."""
+    """The block sizes of kernels for ``isa``."""
     return (16,) if isa == "avx512" else (8, 16)
 
 
 def draw_block(data, use_isa, *more: int) -> int:
-    """For hypothesis: a size of blocks, of an instruction set that is then forced, or one of ``more``."""
+    """For hypothesis: a block size of an instruction set, which is then forced, or one of ``more``."""
     isa = data.draw(st.sampled_from(ISAS))
     use_isa(isa)
     return data.draw(st.sampled_from((*more, *blocks_of(isa))))
 
 
-def relative_error(got: np.ndarray, expected: np.ndarray) -> float:
-    assert got.shape == expected.shape
-    return float(np.abs(got - expected).max() / max(np.abs(expected).max(), 1e-30))
+def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
+    assert actual.shape == expected.shape
+    return float(np.abs(actual - expected).max() / max(np.abs(expected).max(), 1e-30))
 
 
 def assert_sanitizers_find_nothing(op: str, program_text: str, isa: str, folder) -> None:
@@ -92,9 +92,9 @@ def assert_sanitizers_find_nothing(op: str, program_text: str, isa: str, folder)
     source.write_text(program_text % {"header": header})
     sanitize = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     command = compile.command([f"{op}/cpu.cpp", source], isa, program, *sanitize)
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
-    if made.returncode:
-        assert "asan" in made.stderr, made.stderr
+    compilation = subprocess.run(command, capture_output=True, text=True, check=False)
+    if compilation.returncode:
+        assert "asan" in compilation.stderr, compilation.stderr
         pytest.skip("the compiler's sanitizer libraries are not installed")
-    ran = subprocess.run([program], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
+    execution = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert execution.returncode == 0, execution.stderr

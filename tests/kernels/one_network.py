@@ -1,4 +1,4 @@
-"""What the tests of networks with kernels share: making small ones, and comparing the results."""
+"""Shared by tests of networks with kernels: making small networks, and comparing outputs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from onnx import helper, numpy_helper
 from edgevid import ops
 
 INPUTS = 4
-"""Channels of a network's input: fewer than a block holds anywhere, so nothing is reordered before it."""
+"""Channels of a network's input, fewer than any block, so that nothing is reordered before it."""
 
 
 def save(path, nodes, weights, inputs, outputs, shapes=None) -> None:
-    """A model of ``nodes`` at ``path``; ``inputs``, ``outputs`` and ``shapes`` give shapes by name."""
+    """Save a model of ``nodes``; ``inputs``, ``outputs`` and ``shapes`` map names to shapes."""
     values = [
         [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in group.items()]
         for group in (inputs, outputs, shapes or {})
@@ -21,8 +21,8 @@ def save(path, nodes, weights, inputs, outputs, shapes=None) -> None:
     constants = [numpy_helper.from_array(array, name) for name, array in weights.items()]
     graph = helper.make_graph(nodes, "network", values[0], values[1], constants, value_info=values[2])
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid(ops.DOMAIN, 1)]
-    ours = {node.op_type for node in nodes if node.domain == ops.DOMAIN}
-    functions = [onnx.parser.parse_function(ops.op_of(kind).functions[kind]) for kind in ours]
+    op_types = {node.op_type for node in nodes if node.domain == ops.DOMAIN}
+    functions = [onnx.parser.parse_function(ops.op_of(kind).functions[kind]) for kind in op_types]
     onnx.save(helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=9), path)
 
 
@@ -41,16 +41,16 @@ def run(path, configure, seed=7):
     return list(feeds), dict(zip(names, session.run(names, feeds)))
 
 
-def assert_same(path, specialised):
+def assert_same(path, specialized):
     inputs, expected = run(path, lambda options: None)
-    new_inputs, got = run(specialised.path, specialised.configure)
-    assert (new_inputs, list(got)) == (inputs, list(expected))
+    new_inputs, outputs = run(specialized.path, specialized.configure)
+    assert (new_inputs, list(outputs)) == (inputs, list(expected))
     for name in expected:
-        assert np.abs(got[name] - expected[name]).max() <= 1e-5 * np.abs(expected[name]).max()
+        assert np.abs(outputs[name] - expected[name]).max() <= 1e-5 * np.abs(expected[name]).max()
 
 
 def session_without_blocks(path, options):
-    """In the place of ``pipeline._session``: a runtime that has no blocked layout."""
+    """Replaces ``pipeline._session`` by a runtime without a blocked layout."""
     import onnxruntime
 
     return onnxruntime.InferenceSession(

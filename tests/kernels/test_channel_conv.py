@@ -34,8 +34,8 @@ kernel = kernel_fixture("channel_conv")
 def compute(kernel, x, weights, bias=None, *, stride=1, pads=(0, 0), offset=0, cuts=(), **clip):
     outputs = (x.shape[1] + sum(pads) - weights.shape[1]) // stride + 1
     y = empty((len(x), len(weights) * outputs, *x.shape[2:]), offset)
-    moved = at_offset(x, offset)
-    conv = conv_of(moved, weights, y, bias=bias, stride=stride, pads=pads, **clip)
+    x_copy = at_offset(x, offset)
+    conv = conv_of(x_copy, weights, y, bias=bias, stride=stride, pads=pads, **clip)
     assert kernel.why_not(ctypes.byref(conv)) is None
     run(kernel, conv, cuts)
     return y
@@ -44,17 +44,17 @@ def compute(kernel, x, weights, bias=None, *, stride=1, pads=(0, 0), offset=0, c
 @st.composite
 def cases(draw):
     taps, stride = draw(st.integers(1, 40)), draw(st.sampled_from((1, 1, 2, 2, 3, 4, 7)))
-    # Long enough padding leaves filters that touch no channel at all.
+    # Long enough padding makes filters that touch no channel.
     pads = draw(st.integers(0, taps + 1)), draw(st.integers(0, taps + 1))
     channels = draw(st.integers(max(1, taps - sum(pads)), 90))
     filters, batch = draw(st.integers(1, 3)), draw(st.integers(1, 2))
     size = draw(st.sampled_from(((1, 1), (1, 2), (3, 3), (2, 4), (4, 4), (5, 5), (7, 7), (3, 17))))
     options = {"stride": stride, "pads": pads, **draw(st.sampled_from(({}, RELU, RELU6)))}
     outputs = (channels + sum(pads) - taps) // stride + 1
-    own = (outputs,) if draw(st.booleans()) else ()
-    bias = random((filters, *own), seed=2) if draw(st.booleans()) else None
+    unshared = (outputs,) if draw(st.booleans()) else ()
+    bias = random((filters, *unshared), seed=2) if draw(st.booleans()) else None
     return (
-        (random((batch, channels, *size)), random((filters, taps, *own), seed=1), bias),
+        (random((batch, channels, *size)), random((filters, taps, *unshared), seed=1), bias),
         options,
         draw(st.integers(0, 3)),
     )
@@ -74,8 +74,8 @@ def test_equals_the_reference(kernel, case):
 @settings(max_examples=50, deadline=None)
 def test_any_cut_of_the_work_gives_the_same_bits(kernel, case, cuts):
     arrays, options, offset = case
-    whole, cut = (compute(kernel, *arrays, **options, offset=offset, cuts=c) for c in ((), cuts))
-    np.testing.assert_array_equal(cut, whole)
+    uncut, cut = (compute(kernel, *arrays, **options, offset=offset, cuts=c) for c in ((), cuts))
+    np.testing.assert_array_equal(cut, uncut)
 
 
 # Of ChannelNets: the group channel-wise convolution, the depth-wise-separable form, and the convolutional
@@ -111,13 +111,13 @@ def test_it_is_a_standard_convolution_of_the_channels_as_height(kernel):
     assert error(y, standard.reshape(2, 20, 3, 5).numpy()) < TOLERANCE
 
 
-def test_padding_that_a_filter_lies_on_is_no_factor_even_of_infinity(kernel):
+def test_padding_is_never_multiplied_even_with_infinity(kernel):
     x = np.full((1, 12, 4, 5), np.inf, np.float32)
     y = compute(kernel, x, np.ones((1, 3), np.float32), pads=(5, 5))
     np.testing.assert_array_equal(y[0, :, 0, 0], [0] * 3 + [np.inf] * 14 + [0] * 3)
 
 
-def test_the_comparison_sees_one_wrong_weight(kernel):
+def test_the_comparison_detects_one_wrong_weight(kernel):
     x, weights = random((1, 64, 7, 7)), random((1, 64), seed=1)
     y = compute(kernel, x, weights, pads=(31, 32))
     weights[0, 33] *= 1.01
@@ -175,7 +175,7 @@ int main() {
 """
 
 
-# The widest vectors step over ends the furthest; the narrowest have most ways through the code.
+# The widest vectors overrun ends the furthest; the narrowest have the most code paths.
 @pytest.mark.parametrize("isa", ("avx512", "generic"))
 def test_the_sanitizers_find_nothing(isa, tmp_path):
     assert_sanitizers_find_nothing("channel_conv", SANITIZED, isa, tmp_path)

@@ -1,4 +1,4 @@
-"""The convolutions over time and over channels as nodes of ONNX Runtime compute what their references do."""
+"""Temporal and channel convolutions as nodes of ONNX Runtime compute what their references do."""
 
 from __future__ import annotations
 
@@ -91,9 +91,9 @@ def test_steps_continue_a_clip(run_op, taps, block, size):
 )
 def test_a_channel_conv_of_any_rank(run_op, op, channels, inner, taps, stride, more, with_bias):
     pads = taps // 2, taps // 2 + more
-    own = ((channels + sum(pads) - taps) // stride + 1,) if op == "UnsharedChannelConv" else ()
-    x, weights = random((2, channels, *inner)), random((3, taps, *own), seed=1)
-    bias = random((3, *own), seed=2) if with_bias else None
+    unshared = ((channels + sum(pads) - taps) // stride + 1,) if op == "UnsharedChannelConv" else ()
+    x, weights = random((2, channels, *inner)), random((3, taps, *unshared), seed=1)
+    bias = random((3, *unshared), seed=2) if with_bias else None
     (y,) = run_op(op, [x, weights, bias], stride=stride, pad_begin=pads[0], pad_end=pads[1])
     expected = channel_conv(x, weights, bias, stride=stride, pads=pads)
     assert y.shape == expected.shape

@@ -1,4 +1,4 @@
-"""The difference between frames is a subtraction to the bit, in whatever layout the frames are."""
+"""The difference between frames is an exact subtraction, in every layout."""
 
 from __future__ import annotations
 

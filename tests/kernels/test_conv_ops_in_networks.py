@@ -1,4 +1,4 @@
-"""Convolutions over time and over channels run on their kernels inside a network."""
+"""Temporal and channel convolutions run on their kernels in a network."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def network(
     norm=False,
     activation="",
     taps=3,
-    biased=True,
+    with_bias=True,
 ):
     """A 1x1 convolution, ``over_time`` (an op and its attributes), batch norm, activation, a 3x3 one."""
     weights = {
@@ -47,18 +47,18 @@ def network(
     op_type, attributes = over_time
     inputs, outputs = {"x": [4, INPUTS if before else channels, *SIZE]}, {}
     nodes = [helper.make_node("Conv", ["x", "w1"], ["a"])] if before else []
-    own_inputs, own_outputs = ["a" if before else "x", "taps", "bias"], ["b"]
+    op_inputs, op_outputs = ["a" if before else "x", "taps", "bias"], ["b"]
     if op_type == "TemporalConvStep":
-        own_inputs.insert(1, "state")
-        own_outputs.append("next_state")
+        op_inputs.insert(1, "state")
+        op_outputs.append("next_state")
         inputs["state"] = [4, (taps - 1) * channels, *SIZE]
         outputs["next_state"] = inputs["state"]
     if op_type == "TemporalShift":
-        del own_inputs[1:]
-    if not biased:
-        own_inputs.remove("bias")
-    ours = {"domain": "edgevid", **attributes}
-    nodes.append(helper.make_node(op_type, own_inputs, own_outputs, "over_time", **ours))
+        del op_inputs[1:]
+    if not with_bias:
+        op_inputs.remove("bias")
+    node_attributes = {"domain": "edgevid", **attributes}
+    nodes.append(helper.make_node(op_type, op_inputs, op_outputs, "over_time", **node_attributes))
     if norm:
         factors = {name: random(channels, 5) for name in ("scale", "shift", "mean")}
         factors["variance"] = np.abs(random(channels, 6)) + 1
@@ -80,8 +80,8 @@ STEP = ("TemporalConvStep", {})
 SHIFT = ("TemporalShift", {"frames": 2, "fold": 5, "first": 1, "second": -1})
 
 
-def specialised(path, tmp_path):
-    """The coverage of the only temporal op, and the kinds of the nodes; the results are compared."""
+def coverage_and_kinds(path, tmp_path):
+    """The coverage of the only temporal op, and the kinds of the nodes; compares the outputs."""
     result = specialize(path, tmp_path / "cache", 1)
     assert_same(path, result)
     (op,) = result.op_coverage
@@ -104,7 +104,7 @@ def specialised(path, tmp_path):
 def test_nothing_is_reordered_around_it(tmp_path, in_blocks, over_time, options):
     if over_time == STEP and options.get("channels") == 36:
         pytest.skip("a test of its own")
-    op, kinds = specialised(network(tmp_path, over_time, **options), tmp_path)
+    op, kinds = coverage_and_kinds(network(tmp_path, over_time, **options), tmp_path)
     assert (op.kernel, op.reason) == (f"{over_time[0]} {in_blocks}", "")
     assert kinds[1] == f"edgevid.{over_time[0]}"
     assert [kind.split(".")[-1] for kind in kinds if "Reorder" in kind] == ["ReorderOutput"]
@@ -115,49 +115,51 @@ def test_nothing_is_reordered_around_it(tmp_path, in_blocks, over_time, options)
 @pytest.mark.parametrize("over_time", (CLIP, STEP, SHIFT), ids=str)
 def test_another_instruction_set_works_on_the_same_blocks(tmp_path, use_isa, over_time, isa):
     use_isa(isa)
-    specialised(network(tmp_path, over_time), tmp_path)
+    coverage_and_kinds(network(tmp_path, over_time), tmp_path)
 
 
 def test_op_coverage_has_arithmetic_and_bytes(tmp_path):
-    op, _ = specialised(network(tmp_path, CLIP), tmp_path)
+    op, _ = coverage_and_kinds(network(tmp_path, CLIP), tmp_path)
     elements = 4 * 32 * 6 * 7
     assert op.flops == 2 * 3 * elements
     assert op.bytes_after == op.bytes_before == 4 * (2 * elements + 32 * 3 + 32)
 
 
 def test_a_step_counts_its_state_too(tmp_path):
-    op, _ = specialised(network(tmp_path, STEP), tmp_path)
+    op, _ = coverage_and_kinds(network(tmp_path, STEP), tmp_path)
     elements = 4 * 32 * 6 * 7
     assert op.bytes_before == 4 * (2 * elements + 32 * 3 + 32 + 2 * 2 * elements)
 
 
 def test_a_step_in_blocks_that_are_not_full_stays_plain(tmp_path, in_blocks):
-    op, _ = specialised(network(tmp_path, STEP, channels=36), tmp_path)
+    op, _ = coverage_and_kinds(network(tmp_path, STEP, channels=36), tmp_path)
     assert op.kernel == "TemporalConvStep"
     assert "not whole blocks" in op.reason
 
 
 def test_between_plain_tensors_it_stays_plain(tmp_path, in_blocks):
-    op, kinds = specialised(network(tmp_path, CLIP, before=False, after=False, activation="Relu"), tmp_path)
+    op, kinds = coverage_and_kinds(
+        network(tmp_path, CLIP, before=False, after=False, activation="Relu"), tmp_path
+    )
     assert (op.kernel, kinds) == ("TemporalConv (plain)", ["edgevid.TemporalConv"])
 
 
 @pytest.mark.parametrize("over_time", (CLIP, STEP), ids=str)
 def test_a_runtime_without_blocked_layout_gets_the_plain_one(tmp_path, monkeypatch, over_time):
     monkeypatch.setattr(pipeline, "_session", session_without_blocks)
-    op, _ = specialised(network(tmp_path, over_time, norm=True, activation="Relu"), tmp_path)
+    op, _ = coverage_and_kinds(network(tmp_path, over_time, norm=True, activation="Relu"), tmp_path)
     assert op.kernel == f"{over_time[0]} (plain)"
 
 
 def test_a_long_filter_stays_plain_and_says_why(tmp_path):
-    op, _ = specialised(network(tmp_path, CLIP, taps=9), tmp_path)
+    op, _ = coverage_and_kinds(network(tmp_path, CLIP, taps=9), tmp_path)
     assert op.kernel == "TemporalConv"
     assert "more than 7 taps" in op.reason
 
 
 @pytest.mark.parametrize("activation", ("Tanh", "Sigmoid"))
 def test_another_activation_is_not_lost(tmp_path, activation):
-    op, _ = specialised(network(tmp_path, CLIP, activation=activation), tmp_path)
+    op, _ = coverage_and_kinds(network(tmp_path, CLIP, activation=activation), tmp_path)
     assert op.kernel.startswith("TemporalConv")
 
 
@@ -171,40 +173,49 @@ def test_a_sum_is_not_lost(tmp_path):
     path, shape = tmp_path / "model.onnx", [4, 32, *SIZE]
     weights = {"w": random((32, INPUTS, 1, 1), 1), "taps": random((32, 3), 2)}
     save(path, nodes, weights, {"x": [4, INPUTS, *SIZE]}, {"y": None}, {"a": shape})
-    op, _ = specialised(path, tmp_path)
+    op, _ = coverage_and_kinds(path, tmp_path)
     assert op.kernel.startswith("TemporalConv")
 
 
 def test_a_shift_that_no_convolution_takes_is_a_temporal_conv_in_blocks(tmp_path, in_blocks):
-    op, kinds = specialised(network(tmp_path, SHIFT), tmp_path)
+    op, kinds = coverage_and_kinds(network(tmp_path, SHIFT), tmp_path)
     assert op.kernel == f"TemporalConv {in_blocks}"
     assert "3x3 convolution" in op.reason
     assert not [kind for kind in kinds if "ReorderInput" in kind]
 
 
 def test_a_shift_between_plain_tensors_stays_a_copy(tmp_path):
-    op, kinds = specialised(network(tmp_path, SHIFT, before=False, after=False, activation="Tanh"), tmp_path)
+    op, kinds = coverage_and_kinds(
+        network(tmp_path, SHIFT, before=False, after=False, activation="Tanh"), tmp_path
+    )
     assert (op.kernel, kinds) == ("TemporalShift", ["edgevid.TemporalShift", "Tanh"])
 
 
 @pytest.mark.parametrize("op_type", ("ChannelConv", "UnsharedChannelConv"))
 def test_a_channel_conv_runs_on_its_kernel(tmp_path, op_type):
-    own = (25,) if op_type == "UnsharedChannelConv" else ()
+    unshared = (25,) if op_type == "UnsharedChannelConv" else ()
     attributes = {"stride": 1, "pad_begin": 0, "pad_end": 0}
     nodes = [
         helper.make_node("Relu", ["x"], ["a"]),
         helper.make_node(op_type, ["a", "taps"], ["y"], "along", domain="edgevid", **attributes),
     ]
     path = tmp_path / "model.onnx"
-    save(path, nodes, {"taps": random((1, 8, *own))}, {"x": [2, 32, 3, 3]}, {"y": None}, {"a": [2, 32, 3, 3]})
-    op, kinds = specialised(path, tmp_path)
+    save(
+        path,
+        nodes,
+        {"taps": random((1, 8, *unshared))},
+        {"x": [2, 32, 3, 3]},
+        {"y": None},
+        {"a": [2, 32, 3, 3]},
+    )
+    op, kinds = coverage_and_kinds(path, tmp_path)
     assert (op.kernel, op.reason, op.flops) == (op_type, "", 2 * 2 * 8 * 25 * 9)
     assert kinds == ["Relu", f"edgevid.{op_type}"]
 
 
 def test_an_op_without_a_kernel_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline.coverage, "kernels_of", lambda model: {})
-    op, _ = specialised(network(tmp_path, CLIP), tmp_path)
+    op, _ = coverage_and_kinds(network(tmp_path, CLIP), tmp_path)
     assert op.kernel is None
     assert "no kernel for it" in op.reason
 
@@ -216,6 +227,6 @@ def test_a_shift_inside_its_convolution_needs_no_reason(tmp_path):
     ]
     path, shape = tmp_path / "model.onnx", [4, 16, *SIZE]
     save(path, nodes, {"w": random((16, 16, 1, 1))}, {"x": shape}, {"y": None}, {"a": shape})
-    op, _ = specialised(path, tmp_path)
+    op, _ = coverage_and_kinds(path, tmp_path)
     assert op.kernel.startswith("ShiftConv")
     assert (op.reason, op.bytes_after) == ("", 0)

@@ -1,4 +1,4 @@
-"""Which ordinary convolutions of a network the kernels take, and that it computes what it computed before."""
+"""Kernels replace the right ordinary convolutions of a network, which computes the same afterwards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def blocks():
 
 
 class Chain:
-    """A network of layers, one after the other, on frames ``(8, 32, 24, 24)``."""
+    """A sequential network on frames ``(8, 32, 24, 24)``."""
 
     def __init__(self):
         self.nodes, self.weights, self.value = [], {}, "x"
@@ -47,14 +47,14 @@ class Chain:
             self.value = f"a{index}"
         return self
 
-    def add(self, other):
+    def add(self, addend):
         index = len(self.nodes)
-        self.nodes.append(helper.make_node("Add", [self.value, other], [f"s{index}"]))
+        self.nodes.append(helper.make_node("Add", [self.value, addend], [f"s{index}"]))
         self.value = f"s{index}"
         return self
 
     def kinds(self, folder):
-        """The blocked convolutions of the specialised network, after it was compared."""
+        """The blocked convolutions of the specialized network, whose outputs are compared first."""
         path = folder / "network.onnx"
         self.nodes[-1].output[0] = "y"
         save(path, self.nodes, self.weights, {"x": (8, 32, 24, 24)}, {"y": None})
@@ -64,12 +64,12 @@ class Chain:
         return [node.op_type for node in nodes if "Conv" in node.op_type]
 
 
-def test_a_dense_3x3_convolution_takes_fewer_products(tmp_path):
+def test_a_dense_3x3_convolution_takes_fewer_multiplications(tmp_path):
     chain = Chain().conv(32, 32, 3).conv(64, 32, 3, activation=None)
     assert chain.kinds(tmp_path) == ["WinogradConv", "WinogradConv"]
 
 
-def test_a_leaky_activation_is_done_too(tmp_path):
+def test_a_leaky_activation_is_fused_too(tmp_path):
     chain = Chain().conv(32, 32, 3, activation="LeakyRelu").conv(64, 32, 1, activation="LeakyRelu")
     chain.conv(64, 64, 3, group=64)
     assert chain.kinds(tmp_path) == ["WinogradConv", "ShiftConvDepthwise"]
@@ -99,14 +99,16 @@ def test_a_convolution_of_another_kind_is_left_alone(tmp_path, layer):
     assert Chain().conv(32, 32, 3, **layer).kinds(tmp_path) == ["Conv"]
 
 
-def test_one_that_would_be_slower_is_left_alone(tmp_path, monkeypatch):
+def test_a_convolution_that_would_be_slower_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(winograd, "pays", lambda *shapes: False)
     assert Chain().conv(32, 32, 3).kinds(tmp_path) == ["Conv"]
 
 
-def test_where_fewer_products_round_too_much_the_direct_ones_stay(tmp_path, monkeypatch):
-    transformed = winograd._transformed
-    monkeypatch.setattr(winograd, "_transformed", lambda *given: transformed(*given) * np.float32(1.001))
+def test_where_winograd_rounds_too_much_the_direct_convolutions_stay(tmp_path, monkeypatch):
+    transform = winograd._transformed
+    monkeypatch.setattr(
+        winograd, "_transformed", lambda *arguments: transform(*arguments) * np.float32(1.001)
+    )
     assert Chain().conv(32, 32, 3).kinds(tmp_path) == ["Conv"]
 
 
@@ -118,6 +120,6 @@ def test_a_depthwise_convolution_joins_the_1x1_before_it(tmp_path, stride, name)
 
 def test_a_1x1_convolution_that_others_read_stays(tmp_path):
     chain = Chain().conv(64, 32, 1)
-    shared = chain.value
-    chain.conv(64, 64, 3, group=64).add(shared)
+    shortcut = chain.value
+    chain.conv(64, 64, 3, group=64).add(shortcut)
     assert chain.kinds(tmp_path) == ["Conv", "Conv"]

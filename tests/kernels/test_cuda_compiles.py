@@ -16,22 +16,22 @@ KERNELS = ("shift_frames", "shift_step", "filter_frames", "filter_frames_long", 
 
 @pytest.fixture(scope="module")
 def nvcc():
-    found = cuda.find_nvcc()
-    if found is None:
+    path = cuda.find_nvcc()
+    if path is None:
         pytest.skip("nvcc is not on this machine")
-    return found
+    return path
 
 
 def test_nvcc_makes_code_for_each_architecture(nvcc, tmp_path):
-    wanted = cuda.supported_architectures(nvcc)
-    assert wanted, "this nvcc knows none of the architectures"
-    binary = cuda.fat_binary(nvcc, cuda.LIBRARY, tmp_path / "kernels.fatbin", wanted).read_bytes()
-    assert {int(sm) for sm in re.findall(rb"sm_(\d+)", binary)} >= set(wanted)
+    expected = cuda.supported_architectures(nvcc)
+    assert expected, "this nvcc supports none of the architectures"
+    binary = cuda.fat_binary(nvcc, cuda.LIBRARY, tmp_path / "kernels.fatbin", expected).read_bytes()
+    assert {int(sm) for sm in re.findall(rb"sm_(\d+)", binary)} >= set(expected)
     for kernel in KERNELS:
         assert kernel.encode() in binary
 
 
-def test_nvcc_says_what_it_refuses(nvcc, tmp_path):
+def test_nvcc_reports_its_errors(nvcc, tmp_path):
     source = tmp_path / "wrong.cu"
     source.write_text("__global__ void kernel(float* x) { x[0] = missing; }")
     with pytest.raises(BackendError, match="missing"):
@@ -48,12 +48,12 @@ def test_nvrtc_makes_ptx_that_older_drivers_take(architecture):
     assert f".target sm_{architecture}" in ptx
     for kernel in KERNELS:
         assert kernel in ptx
-    # The copies and the filters move 16 bytes at a time.
+    # Copies and filters access 16 bytes at a time.
     assert "ld.global.nc.v4.u32" in ptx or "ld.global.v4.u32" in ptx
     assert "st.global.v4.u32" in ptx
 
 
-def test_nvrtc_says_what_it_refuses(tmp_path):
+def test_nvrtc_reports_its_errors(tmp_path):
     if not cuda.has_nvrtc():
         pytest.skip(f"NVRTC is not installed: pip install {cuda.NVRTC_PACKAGE}==12.6.85")
     source = tmp_path / "wrong.cu"

@@ -1,4 +1,4 @@
-"""The CUDA kernels, run on the CPU by a small emulation, compute what their references do."""
+"""The CUDA kernels compute what their references do, in a small emulation on the CPU."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgevid.kernels.temporal_shift.reference import temporal_shift, temporal_sh
 pytestmark = pytest.mark.slow
 
 FLOATS = {"float32": 1e-5, "float16": 2e-3}
-"""Types, and how far from float64 a result may be: half is rounded once, to 11 bits."""
+"""Types, and the error bound against float64: half is rounded once, to 11 bits."""
 SIZES = ((1, 1), (1, 3), (2, 4), (3, 5), (4, 4), (7, 7), (2, 8))
 
 
@@ -37,11 +37,11 @@ def random(shape, dtype="float32", seed=0):
 
 
 def empty_like(x, shape=None):
-    """Values that no result has, in the memory layout of ``x``."""
+    """An array of values that no result has, in the memory layout of ``x``."""
     shape = shape or x.shape
     marker = 77 if x.dtype == np.int8 else np.nan
-    made = np.full([shape[axis] for axis in order(x)], marker, x.dtype)
-    return made.transpose(np.argsort(order(x)))
+    array = np.full([shape[axis] for axis in order(x)], marker, x.dtype)
+    return array.transpose(np.argsort(order(x)))
 
 
 def order(x):
@@ -78,14 +78,14 @@ def test_the_shift_copies_every_kind_of_element(library, data):
 @pytest.mark.parametrize("lanes", [4, 32])
 @pytest.mark.parametrize("fold", [4, 5, 16])
 def test_the_shift_of_channels_in_groups_of_lanes(library, lanes, fold):
-    """TensorRT's CHW4 and CHW32, in which int8 convolutions read and write."""
+    """TensorRT's CHW4 and CHW32, the layouts of int8 convolutions."""
     x = random((6, 64, 3, 5), "int8")
-    grouped = np.ascontiguousarray(x.reshape(6, -1, lanes, 3, 5).transpose(0, 1, 3, 4, 2))
-    y = empty_like(grouped)
+    groups = np.ascontiguousarray(x.reshape(6, -1, lanes, 3, 5).transpose(0, 1, 3, 4, 2))
+    y = empty_like(groups)
     options = {"frames": 3, "fold": fold, "first": 1, "second": -1}
-    call.temporal_shift(library, grouped, y, **options, lanes=lanes, shape=x.shape)
-    shifted = y.transpose(0, 1, 4, 2, 3).reshape(x.shape)
-    np.testing.assert_array_equal(shifted, temporal_shift(x, **options))
+    call.temporal_shift(library, groups, y, **options, lanes=lanes, shape=x.shape)
+    result = y.transpose(0, 1, 4, 2, 3).reshape(x.shape)
+    np.testing.assert_array_equal(result, temporal_shift(x, **options))
 
 
 @given(st.data())
@@ -124,29 +124,29 @@ def test_the_temporal_convolution_equals_its_reference(library, data):
     x = in_layout(random((clips * frames, channels, *size), dtype), data.draw(layouts))
     weights = random((channels, taps), dtype, seed=1)
     bias = data.draw(st.sampled_from((None, random((channels,), dtype, seed=2))))
-    streamed = past == taps - 1 and past > 0 and x.flags.c_contiguous and data.draw(st.booleans())
-    state = random((clips, past, channels, *size), dtype, seed=3) if streamed else None
-    y, next_state = empty_like(x), np.full_like(state, np.nan) if streamed else None
+    is_stream = past == taps - 1 and past > 0 and x.flags.c_contiguous and data.draw(st.booleans())
+    state = random((clips, past, channels, *size), dtype, seed=3) if is_stream else None
+    y, next_state = empty_like(x), np.full_like(state, np.nan) if is_stream else None
     call.temporal_conv(
         library, x, weights, bias, y, frames=frames, past=past, state=state, next_state=next_state
     )
     doubles = [None if array is None else array.astype(np.float64) for array in (x, weights, bias)]
-    expected, kept = temporal_conv(*doubles, frames=frames, past=past, state=state)
+    expected, expected_state = temporal_conv(*doubles, frames=frames, past=past, state=state)
     assert_close(y, expected)
-    if streamed:
-        np.testing.assert_array_equal(next_state, kept)
+    if is_stream:
+        np.testing.assert_array_equal(next_state, expected_state)
 
 
 def test_a_clip_in_two_parts_gives_the_same_bits(library):
     x, weights = random((8, 16, 4, 4), "float16"), random((16, 3), "float16", seed=1)
-    whole, parts, state = empty_like(x), empty_like(x), np.zeros((1, 2, 16, 4, 4), np.float16)
-    call.temporal_conv(library, x, weights, None, whole, frames=8, past=2)
+    expected, parts, state = empty_like(x), empty_like(x), np.zeros((1, 2, 16, 4, 4), np.float16)
+    call.temporal_conv(library, x, weights, None, expected, frames=8, past=2)
     for start, end in ((0, 1), (1, 2), (2, 8)):  # parts shorter and longer than the filter
         call.temporal_conv(
             library, x[start:end], weights, None, parts[start:end],
             frames=end - start, past=2, state=state, next_state=state,
         )  # fmt: skip
-    np.testing.assert_array_equal(parts, whole)
+    np.testing.assert_array_equal(parts, expected)
 
 
 @given(st.data())
@@ -192,7 +192,7 @@ def test_arguments_that_make_no_sense_are_refused(library):
 
 
 def test_the_emulated_half_is_the_half_of_numpy(library):
-    """A filter of one tap and weight 1 converts every half there is to float and back."""
+    """A filter of one tap with weight 1 converts every half to float and back."""
     bits = np.arange(1 << 16, dtype=np.uint16)
     x = bits[np.isfinite(bits.view(np.float16))].view(np.float16)
     x = np.resize(x, (1, 1, len(x) // 16, 16))

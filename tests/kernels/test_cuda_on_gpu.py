@@ -91,9 +91,9 @@ def test_a_step_of_the_shift(library, shape, channels_last, dtype):
     tensors = on_gpu(x, one_layout), on_gpu(state, one_layout)
     y, next_state = (unwritten_like(tensor) for tensor in tensors)
     call.temporal_shift_step(library, *tensors, y, next_state)
-    shifted, kept = temporal_shift_step(x, state)
-    np.testing.assert_array_equal(on_cpu(y), shifted)
-    np.testing.assert_array_equal(on_cpu(next_state), kept)
+    expected, expected_state = temporal_shift_step(x, state)
+    np.testing.assert_array_equal(on_cpu(y), expected)
+    np.testing.assert_array_equal(on_cpu(next_state), expected_state)
 
 
 @shapes
@@ -113,10 +113,10 @@ def test_the_temporal_convolution(library, shape, channels_last, dtype, taps, pa
 def test_a_streamed_temporal_convolution(library, dtype):
     x, weights = random((1, 64, 14, 14), dtype), random((64, 3), dtype, 1)
     state = random((1, 2, 64, 14, 14), dtype, 2)
-    tensor, kept = on_gpu(x), on_gpu(state)
-    y, next_state = unwritten_like(tensor), unwritten_like(kept)
+    tensor, state_tensor = on_gpu(x), on_gpu(state)
+    y, next_state = unwritten_like(tensor), unwritten_like(state_tensor)
     call.temporal_conv(
-        library, tensor, on_gpu(weights), None, y, frames=1, past=2, state=kept, next_state=next_state
+        library, tensor, on_gpu(weights), None, y, frames=1, past=2, state=state_tensor, next_state=next_state
     )
     doubles = (x.astype(np.float64), weights.astype(np.float64))
     expected, expected_state = temporal_conv(*doubles, None, frames=1, past=2, state=state)

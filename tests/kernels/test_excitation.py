@@ -1,4 +1,4 @@
-"""Means and gates are what numpy says, in blocks too, and nothing is re-ordered for them."""
+"""Means and gates equal NumPy's, in blocks too, and nothing is re-ordered for them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_what_does_not_fit_is_refused_with_the_reason(run_op, op, shapes, block,
 
 
 def network(path, channels: int, pixels: bool, keep: tuple[str, ...] = ()) -> None:
-    """A convolution, gates made of its result's means, and a convolution; then a convolution over time."""
+    """A convolution, gates from the means of its output, a convolution, and a temporal convolution."""
     weights = {
         "w1": random((channels, INPUTS, 1, 1), 1),
         "w2": random((channels, channels, 1, 1), 2),

@@ -1,4 +1,4 @@
-"""A convolution over time without its stack of frames is what numpy says, and networks come to use it."""
+"""A temporal convolution without its stack of frames equals NumPy's, and networks use it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def make_network():
     torch = pytest.importorskip("torch")
 
     class Network(torch.nn.Module):
-        """A 3x1x1 convolution between two over space, then one that skips frames, and a classifier."""
+        """A 3x1x1 convolution between two spatial ones, one that skips frames, and a classifier."""
 
         def __init__(self):
             super().__init__()
@@ -94,7 +94,7 @@ def make_network():
     return Network().eval()
 
 
-def test_a_network_of_ones_own_comes_to_use_it(library, tmp_path):
+def test_a_custom_network_uses_it(library, tmp_path):
     import edgevid
     from edgevid.backends.onnxruntime.specialize.nchwc import block_size
 
@@ -106,9 +106,9 @@ def test_a_network_of_ones_own_comes_to_use_it(library, tmp_path):
     session = edgevid.open(bundle.path)
     clip = np.random.default_rng(1).standard_normal((1, 4, 3, 24, 24), dtype=np.float32)
     expected = network(torch.from_numpy(clip)).detach().numpy()
-    got = session.run(clip)["logits"]
-    assert np.abs(got - expected).max() < 1e-5 * np.abs(expected).max()
-    taken, skips = session.op_coverage
-    assert taken.kernel.startswith("FrameStackConv")
-    assert taken.bytes_before > taken.bytes_after == 0
-    assert (skips.kernel, skips.reason) == (None, "it skips frames")
+    logits = session.run(clip)["logits"]
+    assert np.abs(logits - expected).max() < 1e-5 * np.abs(expected).max()
+    first, second = session.op_coverage
+    assert first.kernel.startswith("FrameStackConv")
+    assert first.bytes_before > first.bytes_after == 0
+    assert (second.kernel, second.reason) == (None, "it skips frames")

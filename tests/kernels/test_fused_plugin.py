@@ -36,7 +36,14 @@ LAYERS = [
     FusedLayer(8, 8, 2, 1, -1, 1, None, None, rows=8),
 ]
 PLUGIN = {"plugin_version": "1", "plugin_namespace": "edgevid"}
-STAND_IN = {"ptx": "// none", "kernel": "k", "rows": 64, "outputs": 32, "shared_bytes": 1024, "threads": 128}
+FAKE_KERNEL = {
+    "ptx": "// none",
+    "kernel": "k",
+    "rows": 64,
+    "outputs": 32,
+    "shared_bytes": 1024,
+    "threads": 128,
+}
 
 
 def graph_of(layer: FusedLayer, strides=(1, 1), with_bias=True, reads_twice=False) -> ir.Model:
@@ -81,11 +88,11 @@ def test_a_shift_goes_into_the_convolution_after_it(layer):
     before = ir.to_proto(graph)
     layers, report = fuse_shift_convs(graph)
     assert report.matched == 1 and layers == [square]
-    fused = next(node for node in graph.graph if node.op_type == "ShiftConv")
-    assert [value.name for value in fused.inputs] == ["x", "w", "b"]
-    assert fused.attributes["kernel"].as_int() == 0 and "plugin_version" in fused.attributes
-    bounded = square.low is not None
-    assert len(list(graph.graph)) == (1 if bounded else 2)
+    shift_conv = next(node for node in graph.graph if node.op_type == "ShiftConv")
+    assert [value.name for value in shift_conv.inputs] == ["x", "w", "b"]
+    assert shift_conv.attributes["kernel"].as_int() == 0 and "plugin_version" in shift_conv.attributes
+    has_bound = square.low is not None
+    assert len(list(graph.graph)) == (1 if has_bound else 2)
     again = ir.to_proto(unfused(graph, layers)).graph.node
     assert [node.op_type for node in again] == [node.op_type for node in before.graph.node]
 
@@ -112,13 +119,13 @@ def test_channels_that_tensorrt_would_pad_are_refused():
 
 @pytest.fixture(scope="module", params=["8", "10", *(["real headers"] if REAL else [])])
 def plugins(request, tmp_path_factory):
-    """All plugins with stand-ins for compiled kernels, and the program that plays TensorRT."""
+    """All plugins with fake compiled kernels, and the program that simulates TensorRT."""
     import ctypes
 
     if build.find_compiler() is None:
         pytest.skip("this machine has no C++ compiler")
     folder = tmp_path_factory.mktemp("fused")
-    header = fused_plugins._header(LAYERS, [STAND_IN] * len(LAYERS))
+    header = fused_plugins._header(LAYERS, [FAKE_KERNEL] * len(LAYERS))
     (folder / fused_plugins.HEADER).write_text(header)
     flags = ("-isystem", REAL, "-Wno-deprecated-declarations")
     if request.param != "real headers":
@@ -152,16 +159,16 @@ def test_what_the_plugin_refuses(plugins):
     x, weights, bias = inputs_of(LAYERS[0])
     y, formats = np.ones((len(x), 24, 3, 5), "float16"), [HWC8, LINEAR, LINEAR, HWC8]
 
-    def answer(arrays, kernel=0, formats=formats):
+    def refusal(arrays, kernel=0, formats=formats):
         return run_plugin(
             plugins, "ShiftConv", arrays, [y.astype(arrays[0].dtype)], {"kernel": kernel}, formats
         )
 
-    assert answer([x, weights, bias], kernel=1) == "enqueue fails"
-    assert answer([x, weights, bias], kernel=9) == "enqueue fails"
-    assert answer([x, weights, bias], formats=[LINEAR] * 4) == "the format is not supported"
+    assert refusal([x, weights, bias], kernel=1) == "enqueue fails"
+    assert refusal([x, weights, bias], kernel=9) == "enqueue fails"
+    assert refusal([x, weights, bias], formats=[LINEAR] * 4) == "the format is not supported"
     singles = [array.astype("float32") for array in (x, weights, bias)]
-    assert answer(singles) == "the format is not supported"
+    assert refusal(singles) == "the format is not supported"
 
 
 def compiled(layers, gpu):
@@ -172,16 +179,18 @@ def compiled(layers, gpu):
 @pytest.mark.parametrize("target", ["jetson", "jetson-thor", "gpu"])
 def test_the_kernels_take_the_arguments_that_the_plugin_gives(target):
     gpu = fused_plugins.compile_target_of(TARGETS[target].gpu)
-    for made in compiled(LAYERS[:2], gpu):
-        assert f".version {gpu.ptx_version / 10}" in made["ptx"]
-        assert ".target sm_80" in made["ptx"]
-        assert "mma.sync" in made["ptx"]
-        # As `arguments` in kernels/shift_conv/cuda.cuh has them.
-        given = re.findall(rf"\.param \.(\w+).* {made['kernel']}_param_\d+,?$", made["ptx"], re.MULTILINE)
-        assert given == ["u64"] * 4 + ["u32"] * 2 + ["u64"] * 2
-        # Triton's own places, the last two, are never read.
-        assert len(re.findall(rf"ld\.param\.\w+\s.*\[{made['kernel']}_param_", made["ptx"])) == 6
-        assert made["shared_bytes"] <= gpu.shared_kib << 10
+    for kernel in compiled(LAYERS[:2], gpu):
+        assert f".version {gpu.ptx_version / 10}" in kernel["ptx"]
+        assert ".target sm_80" in kernel["ptx"]
+        assert "mma.sync" in kernel["ptx"]
+        # The order of `arguments` in kernels/shift_conv/cuda.cuh.
+        parameters = re.findall(
+            rf"\.param \.(\w+).* {kernel['kernel']}_param_\d+,?$", kernel["ptx"], re.MULTILINE
+        )
+        assert parameters == ["u64"] * 4 + ["u32"] * 2 + ["u64"] * 2
+        # Triton's own parameters, the last two, are never read.
+        assert len(re.findall(rf"ld\.param\.\w+\s.*\[{kernel['kernel']}_param_", kernel["ptx"])) == 6
+        assert kernel["shared_bytes"] <= gpu.shared_kib << 10
 
 
 def test_nvcc_builds_the_plugin_with_its_kernels(tmp_path):
@@ -196,8 +205,8 @@ def test_nvcc_builds_the_plugin_with_its_kernels(tmp_path):
         "-Xcompiler", "-fPIC", "-c", KERNELS / "shift_conv" / "tensorrt_plugin.cu",
         "-o", tmp_path / "plugin.o",
     ]  # fmt: skip
-    made = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
+    process = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
     assert b".target sm_80" in (tmp_path / "plugin.o").read_bytes()
 
 
@@ -212,7 +221,7 @@ def test_a_bundle_holds_the_fused_model_or_the_reason(jetson_bundle):
     assert header.count('R"ptx(') == len({node.attribute[0].i for node in nodes}) == 5
 
 
-def test_without_triton_the_reason_is_told(monkeypatch):
+def test_without_triton_there_is_a_reason(monkeypatch):
     monkeypatch.setattr(fused_plugins.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(fused_plugins.FusedKernelError, match=r"pip install 'edgevid\[triton\]'"):
         fused_plugins.compile_layers(LAYERS, ORIN)

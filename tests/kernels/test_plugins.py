@@ -1,4 +1,4 @@
-"""The TensorRT plugins around the CUDA kernels, driven as TensorRT drives them, on the CPU.
+"""The TensorRT plugins around the CUDA kernels, called as TensorRT calls them, on the CPU.
 
 TensorRT is not here: unless ``$TRT_INCLUDE`` is the folder of a real NvInfer.h, the interfaces are our
 simulated ones (``simulated_nvinfer``), and the kernels are emulated in any case.
@@ -36,7 +36,7 @@ SHIFT = {"frames": 3, "fold": 8, "first": 1, "second": -1}
 
 
 class Tensor(ctypes.Structure):
-    """As in run_plugin.cpp."""
+    """The structure of run_plugin.cpp."""
 
     _fields_ = (
         ("type", ctypes.c_int32),
@@ -50,7 +50,7 @@ class Tensor(ctypes.Structure):
 
 @pytest.fixture(scope="session", params=[*SIMULATED_VERSIONS, *(["real headers"] if REAL else [])])
 def plugins(request, tmp_path_factory):
-    """All plugins in one library, with the program that plays TensorRT."""
+    """All plugins in one library, with the program that simulates TensorRT."""
     if build.find_compiler() is None:
         pytest.skip("this machine has no C++ compiler")
     kind, _, major = request.param.rpartition(" ")
@@ -66,24 +66,24 @@ def plugins(request, tmp_path_factory):
 
 
 def run(plugins, name, inputs, outputs, attributes, formats=(), scales=()):
-    """What is wrong, or None. ``inputs`` and ``outputs`` are logical arrays, ``formats`` their layouts."""
+    """The error, or None. ``inputs`` and ``outputs`` are logical arrays, ``formats`` their layouts."""
     arrays = [*inputs, *outputs]
     formats = [*formats, *[LINEAR] * (len(arrays) - len(formats))]
     scales = [*scales, *[1.0] * (len(arrays) - len(scales))]
-    stored = [to_format(array, layout) for array, layout in zip(arrays, formats)]
+    buffers = [to_format(array, layout) for array, layout in zip(arrays, formats)]
     tensors = (Tensor * len(arrays))()
-    for tensor, array, data, layout, scale in zip(tensors, arrays, stored, formats, scales):
+    for tensor, array, data, layout, scale in zip(tensors, arrays, buffers, formats, scales):
         tensor.type, tensor.format, tensor.rank = TYPES[str(array.dtype)], layout, array.ndim
         tensor.dims[: array.ndim] = array.shape
         tensor.scale, tensor.data = scale, data.ctypes.data
     keys = (ctypes.c_char_p * len(attributes))(*(key.encode() for key in attributes))
     values = (ctypes.c_int32 * len(attributes))(*attributes.values())
-    wrong = plugins.run_plugin(
+    refusal = plugins.run_plugin(
         f"edgevid::{name}".encode(), len(attributes), keys, values, len(inputs), len(outputs), tensors
     )
-    for array, data, layout in zip(outputs, stored[len(inputs) :], formats[len(inputs) :]):
+    for array, data, layout in zip(outputs, buffers[len(inputs) :], formats[len(inputs) :]):
         array[...] = from_format(data, layout, array.shape)
-    return wrong and wrong.decode()
+    return refusal and refusal.decode()
 
 
 def to_format(array, layout):
@@ -135,8 +135,8 @@ def test_a_step_of_the_shift(plugins, dtype, layout):
     x, state = random((2, 32, 3, 5), dtype), random((2, 8, 3, 5), dtype, seed=1)
     y, next_state = np.ones_like(x), np.ones_like(state)
     assert run(plugins, "TemporalShiftStep", [x, state], [y, next_state], {"fold": 8}, [layout] * 4) is None
-    for made, expected in zip((y, next_state), temporal_shift_step(x, state)):
-        np.testing.assert_array_equal(made, expected)
+    for result, expected in zip((y, next_state), temporal_shift_step(x, state)):
+        np.testing.assert_array_equal(result, expected)
 
 
 @pytest.mark.parametrize("dtype, layout", [("float32", LINEAR), ("float16", LINEAR), ("float16", HWC8)])
@@ -161,9 +161,9 @@ def test_a_step_of_the_temporal_convolution(plugins, with_bias):
     )
     assert run(plugins, "TemporalConvStep", inputs, outputs, {}) is None
     frames = state.reshape(2, 4, 8, 3, 3)
-    y, cached_file = temporal_conv(x, weights, bias if with_bias else None, frames=1, past=4, state=frames)
+    y, next_state = temporal_conv(x, weights, bias if with_bias else None, frames=1, past=4, state=frames)
     assert_close(outputs[0], y)
-    np.testing.assert_array_equal(outputs[1], cached_file.reshape(state.shape))
+    np.testing.assert_array_equal(outputs[1], next_state.reshape(state.shape))
 
 
 @pytest.mark.parametrize("stride, pads", [(1, (3, 4)), (2, (3, 3)), (4, (2, 2)), (1, (0, 0))])
@@ -202,7 +202,7 @@ def test_which_formats_a_plugin_refuses(plugins):
     unsupported = "the format is not supported"
     x = random((6, 32, 3, 5), "int8")
     y = np.ones_like(x)
-    # A copy of int8 numbers keeps their values only where the scale stays.
+    # A copy of int8 data has the same values only with the same scale.
     assert run(plugins, "TemporalShift", [x], [y], SHIFT, scales=[0.5, 0.25]) == unsupported
     assert run(plugins, "TemporalShift", [x], [y], SHIFT, [CHW32, LINEAR]) == unsupported
     half = random((6, 20, 3, 5), "float16")  # padded to 24 channels in HWC8
@@ -235,26 +235,26 @@ extern "C" const char* registered() { return names.c_str(); }
 
 
 def test_the_makefile_builds_a_library_that_registers_its_plugins(tmp_path):
-    """With nvcc, for one GPU, against the simulated header; a registry of ours stands for TensorRT's."""
+    """With nvcc, for one GPU, with the simulated header and a fake of TensorRT's registry."""
     nvcc = cuda.find_nvcc()
     if nvcc is None or build.find_compiler() is None:
         pytest.skip("nvcc or a C++ compiler is not on this machine")
-    simulated = "-DSIMULATED_TENSORRT=10"
+    flag = "-DSIMULATED_TENSORRT=10"
     make = [
         "make", "--directory", tmp_path, "--file", KERNELS / "tensorrt" / "Makefile", f"KERNELS={KERNELS}",
         f"SM={cuda.supported_architectures(nvcc)[0]}", f"TRT_INCLUDE={SIMULATED}", "NVINFER=",
     ]  # fmt: skip
-    subprocess.run([*make, f"NVCC={nvcc} {simulated}"], check=True, capture_output=True)
+    subprocess.run([*make, f"NVCC={nvcc} {flag}"], check=True, capture_output=True)
     stub = tmp_path / "registry.cpp"
     stub.write_text(REGISTRY)
-    cuda.compile_emulated([stub], tmp_path / "registry.so", simulated, "-I", str(SIMULATED))
+    cuda.compile_emulated([stub], tmp_path / "registry.so", flag, "-I", str(SIMULATED))
     registry = ctypes.CDLL(str(tmp_path / "registry.so"), mode=ctypes.RTLD_GLOBAL)
     registry.registered.restype = ctypes.c_char_p
     ctypes.CDLL(str(tmp_path / "libedgevid_plugins.so"))
     assert sorted(registry.registered().decode().splitlines()) == [f"edgevid::{name} 1" for name in PLUGINS]
 
 
-def test_the_makefile_asks_for_the_gpu(tmp_path):
+def test_the_makefile_needs_the_gpu(tmp_path):
     make = [
         "make",
         "--directory",
@@ -263,9 +263,9 @@ def test_the_makefile_asks_for_the_gpu(tmp_path):
         KERNELS / "tensorrt" / "Makefile",
         f"KERNELS={KERNELS}",
     ]
-    made = subprocess.run(make, capture_output=True, text=True)
-    assert made.returncode != 0
-    assert "SM=87" in made.stderr
+    process = subprocess.run(make, capture_output=True, text=True)
+    assert process.returncode != 0
+    assert "SM=87" in process.stderr
 
 
 def test_the_makefile_builds_against_real_headers(tmp_path):

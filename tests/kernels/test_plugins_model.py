@@ -54,18 +54,18 @@ class Network(torch.nn.Module):
 
 
 class Stop(Exception):
-    """Ends an export where the backend begins."""
+    """Ends an export at the start of the backend."""
 
 
 @pytest.fixture
-def given_to_backend(tmp_path, monkeypatch):
-    """What the backend gets for a network: its graph and its job."""
+def backend_input(tmp_path, monkeypatch):
+    """The input of the backend for a network: its graph and its job."""
 
     def export(network, **options):
-        seen = []
+        calls = []
 
         def compile(graph, job, folder):
-            seen.append((graph, job))
+            calls.append((graph, job))
             raise Stop
 
         monkeypatch.setattr(tensorrt, "compile", compile)
@@ -73,7 +73,7 @@ def given_to_backend(tmp_path, monkeypatch):
         options = {"frames": FRAMES, "size": SIZE, "target": "jetson", **options}
         with pytest.raises(Stop):
             edgevid.export(network, output=tmp_path / "bundle", **options)
-        return seen[0]
+        return calls[0]
 
     return export
 
@@ -83,17 +83,17 @@ def nodes_of(path: Path) -> dict[str, onnx.NodeProto]:
     assert not model.functions
     assert {opset.domain: opset.version for opset in model.opset_import} == {"": 13, "edgevid": 1}
     nodes = {node.op_type: node for node in model.graph.node if node.domain == "edgevid"}
-    # The tracer told onnx which attributes our ops have; TensorRT's are not among them.
-    stripped = onnx.load(path)
-    for node in stripped.graph.node:
+    # The tracer registered the attributes of edgevid's ops with onnx, without TensorRT's.
+    model_without_plugin_attributes = onnx.load(path)
+    for node in model_without_plugin_attributes.graph.node:
         for attribute in [a for a in node.attribute if a.name.startswith("plugin_")]:
             node.attribute.remove(attribute)
-    onnx.checker.check_model(stripped)
+    onnx.checker.check_model(model_without_plugin_attributes)
     return nodes
 
 
-def test_a_clip_network_with_plugins(given_to_backend, tmp_path):
-    graph, job = given_to_backend(Network("bidirectional"))
+def test_a_clip_network_with_plugins(backend_input, tmp_path):
+    graph, job = backend_input(Network("bidirectional"))
     (sentence,) = trt_plugins.write_plugin_models(graph, job, tmp_path, ("fp16", "fp32"))
     assert "on the device" in sentence
     for name in ("model_fp32.plugin.onnx", "model_fp16.plugin.onnx"):
@@ -112,7 +112,7 @@ def test_a_clip_network_with_plugins(given_to_backend, tmp_path):
 
 
 def fields_of(op_type: str) -> set[str]:
-    """The attributes that the plugin asks for, read from its source."""
+    """The attributes that the plugin reads, from its source."""
     folder = "_".join(re.findall("[A-Z][a-z]+", op_type.removesuffix("Step"))).lower()
     source = (SOURCES / folder / "tensorrt_plugin.cu").read_text()
     structure = source.split(f"struct {op_type} {{")[1].split("static bool")[0]
@@ -123,16 +123,18 @@ def typed_outputs(path: Path) -> set[int]:
     return {output.type.tensor_type.elem_type for output in onnx.load(path).graph.output}
 
 
-def test_an_op_without_a_plugin_is_lowered_in_the_file_too(given_to_backend, monkeypatch):
-    """Every op of ``OPS`` is asked; the nodes of plugins are kept from all of them."""
+def test_an_op_without_a_plugin_is_lowered_in_the_file_too(backend_input, monkeypatch):
+    """Lowering visits every op of ``OPS``, except the nodes of plugins."""
     from edgevid.ops import OPS
 
-    seen = []
+    lowered_nodes = []
     for op in OPS.values():
-        monkeypatch.setitem(OPS._entries, op.name, replace(op, lower=lambda node, *_: seen.append(node)))
-    graph, _ = given_to_backend(Network("bidirectional"))
+        monkeypatch.setitem(
+            OPS._entries, op.name, replace(op, lower=lambda node, *_: lowered_nodes.append(node))
+        )
+    graph, _ = backend_input(Network("bidirectional"))
     assert trt_plugins.to_plugin_nodes(graph).matched == 3
-    assert [node.op_type for node in seen] == ["UnsharedChannelConv"]
+    assert [node.op_type for node in lowered_nodes] == ["UnsharedChannelConv"]
 
 
 def test_every_op_is_among_the_kernels_of_a_manifest():
@@ -143,29 +145,29 @@ def test_every_op_is_among_the_kernels_of_a_manifest():
     assert [kernel.partition(" (")[0] for kernel in kernels] == list(OPS)
 
 
-def test_a_streamed_network_with_plugins(given_to_backend, tmp_path):
-    graph, job = given_to_backend(Network("causal"), stream=True)
+def test_a_streamed_network_with_plugins(backend_input, tmp_path):
+    graph, job = backend_input(Network("causal"), stream=True)
     trt_plugins.write_plugin_models(graph, job, tmp_path, ("fp32",))
     nodes = nodes_of(tmp_path / "model_fp32.plugin.onnx")
     assert set(nodes) == {"TemporalShiftStep", "TemporalConvStep", "ChannelConv"}
     assert len(nodes["TemporalShiftStep"].output) == 2
 
 
-def test_a_network_of_the_zoo_with_plugins(given_to_backend, tmp_path):
-    graph, job = given_to_backend("tsm_mbv2", frames=2, size=32, classes=3)
+def test_a_network_of_the_zoo_with_plugins(backend_input, tmp_path):
+    graph, job = backend_input("tsm_mbv2", frames=2, size=32, classes=3)
     assert trt_plugins.to_plugin_nodes(graph).matched == 10
     assert trt_plugins.check(graph, job, "fp32") < 1e-4
 
 
-def test_a_network_without_such_ops_gets_no_plugins(given_to_backend, tmp_path):
-    graph, job = given_to_backend("tsn_mbv2", frames=2, size=32, classes=3)
+def test_a_network_without_such_ops_gets_no_plugins(backend_input, tmp_path):
+    graph, job = backend_input("tsn_mbv2", frames=2, size=32, classes=3)
     assert trt_plugins.write_plugin_models(graph, job, tmp_path, ("fp32",)) == []
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_node_with_another_attribute_is_found(given_to_backend):
-    """The check can fail: a shift into the other direction is no longer the network."""
-    graph, job = given_to_backend(Network("bidirectional"))
+def test_a_node_with_another_attribute_is_found(backend_input):
+    """The check can fail: a shift in the other direction is another network."""
+    graph, job = backend_input(Network("bidirectional"))
     trt_plugins.to_plugin_nodes(graph)
     (shift,) = [node for node in trt_plugins.plugin_nodes(graph) if node.op_type == "TemporalShift"]
     for name in ("first", "second"):
@@ -174,8 +176,8 @@ def test_a_node_with_another_attribute_is_found(given_to_backend):
         trt_plugins.check(graph, job, "fp32")
 
 
-def test_the_check_looks_at_what_is_expected(given_to_backend):
-    graph, job = given_to_backend(Network("bidirectional"))
+def test_the_check_looks_at_what_is_expected(backend_input):
+    graph, job = backend_input(Network("bidirectional"))
     trt_plugins.to_plugin_nodes(graph)
     wrong = replace(job, expected={name: array * 1.01 for name, array in job.expected.items()})
     with pytest.raises(ParityError):
@@ -185,10 +187,10 @@ def test_the_check_looks_at_what_is_expected(given_to_backend):
 def test_the_sources_of_a_bundle_are_all_that_the_plugins_include(tmp_path):
     folder = trt_plugins.write_plugins(tmp_path)
     assert (folder / "Makefile").read_text() == (SOURCES / "tensorrt" / "Makefile").read_text()
-    included = set()
+    headers = set()
     for source in [path for path in folder.rglob("*") if path.suffix in (".cu", ".cuh", ".h")]:
         for name in re.findall('#include "(.+)"', source.read_text()):
             if name != "host.h":  # of the emulation
-                included.add((source.parent / name).resolve())
-    assert included
-    assert all(path.is_file() for path in included)
+                headers.add((source.parent / name).resolve())
+    assert headers
+    assert all(path.is_file() for path in headers)

@@ -1,4 +1,4 @@
-"""The sanitizers find a step beyond a tensor in the library that ONNX Runtime runs; a sound one passes."""
+"""The sanitizers detect an access beyond a tensor in the library in ONNX Runtime; a correct one passes."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ run("TemporalShift", [x], threads=1, frames=2, fold=2, first=1, second=-1)
 def test_a_step_beyond_a_tensor_is_found(tmp_path, monkeypatch, body):
     try:
         environment = sanitized.environment()
-    except sanitized.CannotSanitize as problem:
-        pytest.skip(str(problem))
+    except sanitized.SanitizerError as error:
+        pytest.skip(str(error))
     for folder in ("ort", "temporal_shift"):
         shutil.copytree(build.SOURCES / folder, tmp_path / "kernels" / folder)
     source = tmp_path / "kernels/temporal_shift/op.cpp"

@@ -1,4 +1,4 @@
-"""The C++ header names the places that functions have in the installed ONNX Runtime's table."""
+"""The C++ header has the positions of functions in the installed ONNX Runtime's table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def places() -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def table():
-    """The runtime's table for the version that the header asks for."""
+    """The runtime's table for the header's version."""
     import onnxruntime
 
     files = sorted((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so*"))
@@ -58,9 +58,9 @@ def test_a_shape_gives_back_its_sizes(call):
     assert call("SetDimensions", info, ctypes.pointer(sizes), ctypes.c_size_t(3)) is None
     assert call("GetDimensionsCount", info, ctypes.pointer(rank)) is None
     assert rank.value == 3
-    got = (ctypes.c_int64 * 3)()
-    assert call("GetDimensions", info, ctypes.pointer(got), rank) is None
-    assert list(got) == [2, 3, 5]
+    result = (ctypes.c_int64 * 3)()
+    assert call("GetDimensions", info, ctypes.pointer(result), rank) is None
+    assert list(result) == [2, 3, 5]
     call("ReleaseShapeInfo", info, result=None)
 
 

@@ -1,4 +1,4 @@
-"""The stand-alone shift is a copy to the bit."""
+"""The standalone shift is an exact copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The library is built once, and a machine that cannot build it goes on without."""
+"""The library is built once, and a machine that cannot build it runs without it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def forget_warnings():
 
 @pytest.fixture
 def fake_compiler(tmp_path, monkeypatch):
-    """A compiler that counts its runs and makes empty files; or that fails."""
+    """A fake compiler that logs its runs and makes empty files, or fails."""
     log = tmp_path / "runs"
     script = tmp_path / "fake-c++"
 
@@ -85,14 +85,14 @@ def test_without_a_compiler_it_says_so_once(clip_bundle, monkeypatch, caplog):
     monkeypatch.setenv("CXX", "no-such-compiler")
     path = clip_bundle.path / clip_bundle.manifest.model_file
     with caplog.at_level(logging.WARNING, "edgevid"):
-        found = [specialize(path, None, 1) for _ in range(2)]
+        results = [specialize(path, None, 1) for _ in range(2)]
     assert [record.message for record in caplog.records] == [
         "no C++ compiler was found, so networks run without the kernels: install g++ or set CXX"
     ]
-    assert found[0].path == path
-    assert found[0].op_coverage
-    assert all(op.kernel is None and "install g++" in op.reason for op in found[0].op_coverage)
-    assert all(op.bytes_after == op.bytes_before > 0 for op in found[0].op_coverage)
+    assert results[0].path == path
+    assert results[0].op_coverage
+    assert all(op.kernel is None and "install g++" in op.reason for op in results[0].op_coverage)
+    assert all(op.bytes_after == op.bytes_before > 0 for op in results[0].op_coverage)
 
 
 def test_a_compiler_that_fails_is_reported_with_its_first_error(fake_compiler, caplog):
@@ -107,18 +107,18 @@ def test_a_folder_that_cannot_be_written_does_not_matter(fake_compiler, tmp_path
     fake_compiler()
     (tmp_path / "file").touch()
     monkeypatch.setenv("EDGEVID_CACHE", str(tmp_path / "file"))
-    made = build.library()
-    assert made.is_file()
-    shutil.rmtree(made.parent)
+    library = build.library()
+    assert library.is_file()
+    shutil.rmtree(library.parent)
     build.temporary_folder.cache_clear()
 
 
 @pytest.mark.parametrize(
-    ("chosen", "cache"), [({"EDGEVID_CACHE": "/a"}, "/a"), ({"XDG_CACHE_HOME": "/b"}, "/b/edgevid")]
+    ("variables", "cache"), [({"EDGEVID_CACHE": "/a"}, "/a"), ({"XDG_CACHE_HOME": "/b"}, "/b/edgevid")]
 )
-def test_the_cache_folder_can_be_chosen(monkeypatch, chosen, cache):
+def test_the_cache_folder_can_be_chosen(monkeypatch, variables, cache):
     monkeypatch.delenv("EDGEVID_CACHE", raising=False)
-    for name, value in chosen.items():
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert str(build.cache_folder()) == cache
 

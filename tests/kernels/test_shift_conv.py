@@ -1,4 +1,4 @@
-"""The fused shift and convolution is what numpy says, for every instruction set and layout."""
+"""The fused shift and convolution equals NumPy's, for every instruction set and layout."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def arrays(inputs, outputs, images, height, width, residual, seed=0):
 def check_clip(run_op, block, case, threads=2, seed=0):
     inputs, outputs, frames, clips, height, width, fold, (first, second), residual, (low, high) = case
     x, weights, bias, extra = arrays(inputs, outputs, frames * clips, height, width, residual, seed)
-    blocked = [to_blocks(x, block), weights_to_blocks(weights, block), bias]
-    blocked.append(None if extra is None else to_blocks(extra, block))
+    op_inputs = [to_blocks(x, block), weights_to_blocks(weights, block), bias]
+    op_inputs.append(None if extra is None else to_blocks(extra, block))
     attributes = {"block": block, "frames": frames, "fold": fold, "first": first, "second": second}
-    (y,) = run_op("ShiftConv", blocked, threads=threads, **attributes, low=float(low), high=float(high))
-    shifted = temporal_shift(x, frames, fold, first, second)
-    expected = pointwise(shifted, weights, bias, extra, low, high)
+    (y,) = run_op("ShiftConv", op_inputs, threads=threads, **attributes, low=float(low), high=float(high))
+    x_shifted = temporal_shift(x, frames, fold, first, second)
+    expected = pointwise(x_shifted, weights, bias, extra, low, high)
     assert relative_error(from_blocks(y, block), expected) < 1e-5
 
 
@@ -66,8 +66,8 @@ def test_a_step_takes_the_state_and_gives_the_next(run_op, use_isa, isa):
         inputs.append(to_blocks(extra, block))
         attributes = {"block": block, "fold": 5, "low": 0.0, "high": 6.0}
         y, next_state = run_op("ShiftConvStep", inputs, outputs=2, **attributes)
-        shifted, expected_state = temporal_shift_step(x, state)
-        expected = pointwise(shifted, weights, bias, extra, 0.0, 6.0)
+        x_shifted, expected_state = temporal_shift_step(x, state)
+        expected = pointwise(x_shifted, weights, bias, extra, 0.0, 6.0)
         assert relative_error(from_blocks(y, block), expected) < 1e-5
         np.testing.assert_array_equal(next_state, expected_state)
 
@@ -86,18 +86,18 @@ def test_any_shape_fold_and_batch(run_op, use_isa, data):
     check_clip(run_op, block, case, data.draw(st.integers(1, 2)), data.draw(st.integers(0, 99)))
 
 
-def test_bias_and_residual_may_be_left_out(run_op):
+def test_bias_and_residual_are_optional(run_op):
     x, weights, _, extra = arrays(16, 16, 2, 3, 3, residual=True)
     attributes = {"block": 1, "frames": 2, "fold": 4, "first": 1, "second": -1, "low": 0.0, "high": 6.0}
-    shifted = temporal_shift(x, 2, 4, 1, -1)
+    x_shifted = temporal_shift(x, 2, 4, 1, -1)
     (y,) = run_op("ShiftConv", [x, weights], **attributes)
-    assert relative_error(y, pointwise(shifted, weights, low=0.0, high=6.0)) < 1e-5
+    assert relative_error(y, pointwise(x_shifted, weights, low=0.0, high=6.0)) < 1e-5
     (y,) = run_op("ShiftConv", [x, weights, None, extra], **attributes)
-    assert relative_error(y, pointwise(shifted, weights, None, extra, 0.0, 6.0)) < 1e-5
+    assert relative_error(y, pointwise(x_shifted, weights, None, extra, 0.0, 6.0)) < 1e-5
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_what_is_below_zero_may_have_a_slope(run_op, use_isa, isa):
+def test_negative_values_may_have_a_slope(run_op, use_isa, isa):
     use_isa(isa)
     for block in (1, *blocks_of(isa)):
         x, weights, bias, extra = arrays(32, 16, 4, 3, 5, residual=True)
@@ -124,7 +124,7 @@ def test_a_node_that_makes_no_sense_is_refused(run_op, change, words):
         run_op("ShiftConv", [x, weights, bias], **{**attributes, **change})
 
 
-def test_the_reference_tells_a_wrong_fold(run_op):
+def test_the_reference_detects_a_wrong_fold(run_op):
     x, weights, bias, _ = arrays(16, 16, 3, 2, 2, residual=False)
     attributes = {"block": 1, "frames": 3, "fold": 3, "first": 1, "second": -1}
     (y,) = run_op("ShiftConv", [x, weights, bias], **attributes, low=-np.inf, high=np.inf)

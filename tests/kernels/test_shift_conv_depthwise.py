@@ -1,4 +1,4 @@
-"""Shift, 1x1 and depthwise convolution in one pass are what numpy says, whatever the instruction set."""
+"""Shift, 1x1 and depthwise convolution in one pass equal NumPy's, for every instruction set."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def error_of(run_op, block, case, threads=2, seed=0) -> float:
     attributes |= {"first": directions[0], "second": directions[1]}
     name = "ShiftConvDepthwise" if stride == 1 else "ShiftConvDepthwiseStride2"
     (y,) = run_op(name, [to_blocks(x, block), *in_blocks(weights, block)], threads=threads, **attributes)
-    shifted = temporal_shift(x, frames, fold, *directions)
-    return relative_error(from_blocks(y, block), expected_of(shifted, weights, stride, first, second))
+    x_shifted = temporal_shift(x, frames, fold, *directions)
+    return relative_error(from_blocks(y, block), expected_of(x_shifted, weights, stride, first, second))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -94,8 +94,8 @@ def test_a_step_takes_the_state_and_gives_the_next(run_op, use_isa, isa):
         inputs = [to_blocks(x, block), state, *in_blocks(weights, block)]
         attributes = {"block": block, "fold": 5, **limits(RELU6, RELU)}
         y, next_state = run_op("ShiftConvDepthwiseStep", inputs, outputs=2, **attributes)
-        shifted, expected_state = temporal_shift_step(x, state)
-        expected = expected_of(shifted, weights, 1, RELU6, RELU)
+        x_shifted, expected_state = temporal_shift_step(x, state)
+        expected = expected_of(x_shifted, weights, 1, RELU6, RELU)
         assert relative_error(from_blocks(y, block), expected) < 1e-5
         np.testing.assert_array_equal(next_state, expected_state)
 

@@ -1,5 +1,5 @@
-"""The fused shift and convolution in Triton: right (on a GPU, or else in Triton's interpreter), and compiled
-ahead of time for the GPUs of the targets."""
+"""The fused shift and convolution in Triton: correct (on a GPU, or else in Triton's interpreter), and
+compiled ahead of time for the GPUs of the targets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytest.importorskip("triton", reason="Triton is not installed: pip install trito
 
 DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
 TOLERANCE = 2e-3
-"""Half precision is rounded once, to 11 bits; a sum is kept in float32."""
+"""Half precision is rounded once, to 11 bits; sums are float32."""
 
 small_blocks = st.builds(
     Blocks,
@@ -47,8 +47,8 @@ def channels_last(x):
 
 
 def unwritten(shape):
-    made = torch.full(shape, torch.nan, dtype=torch.half, device=DEVICE)
-    return made.to(memory_format=torch.channels_last)
+    tensor = torch.full(shape, torch.nan, dtype=torch.half, device=DEVICE)
+    return tensor.to(memory_format=torch.channels_last)
 
 
 def assert_close(y, expected):
@@ -92,9 +92,9 @@ def test_a_frame_of_a_stream(data):
         channels_last(x), torch.from_numpy(weights).to(DEVICE), frames=1, fold=fold, first=-1, second=0,
         state=channels_last(state), next_state=next_state, blocks=data.draw(small_blocks),
     )  # fmt: skip
-    shifted, kept = temporal_shift_step(x, state)
-    assert_close(y, pointwise(shifted, weights))
-    np.testing.assert_array_equal(next_state.cpu().numpy(), kept)
+    x_shifted, expected_state = temporal_shift_step(x, state)
+    assert_close(y, pointwise(x_shifted, weights))
+    np.testing.assert_array_equal(next_state.cpu().numpy(), expected_state)
 
 
 @pytest.mark.parametrize(
@@ -129,14 +129,14 @@ def test_what_does_not_fit_is_refused():
 
 
 def compiled(folder, *options):
-    """PTX of a layer and what a launch needs, made in a process without the interpreter."""
+    """The PTX and launch parameters of a layer, compiled in a process without the interpreter."""
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment["TRITON_CACHE_DIR"] = str(folder / "cache")
     command = [sys.executable, "-m", "edgevid.kernels.shift_conv.triton_compile", *map(str, options)]
-    made = subprocess.run(
+    process = subprocess.run(
         [*command, "--output", folder], env=environment, capture_output=True, text=True, check=True
     )
-    base = made.stdout.splitlines()[-1]
+    base = process.stdout.splitlines()[-1]
     with open(f"{base}.cubin", "rb") as cubin:
         assert cubin.read(4) == b"\x7fELF"
     with open(f"{base}.ptx") as ptx, open(f"{base}.json") as launch:
@@ -147,10 +147,10 @@ LAYER = ("--channels", 256, "--outputs", 64)
 ORIN = ("--sm", 87, "--sm-count", 8, "--shared-kib", 163)
 
 
-@pytest.mark.parametrize("architecture", [80, 87, 90, 120])
-def test_it_is_compiled_for_tensor_cores_without_a_gpu(architecture, tmp_path):
-    ptx, launch = compiled(tmp_path, *LAYER, *ORIN, "--sm", architecture, "--shared-kib", 99)
-    assert f".target sm_{architecture}" in ptx
+@pytest.mark.parametrize("sm", [80, 87, 90, 120])
+def test_it_is_compiled_for_tensor_cores_without_a_gpu(sm, tmp_path):
+    ptx, launch = compiled(tmp_path, *LAYER, *ORIN, "--sm", sm, "--shared-kib", 99)
+    assert f".target sm_{sm}" in ptx
     assert re.search(r"wgmma\.mma_async|mma\.sync\.aligned\.m16n8k16", ptx)
     assert launch["kernel"] in ptx and launch["shared_bytes"] <= 99 << 10
 

@@ -1,4 +1,4 @@
-"""A network with its shifts inside its convolutions computes what it computed before."""
+"""A network with its shifts fused into its convolutions computes the same."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def test_a_runtime_without_blocked_layout_gets_the_plain_one(request, tmp_path, 
 def test_the_bundles_own_file_runs_the_kernel_where_the_library_is_registered(clip_bundle, library):
     path = model_of(clip_bundle)
     _, expected = run(path, lambda options: None)
-    _, got = run(path, lambda options: options.register_custom_ops_library(str(library)))
+    _, outputs = run(path, lambda options: options.register_custom_ops_library(str(library)))
     for name in expected:
-        np.testing.assert_allclose(got[name], expected[name], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(outputs[name], expected[name], rtol=1e-4, atol=1e-5)
 
 
 def network(tmp_path, kernel=1, strides=1, activation="Relu", channels=16, first=1, keep=False):
-    """Shift, convolution, activation; ``keep``: the shifted tensor is an output too."""
+    """Shift, convolution, activation; with ``keep`` the shifted tensor is an output too."""
     random = np.random.default_rng(0)
     weights = random.standard_normal((16, channels, kernel, kernel), dtype=np.float32)
     shift = {"frames": 2, "fold": 3, "first": first, "second": -first}
@@ -142,34 +142,34 @@ def test_a_network_the_runtime_cannot_take_is_opened_as_it_is(tmp_path, monkeypa
 
 class TestCache:
     @pytest.fixture
-    def made(self, monkeypatch):
-        """How often a model was specialised."""
-        made = []
+    def builds(self, monkeypatch):
+        """A list with an item for each specialization."""
+        builds = []
         make = pipeline._make
 
         def count(*arguments):
-            made.append(arguments)
+            builds.append(arguments)
             return make(*arguments)
 
         monkeypatch.setattr(pipeline, "_make", count)
-        return made
+        return builds
 
-    def test_it_is_made_once(self, tmp_path, made):
+    def test_it_is_made_once(self, tmp_path, builds):
         path = network(tmp_path)
         first, second = (specialize(path, tmp_path / "cache", 1) for _ in range(2))
-        assert (len(made), first.path, first.op_coverage) == (1, second.path, second.op_coverage)
+        assert (len(builds), first.path, first.op_coverage) == (1, second.path, second.op_coverage)
         assert [entry.name for entry in (tmp_path / "cache").iterdir()] == [first.path.parent.name]
 
-    def test_another_model_or_instruction_set_has_another_entry(self, tmp_path, made, library, use_isa):
+    def test_another_model_or_instruction_set_has_another_entry(self, tmp_path, builds, library, use_isa):
         entries = 2 if isa_of(library) == "generic" else 3
         first = specialize(network(tmp_path), tmp_path / "cache", 1)
         other = specialize(network(tmp_path, first=-1), tmp_path / "cache", 1)
         use_isa("generic")
         generic = specialize(network(tmp_path, first=-1), tmp_path / "cache", 1)
-        assert len({first.path, other.path, generic.path}) == len(made) == entries
+        assert len({first.path, other.path, generic.path}) == len(builds) == entries
 
     @pytest.mark.parametrize("damage", ["optimized.onnx", "record", "missing", "half a record"])
-    def test_a_corrupt_entry_is_made_again(self, tmp_path, made, damage):
+    def test_a_corrupt_entry_is_made_again(self, tmp_path, builds, damage):
         path = network(tmp_path)
         folder = specialize(path, tmp_path / "cache", 1).path.parent
         if damage == "missing":
@@ -179,16 +179,16 @@ class TestCache:
         else:
             (folder / damage).write_bytes(b"\x00" + (folder / damage).read_bytes()[1:])
         assert_same(path, specialize(path, tmp_path / "cache", 1))
-        assert len(made) == 2
+        assert len(builds) == 2
 
-    def test_a_folder_that_cannot_be_written_does_not_matter(self, tmp_path, made):
+    def test_a_folder_that_cannot_be_written_does_not_matter(self, tmp_path, builds):
         path = network(tmp_path)
         (tmp_path / "file").touch()
         result = specialize(path, tmp_path / "file", 1)
         assert_same(path, result)
         assert specialize(path, tmp_path / "file", 1).path == result.path
-        assert len(made) == 1
+        assert len(builds) == 1
         shutil.rmtree(result.path.parent)
 
-    def test_no_folder_is_a_temporary_one(self, tmp_path, made):
+    def test_no_folder_is_a_temporary_one(self, tmp_path, builds):
         assert_same(network(tmp_path), specialize(network(tmp_path), None, 1))

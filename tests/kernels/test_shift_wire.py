@@ -1,4 +1,4 @@
-"""Our own reading and writing of ONNX files agrees with the ``onnx`` package."""
+"""edgevid's own reading and writing of ONNX files agrees with the ``onnx`` package."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def small_model() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
 
 
-def test_a_model_that_is_not_touched_is_written_as_it_was():
+def test_an_unchanged_model_is_written_byte_for_byte():
     data = small_model().SerializeToString()
     assert onnx.load_from_string(bytes(Model(data))) == onnx.load_from_string(data)
     assert bytes(Message(data)) == data
@@ -53,14 +53,14 @@ def test_what_is_changed_reads_back_in_onnx():
     model.nodes[1] = Node("ShiftConv", "edgevid", "new", ["y", "", "w"], ["z"], attributes)
     model.require_domain("edgevid")
     model.require_domain("edgevid")
-    read = onnx.load_from_string(bytes(model))
-    conv, new = read.graph.node
+    proto = onnx.load_from_string(bytes(model))
+    conv, node = proto.graph.node
     values = {attribute.name: helper.get_attribute_value(attribute) for attribute in conv.attribute}
     assert values["dilations"] == [4096, 7]
     assert values["group"] == 1
-    assert {item.name: helper.get_attribute_value(item) for item in new.attribute} == attributes
-    assert (new.domain, new.op_type, list(new.input)) == ("edgevid", "ShiftConv", ["y", "", "w"])
-    assert [(opset.domain, opset.version) for opset in read.opset_import] == [("", 18), ("edgevid", 1)]
+    assert {item.name: helper.get_attribute_value(item) for item in node.attribute} == attributes
+    assert (node.domain, node.op_type, list(node.input)) == ("edgevid", "ShiftConv", ["y", "", "w"])
+    assert [(opset.domain, opset.version) for opset in proto.opset_import] == [("", 18), ("edgevid", 1)]
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)), st.lists(st.floats(width=32, allow_nan=False)))
@@ -69,15 +69,15 @@ def test_any_number_reads_as_onnx_reads_it(integers, floats):
     message = Message(attribute.SerializeToString())
     assert message.integers(8) == integers
     assert message.floats(7) == floats
-    written = Message()
+    new_message = Message()
     for value in integers:
-        written.add(8, value)
+        new_message.add(8, value)
     for value in floats:
-        written.add(7, value)
-    assert onnx.AttributeProto.FromString(bytes(written)) == attribute
+        new_message.add(7, value)
+    assert onnx.AttributeProto.FromString(bytes(new_message)) == attribute
 
 
 @pytest.mark.parametrize("cut", [1, 10, 100])
-def test_a_file_that_ends_early_is_not_taken_for_a_model(cut):
+def test_a_truncated_file_is_not_a_model(cut):
     with pytest.raises(ValueError, match="not a protobuf message"):
         Model(small_model().SerializeToString()[:-cut])

@@ -85,9 +85,9 @@ def test_equals_the_reference(kernel, case):
 @settings(max_examples=50, deadline=None)
 def test_any_cut_of_the_work_gives_the_same_bits(kernel, case, cuts):
     arrays, options, layout = case
-    whole, cut = (compute(kernel, *arrays, **options, **layout, cuts=c) for c in ((), cuts))
-    np.testing.assert_array_equal(cut[0], whole[0])
-    np.testing.assert_array_equal(cut[1], whole[1])
+    uncut, cut = (compute(kernel, *arrays, **options, **layout, cuts=c) for c in ((), cuts))
+    np.testing.assert_array_equal(cut[0], uncut[0])
+    np.testing.assert_array_equal(cut[1], uncut[1])
 
 
 STM = [
@@ -96,7 +96,7 @@ STM = [
     for taps in (3, 5)
     for block in (1, 8, 16)
 ]
-# So large that it is stored past the caches.
+# Large enough for non-temporal stores.
 ACTION_NET = [(256, 56, 3, 1), (256, 56, 3, 16)]
 
 
@@ -112,9 +112,9 @@ def test_shapes_of_the_zoo(kernel, channels, side, taps, block):
 def test_frames_larger_than_a_tile(kernel, frames):
     x, weights = random((frames, 3, 65, 67)), random((3, 3), seed=1)
     options = {"frames": frames, "past": 1}
-    whole, cut = (compute(kernel, x, weights, **options, cuts=cuts)[0] for cuts in ((), (0.3, 0.6)))
-    assert error(whole, temporal_conv(x, weights, **options)[0]) < TOLERANCE
-    np.testing.assert_array_equal(cut, whole)
+    uncut, cut = (compute(kernel, x, weights, **options, cuts=cuts)[0] for cuts in ((), (0.3, 0.6)))
+    assert error(uncut, temporal_conv(x, weights, **options)[0]) < TOLERANCE
+    np.testing.assert_array_equal(cut, uncut)
 
 
 @given(
@@ -129,7 +129,7 @@ def test_a_stream_equals_the_causal_clip_bit_for_bit(kernel, chunks, taps, block
     clip, _ = compute(
         kernel, x.reshape(-1, channels, 3, 5), weights, frames=sum(chunks), past=past, block=block
     )
-    state, streamed = np.zeros((batch, past, channels, 3, 5), np.float32), []
+    state, outputs = np.zeros((batch, past, channels, 3, 5), np.float32), []
     for part in np.split(x, np.cumsum(chunks)[:-1], axis=1):
         frames = part.shape[1]
         y, state = compute(
@@ -141,8 +141,8 @@ def test_a_stream_equals_the_causal_clip_bit_for_bit(kernel, chunks, taps, block
             state=state,
             block=block,
         )
-        streamed.append(y.reshape(batch, frames, channels, 3, 5))
-    np.testing.assert_array_equal(np.concatenate(streamed, axis=1), clip.reshape(x.shape))
+        outputs.append(y.reshape(batch, frames, channels, 3, 5))
+    np.testing.assert_array_equal(np.concatenate(outputs, axis=1), clip.reshape(x.shape))
 
 
 def test_a_filter_that_is_a_shift_moves_the_frames(kernel):
@@ -163,7 +163,7 @@ def test_a_nan_reaches_the_frames_under_the_filter_and_no_other(kernel):
     assert [tuple(at) for at in np.argwhere(np.isnan(y))] == [(frame, 0, 1, 4) for frame in (1, 2, 3)]
 
 
-def test_the_comparison_sees_one_wrong_weight(kernel):
+def test_the_comparison_detects_one_wrong_weight(kernel):
     x, weights = random((8, 64, 7, 7)), random((64, 3), seed=1)
     y, _ = compute(kernel, x, weights, frames=8, past=1)
     weights[33, 2] *= 1.001
@@ -224,7 +224,7 @@ int main() {
 """
 
 
-# The widest vectors step over ends the furthest; the narrowest have most ways through the code.
+# The widest vectors overrun ends the furthest; the narrowest have the most code paths.
 @pytest.mark.parametrize("isa", ("avx512", "generic"))
 def test_the_sanitizers_find_nothing(isa, tmp_path):
     assert_sanitizers_find_nothing("temporal_conv", SANITIZED, isa, tmp_path)

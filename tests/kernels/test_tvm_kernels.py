@@ -1,4 +1,4 @@
-"""The loops written for TVM give what the numpy references do, and copy nothing on the way."""
+"""The loops written for TVM compute what the NumPy references do, without copies."""
 
 from __future__ import annotations
 
@@ -52,8 +52,10 @@ def call(function, *arguments: np.ndarray, shape: tuple[int, ...]) -> np.ndarray
     return result.numpy()
 
 
-def wanted(conv: Conv, x: np.ndarray, weight: np.ndarray, bias: np.ndarray, residual=None) -> np.ndarray:
-    """What PyTorch gives for ``x`` ``(N, C, H, W)``, all of whose channels are there."""
+def expected_output(
+    conv: Conv, x: np.ndarray, weight: np.ndarray, bias: np.ndarray, residual=None
+) -> np.ndarray:
+    """PyTorch's output for ``x`` ``(N, C, H, W)``, with channels from all sources gathered."""
     top, left, bottom, right = conv.padding
     padded = functional.pad(torch.from_numpy(x), (left, right, top, bottom))
     y = functional.conv2d(
@@ -70,17 +72,17 @@ def wanted(conv: Conv, x: np.ndarray, weight: np.ndarray, bias: np.ndarray, resi
     return y
 
 
-def check(conv: Conv, seen: np.ndarray, *tensors: np.ndarray, machine: str = "avx512") -> None:
-    """``seen`` ``(N, C, H, W)`` is what the convolution is of, ``tensors`` what its function is given."""
+def check(conv: Conv, x: np.ndarray, *tensors: np.ndarray, machine: str = "avx512") -> None:
+    """``x`` ``(N, C, H, W)`` has all channels gathered; ``tensors`` are the arguments of the function."""
     machine = MACHINES[machine]
     scale = (conv.channels // conv.groups * conv.kernel[0] * conv.kernel[1]) ** -0.5
     weight = draw(conv.out_channels, conv.channels // conv.groups, *conv.kernel, seed=1) * np.float32(scale)
     bias = draw(conv.out_channels, seed=2)
     residual = [draw(*conv.y_shape, seed=3)] if conv.epilogue.residual else []
     arguments = [*tensors, pack_weight(weight, conv, machine), bias, *residual]
-    got = call(conv_function("conv", conv, machine), *arguments, shape=conv.y_shape)
-    reference = wanted(conv, seen, weight, bias, *residual)
-    assert np.abs(got - reference).max() <= BOUND * np.abs(reference).max()
+    output = call(conv_function("conv", conv, machine), *arguments, shape=conv.y_shape)
+    reference = expected_output(conv, x, weight, bias, *residual)
+    assert np.abs(output - reference).max() <= BOUND * np.abs(reference).max()
 
 
 CONVOLUTIONS = {
@@ -96,7 +98,7 @@ CONVOLUTIONS = {
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_a_convolution_gives_what_pytorch_does(name):
+def test_a_convolution_computes_what_pytorch_does(name):
     conv = CONVOLUTIONS[name]
     x = draw(*conv.x_shape)
     check(conv, first(x), x)
@@ -124,37 +126,37 @@ def test_a_convolution_reads_its_channels_from_other_frames(directions, kernel):
     check(conv, temporal_shift(first(x), 4, 3, *directions), x)
 
 
-def test_channels_that_lie_first_are_read_so():
+def test_planar_input_is_read_without_a_copy():
     conv = Conv((2, 9, 11, 3), 16, (3, 3), (2, 2), PADDED, planar=True)
     x = draw(2, 3, 9, 11)
     check(conv, x, x)
 
 
-def test_a_shift_the_other_way_is_seen():
+def test_a_shift_in_the_other_direction_is_detected():
     conv = Conv((4, 3, 4, 16), 16, sources=shift_sources(Shift(4, 3, 1, -1), 16), frames=CLIP_OF_4)
     x = draw(*conv.x_shape)
     with pytest.raises(AssertionError):
         check(conv, temporal_shift(first(x), 4, 3, -1, 1), x)
 
 
-def test_a_streamed_convolution_reads_the_state_where_it_lies():
+def test_a_streaming_convolution_reads_the_state_in_place():
     conv = Conv((1, 7, 7, 32), 48, sources=step_sources(4, 32))
     x, state = draw(*conv.x_shape), draw(1, 4, 7, 7, seed=9)
     check(conv, np.concatenate([state, first(x)[:, 4:]], 1), x, state)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_frames_stacked_over_time_are_read_where_they_lie(stride):
+def test_stacked_frames_are_read_in_place(stride):
     sources = tuple(Source(8 * tap, 8 * tap + 8, tap - 1) for tap in range(3))
     conv = Conv((8, 5, 6, 8), 16, (3, 3), padding=PADDED, sources=sources, frames=Frames(4, stride))
     x = draw(*conv.x_shape)
     clips = np.pad(first(x).reshape(2, 4, 8, 5, 6), ((0, 0), (1, 1), (0, 0), (0, 0), (0, 0)))
-    stacked = [clips[:, frame : frame + 3].reshape(2, 24, 5, 6) for frame in range(0, 4, stride)]
-    check(conv, np.stack(stacked, 1).reshape(-1, 24, 5, 6), x)
+    stacks = [clips[:, frame : frame + 3].reshape(2, 24, 5, 6) for frame in range(0, 4, stride)]
+    check(conv, np.stack(stacks, 1).reshape(-1, 24, 5, 6), x)
 
 
 @pytest.mark.parametrize(("stride", "size", "channels"), [(1, 9, 24), (2, 9, 32), (1, 2, 5)])
-def test_a_depthwise_convolution_gives_what_pytorch_does(stride, size, channels):
+def test_a_depthwise_convolution_computes_what_pytorch_does(stride, size, channels):
     conv = Conv(
         (2, size, size + 1, channels), channels, (3, 3), (stride, stride), PADDED, groups=channels,
         epilogue=Epilogue(True, ("clip", 0.0, 6.0)),
@@ -162,30 +164,30 @@ def test_a_depthwise_convolution_gives_what_pytorch_does(stride, size, channels)
     x, weight, bias = draw(*conv.x_shape), draw(channels, 1, 3, 3, seed=1), draw(channels, seed=2)
     residual = draw(*conv.y_shape, seed=3)
     function = depthwise_function("depthwise", conv, MACHINES["avx512"])
-    got = call(function, x, pack_depthwise_weight(weight), bias, residual, shape=conv.y_shape)
-    np.testing.assert_allclose(got, wanted(conv, first(x), weight, bias, residual), atol=BOUND)
+    output = call(function, x, pack_depthwise_weight(weight), bias, residual, shape=conv.y_shape)
+    np.testing.assert_allclose(output, expected_output(conv, first(x), weight, bias, residual), atol=BOUND)
 
 
 @pytest.mark.parametrize("offsets", [(-1, 0, 1), (-2, -1, 0), (-2, -1, 0, 1, 2)])
-def test_a_convolution_over_time_gives_what_the_reference_does(offsets):
+def test_a_temporal_convolution_computes_what_the_reference_does(offsets):
     x, weight, bias = draw(8, 3, 4, 24), draw(24, len(offsets), seed=1), draw(24, seed=2)
     function = temporal_conv_function("over_time", x.shape, 4, offsets, MACHINES["avx512"])
-    got = call(function, x, weight.T, bias, shape=x.shape)
+    output = call(function, x, weight.T, bias, shape=x.shape)
     reference, _ = temporal_conv(first(x), weight, bias, frames=4, past=-offsets[0])
-    np.testing.assert_allclose(got, last(reference), atol=BOUND)
+    np.testing.assert_allclose(output, last(reference), atol=BOUND)
 
 
-def written_and_kept(function) -> tuple[set[str], list[int]]:
-    """The names of the tensors that a function writes, and how many values each one that it allocates has."""
-    lowered = tirx.transform.BindTarget(ANY.with_host(ANY))(tvm.IRModule({"main": function}))
-    (body,) = (found.body for found in default_s_tir_pipeline()[0](lowered).functions.values())
-    written, kept = set(), []
+def stores_and_allocations(function) -> tuple[set[str], list[int]]:
+    """The names of the tensors that a function writes, and the sizes of those that it allocates."""
+    module = tirx.transform.BindTarget(ANY.with_host(ANY))(tvm.IRModule({"main": function}))
+    (body,) = (function_.body for function_ in default_s_tir_pipeline()[0](module).functions.values())
+    stores, allocations = set(), []
     for statement in statements(body):
         if isinstance(statement, tirx.BufferStore):
-            written.add(statement.buffer.name)
+            stores.add(statement.buffer.name)
         if isinstance(statement, tirx.AllocBuffer):
-            kept.append(int(np.prod([int(extent) for extent in statement.buffer.shape])))
-    return written, kept
+            allocations.append(int(np.prod([int(extent) for extent in statement.buffer.shape])))
+    return stores, allocations
 
 
 def statements(statement):
@@ -210,19 +212,19 @@ def test_no_shifted_tensor_is_left_in_the_lowered_function(kind):
         function = conv_function(
             "f", Conv((8, 14, 14, 64), 64, sources=sources, frames=frames, epilogue=epilogue), machine
         )
-    written, kept = written_and_kept(function)
-    assert written == {"sums", "y"}
-    assert max(kept) <= machine.registers * machine.lanes
+    stores, allocations = stores_and_allocations(function)
+    assert stores == {"sums", "y"}
+    assert max(allocations) <= machine.registers * machine.lanes
 
 
-def test_a_shift_that_is_a_copy_would_be_seen():
+def test_a_shift_by_a_copy_would_be_detected():
     x = te.placeholder((8, 64), name="x")
     shifted = te.compute((8, 64), lambda t, c: te.if_then_else(t < 7, x[t + 1, c], 0.0), name="shifted")
     channel = te.reduce_axis((0, 64), "c")
     y = te.compute((8,), lambda t: te.sum(shifted[t, channel], axis=channel), name="y")
-    written, kept = written_and_kept(te.create_prim_func([x, y]).with_attr("global_symbol", "f"))
-    assert "shifted" in written
-    assert max(kept) >= 64
+    stores, allocations = stores_and_allocations(te.create_prim_func([x, y]).with_attr("global_symbol", "f"))
+    assert "shifted" in stores
+    assert max(allocations) >= 64
 
 
 def test_the_loops_run_on_threads_and_in_vectors():

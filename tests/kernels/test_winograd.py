@@ -1,4 +1,4 @@
-"""The 3x3 convolution with fewer products is what numpy says, for every instruction set and layout."""
+"""The 3x3 convolution by Winograd's algorithm equals NumPy's, for every instruction set and layout."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def error_of(run_op, block, case, threads=2, seed=0) -> float:
     inputs, outputs, images, height, width, has_bias, residual, (low, high) = case
     random = np.random.default_rng(seed)
     x = random.standard_normal((images, inputs, height, width), dtype=np.float32)
-    # Results of about 1, as in a network: an error is measured by the largest result, of which the activation
-    # must not cut off most.
+    # Outputs of about 1, as in a network: errors are relative to the largest output, so the activation must
+    # not clamp most of them.
     weights = random.standard_normal((outputs, inputs, 3, 3), dtype=np.float32) / np.sqrt(9 * inputs)
     weights = weights.astype(np.float32)
     bias = random.standard_normal(outputs, dtype=np.float32) if has_bias else None
     extra = random.standard_normal((images, outputs, height, width), dtype=np.float32) if residual else None
     points = points_to_blocks(filters_to_points(weights), block)
-    blocked = [to_blocks(x, block), points, bias, None if extra is None else to_blocks(extra, block)]
-    while blocked[-1] is None:
-        blocked.pop()
-    (y,) = run_op("WinogradConv", blocked, threads=threads, block=block, low=float(low), high=float(high))
+    op_inputs = [to_blocks(x, block), points, bias, None if extra is None else to_blocks(extra, block)]
+    while op_inputs[-1] is None:
+        op_inputs.pop()
+    (y,) = run_op("WinogradConv", op_inputs, threads=threads, block=block, low=float(low), high=float(high))
     return relative_error(from_blocks(y, block), conv3x3(x, weights, bias, extra, low, high))
 
 
@@ -87,8 +87,8 @@ def test_a_filter_at_the_points_is_its_polynomial():
 
 def test_blocked_filters_come_back_in_plain_order():
     weights = np.random.default_rng(0).standard_normal((32, 16, 3, 3), dtype=np.float32)
-    blocked = weights.reshape(4, 8, 2, 8, 3, 3).transpose(0, 2, 4, 5, 3, 1).reshape(weights.shape)
-    np.testing.assert_array_equal(filters_from_blocks(blocked, 8), weights)
+    blocks = weights.reshape(4, 8, 2, 8, 3, 3).transpose(0, 2, 4, 5, 3, 1).reshape(weights.shape)
+    np.testing.assert_array_equal(filters_from_blocks(blocks, 8), weights)
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_a_node_that_makes_no_sense_is_refused(run_op, inputs, words):
         run_op("WinogradConv", arrays, block=16, low=0.0, high=6.0)
 
 
-def test_it_is_taken_where_it_pays():
+def test_it_is_used_where_it_pays():
     assert pays((8, 64, 56, 56), (64, 64, 3, 3))
     assert pays((8, 256, 14, 14), (256, 256, 3, 3))
-    # One small image does not make up for reading filters four times as large.
+    # One small image does not outweigh reading filters four times as large.
     assert not pays((1, 512, 7, 7), (512, 512, 3, 3))
     assert not pays((1, 256, 14, 14), (256, 256, 3, 3))
