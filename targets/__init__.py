@@ -1,4 +1,4 @@
-"""The devices. One TOML file each (``README.md`` explains its keys); no Python is needed to add one."""
+"""The targets: one TOML file per device, whose keys ``README.md`` explains; adding one needs no Python."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 
-a_number = matches(r"\d+\.\d", "a text such as '8.7'")
-a_version = matches(r"\d+(\.\d+)*", "a version such as '10.3'")
+capability = matches(r"\d+\.\d", "a text such as '8.7'")
+version = matches(r"\d+(\.\d+)*", "a version such as '10.3'")
 
 
 def positive(value: int) -> str | None:
@@ -34,25 +34,25 @@ RULES: records.Rules = {
     Device: {
         "os": one_of("linux", "android", "any"),
         "memory_gib": positive,
-        **dict.fromkeys(("jetpack", "cuda", "tensorrt"), a_version),
+        **dict.fromkeys(("jetpack", "cuda", "tensorrt"), version),
         "formats": one_of("onnx", "ort"),
     },
     Gpu: {
-        "compute_capability": a_number,
-        "minimum_compute_capability": a_number,
-        "typical_compute_capability": a_number,
+        "compute_capability": capability,
+        "minimum_compute_capability": capability,
+        "typical_compute_capability": capability,
         "sm_count": positive,
         "shared_kib": positive,
-        "ptx": a_number,
+        "ptx": capability,
     },
 }
 
 
 def read_target(file: Path | Traversable) -> Target:
-    """The target that a TOML file describes; it has the file's name, without ``.toml``.
+    """The target of a TOML file; its name is the file's, without ``.toml``.
 
-    ``same_as`` names one of ours. Raises ``TargetError``, with the file's name and the key, for a key that
-    is not in ``specs.Target`` and for a value that cannot be.
+    ``same_as`` names one of edgevid's targets. Raises ``TargetError``, with the file's name and the key, for
+    a key that is not in ``specs.Target`` and for an invalid value.
     """
     name, _, suffix = file.name.rpartition(".")
     try:
@@ -64,7 +64,7 @@ def read_target(file: Path | Traversable) -> Target:
 
 
 def _table(file: Path | Traversable) -> dict[str, Any]:
-    """The keys of a file, with those of the target that it is the same as."""
+    """The keys of a file, with those of its ``same_as`` target."""
     table = tomllib.loads(file.read_text("utf-8"))
     if "same_as" not in table:
         return table
@@ -75,7 +75,7 @@ def _table(file: Path | Traversable) -> dict[str, Any]:
 
 
 TARGETS: Registry[Target] = Registry("target", "targets", read_target)
-"""Ours in the order of the files' ``order``; ``same_as`` is followed: ``jetson`` has its board's keys."""
+"""Edgevid's targets by their ``order``; ``jetson`` has the keys of the board in its ``same_as``."""
 
 for _target in sorted(map(read_target, FOLDER.glob("*.toml")), key=lambda target: target.order):
     TARGETS.register(_target.name, _target)

@@ -11,7 +11,7 @@ from edgevid.onnxfile.external_files import external_files
 
 
 def check_models(bundle: Bundle) -> None:
-    """``BundleError`` if an ONNX file of the bundle is none, or reads a file that its manifest does not have.
+    """``BundleError`` if an ONNX file is invalid, or reads a file that is not in the manifest.
 
     Names in a manifest lie inside the bundle, and ``Bundle.open`` has refused links.
     """

@@ -18,7 +18,7 @@ COMMANDS = ("list", "export", "run", "bench", "inspect", "doctor")
 BAD_INPUT = 2
 INTERRUPTED = 130
 READER_THREADS = "edgevid-read"
-"""How the names of the threads begin that read from a network or a pipe."""
+"""The prefix of the names of threads that read from a network or a pipe."""
 
 
 class Commands(click.Group):
@@ -42,10 +42,10 @@ def cli() -> None:
 
 
 def console() -> None:
-    """The ``edgevid`` of a shell: ``main`` in a process of its own.
+    """The entry point of the ``edgevid`` script: ``main`` in a process of its own.
 
-    A thread may still wait in FFmpeg for a network. Python's end unloads the libraries below it, which was
-    seen to crash, so the process ends without.
+    A thread may still wait in FFmpeg for a network. Python's shutdown unloads the libraries that it uses,
+    which can crash, so the process exits without a shutdown.
     """
     try:
         main()

@@ -23,7 +23,7 @@ DEFAULT_TARGET = "cpu"
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured: a bundle's folder, or the name of a network that is exported first."""
+    """What to measure: a bundle's folder, or the name of a network, which is exported first."""
 
     name: str
     is_model: bool
@@ -36,13 +36,13 @@ class Subject:
     "--device",
     default=LOCAL,
     show_default=True,
-    help="Where to run: 'local', or rpc://HOST:PORT/KEY, a board that a TVM tracker lends.",
+    help="Where to run: 'local', or rpc://HOST:PORT/KEY for a board of a TVM tracker.",
 )
 @click.option(
     "--scenario",
     "scenarios",
     multiple=True,
-    help=f"{' or '.join(SCENARIOS)}; repeatable.  [default: all of them]",
+    help=f"{' or '.join(SCENARIOS)}; repeatable.  [default: all]",
 )
 @click.option("--duration", type=float, default=10.0, show_default=True, help="Seconds of each measurement.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to run on.  [default: the backend's]")
@@ -52,7 +52,7 @@ class Subject:
     is_flag=False,
     flag_value="-",
     metavar="FILE",
-    help="Save results to FILE after each measurement; without FILE (last option, or '-') print JSON alone.",
+    help="Save results to FILE after each measurement; without FILE (last option, or '-') print only JSON.",
 )
 def command(
     subjects: tuple[str, ...],
@@ -67,32 +67,32 @@ def command(
     from edgevid.benchmarks.harness.scenarios import scenario_named
     from edgevid.benchmarks.harness.store import ResultFile
 
-    # Everything that can be wrong with the request is said before the first second is spent.
+    # Check the whole request before spending time on a measurement.
     _refuse_swallowed_subject(subjects, json_to)
     for scenario in scenarios:
         scenario_named(scenario)
     available = _scenarios_on(device, scenarios)
     if not (math.isfinite(duration) and duration > 0):
         raise BenchmarkError(
-            f"--duration {duration:g} is no length of time: give seconds, such as --duration 10"
+            f"--duration {duration:g} is not a positive number of seconds: use, for example, --duration 10"
         )
-    chosen = tuple(dict.fromkeys(scenarios)) or available
-    found = [_find(name) for name in subjects]
-    _check_target(found, target)
+    selection = tuple(dict.fromkeys(scenarios)) or available
+    targets = [_find(name) for name in subjects]
+    _check_target(targets, target)
     store = ResultFile(Path(json_to)) if json_to not in (None, "-") else None
 
     results: list[dict[str, Any]] = []
     try:
         with tempfile.TemporaryDirectory(prefix="edgevid-bench-") as workplace:
-            for number, subject in enumerate(found):
+            for number, subject in enumerate(targets):
                 bundle = _bundle_of(subject, target, device, Path(workplace) / str(number))
-                for scenario in chosen:
+                for scenario in selection:
                     results.append(_measure(subject, bundle, scenario, duration, threads, device))
                     if store is not None:
                         store.save(results)
     except KeyboardInterrupt:
         click.echo(
-            f"edgevid: interrupted after {len(results)} measurement(s){_kept(store, results)}", err=True
+            f"edgevid: interrupted after {len(results)} measurement(s){_saved(store, results)}", err=True
         )
         return INTERRUPTED
     finally:
@@ -100,8 +100,8 @@ def command(
     return 0
 
 
-def _scenarios_on(device: str, asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Those that can be measured there; ``BenchmarkError`` for a device or scenario that cannot be used."""
+def _scenarios_on(device: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The scenarios of ``device``; ``BenchmarkError`` for a wrong device or unsupported ``names``."""
     from edgevid.backends import board_addresses
     from edgevid.benchmarks.harness import remote, scenarios
 
@@ -112,12 +112,12 @@ def _scenarios_on(device: str, asked: tuple[str, ...]) -> tuple[str, ...]:
             f"cannot measure on device '{device}': use --device {LOCAL} (and run on the device itself), or "
             f"--device {board_addresses()} for a board over TVM's RPC"
         )
-    remote.refuse_other_scenarios(*asked)
+    remote.refuse_other_scenarios(*names)
     return scenarios.scenarios_for(remote.OFFERS)
 
 
 def _board_backend(device: str) -> str | None:
-    """The backend that a network must be exported with to run at ``device``; None for this machine."""
+    """The backend that exports must use to run at ``device``; None for this machine."""
     from edgevid.backends import board_backend
 
     backend = board_backend(device)
@@ -125,16 +125,16 @@ def _board_backend(device: str) -> str | None:
 
 
 def _refuse_swallowed_subject(subjects: tuple[str, ...], json_to: str | None) -> None:
-    """``--json BUNDLE`` takes the bundle for its file; nothing may be written there."""
+    """Refuse ``--json BUNDLE``, where click takes the bundle as the output file."""
     if json_to is not None and json_to != "-" and (Path(json_to).is_dir() or _is_model(json_to)):
-        what = " ".join([*subjects, json_to])
+        names = " ".join([*subjects, json_to])
         raise BenchmarkError(
-            f"--json took '{json_to}' for the file to write: "
-            f"write 'edgevid bench {what} --json' (to print JSON) or 'edgevid bench {what} --json FILE'"
+            f"--json took '{json_to}' as the file to write: "
+            f"use 'edgevid bench {names} --json' (to print JSON) or 'edgevid bench {names} --json FILE'"
         )
     if not subjects:
         raise BenchmarkError(
-            "nothing to measure: name a bundle's folder or a network, such as 'edgevid bench tsm_mbv2'"
+            "nothing to measure: pass a bundle's folder or a network, for example 'edgevid bench tsm_mbv2'"
         )
 
 
@@ -145,7 +145,7 @@ def _is_model(name: str) -> bool:
 
 
 def _find(name: str) -> Subject:
-    """Bundle or network? A folder wins; ``EdgevidError`` if it is neither, or a bundle that is damaged."""
+    """The bundle or network ``name``, a folder first; ``EdgevidError`` if it is neither, or is damaged."""
     from edgevid.bundle.bundle import MANIFEST, Bundle
     from edgevid.zoo import MODELS
 
@@ -153,57 +153,59 @@ def _find(name: str) -> Subject:
     if path.is_dir():
         if not (path / MANIFEST).exists():
             raise BenchmarkError(
-                f"'{name}' is not a bundle (it has no {MANIFEST}): make one with 'edgevid export'"
+                f"'{name}' is not a bundle (it has no {MANIFEST}): create one with 'edgevid export'"
             )
         Bundle.open(path)
         return Subject(name, is_model=False)
     if path.exists():
-        raise BenchmarkError(f"'{name}' is a file: give the folder of a bundle, which 'edgevid export' makes")
+        raise BenchmarkError(f"'{name}' is a file: pass a bundle's folder, as 'edgevid export' creates it")
     if ":" in name:
         raise BenchmarkError(
-            f"a network of your own is exported first: 'edgevid export {name} --target cpu -o DIR', "
+            f"export your own network first: 'edgevid export {name} --target cpu -o DIR', "
             "then 'edgevid bench DIR'"
         )
     if name not in MODELS and (path.name != name or path.suffix):
-        raise BenchmarkError(f"there is no folder '{name}': check the path, or make it with 'edgevid export'")
+        raise BenchmarkError(
+            f"the folder '{name}' does not exist: check the path, or create it with 'edgevid export'"
+        )
     MODELS[name]  # raises with the nearest names
     return Subject(name, is_model=True)
 
 
 def _check_target(subjects: list[Subject], target: str | None) -> None:
-    """A bundle already has its target, so that ``--target`` must name the same one."""
+    """A bundle already has a target, which ``--target`` must match."""
     if target is None:
         return
     for subject in subjects:
-        made_for = None if subject.is_model else _made_for(subject.name)
-        if made_for not in (None, target):
+        own = None if subject.is_model else _target_of(subject.name)
+        if own not in (None, target):
             raise BenchmarkError(
-                f"bundle '{subject.name}' was made for '{made_for}', not '{target}': "
+                f"bundle '{subject.name}' was exported for '{own}', not '{target}': "
                 f"leave --target out, or export again with --target {target}"
             )
 
 
-def _made_for(bundle: str) -> str:
+def _target_of(bundle: str) -> str:
     from edgevid.bundle.bundle import Bundle
 
     return Bundle.open(bundle).manifest.target
 
 
 def _bundle_of(subject: Subject, target: str | None, device: str, folder: Path) -> str:
-    """The folder to open; a network is exported there first, with random weights."""
+    """The bundle's folder; a network is first exported to ``folder`` with random weights."""
     if not subject.is_model:
         return subject.name
     import edgevid
 
-    wanted = target or DEFAULT_TARGET
-    click.echo(f"{subject.name}: exporting for {wanted} with random weights ...", err=True)
+    target = target or DEFAULT_TARGET
+    click.echo(f"{subject.name}: exporting for {target} with random weights ...", err=True)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results alone
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results only
             backend = _board_backend(device)
             options = {"backend": backend} if backend else {}
-            edgevid.export(subject.name, target=wanted, output=folder, **options)
+            edgevid.export(subject.name, target=target, output=folder, **options)
     except ImportError as error:
-        if error.name is None or error.name.startswith("edgevid"):  # our bug, not a missing package
+        if error.name is None or error.name.startswith("edgevid"):  # a bug, not a missing package
             raise
         raise BenchmarkError(
             f"exporting {subject.name} needs {error.name}: pip install 'edgevid[export]', "
@@ -219,7 +221,7 @@ def _measure(
 
     with _progress_of(f"{Path(subject.name).name} {scenario}") as show:
         result = measure(bundle, scenario, duration, threads, show, device=device)
-    # A temporary folder is gone by the time somebody reads its path.
+    # The path of a temporary folder would be useless in a result.
     return {
         **result,
         "bundle": None if subject.is_model else subject.name,
@@ -229,7 +231,7 @@ def _measure(
 
 @contextlib.contextmanager
 def _progress_of(title: str) -> Iterator[Any]:
-    """A bar on a terminal, lines elsewhere, always on stderr."""
+    """A progress bar on a terminal, lines elsewhere, always on stderr."""
     if not sys.stderr.isatty():
         yield _Lines(title)
         return
@@ -249,7 +251,7 @@ def _progress_of(title: str) -> Iterator[Any]:
 
 
 class _Lines:
-    """A line when the phase changes and every ten seconds, for logs that keep every line."""
+    """Prints a line when the phase changes and every ten seconds, for logs."""
 
     INTERVAL_S = 10.0
 
@@ -269,12 +271,12 @@ def _p50(progress: Any) -> str:
     return "" if progress.p50_ms is None else f"p50 {progress.p50_ms:.4g} ms"
 
 
-def _kept(store: Any, results: list[dict[str, Any]]) -> str:
+def _saved(store: Any, results: list[dict[str, Any]]) -> str:
     return f"; results are in '{store.path}'" if store is not None and results else ""
 
 
 def _print(results: list[dict[str, Any]], json_to: str | None) -> None:
-    """JSON alone, or the table; what was measured before an error or Ctrl-C is printed too."""
+    """Print JSON only, or the table; results from before an error or Ctrl-C are printed too."""
     from edgevid.benchmarks.harness import report, store
 
     if json_to == "-":

@@ -1,4 +1,4 @@
-"""``edgevid doctor``: what works on this machine, and how to mend what does not."""
+"""``edgevid doctor``: what works on this machine, and how to fix what does not."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import click
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON alone on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print only JSON on standard output.")
 def command(as_json: bool) -> int:
-    """Try what edgevid needs or could use here; exit with 1 if it cannot run bundles or read videos."""
+    """Check everything that edgevid needs or can use; exit with 1 if it cannot run bundles or read videos."""
     from edgevid.cli import checks
 
     rows = checks.examine()
@@ -25,19 +25,19 @@ def command(as_json: bool) -> int:
         click.echo(
             "edgevid can run bundles and read videos here."
             if works
-            else "edgevid cannot work here: mend the rows 'provider' and 'video' that say no."
+            else "edgevid cannot work here: fix the rows 'provider' and 'video' that say no."
         )
     return 0 if works else 1
 
 
 def _table(checks: list[Any]) -> str:
-    """One table; the kind is written at its first row only."""
+    """One table; each kind appears in its first row only."""
     from tabulate import tabulate
 
     rows = []
     for kind, group in groupby(checks, key=lambda check: check.kind):
         for number, check in enumerate(group):
-            shown = kind if number == 0 else ""
-            rows.append((shown, check.name, "yes" if check.ok else "no", check.detail, check.mend))
+            label = kind if number == 0 else ""
+            rows.append((label, check.name, "yes" if check.ok else "no", check.detail, check.mend))
     headers = ("kind", "what", "works", "detail", "what to do")
     return tabulate(rows, headers, maxcolwidths=[None, None, None, 50, 40])

@@ -31,30 +31,30 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
     from edgevid.bundle.model_files import check_models
     from edgevid.bundle.native_code import native_code
 
-    opened = Bundle.open(bundle)
-    opened.check_files()
-    check_models(opened)
-    manifest, code, plan = opened.manifest, native_code(opened), _plan(opened)
+    contents = Bundle.open(bundle)
+    contents.check_files()
+    check_models(contents)
+    manifest, code, plan = contents.manifest, native_code(contents), _plan(contents)
     if verify:
         _show_code(code, err=True)
-    checks, not_checked = _verify(opened) if verify else ([], {})
+    checks, not_checked = _verify(contents) if verify else ([], {})
     ok = all(check["parity"].ok for check in checks)
     if as_json:
-        shown = {
-            "bundle": str(opened.path),
+        document = {
+            "bundle": str(contents.path),
             "manifest": asdict(manifest),
             "native_code": code,
-            "receipt": list(map(vars, _receipt(opened))),
+            "receipt": list(map(vars, _receipt(contents))),
             "plan": plan,
         }
-        shown_checks = [{**check, "parity": check["parity"].as_dict()} for check in checks]
-        verified = {"verified": shown_checks, "not_verified": not_checked} if verify else {"verified": None}
-        click.echo(json.dumps({**shown, **verified}))
+        results = [{**check, "parity": check["parity"].as_dict()} for check in checks]
+        verified = {"verified": results, "not_verified": not_checked} if verify else {"verified": None}
+        click.echo(json.dumps({**document, **verified}))
         return 0 if ok else 1
     _show(manifest)
     if not verify:
         _show_code(code)
-    _show_receipt(_receipt(opened))
+    _show_receipt(_receipt(contents))
     if verify:
         click.echo(f"\nall {len(manifest.files)} files are unchanged since the export")
     for check in checks:
@@ -71,14 +71,14 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
 
 
 def _verify(bundle) -> tuple[list[dict], dict[str, str]]:
-    """The result of each file, and by name why files for other processors were not run."""
+    """The result of each file, and by name the reason for files that cannot run here."""
     import edgevid
     from edgevid.backends import opener
     from edgevid.errors import BackendError
 
     checks, not_run = [], {}
     for artefact in bundle.manifest.artefacts:
-        # What a session opens runs twice: as any runtime would run it, and as the session here does.
+        # The file that a session opens runs twice: in the plain runtime, and with this machine's kernels.
         backend = opener(bundle.manifest.backend, artefact)
         twice = artefact.file == bundle.manifest.model_file and backend == bundle.manifest.backend
         for with_kernels in (False, True) if twice else (False,):
@@ -111,14 +111,14 @@ def _what_runs(backend: str) -> str:
 
 
 def _takes_kernels(artefact, manifest) -> bool:
-    """Whether it is the file that a session opens here by the backend that the bundle is for."""
+    """Whether a session on this machine opens the file with the bundle's own backend."""
     return artefact.file == manifest.model_file and artefact.opened_by == manifest.backend
 
 
 def _receipt(bundle) -> tuple:
-    """The kernel of each temporal op on this machine, which only an open session knows.
+    """The kernel of each temporal op on this machine, from an open session.
 
-    Empty if opening the bundle would run code that came with it: inspecting must not do that.
+    Empty if opening the bundle would run code that came with it, which inspecting must not do.
     """
     import edgevid
     from edgevid.bundle.native_code import opening_runs_code
@@ -131,10 +131,10 @@ def _receipt(bundle) -> tuple:
 
 def _show_code(code: dict[str, str], err: bool = False) -> None:
     """Print a line for each way that code in the bundle can run, with its files."""
-    for what in dict.fromkeys(code.values()):
-        names = [name for name, how in code.items() if how == what]
+    for trigger in dict.fromkeys(code.values()):
+        names = [name for name, how in code.items() if how == trigger]
         more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-        click.echo(f"contains native code: {', '.join(names[:MAX_NAMES])}{more}; {what}", err=err)
+        click.echo(f"contains native code: {', '.join(names[:MAX_NAMES])}{more}; {trigger}", err=err)
 
 
 def _show_receipt(receipt: tuple) -> None:
@@ -158,7 +158,7 @@ def _one_input(manifest) -> str:
 
 
 def _plan(bundle) -> dict | None:
-    """What ``plan.json`` of a TensorRT bundle says, without its layers; None for other bundles."""
+    """The engine layer info of a TensorRT bundle without its layers; None for other bundles."""
     from edgevid.errors import BundleError
     from edgevid.specs import records
 
@@ -183,18 +183,17 @@ def _describe_plan(plan) -> str:
 
 
 def _describe_calibration(manifest) -> str:
-    how, parity = manifest.calibration, manifest.parity
-    judged = (
-        f"evaluated on {how['held_out']} held-out clips: {parity.max_rel:.1e} relative error of the outputs"
-    )
+    record, parity = manifest.calibration, manifest.parity
+    errors = f"{parity.max_rel:.1e} relative error of the outputs"
     if parity.local_error is not None:
-        judged += f", worst per-layer error {parity.local_error:.1e}"
+        errors += f", worst per-layer error {parity.local_error:.1e}"
     if parity.top1_agreement is not None:
-        judged += f", top-1 agreement {parity.top1_agreement:.0%}"
-    skipped = f"; {len(how['skipped'])} videos could not be read" if how["skipped"] else ""
+        errors += f", top-1 agreement {parity.top1_agreement:.0%}"
+    skipped = f"; {len(record['skipped'])} videos could not be read" if record["skipped"] else ""
     return (
-        f"ranges from {how['clips']} clips of {how['videos']} videos, ignoring the outermost "
-        f"{how['outliers']:g} of each tensor's values (seed {how['seed']}){skipped}; {judged}"
+        f"ranges from {record['clips']} clips of {record['videos']} videos, ignoring the outermost "
+        f"{record['outliers']:g} of each tensor's values (seed {record['seed']}){skipped}; "
+        f"evaluated on {record['held_out']} held-out clips: {errors}"
     )
 
 
@@ -230,7 +229,7 @@ def _show(manifest) -> None:
             f"{manifest.parity.max_rel:.1e} relative, tolerance {manifest.parity.tolerance:g}",
         ),
         *([("int8", _describe_calibration(manifest))] if manifest.calibration else []),
-        *([("fused plan", _describe_plan(manifest.plan))] if manifest.plan else []),
+        *([("engine layers", _describe_plan(manifest.plan))] if manifest.plan else []),
         ("created", f"{manifest.created} by edgevid {manifest.tools.get('edgevid', '?')}"),
     ]
     click.echo(tabulate(rows, tablefmt="plain"))

@@ -1,4 +1,4 @@
-"""edgevid list: the models, backends, targets and probes that there are."""
+"""edgevid list: the available models, backends, targets and probes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHORT = {
     "targets": ("name", "title", "backends", "precisions"),
     "probes": ("name", "title", "here", "detail"),
 }
-"""What the tables show without ``--verbose``; JSON always has everything."""
+"""Columns of the tables without ``--verbose``; JSON always has everything."""
 
 
 @click.command("list")
@@ -25,13 +25,13 @@ SHORT = {
 @click.option(
     "--verbose",
     is_flag=True,
-    help="Of models, also their cost, temporal ops, what an export can leave free, published accuracy.",
+    help="For models, also cost, temporal ops, dimensions that can be dynamic, published accuracy.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def command(kind: str, verbose: bool, as_json: bool) -> None:
-    """List models, backends, targets, or probes of power."""
+    """List models, backends, targets, or power probes."""
     if verbose and kind != "models":
-        raise click.UsageError(f"--verbose is for models: 'edgevid list {kind}' shows all that is known")
+        raise click.UsageError(f"--verbose is only for models: 'edgevid list {kind}' shows everything")
     if verbose and not as_json:
         _show_models()
         return
@@ -41,16 +41,16 @@ def command(kind: str, verbose: bool, as_json: bool) -> None:
         return
     from tabulate import tabulate
 
-    shown = [[_in_a_cell(row[key]) for key in SHORT[kind]] for row in rows]
-    click.echo(tabulate(shown, SHORT[kind], missingval="-"))
+    cells = [[_cell(row[key]) for key in SHORT[kind]] for row in rows]
+    click.echo(tabulate(cells, SHORT[kind], missingval="-"))
 
 
-def _in_a_cell(value: object) -> object:
+def _cell(value: object) -> object:
     return ", ".join(value) if isinstance(value, (list, tuple)) else value
 
 
 def _show_models() -> None:
-    """The table of everything, with long texts in several lines."""
+    """Print the full table, with long texts wrapped."""
     from tabulate import tabulate
 
     rows = [
@@ -113,12 +113,12 @@ def _probes() -> list[dict]:
 
 
 def _availability(entry: Backend | Probe) -> dict:
-    here = entry.available()
+    state = entry.available()
     return {
         "name": entry.name,
         "title": entry.title,
-        "here": "yes" if here.ok else "no",
-        "detail": here.what if here.ok else f"{here.why}: {here.remedy}",
+        "here": "yes" if state.ok else "no",
+        "detail": state.what if state.ok else f"{state.why}: {state.remedy}",
     }
 
 

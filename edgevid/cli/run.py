@@ -176,13 +176,13 @@ def _check_live_options(
 
 def _check_classifies_color(session: Session) -> None:
     manifest = session.manifest
-    outputs, taken = [output.name for output in manifest.outputs], manifest.inputs[0]
+    outputs, source = [output.name for output in manifest.outputs], manifest.inputs[0]
     if "logits" not in outputs:
         raise EdgevidError(
             f"{manifest.model} is not a classifier (its outputs are {' and '.join(outputs)}): "
             "use edgevid.open(...) in Python"
         )
-    channels = taken.shape[-3]
+    channels = source.shape[-3]
     if channels != COLOR_CHANNELS:
         raise EdgevidError(
             f"{manifest.model} takes frames of {channels} channels, not the RGB frames of a video: "

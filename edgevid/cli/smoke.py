@@ -1,21 +1,21 @@
-"""The smallest runs that prove that a part works, for ``edgevid doctor``.
+"""Smoke tests for ``edgevid doctor``.
 
-Each is called in a process of its own, as a broken driver or codec may crash or hang. It prints one line
-when all is well, and raises otherwise.
+Each runs in a process of its own, as a broken driver or codec may crash or hang. It prints one line on
+success, and raises otherwise.
 """
 
 from __future__ import annotations
 
 
 def print_providers() -> None:
-    """Print the execution providers, one a line."""
+    """Print the execution providers, one per line."""
     import onnxruntime
 
     print(*onnxruntime.get_available_providers(), sep="\n")
 
 
 def run_tiny_model(provider: str) -> None:
-    """Run y = x + x on ``provider``, or raise what says why not."""
+    """Run y = x + x on ``provider``; raises if it does not work."""
     import numpy as np
     import onnxruntime
 
@@ -57,7 +57,7 @@ def _tiny_model() -> bytes:
     """An ONNX model y = Add(x, x), float32 of shape [2], written by hand as onnx may not be installed.
 
     Protocol buffers: each field is a tag byte (number * 8 + wire type), then a varint (type 0), or a length
-    and that many bytes (type 2). The field numbers are those of onnx.proto3 (opset 13, IR version 7).
+    and its bytes (type 2). The field numbers are those of onnx.proto3 (opset 13, IR version 7).
     """
 
     def number(field: int, value: int) -> bytes:

@@ -28,7 +28,7 @@ PROTOCOLS = {
     "http": "http,https,httpproxy,tls,tcp,crypto,data",
     "https": "http,https,httpproxy,tls,tcp,crypto,data",
 }
-"""The addresses that are taken, and the protocols that FFmpeg may use to open each.
+"""The supported kinds of addresses, and the protocols that FFmpeg may use to open each.
 
 What a server sends may be a playlist that names other addresses; none may lead to a file of this machine.
 """
@@ -53,12 +53,12 @@ class Address:
 
     @classmethod
     def parse(cls, text: str, timeout_s: float = TIMEOUT_S, resume: bool = False) -> Address:
-        """Raises ``VideoError`` if addresses of this kind are not taken, or if no host is named."""
+        """Raises ``VideoError`` if addresses of this kind are not supported, or if it has no host."""
         scheme, rest = text.split("://", 1)
         scheme = scheme.lower()  # FFmpeg knows no 'RTSP://'
         if scheme not in PROTOCOLS:
             raise VideoError(
-                f"addresses that begin with '{scheme}://' are not taken: use {', '.join(PROTOCOLS)} or a file"
+                f"addresses with '{scheme}://' are not supported: use {', '.join(PROTOCOLS)} or a file"
             )
         if not re.split(r"[/?#]", rest)[0].rpartition("@")[2]:
             raise VideoError(f"the address '{mask(text)}' names no host: write {scheme}://HOST:PORT/PATH")
@@ -113,8 +113,8 @@ class Address:
             return f"this FFmpeg was built without {self.scheme}; use RTSP, HTTP or UDP, or save it to a file"
         if isinstance(error, av.error.InvalidDataError | EOFError):
             return "what comes from there is no video; check the address"
-        if not _host_is_known(self.url):
-            return f"no host of the name '{urlsplit(self.url).hostname}' is known; check it and the network"
+        if not _resolves(self.url):
+            return f"the host '{urlsplit(self.url).hostname}' was not found; check its name and the network"
         return f"{getattr(error, 'strerror', None) or type(error).__name__}; check the address and its server"
 
 
@@ -149,7 +149,7 @@ def silence(timeout_s: float) -> str:
     return f"nothing came for {timeout_s:g} s; check that the source sends, or wait longer with --timeout"
 
 
-def _host_is_known(url: str) -> bool:
+def _resolves(url: str) -> bool:
     try:
         socket.getaddrinfo(urlsplit(url).hostname, None)
     except (socket.gaierror, UnicodeError):

@@ -26,9 +26,9 @@ VIDEO_SUFFIX = re.compile(
     r"|ogm|ogv|qt|rm|rmvb|ts|vob|webm|wmv|wtv|y4m)",
     re.IGNORECASE,
 )
-"""What ends so was meant as a video: it is taken unseen, and reported if it cannot be read.
+"""Files with these suffixes count as videos without being opened, and are reported if they cannot be read.
 
-Any other file is opened, and is no video if FFmpeg finds none in it.
+Any other file is opened, and is a video only if FFmpeg finds one in it.
 """
 
 SOURCE_CODE = (".mts", ".ts")
@@ -141,7 +141,7 @@ def _files(root: Path) -> list[Path]:
         # Links come last, so that a folder which is reached both ways has its own name.
         folder = folders.popleft() if folders else links.popleft()
         real = os.path.realpath(folder)
-        # A link to a folder above would drag in what lies beside the root.
+        # A link to a parent folder would include files outside the root.
         if real in seen or (folder != root and real_root.is_relative_to(real)):
             continue
         seen.add(real)

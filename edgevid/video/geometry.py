@@ -100,7 +100,7 @@ def _orientation(frame: av.VideoFrame) -> Orientation:
     try:
         display_matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:
-        # PyAV 18 fails at side data that it does not know, such as EXIF beside a JPEG; a mirror is then lost.
+        # PyAV 18 fails on unknown side data, such as a JPEG's EXIF; then mirroring is lost.
         return Orientation(round(frame.rotation / 90) % 4)
     if display_matrix is None:
         return Orientation()

@@ -1,4 +1,4 @@
-"""Packets that are decoded for the sake of others and never shown, told without decoding them."""
+"""Detect packets that are only references for others and never shown, without decoding them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetch chosen frames of a video without decoding, or keeping, more than that takes."""
+"""Read selected frames of a video, decoding and keeping no more than necessary."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Choose = Callable[[int], Iterable[int]]
 """Maps the number of frames of a video to the indices of the frames to decode."""
 
 Keep = Callable[[int, np.ndarray], None]
-"""Takes the index and RGB image of a chosen frame, so no full-size image needs to stay in memory."""
+"""Called with the index and RGB image of each selected frame, so no full-size image stays in memory."""
 
 
 def pick_frames(path: Source, choose: Choose, keep: Keep) -> Timeline:

@@ -55,7 +55,7 @@ def top_predictions(logits: np.ndarray, labels: Sequence[str] | None, top: int) 
 
 
 class Changes:
-    """Follows the best class over time, on the mean of the last ``window`` logits lest it flickers.
+    """Follows the best class over time, on the mean of the last ``window`` logits to avoid flicker.
 
     ``history`` holds every change so far; the first prediction is one.
     """

@@ -65,7 +65,7 @@ def watch_camera(session: Session, number: int, options: Options) -> dict[str, A
 
 
 def _check_is_whole(source: Address | Pipe) -> None:
-    """Refuse what gives its frames only once, for a clip is chosen from all frames of a video."""
+    """Refuse a source that can be read only once, as clips are sampled from all frames of a video."""
     from edgevid.video.address import is_live
     from edgevid.video.decode import open_video
     from edgevid.video.source import Pipe

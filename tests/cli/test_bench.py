@@ -207,13 +207,13 @@ def test_a_scenario_that_does_not_exist_names_those_that_do(run, bundle, measure
         (["{bundle}", "--duration", "nan"], "--duration 10"),
         (["{bundle}", "--duration", "inf"], "--duration 10"),
         (["{bundle}", "--threads", "0"], "--threads"),
-        (["{bundle}", "--target", "jetson"], "was made for 'cpu', not 'jetson'"),
-        ([], "name a bundle's folder or a network"),
+        (["{bundle}", "--target", "jetson"], "was exported for 'cpu', not 'jetson'"),
+        ([], "pass a bundle's folder or a network"),
         (["tsm_mbv3"], "did you mean tsm_mbv2"),
-        (["no/such/folder"], "there is no folder"),
+        (["no/such/folder"], "does not exist"),
         (["my.module:net"], "edgevid export my.module:net"),
         (["{empty}"], "no manifest.json"),
-        (["{bundle}/manifest.json"], "give the folder"),
+        (["{bundle}/manifest.json"], "pass a bundle's folder"),
     ],
 )
 def test_a_wrong_request_is_one_line_that_says_what_to_do(

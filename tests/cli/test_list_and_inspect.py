@@ -55,7 +55,7 @@ def test_what_an_export_can_leave_free_is_listed_with_the_layer_that_holds_a_num
 
 
 def test_verbose_is_for_models(refuses):
-    refuses(["list", "targets", "--verbose"], "--verbose is for models")
+    refuses(["list", "targets", "--verbose"], "--verbose is only for models")
 
 
 def test_the_contracts_targets_are_all_there(run_edgevid):

@@ -188,7 +188,7 @@ def test_an_rtsp_server_that_dies_leaves_what_came(run, caplog):
     "address,why",
     [
         ("http://me:secret@127.0.0.1:9/a.mp4", "nothing listens there"),
-        ("http://me:secret@camera.invalid/a.mp4", "no host of the name 'camera.invalid' is known"),
+        ("http://me:secret@camera.invalid/a.mp4", "the host 'camera.invalid' was not found"),
         ("foo://me:secret@host/a.mp4", "'foo://' are not taken"),
         ("http://", "names no host"),
         ("{web}/nothing/a.mp4?password=secret", "the server has no such video"),

@@ -79,7 +79,7 @@ def test_a_name_that_stands_for_nothing_is_skipped_like_a_bad_file(run, folder, 
     assert status == 0 and len(out.splitlines()) == 1
     lines = err.splitlines()
     for line, words in zip(
-        lines, ["no video at", "contains no videos", "no file matches", "'foo://' are not taken"]
+        lines, ["no video at", "contains no videos", "no file matches", "'foo://' are not supported"]
     ):
         assert line.startswith("edgevid: skipped: ") and words in line
     assert lines[-1] == "5 videos, 4 skipped"

@@ -60,7 +60,7 @@ def test_the_scheme_may_be_in_capitals():
 @pytest.mark.parametrize(
     "text,why",
     [
-        ("foo://host/x", "begin with 'foo://' are not taken: use rtsp, "),
+        ("foo://host/x", "addresses with 'foo://' are not supported: use rtsp, "),
         ("rtsp://", "names no host: write rtsp://HOST"),
         ("http:///clip.mp4", "names no host"),
         ("rtsp://user:secret@/live", "'rtsp://user:***@/live' names no host"),
@@ -185,7 +185,7 @@ def test_a_refused_connection_is_said(scheme):
 @pytest.mark.parametrize("scheme", ["http", "rtsp", "udp"])
 def test_a_host_that_is_not_known_is_named(scheme):
     # '.invalid' is no name of a host, on any network.
-    with pytest.raises(VideoError, match=r"no host of the name 'camera\.invalid' is known"):
+    with pytest.raises(VideoError, match=r"the host 'camera\.invalid' was not found"):
         probe(Address.parse(f"{scheme}://camera.invalid:5000/live"))
 
 
