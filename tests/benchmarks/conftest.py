@@ -77,9 +77,9 @@ def bundle(tmp_path: Path) -> Path:
 def worker_that(tmp_path: Path):
     """``worker_that(hang=True)``: the command of a worker whose fake session behaves so."""
 
-    def command(**behaviour: object) -> tuple[str, ...]:
+    def command(**behavior: object) -> tuple[str, ...]:
         script = tmp_path / "fake_worker.py"
-        script.write_text(WORKER.replace("{behaviour!r}", repr(behaviour)))
+        script.write_text(WORKER.replace("{behaviour!r}", repr(behavior)))
         return (sys.executable, str(script))
 
     return command

@@ -133,7 +133,7 @@ def test_the_self_check_fails_for_other_weights(copy):
 
 
 @pytest.mark.parametrize(
-    ("got", "wanted", "ok"),
+    ("got", "expected", "ok"),
     [
         ([1.0, -2.0], [1.0, -2.0], True),
         ([1.0, -2.0002], [1.0, -2.0], True),
@@ -145,8 +145,8 @@ def test_the_self_check_fails_for_other_weights(copy):
         ([1.0], [1.0, -2.0], False),
     ],
 )
-def test_distance_is_relative_to_the_largest_reference_value(got, wanted, ok):
-    result = parity.compare({"y": np.array(got)}, {"y": np.array(wanted)}, tolerance=2e-4)
+def test_distance_is_relative_to_the_largest_reference_value(got, expected, ok):
+    result = parity.compare({"y": np.array(got)}, {"y": np.array(expected)}, tolerance=2e-4)
     assert result.ok is ok
 
 

@@ -313,13 +313,13 @@ def test_inspect_tells_native_code_and_does_not_run_it(run_edgevid, tmp_path, mo
     folder = write_bundle(tmp_path / "b", as_made_for("tvm"), **{"build.sh": b"rm -rf /"}).path
     (folder / "tiny.fp16.engine").write_bytes(b"code")
     monkeypatch.setattr(tvm_backend, "open_model", lambda *_: pytest.fail("the library was opened"))
-    shown = run_edgevid("inspect", folder)
-    assert shown.status == 0, shown.err
-    assert "contains native code: model.so; opening this bundle runs it" in shown.out
-    assert "contains native code: build.sh; runs when you start it" in shown.out
-    assert "tiny.fp16.engine" in shown.out and "it is not in the manifest" in shown.out
-    told = json.loads(run_edgevid("inspect", folder, "--json").out)["native_code"]
-    assert list(told) == ["build.sh", "model.so", "tiny.fp16.engine"]
+    result = run_edgevid("inspect", folder)
+    assert result.status == 0, result.err
+    assert "contains native code: model.so; opening this bundle runs it" in result.out
+    assert "contains native code: build.sh; runs when you start it" in result.out
+    assert "tiny.fp16.engine" in result.out and "it is not in the manifest" in result.out
+    native_code = json.loads(run_edgevid("inspect", folder, "--json").out)["native_code"]
+    assert list(native_code) == ["build.sh", "model.so", "tiny.fp16.engine"]
 
 
 def test_a_bundle_without_code_says_so(run_edgevid, clip_bundle):

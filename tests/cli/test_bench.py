@@ -89,8 +89,8 @@ def test_a_table_shows_the_numbers_the_device_the_power_line_and_the_warnings(ru
     assert status == 0
     numbers = ("p50 ms", "20.25", "48.78", "123.4")
     lines = ("a simulated CPU", "no sensor was found", "is one pushed frame", "spread widely")
-    for shown in (*numbers, *lines):
-        assert shown in out
+    for text in (*numbers, *lines):
+        assert text in out
     assert "measuring 0.1/10.0 s, p50 20.25 ms" in err
 
 
@@ -114,14 +114,14 @@ def test_json_without_a_file_is_alone_on_standard_output(run, bundle, measuremen
 
 
 def test_json_is_saved_after_each_measurement(run, bundle, measurements, tmp_path):
-    file, seen = tmp_path / "results.json", []
+    file, counts = tmp_path / "results.json", []
 
     def look() -> None:
-        seen.append(len(json.loads(file.read_text())["results"]) if file.exists() else 0)
+        counts.append(len(json.loads(file.read_text())["results"]) if file.exists() else 0)
 
     measurements.before_each = look
     assert run(bundle, bundle, "--json", str(file))[0] == 0
-    assert seen == [0, 1, 2, 3]
+    assert counts == [0, 1, 2, 3]
     assert len(json.loads(file.read_text())["results"]) == 4
 
 

@@ -86,8 +86,8 @@ def test_a_compiler_that_fails_is_reported_with_its_last_words(tools):
 def test_a_compiler_whose_program_does_not_run_is_not_usable(tools):
     # The fake compiler writes a program that ends with an error: "-o" is its third argument.
     broken(tools, "g++", 'printf \'#!/bin/sh\\nexit 3\\n\' > "$3"; /bin/chmod +x "$3"')
-    found = row(doctor.check_compilers(), "g++")
-    assert not found.ok and "does not run" in found.detail
+    check = row(doctor.check_compilers(), "g++")
+    assert not check.ok and "does not run" in check.detail
 
 
 def test_a_tool_that_hangs_is_given_up(tools):
@@ -99,20 +99,20 @@ def test_a_tool_that_is_no_program_is_reported(tools):
     file = tools / "nvidia-smi"
     file.write_bytes(b"\x7fELFnot really")
     file.chmod(0o755)
-    found = row(doctor.check_devices(), "NVIDIA GPU")
-    assert not found.ok and found.mend
+    check = row(doctor.check_devices(), "NVIDIA GPU")
+    assert not check.ok and check.mend
 
 
 def test_an_android_device_without_permission_is_not_usable(tools):
     broken(tools, "adb", "printf 'List of devices attached\\nABC\\tunauthorized\\n'")
-    found = row(doctor.check_devices(), "Android (adb)")
-    assert not found.ok and "USB debugging" in found.mend
+    check = row(doctor.check_devices(), "Android (adb)")
+    assert not check.ok and "USB debugging" in check.mend
 
 
 def test_an_android_device_is_listed_by_its_serial_number(tools):
     broken(tools, "adb", "printf 'List of devices attached\\nABC\\tdevice\\n'")
-    found = row(doctor.check_devices(), "Android (adb)")
-    assert found.ok and found.detail == "ABC"
+    check = row(doctor.check_devices(), "Android (adb)")
+    assert check.ok and check.detail == "ABC"
 
 
 def test_a_check_that_has_a_bug_is_a_row_and_not_a_traceback(monkeypatch):
@@ -122,9 +122,9 @@ def test_a_check_that_has_a_bug_is_a_row_and_not_a_traceback(monkeypatch):
     for name in ("backends", "providers", "video", "packages", "compilers", "devices"):
         monkeypatch.setattr(doctor, f"check_{name}", lambda: [])
     monkeypatch.setattr(doctor, "check_sensors", fails)
-    (found,) = doctor.examine()
-    assert (found.kind, found.ok, found.mend) == ("sensor", False, "please report this")
-    assert "RuntimeError: driver confused" in found.detail
+    (check,) = doctor.examine()
+    assert (check.kind, check.ok, check.mend) == ("sensor", False, "please report this")
+    assert "RuntimeError: driver confused" in check.detail
 
 
 def test_a_provider_that_crashes_its_process_is_a_row(monkeypatch):

@@ -104,13 +104,13 @@ def test_export_and_inspect_say_how_pixels_are_normalised_and_why(run_edgevid, o
     result = run_edgevid(
         "export", *small, "--mean", "104,117,128", "--std", "1,1,1", "--color", "BGR", "--json"
     )
-    chosen = json.loads(result.out)["preprocessing"]
-    assert chosen["color"] == "BGR"
-    assert chosen["mean"] == pytest.approx([104 / 255, 117 / 255, 128 / 255])
-    assert chosen["source"] == "given with --mean and --std and --color"
-    shown = run_edgevid("inspect", own_networks / "b").out
-    assert "BGR, mean 0.4078, 0.4588, 0.502, std 0.003922" in shown
-    assert "given with --mean" in shown
+    preprocessing = json.loads(result.out)["preprocessing"]
+    assert preprocessing["color"] == "BGR"
+    assert preprocessing["mean"] == pytest.approx([104 / 255, 117 / 255, 128 / 255])
+    assert preprocessing["source"] == "given with --mean and --std and --color"
+    text = run_edgevid("inspect", own_networks / "b").out
+    assert "BGR, mean 0.4078, 0.4588, 0.502, std 0.003922" in text
+    assert "given with --mean" in text
     assert edgevid.open(own_networks / "b").manifest.preprocessing.color == "BGR"
 
 

@@ -28,7 +28,7 @@ def test_every_model_of_the_registry_is_listed(run_edgevid):
 
 
 def test_verbose_tells_what_each_model_is_made_of(run_edgevid):
-    shown = run_edgevid("list", "models", "--verbose").out
+    text = run_edgevid("list", "models", "--verbose").out
     for words in (
         "tsm_r50",
         "24.33 M",
@@ -38,7 +38,7 @@ def test_verbose_tells_what_each_model_is_made_of(run_edgevid):
         "74.1 %",
         "ICCV 2019",
     ):
-        assert words in shown
+        assert words in text
     rows = {row["name"]: row for row in json.loads(run_edgevid("list", "models", "--json").out)["models"]}
     assert rows["tsm_r50"]["parameters"] == 24_327_632
     assert rows["tsm_r50"]["temporal_ops"] == {"TemporalShift": 16}
@@ -71,7 +71,7 @@ def test_an_unknown_list_is_refused(refuses):
 
 
 def test_inspect_shows_the_network_its_states_and_passes(run_edgevid, stream_bundle):
-    shown = run_edgevid("inspect", stream_bundle.path).out
+    text = run_edgevid("inspect", stream_bundle.path).out
     for words in (
         "tsm_mbv2_online",
         "state_9",
@@ -79,7 +79,7 @@ def test_inspect_shows_the_network_its_states_and_passes(run_edgevid, stream_bun
         "backbone.features.3.shift",
         "fold_batch_norm",
     ):
-        assert words in shown
+        assert words in text
 
 
 def test_inspect_says_what_was_not_tried(run_edgevid, jetson_bundle):
@@ -129,8 +129,8 @@ def test_verify_answers_no_when_an_intact_bundle_computes_something_else(run_edg
     from edgevid.bundle import bundle
 
     copy = shutil.copytree(clip_bundle.path, tmp_path / "copy")
-    clip, wanted = parity.load(copy)
-    parity.save(copy, clip, {name: (array * 1.01).astype(np.float32) for name, array in wanted.items()})
+    clip, expected = parity.load(copy)
+    parity.save(copy, clip, {name: (array * 1.01).astype(np.float32) for name, array in expected.items()})
     (copy / "manifest.json").unlink()
     bundle.write_manifest(copy, clip_bundle.manifest)
     result = run_edgevid("inspect", copy, "--verify")

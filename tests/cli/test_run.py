@@ -222,5 +222,5 @@ def test_the_decoder_takes_the_cores_that_the_network_leaves(monkeypatch, cores,
 def test_help_needs_none_of_the_heavy_packages():
     heavy = {"numpy", "av", "PIL", "torch", "onnxruntime", "tqdm"}
     code = f"import sys, edgevid.cli.run; print(*{heavy} & {{*sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == ""

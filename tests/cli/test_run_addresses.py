@@ -169,11 +169,11 @@ def test_an_rtsp_server_that_dies_leaves_what_came(run, caplog):
         pytest.skip("needs GStreamer's RTSP server: .ci/run names the packages of Debian")
     with rtsp_server(python) as (address, server):
         session = FakeSession(streaming=True)
-        push, seen = session.push, []
+        push, frames = session.push, []
 
         def count(frame):
-            seen.append(1)
-            if len(seen) == 10:
+            frames.append(1)
+            if len(frames) == 10:
                 server.kill()
             return push(frame)
 
@@ -189,7 +189,7 @@ def test_an_rtsp_server_that_dies_leaves_what_came(run, caplog):
     [
         ("http://me:secret@127.0.0.1:9/a.mp4", "nothing listens there"),
         ("http://me:secret@camera.invalid/a.mp4", "the host 'camera.invalid' was not found"),
-        ("foo://me:secret@host/a.mp4", "'foo://' are not taken"),
+        ("foo://me:secret@host/a.mp4", "'foo://' are not supported"),
         ("http://", "names no host"),
         ("{web}/nothing/a.mp4?password=secret", "the server has no such video"),
         ("{web}/ranges/page.html?token=secret", "what comes from there is no video"),
@@ -256,9 +256,9 @@ def test_a_file_redirected_into_standard_input_is_a_file(web, tmp_path):
 def test_process_substitution_is_recognized(web, tmp_path):
     (tmp_path / "a.ts").write_bytes(web.files["a.ts"])
     command = f"{' '.join(EDGEVID)} run stream --json --video <(cat '{tmp_path / 'a.ts'}')"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["frames"] == 30
+    process = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout)["frames"] == 30
 
 
 @pytest.mark.parametrize("arguments", [["stream"], ["clip"]])

@@ -46,10 +46,10 @@ def test_held_out_clips_are_of_videos_that_nothing_was_measured_on(videos):
     clips = load_clips(videos, spec(), 4, 0)
     assert (len(clips.measured), len(clips.held_out)) == (12, 6), "3 clips of each; 2 videos of 6 held out"
     # The stripes' two colours tell a video from the others.
-    colour = [
+    colors = [
         {tuple(np.round(c.max((0, 1, 3, 4)), 1)) for c in part} for part in (clips.held_out, clips.measured)
     ]
-    assert not colour[0] & colour[1]
+    assert not colors[0] & colors[1]
 
 
 def test_numbers_are_those_that_a_bundle_can_hold(videos):
@@ -113,8 +113,8 @@ def test_an_int8_bundle_says_how_it_was_made_and_how_far_it_is(run_edgevid, tmp_
     recorded = session.manifest.calibration
     assert (recorded["videos"], recorded["clips"], recorded["held_out"]) == (6, 12, 6)
     assert session.manifest.parity.top1_agreement == printed["parity"]["top1_agreement"]
-    clip, wanted = parity.load(tmp_path / "b")
-    assert parity.compare(session.run(clip), wanted, TOLERANCE["int8"]).ok
+    clip, expected = parity.load(tmp_path / "b")
+    assert parity.compare(session.run(clip), expected, TOLERANCE["int8"]).ok
     model = onnx.load(tmp_path / "b" / "model.int8.onnx")
     assert (tmp_path / "b" / "model.int8.onnx").stat().st_size < 0.35 * session.manifest.weights.size_bytes
     assert sum(node.op_type == "QuantizeLinear" for node in model.graph.node) > 52
@@ -163,7 +163,7 @@ def test_the_layer_bound_alone_makes_parity_fail():
 
 
 def test_agreement_is_a_share_of_rows():
-    wanted = {"logits": np.eye(4)}
-    assert top1_agreement({"logits": np.eye(4)}, wanted) == 1
-    assert top1_agreement({"logits": np.eye(4)[[0, 1, 3, 2]]}, wanted) == 0.5
+    expected = {"logits": np.eye(4)}
+    assert top1_agreement({"logits": np.eye(4)}, expected) == 1
+    assert top1_agreement({"logits": np.eye(4)[[0, 1, 3, 2]]}, expected) == 0.5
     assert top1_agreement({"features": np.eye(4)}, {"features": np.eye(4)}) is None

@@ -36,20 +36,20 @@ def request(chosen="own", precision="fp32"):
     return SimpleNamespace(target=target, backend=backend(chosen), precision=precision)
 
 
-def compile_all(folder, other, monkeypatch, **asked):
+def compile_all(folder, other, monkeypatch, **options):
     monkeypatch.setattr(companions, "BACKENDS", {"other": other})
-    said = []
-    compiled = companions.compile_all(request(**asked), Graph(), None, folder, said.append)
-    return compiled, said
+    messages = []
+    compiled = companions.compile_all(request(**options), Graph(), None, folder, messages.append)
+    return compiled, messages
 
 
 def test_the_other_library_has_a_folder_of_its_own(tmp_path, monkeypatch):
-    compiled, said = compile_all(tmp_path, backend("other"), monkeypatch)
+    compiled, messages = compile_all(tmp_path, backend("other"), monkeypatch)
     assert compiled.model_file == "model.so"
     assert [artefact.file for artefact in compiled.artefacts] == ["model.so", "other/model.so"]
     assert compiled.not_run == ("model.so of own", "other/model.so of other")
     assert (tmp_path / "other" / "model.so").read_text() == "other"
-    assert said == ["compiling for phone with own", "compiling for phone with other too"]
+    assert messages == ["compiling for phone with own", "compiling for phone with other too"]
 
 
 @pytest.mark.parametrize("early", [False, True])
@@ -61,9 +61,9 @@ def test_a_library_that_cannot_be_made_is_left_out_with_the_reason(tmp_path, mon
     assert not (tmp_path / "other").exists()
 
 
-@pytest.mark.parametrize("asked", [{"chosen": "second"}, {"precision": "int8"}])
-def test_only_the_targets_own_bundle_takes_it_along(tmp_path, monkeypatch, asked):
-    compiled, _ = compile_all(tmp_path, backend("other"), monkeypatch, **asked)
+@pytest.mark.parametrize("options", [{"chosen": "second"}, {"precision": "int8"}])
+def test_only_the_targets_own_bundle_takes_it_along(tmp_path, monkeypatch, options):
+    compiled, _ = compile_all(tmp_path, backend("other"), monkeypatch, **options)
     assert len(compiled.artefacts) == 1
 
 
@@ -74,8 +74,8 @@ def test_a_phone_takes_tvm_along(mobile_bundle, run_edgevid):
         pytest.skip(reason)
     assert artefact.file == "tvm/model.so" and artefact.parity.ok
     assert json.loads((mobile_bundle.path / "tvm" / "model.json").read_text())["isa"] == "neon"
-    shown = run_edgevid("inspect", mobile_bundle.path, "--verify")
-    assert shown.status == 0
-    assert "tvm/model.so: not run here" in shown.out
-    told = json.loads(run_edgevid("inspect", mobile_bundle.path, "--verify", "--json").out)
-    assert "aarch64" in told["not_verified"]["tvm/model.so"]
+    result = run_edgevid("inspect", mobile_bundle.path, "--verify")
+    assert result.status == 0
+    assert "tvm/model.so: not run here" in result.out
+    verified = json.loads(run_edgevid("inspect", mobile_bundle.path, "--verify", "--json").out)
+    assert "aarch64" in verified["not_verified"]["tvm/model.so"]

@@ -52,9 +52,9 @@ class TemporalOps(nn.Module):
         x = temporal_difference(self.shift(x, frames), x, frames, False)
         for convolve in self.over_time:
             x = convolve(x, frames)
-        kept = x.unflatten(0, (-1, frames)).index_select(1, slow_frames(frames, 2)).flatten(0, 1)
+        slow = x.unflatten(0, (-1, frames)).index_select(1, slow_frames(frames, 2)).flatten(0, 1)
         x = running_mean(self.stacks[0](x, frames), frames)
-        x, frames = self.pools[0](x, frames) + kept, self.pools[0].frames_out(frames)
+        x, frames = self.pools[0](x, frames) + slow, self.pools[0].frames_out(frames)
         x = self.pools[1](self.stacks[1](x, frames), self.stacks[1].frames_out(frames))
         return self.layer(self.mean(x)).unflatten(0, (clip.shape[0], -1)).mean(1)
 

@@ -66,8 +66,8 @@ def pyramid_bundle(tmp_path_factory, pyramid):
 
 
 def test_an_image_network_runs_on_images(image_bundle):
-    (taken,) = image_bundle.manifest.inputs
-    assert (taken.name, taken.shape, taken.layout) == ("image", (1, 3, SIZE, SIZE), "NCHW")
+    (image,) = image_bundle.manifest.inputs
+    assert (image.name, image.shape, image.layout) == ("image", (1, 3, SIZE, SIZE), "NCHW")
     session = edgevid.open(image_bundle.path)
     assert session.run(np.zeros((2, 3, SIZE, SIZE), np.float32))["logits"].shape == (2, 5)
     with pytest.raises(EdgevidError, match=r"takes \(N, 3, 32, 32\)"):
@@ -96,20 +96,20 @@ def test_outputs_keep_their_names_shapes_and_units(pyramid, pyramid_bundle):
     assert pyramid_bundle.manifest.classes == 0
     clip = np.random.default_rng(1).standard_normal((1, 4, 10, SIZE, SIZE), np.float32)
     with torch.no_grad():
-        wanted = pyramid.eval()(torch.from_numpy(clip))
-    got = edgevid.open(pyramid_bundle.path).run(clip)
-    for name, tensor in wanted.items():
-        np.testing.assert_allclose(got[name], tensor, atol=1e-5)
+        expected = pyramid.eval()(torch.from_numpy(clip))
+    result = edgevid.open(pyramid_bundle.path).run(clip)
+    for name, tensor in expected.items():
+        np.testing.assert_allclose(result[name], tensor, atol=1e-5)
 
 
 def test_parity_is_over_every_output(pyramid_bundle, tmp_path):
     from edgevid import parity
 
-    _, wanted = parity.load(pyramid_bundle.path)
+    _, expected = parity.load(pyramid_bundle.path)
     artefact = pyramid_bundle.manifest.artefacts[0]
     assert Session(pyramid_bundle, artefact=artefact, with_kernels=False).check().ok
-    assert not parity.compare({**wanted, "coarse": wanted["coarse"] * 1.01}, wanted, 1e-4).ok
-    assert not parity.compare({"fine": wanted["fine"]}, wanted, 1e-4).ok
+    assert not parity.compare({**expected, "coarse": expected["coarse"] * 1.01}, expected, 1e-4).ok
+    assert not parity.compare({"fine": expected["fine"]}, expected, 1e-4).ok
 
 
 def test_named_outputs_stream_frame_by_frame(pyramid, pyramid_bundle, tmp_path):

@@ -75,43 +75,43 @@ TRACED = {
 
 
 @pytest.fixture
-def answers(monkeypatch):
-    """What ``decompose_locally`` answered."""
-    found, real = [], decompositions.decompose_locally
+def outputs(monkeypatch):
+    """The results of ``decompose_locally``."""
+    results, real = [], decompositions.decompose_locally
 
     def recording(*arguments):
-        found.append(real(*arguments))
-        return found[-1]
+        results.append(real(*arguments))
+        return results[-1]
 
     monkeypatch.setattr(decompositions, "decompose_locally", recording)
-    return found
+    return results
 
 
 @pytest.mark.parametrize("case", [*LOCAL, *TRACED])
-def test_a_graph_computes_what_pytorch_does(case, answers):
+def test_a_graph_computes_what_pytorch_does(case, outputs):
     torch.manual_seed(0)
     network = Lambda((LOCAL | TRACED)[case]).eval()
     x = torch.randn(1, 3, 7, 9)
     graph = trace(network, x)
-    assert answers == [case in LOCAL]
+    assert outputs == [case in LOCAL]
     session = onnxruntime.InferenceSession(ir.to_proto(graph).SerializeToString())
     (result,) = session.run(None, {"clip": x.numpy()})
     with torch.no_grad():
         np.testing.assert_allclose(result, network(x.clone()).numpy(), rtol=1e-5, atol=1e-5)
 
 
-def test_a_written_input_is_traced(answers):
+def test_a_written_input_is_traced(outputs):
     class InPlace(nn.Module):
         def forward(self, x):
             return functional.relu_(x) + 1
 
     trace(InPlace().eval(), torch.randn(1, 3, 4, 4))
-    assert answers == [False]
+    assert outputs == [False]
 
 
-def test_free_sizes_are_traced(answers):
+def test_free_sizes_are_traced(outputs):
     trace(Lambda(functional.relu_).eval(), torch.randn(2, 3, 8, 8), free={0: "batch"})
-    assert answers == [False]
+    assert outputs == [False]
 
 
 @pytest.mark.parametrize("case", LOCAL)

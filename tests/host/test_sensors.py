@@ -21,12 +21,12 @@ def write(root: Path, files: dict[str, str]) -> Path:
 
 
 def sensor(root: Path, name: str) -> power.PowerSensor:
-    return next(found for found in sensors(root) if found.name == name)
+    return next(state for state in sensors(root) if state.name == name)
 
 
 def sensors(root: Path) -> list[power.PowerSensor]:
     """Those that are read below a folder."""
-    return [found for probe in probes(root) for found in probe.sensors()]
+    return [state for probe in probes(root) for state in probe.sensors()]
 
 
 def probes(root: Path) -> list[power.SensorProbe]:
@@ -54,9 +54,9 @@ def test_rapl_counters_are_read_per_zone(tmp_path):
             "class/powercap/intel-rapl:0:0/energy_uj": "23456\n",
         },
     )
-    found = sensor(tmp_path, "RAPL")
-    assert found.readings == {"package-0 (intel-rapl:0)": 123456.0, "core (intel-rapl:0:0)": 23456.0}
-    assert found.unit == "uJ" and found.simulated and "(simulated)" in found.describe()
+    state = sensor(tmp_path, "RAPL")
+    assert state.readings == {"package-0 (intel-rapl:0)": 123456.0, "core (intel-rapl:0:0)": 23456.0}
+    assert state.unit == "uJ" and state.simulated and "(simulated)" in state.describe()
 
 
 def test_a_counter_that_only_root_may_read_says_so(tmp_path, monkeypatch):
@@ -104,8 +104,8 @@ def test_the_older_iio_driver_is_read_too(tmp_path):
 def test_a_file_without_a_number_makes_the_sensor_unusable_and_not_zero(tmp_path):
     chip = "bus/i2c/drivers/ina3221x/6-0040/iio:device0"
     write(tmp_path, {f"{chip}/rail_name_0": "POM_5V_IN", f"{chip}/in_power0_input": "\n"})
-    found = sensor(tmp_path, "INA3221 (iio)")
-    assert not found.ok and found.readings == {} and "not contain a number" in found.error
+    state = sensor(tmp_path, "INA3221 (iio)")
+    assert not state.ok and state.readings == {} and "not contain a number" in state.error
 
 
 def test_a_sensor_that_exists_is_said_to_be_unread_and_not_missing(tmp_path):
@@ -157,10 +157,10 @@ def test_an_arm_board_is_described_by_its_part_number_and_features(tmp_path):
             "firmware/devicetree/base/model": "NVIDIA Jetson Orin Nano\0",
         },
     )
-    found, unread = processor.describe_cpu(sysfs, proc)
-    assert found["model"] == "Arm implementer 0x41 part 0xd42"
-    assert found["instruction_sets"] == ["asimd", "asimddp", "asimdhp", "i8mm"]
-    assert (found["governor"], found["frequency_mhz"], unread) == ("powersave", 1510.4, {})
+    state, unread = processor.describe_cpu(sysfs, proc)
+    assert state["model"] == "Arm implementer 0x41 part 0xd42"
+    assert state["instruction_sets"] == ["asimd", "asimddp", "asimdhp", "i8mm"]
+    assert (state["governor"], state["frequency_mhz"], unread) == ("powersave", 1510.4, {})
     environment = observe(sysfs, proc)
     assert environment["device"].startswith("NVIDIA Jetson Orin Nano; Arm implementer")
     assert any("powersave" in warning for warning in environment_warnings(environment))

@@ -115,10 +115,10 @@ def watch(programs: Sequence[Watched]) -> list[Seen]:
 def seen(clip_bundle, tmp_path_factory) -> SimpleNamespace:
     """A session of edgevid, ONNX Runtime by itself, and OpenVINO as the benchmarks import it."""
     folder = tmp_path_factory.mktemp("watched")
-    plain = RUN.format(seconds=LIVES_S)
+    script = RUN.format(seconds=LIVES_S)
     names = {
         "session": Watched(folder / "a", OPEN_BUNDLE.format(seconds=LIVES_S), str(clip_bundle.path)),
-        "plain": Watched(folder / "b", plain, str(clip_bundle.path / "model.onnx")),
+        "plain": Watched(folder / "b", script, str(clip_bundle.path / "model.onnx")),
         "peer": Watched(folder / "c", PEER),
     }
     return SimpleNamespace(**dict(zip(names, watch(list(names.values())))))
@@ -152,14 +152,14 @@ def test_every_part_sets_the_variable_before_onnx_runtime_is_imported(module):
         f"import os, sys, {module}; assert 'onnxruntime' not in sys.modules\n"
         "print(os.environ['ORT_DISABLE_TELEMETRY'])"
     )
-    for own, expected in ((None, "1"), ("0", "0"), ("", "")):
-        environment = {**os.environ, "ORT_DISABLE_TELEMETRY": own or ""}
-        if own is None:
+    for setting, expected in ((None, "1"), ("0", "0"), ("", "")):
+        environment = {**os.environ, "ORT_DISABLE_TELEMETRY": setting or ""}
+        if setting is None:
             del environment["ORT_DISABLE_TELEMETRY"]
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", program], env=environment, capture_output=True, text=True
         )
-        assert done.stdout.strip() == expected, done.stderr
+        assert process.stdout.strip() == expected, process.stderr
 
 
 @pytest.mark.parametrize(("version", "warned"), [("1.28.1", False), ("1.29.0", True), ("1.32.0rc1", True)])

@@ -149,12 +149,12 @@ def which() -> Callable[[np.ndarray], int]:
 @pytest.fixture
 def decoded(monkeypatch) -> list:
     """The stamp of each frame that picking decodes after a seek, as it is decoded."""
-    seen, from_here = [], pick._frames_from_here
+    indices, from_here = [], pick._frames_from_here
 
     def counted(container, stream):
         for frame in from_here(container, stream):
-            seen.append(frame.pts)
+            indices.append(frame.pts)
             yield frame
 
     monkeypatch.setattr(pick, "_frames_from_here", counted)
-    return seen
+    return indices

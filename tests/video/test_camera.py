@@ -51,6 +51,6 @@ def test_the_frames_of_a_camera_are_those_it_shows(monkeypatch, write_video, whi
     monkeypatch.setattr(camera, "device", lambda number: (str(path), None))
     with camera.open_camera(0) as (info, frames):
         assert (info.width, info.height) == (64, 48)
-        shown = list(frames)
-    assert [which(f.image) for f in shown] == list(range(6))
-    assert np.diff([f.time_s for f in shown]) == pytest.approx(1 / 12, abs=1e-3)
+        images = list(frames)
+    assert [which(f.image) for f in images] == list(range(6))
+    assert np.diff([f.time_s for f in images]) == pytest.approx(1 / 12, abs=1e-3)

@@ -16,21 +16,21 @@ from edgevid.video.transforms import Preprocess
 SMALL = Preprocessing(short_side=32, crop=28)
 
 
-def collect(path, wanted) -> tuple[dict[int, np.ndarray], int]:
-    kept: dict[int, np.ndarray] = {}
-    total = pick_frames(path, lambda total: [i for i in wanted if i < total], kept.__setitem__).frames
-    return kept, total
+def collect(path, indices) -> tuple[dict[int, np.ndarray], int]:
+    images: dict[int, np.ndarray] = {}
+    total = pick_frames(path, lambda total: [i for i in indices if i < total], images.__setitem__).frames
+    return images, total
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
-@pytest.mark.parametrize("wanted", [[0], [30], [5, 6, 20, 29], [13, 12, 11], range(31)])
-def test_picked_frames_are_those_of_a_full_decode(write_video, which, name, wanted):
+@pytest.mark.parametrize("indices", [[0], [30], [5, 6, 20, 29], [13, 12, 11], range(31)])
+def test_picked_frames_are_those_of_a_full_decode(write_video, which, name, indices):
     path = write_video(name=name, frames=31, keyframe_every=7)
-    kept, total = collect(path, wanted)
+    images, total = collect(path, indices)
     assert total == 31
-    assert sorted(kept) == sorted(wanted)
+    assert sorted(images) == sorted(indices)
     every = [f.image for f in read_frames(path)]
-    for i, image in kept.items():
+    for i, image in images.items():
         assert which(image) == i
         np.testing.assert_array_equal(image, every[i])
 
@@ -38,12 +38,12 @@ def test_picked_frames_are_those_of_a_full_decode(write_video, which, name, want
 def test_picking_survives_reordered_frames_and_open_groups(write_video, which):
     options = {"x264-params": "open-gop=1:bframes=3:scenecut=0"}
     path = write_video(frames=31, keyframe_every=7, options=options)
-    kept, _ = collect(path, [6, 7, 8, 20, 21, 30])
-    assert {i: which(image) for i, image in kept.items()} == {i: i for i in kept}
+    images, _ = collect(path, [6, 7, 8, 20, 21, 30])
+    assert {i: which(image) for i, image in images.items()} == {i: i for i in images}
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_groups_without_a_wanted_frame_are_not_decoded(write_video, decoded, name):
+def test_groups_without_a_selected_frame_are_not_decoded(write_video, decoded, name):
     path = write_video(name=name, frames=31, keyframe_every=5)
     collect(path, [2, 27])
     assert 0 < len(decoded) <= 6
@@ -51,9 +51,9 @@ def test_groups_without_a_wanted_frame_are_not_decoded(write_video, decoded, nam
 
 def test_a_variable_frame_rate_is_sampled_by_frame(write_video, which):
     times_ms = [0, 10, 20, 1000, 1010, 5000, 5010, 5020]
-    kept, total = collect(write_video(frames=8, times_ms=times_ms), range(8))
+    images, total = collect(write_video(frames=8, times_ms=times_ms), range(8))
     assert total == 8
-    assert [which(kept[i]) for i in range(8)] == list(range(8))
+    assert [which(images[i]) for i in range(8)] == list(range(8))
 
 
 def test_a_trimmed_file_is_only_what_was_left_of_it(write_video, trim, which, caplog):
@@ -65,9 +65,9 @@ def test_a_trimmed_file_is_only_what_was_left_of_it(write_video, trim, which, ca
         totals.append(total)
         return [0, total - 1]
 
-    kept: dict[int, int] = {}
-    assert pick_frames(path, choose, lambda i, image: kept.update({i: which(image)})).frames == 24
-    assert kept == {0: 6, 23: 29}
+    images: dict[int, int] = {}
+    assert pick_frames(path, choose, lambda i, image: images.update({i: which(image)})).frames == 24
+    assert images == {0: 6, 23: 29}
     assert totals == [24]
     assert not caplog.records
 
@@ -94,9 +94,9 @@ def test_an_edited_file_is_what_ffmpeg_shows_and_whole(write_video, edit, which,
     path = write_video(frames=31, fps=12, options=options, faststart=False)
     edit(path, edits)
     assert [which(frame.image) for frame in read_frames(path)] == list(expected)
-    kept: dict[int, int] = {}
-    timeline = pick_frames(path, range, lambda i, image: kept.update({i: which(image)}))
-    assert list(kept.values()) == list(expected)
+    images: dict[int, int] = {}
+    timeline = pick_frames(path, range, lambda i, image: images.update({i: which(image)}))
+    assert list(images.values()) == list(expected)
     assert timeline.frames == len(expected)
     assert not caplog.records
 
@@ -141,10 +141,10 @@ def test_fewer_frames_than_were_counted_are_sampled_again(write_video, monkeypat
         totals.append(total)
         return [0, total - 1]
 
-    kept: dict[int, int] = {}
-    assert pick_frames(path, choose, lambda i, image: kept.update({i: which(image)})).frames == 20
+    images: dict[int, int] = {}
+    assert pick_frames(path, choose, lambda i, image: images.update({i: which(image)})).frames == 20
     assert totals == [40, 20]
-    assert kept == {0: 0, 19: 19}
+    assert images == {0: 0, 19: 19}
 
 
 def test_a_wrong_packet_index_is_noticed_and_everything_is_decoded(write_video, monkeypatch, which):
@@ -152,8 +152,8 @@ def test_a_wrong_packet_index_is_noticed_and_everything_is_decoded(write_video, 
     real = pick._index(path)
     real.stamps = [stamp + 1 for stamp in real.stamps]
     monkeypatch.setattr(pick, "_index", lambda _: real)
-    kept, total = collect(path, [3, 19])
-    assert (total, {i: which(image) for i, image in kept.items()}) == (20, {3: 3, 19: 19})
+    images, total = collect(path, [3, 19])
+    assert (total, {i: which(image) for i, image in images.items()}) == (20, {3: 3, 19: 19})
 
 
 def test_a_clip_has_the_shape_that_networks_take(write_video):

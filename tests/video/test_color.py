@@ -191,9 +191,9 @@ def hdr(path, signal: np.ndarray, transfer: int) -> np.ndarray:
 
 def test_pq_is_mapped_to_what_a_display_of_standard_range_shows(tmp_path):
     nits = np.array([0.0, 1.0, 10.0, 50.0, 203.0, 1000.0, 4000.0])
-    shown = hdr(tmp_path / "v.mp4", pq(nits)[:, None].repeat(3, 1), PQ)
-    assert np.ptp(shown, axis=1).max() <= 2  # gray stays gray
-    gray = shown[:, 1]
+    image = hdr(tmp_path / "v.mp4", pq(nits)[:, None].repeat(3, 1), PQ)
+    assert np.ptp(image, axis=1).max() <= 2  # gray stays gray
+    gray = image[:, 1]
     # Below the knee of BT.2390 light is kept, with 203 nits as white; 1,000 nits and more are white.
     np.testing.assert_allclose(gray[1:4], 255 * (nits[1:4] / 203) ** (1 / 2.4), atol=4)
     assert gray[0] <= 1 and gray[5] >= 249 and gray[6] >= 249
@@ -211,8 +211,8 @@ def test_hlg_is_mapped_to_what_a_display_of_standard_range_shows(tmp_path):
 
 def test_hdr_keeps_its_hues(tmp_path):
     light = 50 * (COLORS / 255) ** 2.4  # nits of BT.709's primaries, all below the knee
-    shown = hdr(tmp_path / "v.mp4", pq(light @ TO_BT2020.T), PQ)
-    np.testing.assert_allclose(shown, 255 * (light / 203) ** (1 / 2.4), atol=6)
+    image = hdr(tmp_path / "v.mp4", pq(light @ TO_BT2020.T), PQ)
+    np.testing.assert_allclose(image, 255 * (light / 203) ** (1 / 2.4), atol=6)
 
 
 def test_linear_light_is_given_the_gamma_of_a_display(tmp_path):

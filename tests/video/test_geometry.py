@@ -53,9 +53,9 @@ def test_all_eight_mirrored_and_turned_pictures_are_shown_upright(write_video, m
 
 
 def test_every_orientation_differs_from_every_other():
-    shown = [show(PICTURE) for show in AS_FFMPEG_SHOWS.values()]
-    for i, first in enumerate(shown):
-        for second in shown[:i]:
+    images = [show(PICTURE) for show in AS_FFMPEG_SHOWS.values()]
+    for i, first in enumerate(images):
+        for second in images[:i]:
             assert first.shape != second.shape or abs(first.astype(int) - second).mean() > 60
 
 
@@ -202,10 +202,10 @@ def test_the_orientation_that_a_codec_says_holds_until_its_next_key_frame(tmp_pa
             out.mux(stream.encode(frame))
         out.mux(stream.encode())
     path.write_bytes(insert_orientation(path.read_bytes()))
-    shown = [frame.image for frame in read_frames(path)]
-    assert [image.shape for image in shown] == [(64, 48, 3)] * 3 + [(48, 64, 3)] * 3
+    images = [frame.image for frame in read_frames(path)]
+    assert [image.shape for image in images] == [(64, 48, 3)] * 3 + [(48, 64, 3)] * 3
     expected = np.rot90(PICTURE[:, ::-1])
-    assert all(abs(image.astype(int) - expected).mean() < 12 for image in shown[:3])
+    assert all(abs(image.astype(int) - expected).mean() < 12 for image in images[:3])
 
 
 def insert_orientation(stream: bytes) -> bytes:

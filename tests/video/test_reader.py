@@ -43,12 +43,12 @@ def bright(frames: list) -> list[bool]:
 def test_each_frame_of_a_whole_file_is_given_however_slow_it_is_taken(web):
     with open_reader(Address.parse(f"{web.url}/ranges/a.mp4")) as frames:
         assert (frames.info.width, frames.way.latest) == (64, False)
-        shown = []
+        received = []
         for frame in frames:
             time.sleep(0.005)
-            shown.append(frame)
-    assert bright(shown) == 10 * [False] + 20 * [True]
-    assert np.diff([frame.time_s for frame in shown]) == pytest.approx(1 / FPS, abs=2e-3)
+            received.append(frame)
+    assert bright(received) == 10 * [False] + 20 * [True]
+    assert np.diff([frame.time_s for frame in received]) == pytest.approx(1 / FPS, abs=2e-3)
     assert frames.drops == 0
 
 
@@ -56,16 +56,16 @@ def test_a_slow_taker_of_a_live_source_sees_the_latest_frame():
     port = free_port()
     with udp_sender(port), open_reader(Address.parse(f"udp://127.0.0.1:{port}", 10)) as frames:
         next(frames)
-        began_s, taken = time.monotonic(), []
+        began_s, times = time.monotonic(), []
         while time.monotonic() < began_s + 2:
             frame = next(frames)
-            taken.append((frame.time_s, time.monotonic()))
+            times.append((frame.time_s, time.monotonic()))
             time.sleep(0.25)
         assert frames.way.latest
     # Of 20 frames/s it saw 4, and the stream's clock went on like the wall's: it did not lag.
-    stream_s, wall_s = (taken[-1][i] - taken[1][i] for i in (0, 1))
+    stream_s, wall_s = (times[-1][i] - times[1][i] for i in (0, 1))
     assert stream_s == pytest.approx(wall_s, abs=0.3)
-    assert frames.drops >= 2 * FPS - len(taken) - 15
+    assert frames.drops >= 2 * FPS - len(times) - 15
 
 
 def test_each_frame_can_be_asked_for(web):
@@ -79,24 +79,24 @@ def test_each_frame_can_be_asked_for(web):
 def test_the_latest_frame_of_a_file_can_be_asked_for(web):
     start_s = time.monotonic()
     with open_reader(Address.parse(f"{web.url}/ranges/a.mp4"), live=True) as frames:
-        shown = list(frames)
+        received = list(frames)
     # It plays at its own speed: 1.5 s.
     assert time.monotonic() - start_s >= 1.3
-    assert 20 <= len(shown) <= 30 and bright(shown)[-1]
+    assert 20 <= len(received) <= 30 and bright(received)[-1]
 
 
 def test_a_segment_at_once_is_played_at_its_own_speed(web):
     with open_reader(Address.parse(f"{web.url}/ranges/live.m3u8"), duration_s=1.4) as frames:
         assert (frames.way.latest, frames.way.paced) == (True, True)
-        shown = list(frames)
-    assert len(shown) + frames.drops <= 1.6 * FPS
-    assert len(shown) >= 0.7 * 1.4 * FPS
+        received = list(frames)
+    assert len(received) + frames.drops <= 1.6 * FPS
+    assert len(received) >= 0.7 * 1.4 * FPS
 
 
 def test_a_live_source_that_ends_says_so_and_what_it_gave_counts(web, caplog):
     with open_reader(Address.parse(f"{web.url}/live/a.ts")) as frames:
-        shown = list(frames)
-    assert bright(shown)[-1] and len(shown) + frames.drops == 30
+        received = list(frames)
+    assert bright(received)[-1] and len(received) + frames.drops == 30
     assert "ended" in caplog.text and "/live/a.ts" in caplog.text
 
 
@@ -113,8 +113,8 @@ def test_a_sender_that_stops_ends_the_stream_after_the_time_out(caplog):
 
 def test_a_whole_file_that_stalls_gives_what_came(web, caplog):
     with open_reader(Address.parse(f"{web.url}/stalls/a.ts", 0.5)) as frames:
-        shown = list(frames)
-    assert 5 < len(shown) < 25
+        received = list(frames)
+    assert 5 < len(received) < 25
     assert "nothing came for 0.5 s" in caplog.text and "what came before counts" in caplog.text
 
 

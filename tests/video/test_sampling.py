@@ -108,9 +108,9 @@ def test_a_pause_of_seconds_is_filled_and_nothing_said(caplog):
 @pytest.mark.parametrize("gap_s", [60.0, 95443.7, 1e9])
 def test_a_longer_gap_is_not_filled_and_one_line_says_so(caplog, gap_s):
     times = [i / 10 for i in range(30)] + [2.9 + gap_s + i / 10 for i in range(30)]
-    shown = list(frames_at_rate(video(times), 10, "jump.mkv"))
-    assert len(shown) == 60
-    assert [frame.time_s for frame in shown] == pytest.approx(times, abs=0.06)
+    sampled = list(frames_at_rate(video(times), 10, "jump.mkv"))
+    assert len(sampled) == 60
+    assert [frame.time_s for frame in sampled] == pytest.approx(times, abs=0.06)
     assert [record.getMessage() for record in caplog.records] == [
         f"the timestamps of 'jump.mkv' jump by {gap_s:.1f} s after 2.9 s: "
         "gaps of more than 10 s are not filled"
@@ -148,18 +148,18 @@ def test_frames_are_read_one_ahead_and_no_more():
 @given(steps=st.lists(st.floats(0, 2), min_size=1, max_size=30), fps=st.floats(0.5, 60))
 def test_any_timing_gives_ordered_frames_near_their_time(steps, fps):
     frames = video([sum(steps[:i]) for i in range(len(steps))])
-    shown = list(frames_at_rate(frames, fps))
+    sampled = list(frames_at_rate(frames, fps))
     numbers = picked(frames, fps)
     assert numbers == sorted(numbers)
-    for number, frame in zip(numbers, shown):
+    for number, frame in zip(numbers, sampled):
         assert frames[number].time_s <= frame.time_s + 0.5 / fps + 1e-9
 
 
 def test_a_camera_is_thinned_to_the_rate():
     frames = video([i / 30 + 0.003 * (i % 2) for i in range(60)])
-    shown = [f.time_s for f in frames_as_they_come(frames, 10)]
-    assert len(shown) == 20
-    assert np.diff(shown) == pytest.approx(0.1, abs=0.04)
+    sampled = [f.time_s for f in frames_as_they_come(frames, 10)]
+    assert len(sampled) == 20
+    assert np.diff(sampled) == pytest.approx(0.1, abs=0.04)
 
 
 def test_a_late_camera_does_not_catch_up():

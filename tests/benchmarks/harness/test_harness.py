@@ -96,11 +96,11 @@ def test_the_peak_memory_is_the_workers_own_and_not_the_parents(bundle, worker_t
 
 
 def test_progress_tells_the_phases_in_order(bundle, worker_that):
-    seen = []
-    measure(bundle, duration_s=0.6, worker=worker_that(), progress=seen.append)
-    phases = list(dict.fromkeys(progress.phase for progress in seen))
+    events = []
+    measure(bundle, duration_s=0.6, worker=worker_that(), progress=events.append)
+    phases = list(dict.fromkeys(progress.phase for progress in events))
     assert phases == ["opening", "warming up", "measuring", "summarizing"]
-    assert all(progress.p50_ms > 0 for progress in seen if progress.phase == "measuring")
+    assert all(progress.p50_ms > 0 for progress in events if progress.phase == "measuring")
 
 
 def test_what_a_library_prints_does_not_disturb_the_result(bundle, worker_that):

@@ -68,10 +68,10 @@ def test_a_missing_bundle_is_refused(tmp_path):
 
 def test_the_command_prints_json_alone(clip_bundle):
     command = [sys.executable, "-c", "from edgevid.cli import main; main()", "bench", str(clip_bundle)]
-    done = subprocess.run(
+    process = subprocess.run(
         [*command, "--scenario", "offline", "--duration", "0.2", "--json"], capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
-    (result,) = json.loads(done.stdout)["results"]
+    assert process.returncode == 0, process.stderr
+    (result,) = json.loads(process.stdout)["results"]
     assert result["bundle"] == str(clip_bundle) and result["weights"]["random"]
-    assert "measuring" in done.stderr
+    assert "measuring" in process.stderr

@@ -15,10 +15,10 @@ LATENCIES = st.lists(st.floats(min_value=1e-3, max_value=1e5), min_size=1, max_s
 
 @given(LATENCIES)
 def test_the_summary_is_what_numpy_says(samples):
-    found = summary(samples)
-    assert found["mean"] == pytest.approx(np.mean(samples))
+    result = summary(samples)
+    assert result["mean"] == pytest.approx(np.mean(samples))
     for percent in (50, 90, 99):
-        assert found[f"p{percent}"] == pytest.approx(np.percentile(samples, percent))
+        assert result[f"p{percent}"] == pytest.approx(np.percentile(samples, percent))
 
 
 def test_the_summary_of_one_to_a_hundred_and_one_is_known():
