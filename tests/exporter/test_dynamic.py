@@ -213,16 +213,18 @@ def test_a_fixed_number_is_refused_with_its_layer(tmp_path, network, option, lay
     assert not (tmp_path / "bundle").exists()
 
 
-def test_a_network_of_the_list_takes_all_three(tmp_path, run_edgevid):
-    options = ["--dynamic-batch", "--dynamic-frames", "--dynamic-size"]
-    arguments = ["--frames", 2, "--size", 64, "--classes", 5, "-o", tmp_path / "bundle"]
-    assert run_edgevid("export", "tsm_mbv2", *arguments, *options).status == 0
-    assert (tmp_path / "bundle" / MODEL).exists()
+def input_of_export(run_edgevid, folder, *arguments):
+    assert run_edgevid("export", *arguments, "-o", folder).status == 0
+    return open_file(edgevid.Bundle.open(folder)).get_inputs()[0].shape
 
 
-def test_images_of_any_size(tmp_path):
-    bundle = exported("mobilenet_v1", tmp_path / "bundle", frames=None, size=64, dynamic_size=True)
-    assert open_file(bundle).get_inputs()[0].shape == [1, 3, "height", "width"]
+def test_the_command_takes_each_option(tmp_path, run_edgevid):
+    own = ["tiny_network:Shifted", "--frames", 4, "--size", 16]
+    shape = input_of_export(run_edgevid, tmp_path / "clips", *own, "--dynamic-batch", "--dynamic-frames")
+    assert shape == ["batch", "frames", 3, 16, 16]
+    listed = ["mobilenet_v1", "--classes", 5, "--size", 64]
+    shape = input_of_export(run_edgevid, tmp_path / "images", *listed, "--dynamic-size")
+    assert shape == [1, 3, "height", "width"]
 
 
 def test_a_stream_and_tensorrt_take_no_free_dimensions(tmp_path):
