@@ -388,5 +388,5 @@ def test_a_plain_recurrent_layer_is_one_operator_and_equal():
 
 
 def test_a_projection_of_an_lstm_is_refused_by_its_layer():
-    with pytest.raises(ExportError, match=r"layer body\.rnn is an LSTM with proj_size"):
+    with pytest.raises(ExportError, match=r"layer 'body\.rnn' is an LSTM with proj_size"):
         trace(built(Recurrent(nn.LSTM, proj_size=2)), torch.zeros(1, FRAMES, 3, 5, 5))
