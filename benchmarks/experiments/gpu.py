@@ -143,7 +143,7 @@ def _candidates(
     shifted = torch.empty_like(x[0])
     bounds = {"low": 0.0, "high": layer.high}
 
-    def ours(source: torch.Tensor, i: int, fold: int) -> torch.Tensor:
+    def edgevid_kernel(source: torch.Tensor, i: int, fold: int) -> torch.Tensor:
         return shift_conv(source, weights, bias, frames=FRAMES, fold=fold, **bounds, y=y[i])
 
     def unfused(i: int) -> torch.Tensor:
@@ -151,7 +151,7 @@ def _candidates(
         call.temporal_shift(
             library, x[i], shifted, frames=FRAMES, fold=fold, first=1, second=-1, stream=stream
         )
-        return ours(shifted, i, 0)
+        return edgevid_kernel(shifted, i, 0)
 
     def cudnn(source: torch.Tensor) -> torch.Tensor:
         if layer.high is None:
@@ -167,8 +167,8 @@ def _candidates(
         return result.view(images, height, width, -1).permute(0, 3, 1, 2)
 
     return {
-        "fused": lambda i: ours(x[i], i, fold),
-        "no shift": lambda i: ours(x[i], i, 0),
+        "fused": lambda i: edgevid_kernel(x[i], i, fold),
+        "no shift": lambda i: edgevid_kernel(x[i], i, 0),
         "unfused": unfused,
         "cuDNN": lambda i: cudnn(x[i]),
         "cuBLAS": cublas,

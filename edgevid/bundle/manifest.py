@@ -144,7 +144,7 @@ def read(folder: Path) -> Manifest:
     try:
         manifest = records.decode(Manifest, content, RULES)
         for field in fields(Preprocessing):
-            # A default in its place would change the answer silently.
+            # A default in its place would change the outputs silently.
             if field.name not in (content or {})["preprocessing"] and field.name != "source":
                 raise ValueError(f"preprocessing.{field.name} is missing")
         for complaint in _relations(manifest):

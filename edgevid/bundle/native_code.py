@@ -19,9 +19,9 @@ def native_code(bundle: Bundle) -> dict[str, str]:
     """What runs each file that is code, by file name; includes files that are not in the manifest."""
     code = {}
     for name in sorted({*bundle.manifest.files, *_on_disk(bundle.path)}):
-        if what := _runs(bundle, name):
+        if trigger := _runs(bundle, name):
             listed = name in bundle.manifest.files
-            code[name] = what if listed else f"{what}; it is not in the manifest, so it is not verified"
+            code[name] = trigger if listed else f"{trigger}; it is not in the manifest, so it is not verified"
     return code
 
 

@@ -177,10 +177,10 @@ def _check_target(subjects: list[Subject], target: str | None) -> None:
     if target is None:
         return
     for subject in subjects:
-        own = None if subject.is_model else _target_of(subject.name)
-        if own not in (None, target):
+        bundle_target = None if subject.is_model else _target_of(subject.name)
+        if bundle_target not in (None, target):
             raise BenchmarkError(
-                f"bundle '{subject.name}' was exported for '{own}', not '{target}': "
+                f"bundle '{subject.name}' was exported for '{bundle_target}', not '{target}': "
                 f"leave --target out, or export again with --target {target}"
             )
 

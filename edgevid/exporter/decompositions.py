@@ -34,10 +34,10 @@ def decompose(exported: torch.export.ExportedProgram) -> torch.export.ExportedPr
         if exporters is None:
             return trace(**options)
         targets = {node.target for node in exported.graph.nodes}
-        ours = {operator: function for operator, function in TABLE.items() if operator in targets}
-        if not options and decompose_locally(exported, exporters.keys() | ours.keys()):
+        decompositions = {operator: function for operator, function in TABLE.items() if operator in targets}
+        if not options and decompose_locally(exported, exporters.keys() | decompositions.keys()):
             return exported
-        return trace({**exporters, **ours}, **options)
+        return trace({**exporters, **decompositions}, **options)
 
     exported.run_decompositions = run_decompositions
     return exported
@@ -149,8 +149,8 @@ def _average_by_divisor(dimensions: int) -> Callable[..., Any]:
     ) -> Any:
         if divisor_override is None:
             return NotImplemented
-        kernel, pads = _each(kernel_size, dimensions), _each(padding, dimensions)
-        strides = _each(stride, dimensions) if stride else kernel
+        kernel, pads = _per_axis(kernel_size, dimensions), _per_axis(padding, dimensions)
+        strides = _per_axis(stride, dimensions) if stride else kernel
         sides: list[int] = []
         for length, taps, step, pad in zip(x.shape[-dimensions:], kernel, strides, pads):
             beyond = (-(length + 2 * pad - taps) % step) if ceil_mode else 0
@@ -163,7 +163,7 @@ def _average_by_divisor(dimensions: int) -> Callable[..., Any]:
     return average
 
 
-def _each(sizes: Sequence[int], dimensions: int) -> list[int]:
+def _per_axis(sizes: Sequence[int], dimensions: int) -> list[int]:
     return list(sizes) * dimensions if len(sizes) == 1 else list(sizes)
 
 

@@ -50,14 +50,14 @@ def refuse_if_random(
         second = next((outputs for outputs in again if not _same(outputs, first)), second)
     if _same(second, first):
         return operators
-    raise ExportError(_sentence(name, _drawn_by(operators) if operators else _hidden_cause(network, run)))
+    raise ExportError(_sentence(name, _cause(operators) if operators else _hidden_cause(network, run)))
 
 
 def refuse_random_nodes(name: str, graph: ir.Model, operators: tuple[str, ...]) -> None:
     """Raise ``ExportError`` if a simplified graph still draws random numbers; ``operators`` ran eagerly."""
     nodes = [node.op_type for node in graph.graph if node.op_type.removesuffix("Like") in RANDOM_NODES]
     if nodes:
-        raise ExportError(_sentence(name, _drawn_by(operators or tuple(dict.fromkeys(nodes)))))
+        raise ExportError(_sentence(name, _cause(operators or tuple(dict.fromkeys(nodes)))))
 
 
 def _run_again(name: str, run: Run) -> Mapping[str, np.ndarray]:
@@ -80,7 +80,7 @@ def _sentence(name: str, cause: str) -> str:
     )
 
 
-def _drawn_by(operators: tuple[str, ...]) -> str:
+def _cause(operators: tuple[str, ...]) -> str:
     more = f" and {len(operators) - MAX_OPERATORS} more" if len(operators) > MAX_OPERATORS else ""
     draw = "draws" if len(operators) == 1 else "draw"
     return f"{', '.join(operators[:MAX_OPERATORS])}{more} {draw} random numbers"

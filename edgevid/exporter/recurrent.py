@@ -50,19 +50,21 @@ def _emit(
     """The output of the last layer for each frame, and the final state of each layer."""
     from onnxscript import opset18 as op
 
-    directions, each = 1 + bidirectional, 4 if has_biases else 2
+    directions, per_layer = 1 + bidirectional, 4 if has_biases else 2
     if batch_first:
         x = op.Transpose(x, perm=[1, 0, 2])
     last = []
     for layer in range(num_layers):
-        own = weights[layer * directions * each : (layer + 1) * directions * each]
-        by_direction = [own[start : start + each] for start in range(0, len(own), each)]
+        parameters = weights[layer * directions * per_layer : (layer + 1) * directions * per_layer]
+        by_direction = [
+            parameters[start : start + per_layer] for start in range(0, len(parameters), per_layer)
+        ]
         inputs = [_stacked([group[index] for group in by_direction]) for index in (0, 1)]
         biases = [op.Concat(*group[2:], axis=0) for group in by_direction if has_biases]
         rows = [op.Constant(value_ints=[row]) for row in (layer * directions, (layer + 1) * directions, 0)]
         y, after = op.RNN(
             x, *inputs, _stacked(biases) if biases else None, None, op.Slice(first, *rows),
-            hidden_size=int(own[1].shape[1]), activations=[activation] * directions,
+            hidden_size=int(parameters[1].shape[1]), activations=[activation] * directions,
             direction="bidirectional" if bidirectional else "forward",
         )  # fmt: skip
         # (T, directions, N, hidden) -> (T, N, directions * hidden)

@@ -73,7 +73,7 @@ class Address:
 
     @property
     def is_surely_live(self) -> bool:
-        """Known from the address alone; of the others :func:`is_live` tells once they are open."""
+        """Whether the address alone shows a live source; for others, :func:`is_live` checks the open one."""
         return self.scheme not in FINITE
 
     @contextlib.contextmanager
@@ -112,7 +112,7 @@ class Address:
         if isinstance(error, av.error.ProtocolNotFoundError):
             return f"this FFmpeg was built without {self.scheme}; use RTSP, HTTP or UDP, or save it to a file"
         if isinstance(error, av.error.InvalidDataError | EOFError):
-            return "what comes from there is no video; check the address"
+            return "what comes from there is not a video; check the address"
         if not _resolves(self.url):
             return f"the host '{urlsplit(self.url).hostname}' was not found; check its name and the network"
         return f"{getattr(error, 'strerror', None) or type(error).__name__}; check the address and its server"

@@ -36,7 +36,7 @@ def open_camera(number: int) -> Iterator[tuple[VideoInfo, FrameReader]]:
         try:
             container = av.open(name, "r", format=input_format)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise VideoError(_why_not(number, name, error)) from None
+            raise VideoError(_open_error(number, name, error)) from None
         with container:
             yield container, video_stream(container, name)
 
@@ -68,11 +68,13 @@ def list_cameras() -> list[str]:
     return [camera.name for camera in devices]
 
 
-def _why_not(number: int, name: str, error: Exception) -> str:
+def _open_error(number: int, name: str, error: Exception) -> str:
     remedy = _REMEDIES.get(getattr(error, "errno", None) or 0)
     if remedy:
         return f"camera {number} ('{name}') cannot be opened: {remedy}"
     cameras = list_cameras()
-    there = f"available cameras: {', '.join(cameras)}" if cameras else "no camera was found"
+    choices = f"available cameras: {', '.join(cameras)}" if cameras else "no camera was found"
     reason = getattr(error, "strerror", None) or error
-    return f"camera {number} ('{name}') cannot be opened ({reason}): {there}; connect one or use --video FILE"
+    return (
+        f"camera {number} ('{name}') cannot be opened ({reason}): {choices}; connect one or use --video FILE"
+    )

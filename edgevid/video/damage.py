@@ -34,7 +34,7 @@ class Damage:
         self._counted += 1
 
     def look_at(self, packet: av.Packet) -> None:
-        """Count ``packet`` if FFmpeg marks it as corrupt, unless the next ones tell of a join."""
+        """Count ``packet`` if FFmpeg marks it as corrupt, unless the next ones show a join."""
         time_s = None if packet.dts is None else float(packet.dts * packet.time_base)
         if self._jumps_to(time_s):
             self._marked.extend(BEFORE_A_JOIN * [False])

@@ -125,18 +125,18 @@ def decoded_frames(
             frames += 1
             yield as_shown(frame), clock(frame.time)
     if not frames:
-        what_to_do = "it is damaged or truncated; copy it again"
+        remedy = "it is damaged or truncated; copy it again"
         if container.format.name.startswith("mov") and not os.path.isfile(container.name):
-            # Behind its frames came its index, and a pipe or a server without ranges does not lead back.
-            what_to_do = f"{INDEX_FIRST}, or be saved to a local file"
-        raise VideoError(f"no frame of '{name}' can be decoded: {what_to_do}")
+            # Its index follows its frames, and a pipe or a server without ranges cannot seek back.
+            remedy = f"{INDEX_FIRST}, or be saved to a local file"
+        raise VideoError(f"no frame of '{name}' can be decoded: {remedy}")
     if warn:
-        why = shortfall(container, stream, packets, clock.next_s, first_stamp_s)
-        if why or damage.packets:
+        shortfall_text = shortfall(container, stream, packets, clock.next_s, first_stamp_s)
+        if shortfall_text or damage.packets:
             logger.warning(
                 "'%s' is incomplete: %s, %d could be decoded; copy or record it again",
                 name,
-                why or f"damaged packets: {damage.packets}",
+                shortfall_text or f"damaged packets: {damage.packets}",
                 frames,
             )
 
@@ -169,9 +169,9 @@ def to_rgb(picture: Picture) -> np.ndarray:
 
 def describe(container: Container, stream: Stream, first: Picture, name: str) -> VideoInfo:
     """The :class:`VideoInfo` of an open stream whose first picture is known."""
-    shown = first.orientation
+    orientation = first.orientation
     width, height = square_width(first.frame.width, first.pixel_aspect), first.frame.height
-    if shown.quarter_turns % 2:
+    if orientation.quarter_turns % 2:
         width, height = height, width
     return VideoInfo(
         path=name,
@@ -180,9 +180,9 @@ def describe(container: Container, stream: Stream, first: Picture, name: str) ->
         frame_rate=declared_frame_rate(stream),
         duration_s=declared_duration_s(container, stream),
         frames=stream.frames or None,
-        rotation=round(90 * shown.quarter_turns + shown.tilt) % 360,
+        rotation=round(90 * orientation.quarter_turns + orientation.tilt) % 360,
         codec=stream.codec_context.name,
-        mirrored=shown.mirrored,
+        mirrored=orientation.mirrored,
         pixel_aspect=first.pixel_aspect,
     )
 

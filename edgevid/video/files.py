@@ -136,15 +136,15 @@ def _files(root: Path) -> list[Path]:
     files: list[Path] = []
     folders, links = deque([root]), deque[Path]()
     real_root = Path(os.path.realpath(root))
-    seen: set[str] = set()
+    visited: set[str] = set()
     while folders or links:
         # Links come last, so that a folder which is reached both ways has its own name.
         folder = folders.popleft() if folders else links.popleft()
         real = os.path.realpath(folder)
         # A link to a parent folder would include files outside the root.
-        if real in seen or (folder != root and real_root.is_relative_to(real)):
+        if real in visited or (folder != root and real_root.is_relative_to(real)):
             continue
-        seen.add(real)
+        visited.add(real)
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:

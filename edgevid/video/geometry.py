@@ -113,7 +113,7 @@ def _orientation(frame: av.VideoFrame) -> Orientation:
     mirrored = determinant < 0
     if mirrored:
         a, b = -a, -b
-    # Columns may be scaled apart, which the sample aspect ratio already tells.
+    # A scaling of the columns is already in the sample aspect ratio.
     degrees = -math.degrees(math.atan2(b / math.hypot(b, d), a / math.hypot(a, c))) % 360
     quarter_turns = round(degrees / 90)
     tilt = degrees - 90 * quarter_turns

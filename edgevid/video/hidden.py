@@ -9,7 +9,7 @@ MIN_MPEG4_BYTES = 16
 
 
 def shown_frames(codec: str, packet: memoryview) -> int | None:
-    """How many frames come out of a packet with data; None where only decoding can tell."""
+    """The number of frames that a packet with data yields; None if only decoding can show it."""
     if codec == "vp8":
         return packet[0] >> 4 & 1
     if codec == "vp9":

@@ -68,10 +68,10 @@ def pick_frames(path: Source, choose: Choose, keep: Keep) -> Timeline:
 
 @dataclass
 class _Index:
-    """What the packets of a file tell: the ``total`` of frames that are shown, and their presentation stamps.
+    """The packets of a file: the ``total`` of shown frames, and their sorted presentation ``stamps``.
 
-    ``keys`` are the stamps of packets that start a group of pictures. ``reliable`` if the file is whole as
-    far as its packets tell, and its stamps, which are sorted, find its frames.
+    ``keys`` are the stamps of packets that start a group of pictures. ``reliable`` if the packets show no
+    damage and the stamps identify the frames.
     """
 
     stamps: list[int] = field(default_factory=list)
@@ -93,7 +93,7 @@ def _index(path: Source) -> _Index:
     with open_video(path) as (container, stream):
         index.time_base = stream.time_base or Fraction(1)
         codec = stream.codec_context.name
-        # Where a file breaks off the count ends; decoding will tell what is left.
+        # In a truncated file the count ends early; decoding finds the frames that are left.
         with contextlib.suppress(av.error.FFmpegError):
             for packet in container.demux(stream):
                 if not packet.size:

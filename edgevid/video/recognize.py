@@ -107,7 +107,7 @@ class Follower:
     def follow(self, frames: Iterable[Frame]) -> Iterator[Change | None]:
         """Go through ``frames``; yield, after each, the change of the best class that it brought, if any."""
         source = iter(frames)
-        shown: np.ndarray | None = None
+        current: np.ndarray | None = None
         ready: np.ndarray | None = None
         while True:
             with self.watch.measure("decoding"):
@@ -115,8 +115,8 @@ class Follower:
             if frame is None:
                 return
             with self.watch.measure("preprocessing"):
-                if frame.image is not shown:  # at a higher rate than the video's, frames repeat
-                    shown, ready = frame.image, self._transform(frame.image)
+                if frame.image is not current:  # at a higher rate than the video's, frames repeat
+                    current, ready = frame.image, self._transform(frame.image)
             assert ready is not None  # the first frame was transformed
             with self.watch.measure("inference"):
                 logits = self._predict(ready)
@@ -159,15 +159,15 @@ def _by_window(session: Session) -> Predict:
     crop, length = session.manifest.preprocessing.crop, session.manifest.frames
     window = np.empty((1, length, 3, crop, crop), dtype=np.float32)
     is_image = len(session.manifest.inputs[0].shape) == 4
-    seen = 0
+    count = 0
 
     def predict(frame: np.ndarray) -> np.ndarray | None:
-        nonlocal seen
+        nonlocal count
         if is_image:
             return first_logits(session.run(frame[None]))
         window[:, :-1] = window[:, 1:]
         window[:, -1] = frame
-        seen += 1
-        return first_logits(session.run(window)) if seen >= length else None
+        count += 1
+        return first_logits(session.run(window)) if count >= length else None
 
     return predict

@@ -63,30 +63,30 @@ def frames_at_rate(frames: Iterable[Frame], fps: float, name: str = "video") -> 
     in seconds; a repeated image is the same object.
     """
     tick = 0
-    told = False
-    held: Frame | None = None
+    warned = False
+    pending: Frame | None = None
     interval_s = 1.0 / fps
     for frame in frames:
-        if held is not None:
-            step_s = frame.time_s - held.time_s
+        if pending is not None:
+            step_s = frame.time_s - pending.time_s
             is_gap = step_s > MAX_GAP_S
             if not is_gap:
                 interval_s = step_s
-            next_s = held.time_s + interval_s
+            next_s = pending.time_s + interval_s
             while tick / fps < next_s - _early_s(interval_s, fps):
-                yield Frame(held.image, tick / fps)
+                yield Frame(pending.image, tick / fps)
                 tick += 1
             if is_gap:
                 tick = math.ceil((frame.time_s - _early_s(interval_s, fps)) * fps)
-                if not told:
-                    logger.warning(_GAP, name, step_s, held.time_s, MAX_GAP_S)
-                    told = True
-        held = frame
-    if held is None:
+                if not warned:
+                    logger.warning(_GAP, name, step_s, pending.time_s, MAX_GAP_S)
+                    warned = True
+        pending = frame
+    if pending is None:
         return
-    end_s = held.time_s + interval_s - _early_s(interval_s, fps)
+    end_s = pending.time_s + interval_s - _early_s(interval_s, fps)
     while tick / fps < end_s or tick == 0:
-        yield Frame(held.image, tick / fps)
+        yield Frame(pending.image, tick / fps)
         tick += 1
 
 

@@ -67,11 +67,11 @@ def resize_and_crop(image: np.ndarray, short_side: int, crop: int) -> np.ndarray
             (x.length, y.length), Image.Resampling.BILINEAR, box=(0, y.start, x.length, y.stop)
         )
         region = np.asarray(resized)
-    region = region[y.skip : y.skip + y.taken, x.skip : x.skip + x.taken]
-    if (y.taken, x.taken) == (crop, crop):
+    region = region[y.skip : y.skip + y.kept, x.skip : x.skip + x.kept]
+    if (y.kept, x.kept) == (crop, crop):
         return region
     padded = np.zeros((crop, crop, 3), dtype=np.uint8)
-    padded[y.pad : y.pad + y.taken, x.pad : x.pad + x.taken] = region
+    padded[y.pad : y.pad + y.kept, x.pad : x.pad + x.kept] = region
     return padded
 
 
@@ -86,8 +86,8 @@ def resized_size(width: int, height: int, short_side: int) -> tuple[int, int]:
 class _Axis:
     """How one axis is resized and cropped without touching what the crop does not need.
 
-    Of the source, pixels ``first`` to ``last`` are taken; of those, ``start`` to ``stop`` (fractions of a
-    pixel) become ``length`` pixels; of those, ``taken`` after ``skip`` are the crop, placed after ``pad``.
+    Pixels ``first`` to ``last`` of the source are read; ``start`` to ``stop`` of those (fractions of a pixel)
+    become ``length`` pixels; ``kept`` of those after ``skip`` are the crop, placed after ``pad``.
     """
 
     first: int
@@ -96,7 +96,7 @@ class _Axis:
     stop: float
     length: int
     skip: int
-    taken: int
+    kept: int
     pad: int
 
 
@@ -104,15 +104,15 @@ class _Axis:
 def _plan(source: int, resized: int, crop: int) -> _Axis:
     """Plan an axis of ``source`` pixels that is resized to ``resized`` and cropped or padded to ``crop``."""
     begin = round((resized - crop) / 2.0) if resized >= crop else 0
-    taken = min(resized, crop)
-    pad = (crop - taken) // 2
+    kept = min(resized, crop)
+    pad = (crop - kept) // 2
     if source == resized:
-        return _Axis(begin, begin + taken, 0, taken, taken, 0, taken, pad)
+        return _Axis(begin, begin + kept, 0, kept, kept, 0, kept, pad)
     # The window is widened to places whose source coordinate Pillow can hold exactly; any other place
     # would shift the filter by a rounding error and change pixels.
     step = resized // math.gcd(source << EXACT_BITS, resized)
     low = begin // step * step
-    high = -(-(begin + taken) // step) * step
+    high = -(-(begin + kept) // step) * step
     reach = math.ceil(max(1.0, source / resized)) + 1  # of the triangle filter, in source pixels
     first = max(0, low * source // resized - reach)
     last = min(source, -(-high * source // resized) + reach)
@@ -123,6 +123,6 @@ def _plan(source: int, resized: int, crop: int) -> _Axis:
         stop=high * source / resized - first,
         length=high - low,
         skip=begin - low,
-        taken=taken,
+        kept=kept,
         pad=pad,
     )

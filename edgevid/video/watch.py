@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Options:
     """How a source is watched, as the options of ``edgevid run`` say.
 
-    ``several``: this is one video of several. ``on_change`` is told each time the best class changes.
+    ``several``: this is one video of several. ``on_change`` is called each time the best class changes.
     """
 
     top: int
@@ -172,7 +172,7 @@ def _follow(
             progress.update()
             if change is not None and options.on_change:
                 options.on_change(change)
-    # The whole of a file is one answer; of what is live only what is seen now matters.
+    # A file has one prediction for all its frames; for a live source only the recent frames matter.
     logits = follower.recent_logits if live else follower.mean_logits
     time_ms = follower.watch.with_total()
     return {

@@ -38,7 +38,7 @@ RESULT = {
 
 
 class Measurements:
-    """Stands in for ``harness.measure``: remembers the calls, answers, fails or is interrupted when told."""
+    """A fake ``harness.measure``: records the calls, and returns, fails or is interrupted as configured."""
 
     def __init__(self) -> None:
         self.calls: list[dict] = []

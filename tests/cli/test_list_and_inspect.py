@@ -1,4 +1,4 @@
-"""``edgevid list`` and ``edgevid inspect`` tell what there is, in words and in JSON."""
+"""``edgevid list`` and ``edgevid inspect`` describe what exists, as text and as JSON."""
 
 from __future__ import annotations
 

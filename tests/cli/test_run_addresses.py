@@ -192,7 +192,7 @@ def test_an_rtsp_server_that_dies_leaves_what_came(run, caplog):
         ("foo://me:secret@host/a.mp4", "'foo://' are not supported"),
         ("http://", "names no host"),
         ("{web}/nothing/a.mp4?password=secret", "the server has no such video"),
-        ("{web}/ranges/page.html?token=secret", "what comes from there is no video"),
+        ("{web}/ranges/page.html?token=secret", "what comes from there is not a video"),
     ],
 )
 def test_an_address_that_cannot_be_read_is_one_line(run, web, streaming, address, why):

@@ -45,7 +45,7 @@ def test_clips_are_the_same_for_the_same_seed_and_others_for_another(videos):
 def test_held_out_clips_are_of_videos_that_nothing_was_measured_on(videos):
     clips = load_clips(videos, spec(), 4, 0)
     assert (len(clips.measured), len(clips.held_out)) == (12, 6), "3 clips of each; 2 videos of 6 held out"
-    # The stripes' two colours tell a video from the others.
+    # The stripes' two colors identify a video.
     colors = [
         {tuple(np.round(c.max((0, 1, 3, 4)), 1)) for c in part} for part in (clips.held_out, clips.measured)
     ]

@@ -1,4 +1,4 @@
-"""What other backends make goes along with a bundle, where the target wants it and it can be made."""
+"""A bundle includes the libraries of the target's companion backends that can be compiled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An export warns of a network that takes no notice of its input or of some of its frames."""
+"""An export warns of a network whose output does not depend on its input or on some of its frames."""
 
 from __future__ import annotations
 

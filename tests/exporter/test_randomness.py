@@ -1,4 +1,4 @@
-"""A network that answers differently each time is refused, and the layer or operator is named."""
+"""A network with random outputs is refused, and the layer or operator is named."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class AlwaysOn(nn.Dropout):
 
 
 class Jitter(nn.Module):
-    """Random by ``draw``, which is no operator of PyTorch."""
+    """Random by ``draw``, which is not a PyTorch operator."""
 
     def __init__(self, draw) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The probe that a target's file names watches a measurement; its answer, or the reason, is in the result."""
+"""The target's power probe observes a measurement; its fields, or the reason for none, are in the result."""
 
 from __future__ import annotations
 

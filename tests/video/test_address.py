@@ -154,7 +154,7 @@ def test_without_the_limit_it_could(web, monkeypatch):
         ("nothing/a.mp4", "the server has no such video"),
         ("error/a.mp4", "5XX"),
         ("locked/a.mp4", "asks for a user and password; write http://USER:PASSWORD@HOST/PATH"),
-        ("ranges/page.html", "what comes from there is no video"),
+        ("ranges/page.html", "what comes from there is not a video"),
     ],
 )
 def test_an_answer_that_is_no_video_is_said(web, path, why):

@@ -1,4 +1,4 @@
-"""A clip holds the frames that were asked for, whatever the state of the file."""
+"""A clip has the requested frames, whatever the state of the file."""
 
 from __future__ import annotations
 

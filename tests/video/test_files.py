@@ -1,4 +1,4 @@
-"""Folders and patterns give every video in them, whatever its ending, once, and nothing that is no video."""
+"""Folders and patterns give every video in them once, whatever its suffix, and nothing else."""
 
 from __future__ import annotations
 

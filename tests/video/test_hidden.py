@@ -118,7 +118,7 @@ def test_a_frame_that_stays_in_mpeg4_is_left_to_decoding():
 def test_frames_that_do_not_come_out_as_their_packets_promise_are_counted_by_decoding(
     write_video, which, monkeypatch
 ):
-    """Any codec may hide a frame that its packets do not tell of."""
+    """Any codec may hide a frame that its packets do not reveal."""
     path = write_video(name="v.mkv", frames=30, keyframe_every=10)
     from_here = pick._frames_from_here
 

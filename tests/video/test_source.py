@@ -1,4 +1,4 @@
-"""Files, addresses and pipes are told apart by name; a pipe is read once, in order, with a time-out."""
+"""Files, addresses and pipes are distinguished by name; a pipe is read once, in order, with a time-out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def stdin(monkeypatch):
 
 @pytest.fixture
 def piped(stdin):
-    """Send bytes into standard input, and close it unless told otherwise."""
+    """Send bytes to standard input, and close it by default."""
     writers = []
 
     def send(data: bytes, close: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""What is told of a video is what was shown of it, not what its container claims."""
+"""The report on a video is about its decoded frames, not its container's claims."""
 
 from __future__ import annotations
 
