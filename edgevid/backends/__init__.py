@@ -13,7 +13,7 @@ for _folder in submodules(__path__, __name__, folders=True):
 
 
 def backends_of(target: Target) -> tuple[str, ...]:
-    """Those that the target's file names, the default first, and then those that name the target."""
+    """The backends in the target's file, the default first, then the backends that name the target."""
     others = [backend.name for backend in BACKENDS.values() if target.name in backend.targets]
     return tuple(dict.fromkeys([*target.backends, *others]))
 

@@ -1,6 +1,6 @@
 // The fused shift and 1x1 convolution that Triton compiled ahead of time (triton.py), launched as PTX.
 //
-// `compiled.h` is written beside this file for a network: the kernels of its layers. The driver's library, which
+// `compiled.h` is written next to this file for a network: the kernels of its layers. The driver's library, which
 // is there with every GPU, takes the PTX; it is looked up when it is first needed, so that nothing links to it.
 #pragma once
 

@@ -37,7 +37,7 @@ int64_t find_stacked_runs(const ShiftConv& conv, int64_t image, Run* runs) {
   return count;
 }
 
-// Where the input channels of an image are read. A frame beyond the clip is zeros, which is no run at all.
+// Where the input channels of an image are read. A frame beyond the clip is zeros and has no run.
 template <int kBlock>
 int64_t find_runs(const ShiftConv& conv, int64_t image, Run* runs) {
   if (conv.taps != 0) return find_stacked_runs<kBlock>(conv, image, runs);

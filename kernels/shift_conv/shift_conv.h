@@ -14,8 +14,8 @@ struct ShiftConv {
   int64_t block;
   // Channels [0, fold) come from frame t + first, [fold, 2 * fold) from t + second, the others stay.
   int64_t fold, first, second;
-  // Or, if not 0, all channels come from so many frames, t + first and each `dilation` further, one after the other:
-  // x has inputs / taps channels. There is no fold then. Blocked layout only.
+  // If not 0, the channels are those of `taps` frames, t + first and each `dilation` further, concatenated: x has
+  // inputs / taps channels, and the fold is not used. Blocked layout only.
   int64_t taps, dilation;
   // The activation: what is below zero is multiplied by `slope`, at most 1, and the result is clamped to [low, high].
   float low, high;

@@ -83,13 +83,13 @@ def prepared(frame, turn):
     )
     yuv = np.stack([y, u, v]).astype(float)
     top, left = ((length - SIZE * STEP) // 2 for length in y.shape)
-    centre = yuv[:, top : top + SIZE * STEP, left : left + SIZE * STEP]
-    y, u, v = centre.reshape(3, SIZE, STEP, SIZE, STEP).mean((2, 4)) - np.array([0, 128, 128])[:, None, None]
+    center = yuv[:, top : top + SIZE * STEP, left : left + SIZE * STEP]
+    y, u, v = center.reshape(3, SIZE, STEP, SIZE, STEP).mean((2, 4)) - np.array([0, 128, 128])[:, None, None]
     rgb = np.stack([y + 1.402 * v, y - 0.344136 * u - 0.714136 * v, y + 1.772 * u]).clip(0, 255) / 255
     return (rgb - MEAN[:, None, None]) / STD[:, None, None]
 
 
-def test_bgr_puts_blue_first_and_normalises_in_that_order(classes, tmp_path):
+def test_bgr_puts_blue_first_and_normalizes_in_that_order(classes, tmp_path):
     (frame,) = frames = noise(1)
     (output,), _ = drive(classes, tmp_path, [1, 3, SIZE, SIZE], frames, color="BGR")
     rgb = prepared(frame, 0) * STD[:, None, None] + MEAN[:, None, None]
@@ -98,7 +98,7 @@ def test_bgr_puts_blue_first_and_normalises_in_that_order(classes, tmp_path):
 
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
-def test_a_frame_is_turned_upright_scaled_cut_and_normalised(classes, tmp_path, turn):
+def test_a_frame_is_turned_upright_scaled_cropped_and_normalized(classes, tmp_path, turn):
     (frame,) = frames = noise(1)
     (output,), _ = drive(classes, tmp_path, [1, 3, SIZE, SIZE], frames, turn)
     np.testing.assert_allclose(output.reshape(3, SIZE, SIZE), prepared(frame, turn), atol=1e-5)

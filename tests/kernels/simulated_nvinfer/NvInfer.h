@@ -1,4 +1,4 @@
-// A SIMULATED stand-in for TensorRT's NvInfer.h: our own declarations of the few interfaces that the plugins use.
+// A SIMULATED NvInfer.h: edgevid's own declarations of the few interfaces of TensorRT that the plugins use.
 //
 // It is for tests on machines without TensorRT: the plugins compile against it and run_plugin.cpp drives them.
 // Nothing here is TensorRT's code, and passing against it says nothing about TensorRT itself. Names, signatures
