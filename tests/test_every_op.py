@@ -14,7 +14,7 @@ from edgevid.ops import OPS
 from edgevid.passes.lower import lower
 
 torch = pytest.importorskip("torch")
-from one_op import close, one_node_model, run  # noqa: E402
+from one_op import close, one_node_model, openvino_loads, run  # noqa: E402
 
 CLIPS = 2
 """Of an example; ``frames`` of its attributes are those of each."""
@@ -100,6 +100,23 @@ def test_a_stream_computes_frame_by_frame_what_a_clip_does(name, form):
         result, state = run(model, [x, state, *others])
         results.append(result)
     close(np.stack(results), frames_of(result_of(name), frames))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPS)
+def test_openvino_takes_the_lowered_forms(name, tmp_path):
+    op, (x, *others) = OPS[name], inputs_of(name)
+    models = [one_node_model(name, [x, *others], **op.example.attributes)]
+    if op.lower_step:
+        step = op.streaming_step_of(node_of(name, op.example.attributes), (CLIPS, *x.shape[1:]))
+        frames = op.example.attributes["frames"]
+        others = [frames_of(array, frames)[0] if len(array) == len(x) else array for array in others]
+        state = np.zeros(step.state_shape, np.float32)
+        models.append(one_node_model(step.op_type, [x[:CLIPS], state, *others], 2, **step.attributes))
+    for number, model in enumerate(models):
+        path = tmp_path / f"{number}.onnx"
+        path.write_bytes(lowered(model, name))
+        openvino_loads(path)
 
 
 @pytest.mark.parametrize("name", [name for name in OPS if len(OPS[name].op_types) == 1])

@@ -48,7 +48,8 @@ def _registry(opset_version: int) -> ONNXRegistry:
 def trace(network: torch.nn.Module, example: torch.Tensor, *arguments: Any, **options: Any) -> ir.Model:
     """A copy of the graph that the exporter's ``trace`` made of the same network of the zoo."""
     # A network of a test may depend on what no digest sees, such as a function in a closure.
-    if not type(network).__module__.startswith("edgevid.zoo."):
+    listed = hasattr(network, "edgevid_spec") and type(network).__module__.startswith("edgevid.zoo.")
+    if not listed:
         return _trace(network, example, *arguments, **options)
     key = _key(network, example, arguments, options)
     if key in _graphs:

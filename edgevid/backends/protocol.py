@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 class Compiled:
     """What a backend wrote into a bundle's folder.
 
-    ``model_file`` is the artefact of the requested precision; ``not_run`` lists in sentences what could not
-    be tried here; ``passes`` are the backend's own rewrites. ``plan`` goes into the manifest, and so does
+    ``model_file`` is the artefact of the requested precision; ``kernels`` says in words what runs the
+    temporal ops, such as "TemporalShift (standard operators) x10"; ``not_run`` lists in sentences what could
+    not be tried here; ``passes`` are the backend's own rewrites. ``plan`` goes into the manifest, and so does
     ``float_layers``, the reason for each layer that stays in float although the precision is int8.
     """
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
+    from edgevid.backends.protocol import Runner
     from edgevid.specs import StateSpec
 
 
@@ -27,6 +28,28 @@ class DoubleBuffer(Protocol):
     def results(self) -> dict[str, np.ndarray]:
         """Copies of the last inference's outputs that are not states."""
         ...
+
+
+class ArrayBuffer:
+    """The ``DoubleBuffer`` of a runtime that allocates its results, which the next step reads."""
+
+    def __init__(self, runner: Runner, frame: str, states: Sequence[StateSpec]) -> None:
+        self._runner, self._frame, self._states = runner, frame, states
+        self._inputs: dict[str, np.ndarray] = {}
+        self._results: dict[str, np.ndarray] = {}
+
+    def write_frame(self, frame: np.ndarray) -> None:
+        self._inputs[self._frame] = frame
+
+    def write_state(self, number: int, state: StateSpec, value: np.ndarray) -> None:
+        self._inputs[state.input] = value
+
+    def infer(self, number: int) -> None:
+        self._results = self._runner.run(self._inputs)
+        self._inputs |= {state.input: self._results.pop(state.output) for state in self._states}
+
+    def results(self) -> dict[str, np.ndarray]:
+        return dict(self._results)
 
 
 class DoubleBufferedStepper:

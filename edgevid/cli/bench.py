@@ -19,6 +19,7 @@ from edgevid.errors import BenchmarkError
 from edgevid.specs import LOCAL
 
 DEFAULT_TARGET = "cpu"
+DEFAULT_SCENARIOS = " and ".join(item.name for item in SCENARIOS.values() if item.by_default)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Subject:
     "--scenario",
     "scenarios",
     multiple=True,
-    help=f"{' or '.join(SCENARIOS)}; repeatable.  [default: all]",
+    help=f"{' or '.join(SCENARIOS)} (edgevid list scenarios); repeatable.  [default: {DEFAULT_SCENARIOS}]",
 )
 @click.option("--duration", type=float, default=10.0, show_default=True, help="Seconds of each measurement.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to run on.  [default: the backend's]")
@@ -76,7 +77,9 @@ def command(
         raise BenchmarkError(
             f"--duration {duration:g} is not a positive number of seconds: use, for example, --duration 10"
         )
-    selection = tuple(dict.fromkeys(scenarios)) or available
+    selection = tuple(dict.fromkeys(scenarios)) or tuple(
+        name for name in available if SCENARIOS[name].by_default
+    )
     targets = [_find(name) for name in subjects]
     _check_target(targets, target)
     store = ResultFile(Path(json_to)) if json_to not in (None, "-") else None

@@ -1,4 +1,4 @@
-"""edgevid list: the available models, backends, targets and probes."""
+"""edgevid list: the available models, backends, targets, probes and scenarios."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ SHORT = {
     "backends": ("name", "title", "here", "detail"),
     "targets": ("name", "title", "backends", "precisions"),
     "probes": ("name", "title", "here", "detail"),
+    "scenarios": ("name", "sample", "metric"),
 }
 """Columns of the tables without ``--verbose``; JSON always has everything."""
 
@@ -29,13 +30,13 @@ SHORT = {
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def command(kind: str, verbose: bool, as_json: bool) -> None:
-    """List models, backends, targets, or power probes."""
+    """List models, backends, targets, power probes, or benchmark scenarios."""
     if verbose and kind != "models":
         raise click.UsageError(f"--verbose is only for models: 'edgevid list {kind}' shows everything")
     if verbose and not as_json:
         _show_models()
         return
-    rows = {"models": _models, "backends": _backends, "targets": _targets, "probes": _probes}[kind]()
+    rows = ROWS[kind]()
     if as_json:
         click.echo(json.dumps({kind: rows}, indent=2))
         return
@@ -129,3 +130,19 @@ def _targets() -> list[dict]:
     from edgevid.targets import TARGETS
 
     return [asdict(target) | {"backends": backends_of(target)} for target in TARGETS.values()]
+
+
+def _scenarios() -> list[dict]:
+    from edgevid.benchmarks.harness.scenarios import SCENARIOS
+
+    keys = ("name", "sample", "metric", "by_default")
+    return [{key: getattr(scenario, key) for key in keys} for scenario in SCENARIOS.values()]
+
+
+ROWS = {
+    "models": _models,
+    "backends": _backends,
+    "targets": _targets,
+    "probes": _probes,
+    "scenarios": _scenarios,
+}

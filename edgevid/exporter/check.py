@@ -92,6 +92,11 @@ def check_compiled(
             measured = calibration.evaluate(model, artefact, path)
         else:
             result = model.run_clip(example.array)
+            if missing := [name for name in example.outputs if name not in result]:
+                raise ExportError(
+                    f"{artefact.file} has the outputs {', '.join(result)} and not {', '.join(missing)}: "
+                    f"report this as an error of the backend {artefact.opened_by}"
+                )
             measured = parity.compare(result, example.outputs, TOLERANCE[artefact.precision])
         if measured.ok:
             artefacts.append(replace(artefact, parity=measured))

@@ -36,7 +36,7 @@ class StreamingStep:
     """The op that runs a causal op one frame at a time.
 
     ``op_type(x, state, *other_inputs, **attributes)`` returns ``(y, next_state)``; ``state_shape`` includes
-    the batch axis.
+    the batch axis. The first state is zeros.
     """
 
     op_type: str
@@ -94,7 +94,11 @@ class TemporalOp(Generic[A]):
     name: str
     """The ONNX op type."""
     functions: Mapping[str, str]
-    """The function bodies of the op and of its streaming step, in ONNX's text format by op type."""
+    """The function bodies of the op and of its streaming step, in ONNX's text format by op type.
+
+    A body that needs the number of frames reads it from one Constant, called ``frames_scalar``: where clips
+    may have any length, that becomes an input.
+    """
     from_node: Callable[[Any], A]
     """The attributes of a node of the op or of its step; raises ``ValueError`` for a missing one."""
     cost: Callable[[A, tuple[int, ...]], Cost]

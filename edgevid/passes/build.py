@@ -27,8 +27,8 @@ class Builder:
         return value
 
     def zeros(self, shape: Sequence[int], dtype: np.dtype) -> ir.Value:
-        """Zeros of ``shape``: one constant per shape, shared by all its readers."""
-        name = f"zeros_{'x'.join(map(str, shape))}"
+        """Zeros of ``shape``: one constant per shape and type, shared by all its readers."""
+        name = f"zeros_{np.dtype(dtype).name}_{'x'.join(map(str, shape))}"
         if name in self._graph.initializers:
             return self._graph.initializers[name]
         return self._register(name, np.zeros(shape, dtype))

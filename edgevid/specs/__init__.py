@@ -130,8 +130,9 @@ class ModelSpec:
     logits ``(N, classes)`` or, with several outputs, a dict by name of tensors whose first axis is N, or N*T
     frames. ``frames`` and ``size`` (pixels) are its standard input, ``smallest`` the frames and size of the
     smallest input that exercises every op. ``online`` names the causal variant of a network that reads future
-    frames. ``published`` is the accuracy that its source reports, in a sentence with the protocol, or empty.
-    A network of another package may have no ``facts``.
+    frames. A causal classifier also has ``frame_logits(clip)``, ``(N, T, classes)``, of which ``forward``
+    returns the mean over T. ``published`` is the accuracy that its source reports, in a sentence with the
+    protocol, or empty. A network of another package may have no ``facts``.
     """
 
     name: str

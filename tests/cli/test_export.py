@@ -10,10 +10,13 @@ import torch
 from tiny_network import Tiny
 
 import edgevid
+from edgevid.backends import backends_of
 from edgevid.errors import ExportError
 from edgevid.exporter.measure import measure
 from edgevid.kernels.build import library
 from edgevid.targets import TARGETS
+
+CPU_BACKENDS = " or ".join(backends_of(TARGETS["cpu"]))
 
 pytestmark = pytest.mark.slow
 
@@ -223,7 +226,7 @@ BAD = [
     (["tsm_mbv"], ["unknown model 'tsm_mbv'", "did you mean tsm_mbv2", "edgevid list models"]),
     (["tsm_mbv2", "--target", "jetsen"], ["unknown target 'jetsen'", "did you mean jetson"]),
     (["tsm_mbv2", "--backend", "onnxruntim"], ["unknown backend", "did you mean onnxruntime"]),
-    (["tsm_mbv2", "--backend", "tensorrt"], ["supports onnxruntime or tvm or reference, not tensorrt"]),
+    (["tsm_mbv2", "--backend", "tensorrt"], [f"supports {CPU_BACKENDS}, not tensorrt"]),
     (["tsm_mbv2", "--precision", "int8"], ["--precision int8 needs --calibration DIR"]),
     (["tsm_mbv2", "--target", "jetson-nano", "--precision", "int8"], ["supports fp16 or fp32, not int8"]),
     (["tsm_mbv2", "--precision", "fp64"], ["fp64"]),

@@ -42,7 +42,7 @@ def overhead_us(name: str, duration_s: float = 0.1) -> float:
     inference, are excluded.
     """
     timing = scenario_named(name).run(_nothing, duration_s, _ignore)
-    return 1e6 * timing.elapsed_s / len(timing.samples_ns)
+    return 1e6 * (timing.elapsed_s - timing.paused_s) / len(timing.samples_ns)
 
 
 def _nothing() -> None:

@@ -52,4 +52,5 @@ SCENARIO = Scenario(
     frozenset({INFERENCE_TIMES, TIMES_BETWEEN}),
     run,
     order=2,
+    by_default=True,
 )

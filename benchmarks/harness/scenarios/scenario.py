@@ -28,6 +28,8 @@ class Timing:
 
     samples_ns: list[int]
     elapsed_s: float
+    paused_s: float = 0.0
+    """The part of it in which a scenario rests on purpose."""
 
     @property
     def samples_ms(self) -> list[float]:
@@ -49,7 +51,7 @@ class Scenario:
     """``sample`` describes one sample, ``metric`` the figure to report.
 
     ``needs`` is what a device must be able to time. ``run(step, duration_s, report, clock)`` returns the
-    samples. Lists sort by ``order``.
+    samples. Lists sort by ``order``; ``by_default`` scenarios run if the user names none.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Scenario:
     needs: frozenset[str]
     run: Callable[..., Timing]
     order: int = 100
+    by_default: bool = False
 
 
 @contextlib.contextmanager

@@ -49,4 +49,5 @@ SCENARIO = Scenario(
     frozenset({INFERENCE_TIMES}),
     run,
     order=1,
+    by_default=True,
 )

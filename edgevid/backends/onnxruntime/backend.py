@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from edgevid.backends.kernels import count_temporal_ops
 from edgevid.backends.onnxruntime.android import save_ort_format, write_android
 from edgevid.backends.protocol import OpCoverage, OpenOptions
 from edgevid.backends.stepper import DoubleBufferedStepper
@@ -61,7 +61,7 @@ def compile(graph, job, folder: Path):
 
     if job.precision == "int8":
         return _compile_int8(graph, job, folder)
-    kernels = _count_temporal_ops(graph, "portable function")
+    kernels = count_temporal_ops(graph, "portable function")
     # External weights are mapped, not parsed: opening needs half the memory.
     ir.save(graph, folder / MODEL, external_data=WEIGHTS, size_threshold_bytes=INLINE_BYTES)
     passes = run_passes(graph, LOWERING)
@@ -99,7 +99,7 @@ def _compile_int8(graph, job, folder: Path):
     from edgevid.passes.quantize.quantize import Exclusions, quantize
     from edgevid.passes.quantize.scheme import ONNXRUNTIME
 
-    kernels = _count_temporal_ops(graph, "standard operators")
+    kernels = count_temporal_ops(graph, "standard operators")
 
     def to_int8(copy: ir.Model, exclusions: Exclusions):
         return run_passes(
@@ -134,11 +134,6 @@ def _write_readme(job, folder: Path, not_run: str) -> None:
         not_run=not_run,
     )
     (folder / "README.md").write_text(readme)
-
-
-def _count_temporal_ops(graph, how: str) -> tuple[str, ...]:
-    counts = Counter(node.op_type for node in graph.graph if node.domain == DOMAIN)
-    return tuple(f"{name} ({how}) x{count}" for name, count in sorted(counts.items()))
 
 
 def open_model(artefact: Artefact, folder: Path, options: OpenOptions) -> OnnxRuntimeRunner:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgevid.backends.kernels import count_temporal_ops
 from edgevid.backends.protocol import Compiled, Job, OpCoverage, OpenOptions
-from edgevid.backends.stepper import DoubleBufferedStepper
+from edgevid.backends.stepper import ArrayBuffer, DoubleBufferedStepper
 from edgevid.errors import BackendError, first_line
 from edgevid.specs import Artefact, Availability, StateSpec
 
@@ -33,9 +34,10 @@ def compile(graph: ir.Model, job: Job, folder: Path) -> Compiled:
 
     from edgevid.passes import LOWERING, run_passes
 
+    kernels = count_temporal_ops(graph, "standard operators")
     passes = run_passes(graph, LOWERING)
     ir.save(graph, folder / MODEL.file)
-    return Compiled(MODEL.file, (MODEL,), kernels=(), passes=passes)
+    return Compiled(MODEL.file, (MODEL,), kernels, passes=passes)
 
 
 def open_model(artefact: Artefact, folder: Path, options: OpenOptions) -> ReferenceRunner:
@@ -69,26 +71,4 @@ class ReferenceRunner:
         return lambda: self.run(inputs) and None
 
     def stepper(self, frame: str, states: Sequence[StateSpec]) -> DoubleBufferedStepper:
-        return DoubleBufferedStepper(Arrays(self, frame, states), states)
-
-
-class Arrays:
-    """A ``DoubleBuffer``: the states that a step outputs are the inputs of the next."""
-
-    def __init__(self, runner: ReferenceRunner, frame: str, states: Sequence[StateSpec]) -> None:
-        self._runner, self._frame, self._states = runner, frame, states
-        self._inputs: dict[str, np.ndarray] = {}
-        self._results: dict[str, np.ndarray] = {}
-
-    def write_frame(self, frame: np.ndarray) -> None:
-        self._inputs[self._frame] = frame
-
-    def write_state(self, number: int, state: StateSpec, value: np.ndarray) -> None:
-        self._inputs[state.input] = value
-
-    def infer(self, number: int) -> None:
-        self._results = self._runner.run(self._inputs)
-        self._inputs |= {state.input: self._results.pop(state.output) for state in self._states}
-
-    def results(self) -> dict[str, np.ndarray]:
-        return dict(self._results)
+        return DoubleBufferedStepper(ArrayBuffer(self, frame, states), states)

