@@ -251,7 +251,7 @@ def test_a_model_under_the_name_of_another_format_is_refused(tmp_path):
         ),
         (
             {"inputs": [{"name": "video", "shape": [1, 4, 3, 64, 64]}]},
-            "its model takes clip and gives logits",
+            "its model takes clip and returns logits",
         ),
         ({"outputs": [{"name": "scores", "shape": [1, 5]}]}, "its manifest has clip and scores"),
     ],
