@@ -11,6 +11,8 @@ from one_kernel import blocked, plain, random
 from edgevid.kernels.channel_conv.reference import channel_conv
 from edgevid.kernels.temporal_conv.reference import temporal_conv
 
+pytestmark = pytest.mark.op_alone
+
 # An op of a session runs on arrays that no example changes.
 many = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -15,6 +15,8 @@ from edgevid.backends.onnxruntime.specialize.pipeline import specialize
 from edgevid.kernels.temporal_difference.reference import temporal_difference, temporal_difference_step
 from edgevid.onnxfile.graph import Model
 
+pytestmark = pytest.mark.op_alone
+
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(

@@ -13,6 +13,8 @@ from edgevid.backends.onnxruntime.specialize.pipeline import specialize
 from edgevid.kernels.excitation.reference import channel_mean, gate, image_mean, in_blocks
 from edgevid.onnxfile.graph import Model
 
+pytestmark = pytest.mark.op_alone
+
 SHAPES = ((1, 16, 1, 1), (2, 32, 7, 5), (3, 48, 1, 9), (2, 64, 33, 31))
 
 

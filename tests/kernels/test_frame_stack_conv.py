@@ -11,6 +11,8 @@ from one_kernel import ISAS, NONE, RELU, blocks_of, draw_block, relative_error
 from edgevid.kernels.frame_stack_conv.reference import frame_stack
 from edgevid.kernels.shift_conv.reference import from_blocks, pointwise, to_blocks, weights_to_blocks
 
+pytestmark = pytest.mark.op_alone
+
 # Channels, outputs, frames, clips, height, width, taps, first, dilation, residual, activation.
 CASES = {
     "slow pathway": (256, 64, 4, 1, 14, 14, 3, -1, 1, False, RELU),

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from edgevid.kernels.temporal_shift.reference import temporal_shift, temporal_shift_step
 from edgevid.ops.temporal_shift import DIRECTIONS
 
+pytestmark = pytest.mark.op_alone
+
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(

@@ -12,6 +12,8 @@ from edgevid.kernels.shift_conv.reference import from_blocks, pointwise, to_bloc
 from edgevid.kernels.temporal_shift.reference import temporal_shift, temporal_shift_step
 from edgevid.ops.temporal_shift import DIRECTIONS
 
+pytestmark = pytest.mark.op_alone
+
 # Inputs, outputs, frames, clips, height, width, fold, directions, residual, activation.
 CASES = {
     "resnet layer1": (64, 64, 2, 1, 56, 56, 8, (1, -1), False, RELU),

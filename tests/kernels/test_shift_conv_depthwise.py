@@ -13,6 +13,8 @@ from edgevid.kernels.shift_conv_depthwise.reference import depthwise3x3, depthwi
 from edgevid.kernels.temporal_shift.reference import temporal_shift, temporal_shift_step
 from edgevid.ops.temporal_shift import DIRECTIONS
 
+pytestmark = pytest.mark.op_alone
+
 # Inputs, outputs, frames, clips, height, width, fold, directions, stride, first activation, second one.
 CASES = {
     "mobilenet 112x112": (16, 96, 1, 1, 112, 112, 0, (1, -1), 2, RELU6, RELU6),

@@ -18,7 +18,7 @@ from edgevid.kernels.winograd.reference import (
     points_to_blocks,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.op_alone]
 
 # Inputs, outputs, images, height, width, bias, residual, activation.
 CASES = {
