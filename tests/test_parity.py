@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevid.backends.onnxruntime.specialize import pipeline
+from edgevid.backends.onnxruntime.specialize.runtime import Runtime
 from edgevid.backends.protocol import Job
 from edgevid.backends.tensorrt.scripts import write_check_data
 from edgevid.benchmarks.experiments.peers import case_runner
@@ -176,8 +176,8 @@ def test_a_model_with_our_kernels_is_not_used(tmp_path, name):
     for path, changed in zip(paths, ({}, {}, {name: np.nan})):
         onnx.save(model(**{**factors, **changed}), path)
     original, same, wrong = paths
-    assert pipeline._difference(original, same, library, 1) == 0.0
-    assert pipeline._difference(original, wrong, library, 1) == np.inf
+    assert Runtime(library, 1).difference(original, same) == 0.0
+    assert Runtime(library, 1).difference(original, wrong) == np.inf
 
 
 class FakeWorker:

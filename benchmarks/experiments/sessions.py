@@ -37,7 +37,7 @@ def convolution(
     """
     from onnx import TensorProto, helper, numpy_helper
 
-    from edgevid.backends.onnxruntime.specialize.pipeline import load_as_optimized
+    from edgevid.backends.onnxruntime.specialize.runtime import load_as_optimized
     from edgevid.kernels import build
 
     channels = weights.shape[-4 if weights.ndim == 4 else -2]

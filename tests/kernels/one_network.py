@@ -49,8 +49,8 @@ def assert_same(path, specialized):
         assert np.abs(outputs[name] - expected[name]).max() <= 1e-5 * np.abs(expected[name]).max()
 
 
-def session_without_blocks(path, options):
-    """Replaces ``pipeline._session`` by a runtime without a blocked layout."""
+def session_without_blocks(path, options, in_blocks=True):
+    """Replaces ``runtime.open_session`` by a runtime without a blocked layout."""
     import onnxruntime
 
     return onnxruntime.InferenceSession(

@@ -8,7 +8,7 @@ from one_kernel import random
 from one_network import INPUTS, assert_same, save, session_without_blocks
 from onnx import helper
 
-from edgevid.backends.onnxruntime.specialize import pipeline
+from edgevid.backends.onnxruntime.specialize import pipeline, runtime
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
 from edgevid.backends.onnxruntime.specialize.pipeline import specialize
 from edgevid.onnxfile.graph import Model
@@ -92,7 +92,7 @@ def coverage_and_kinds(path, tmp_path):
     "options",
     (
         {},
-        {"biased": False},
+        {"with_bias": False},
         {"norm": True},
         {"activation": "Relu"},
         {"norm": True, "activation": "Relu", "taps": 5},
@@ -146,7 +146,7 @@ def test_between_plain_tensors_it_stays_plain(tmp_path, in_blocks):
 
 @pytest.mark.parametrize("over_time", (CLIP, STEP), ids=str)
 def test_a_runtime_without_blocked_layout_gets_the_plain_one(tmp_path, monkeypatch, over_time):
-    monkeypatch.setattr(pipeline, "_session", session_without_blocks)
+    monkeypatch.setattr(runtime, "open_session", session_without_blocks)
     op, _ = coverage_and_kinds(network(tmp_path, over_time, norm=True, activation="Relu"), tmp_path)
     assert op.kernel == f"{over_time[0]} (plain)"
 

@@ -9,7 +9,8 @@ from onnx import helper
 
 from edgevid.backends.onnxruntime.specialize import winograd
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
-from edgevid.backends.onnxruntime.specialize.pipeline import MODEL, specialize
+from edgevid.backends.onnxruntime.specialize.pipeline import specialize
+from edgevid.backends.onnxruntime.specialize.runtime import MODEL
 from edgevid.onnxfile.graph import Model
 
 pytestmark = pytest.mark.usefixtures("library")

@@ -11,7 +11,7 @@ import pytest
 from one_network import assert_same, run, save, session_without_blocks
 from onnx import helper
 
-from edgevid.backends.onnxruntime.specialize import pipeline
+from edgevid.backends.onnxruntime.specialize import pipeline, runtime
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
 from edgevid.backends.onnxruntime.specialize.pipeline import isa_of, specialize
 from edgevid.kernels.build import isa_flags
@@ -54,7 +54,7 @@ def test_no_fusion_is_lost_by_the_swap(resnet_bundle, tmp_path):
 
 @pytest.mark.parametrize("bundle", ["clip_bundle", "stream_bundle", "resnet_bundle"])
 def test_a_runtime_without_blocked_layout_gets_the_plain_one(request, tmp_path, monkeypatch, bundle):
-    monkeypatch.setattr(pipeline, "_session", session_without_blocks)
+    monkeypatch.setattr(runtime, "open_session", session_without_blocks)
     path = model_of(request.getfixturevalue(bundle))
     result = specialize(path, tmp_path, 2)
     assert_same(path, result)
@@ -108,7 +108,7 @@ def test_what_cannot_be_fused_says_why_and_still_computes(tmp_path, change, reas
 
 def test_a_result_that_differs_is_not_used(tmp_path, monkeypatch, caplog):
     path = network(tmp_path)
-    monkeypatch.setattr(pipeline, "_difference", lambda *_: 0.5)
+    monkeypatch.setattr(runtime.Runtime, "difference", lambda *_: 0.5)
     result = specialize(path, tmp_path / "cache", 1)
     assert result.path == path
     assert "differs by 5.0e-01" in result.op_coverage[0].reason
@@ -133,7 +133,7 @@ def test_a_network_the_runtime_cannot_take_is_opened_as_it_is(tmp_path, monkeypa
     def fail(*_):
         raise RuntimeError("no memory\nmore")
 
-    monkeypatch.setattr(pipeline, "_optimize", fail)
+    monkeypatch.setattr(runtime.Runtime, "optimize", fail)
     result = specialize(path, tmp_path / "cache", 1)
     assert result.path == path
     assert "no memory" in result.op_coverage[0].reason
@@ -145,13 +145,13 @@ class TestCache:
     def builds(self, monkeypatch):
         """A list with an item for each specialization."""
         builds = []
-        make = pipeline._make
+        make = pipeline.write_specialized
 
         def count(*arguments):
             builds.append(arguments)
             return make(*arguments)
 
-        monkeypatch.setattr(pipeline, "_make", count)
+        monkeypatch.setattr(pipeline, "write_specialized", count)
         return builds
 
     def test_it_is_made_once(self, tmp_path, builds):

@@ -59,7 +59,8 @@ def save_ort_format(source: Path, destination: Path, configure=lambda options: N
 def _write_kernels_model(source: Path, folder: Path) -> str:
     """Write the model; returns the reason if it cannot be made, else an empty string."""
     from edgevid.backends.onnxruntime.specialize.coverage import temporal_ops
-    from edgevid.backends.onnxruntime.specialize.pipeline import MODEL, load_as_optimized, write_plain
+    from edgevid.backends.onnxruntime.specialize.pipeline import write_plain
+    from edgevid.backends.onnxruntime.specialize.runtime import MODEL, load_as_optimized
     from edgevid.kernels import build
     from edgevid.onnxfile.graph import Model
 

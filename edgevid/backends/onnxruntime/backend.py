@@ -181,7 +181,7 @@ def _open_ort_format(path: Path, threads: int, providers: Sequence[str]) -> Onnx
 
 
 def _register_kernels(options: Any, path: Path) -> None:
-    from edgevid.backends.onnxruntime.specialize.pipeline import load_as_optimized
+    from edgevid.backends.onnxruntime.specialize.runtime import load_as_optimized
     from edgevid.kernels.build import library_or_reason
 
     library = library_or_reason()

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from edgevid.backends.onnxruntime.specialize import coverage
 from edgevid.backends.onnxruntime.specialize.cache import Cache
@@ -39,15 +35,13 @@ from edgevid.backends.onnxruntime.specialize.placeholder import (
     insert_placeholders,
     replace_placeholders,
 )
+from edgevid.backends.onnxruntime.specialize.runtime import MODEL, TOLERANCE, Runtime, load_as_optimized
 from edgevid.backends.onnxruntime.specialize.winograd import swap_winograd
 from edgevid.backends.protocol import OpCoverage
 from edgevid.errors import BackendError, first_line
 from edgevid.onnxfile.external_files import external_files
-from edgevid.onnxfile.graph import Model, float_value
-from edgevid.parity import compare
+from edgevid.onnxfile.graph import Model
 
-MODEL, WEIGHTS = "optimized.onnx", "optimized.weights"
-TOLERANCE = 1e-5
 log = logging.getLogger("edgevid")
 
 
@@ -93,7 +87,7 @@ def specialize(
         entry = cache.load()
     if entry is None:
         try:
-            entry = cache.store(lambda folder: _make(path, folder, library, threads))
+            entry = cache.store(lambda folder: write_specialized(path, folder, Runtime(library, threads)))
         except Exception as error:  # ONNX Runtime's exceptions have no common base
             reason = f"the kernels could not be inserted: {first_line(error)}"
             log.warning(reason)
@@ -141,55 +135,53 @@ def _as_it_is(path: Path, model: Model, reason: str) -> SpecializedModel:
 def write_plain(path: Path, folder: Path, library: Path, threads: int) -> dict:
     """Write the model at ``path`` with kernels in plain layout, for any processor, to ``folder / MODEL``.
 
-    Where ONNX Runtime has no blocked layout, as on arm64, ``specialize`` gives the same. Returns a record:
+    Where ONNX Runtime has no blocked layout, as on arm64, ``specialize`` gives the same. Returns the record
+    of ``write_specialized``.
+    """
+    return write_specialized(path, folder, Runtime(library, threads, in_blocks=False))
+
+
+def write_specialized(path: Path, folder: Path, runtime: Runtime) -> dict:
+    """Write the model at ``path`` with kernels inside to ``folder / MODEL``; returns a record.
+
     ``reason`` says why nothing was written, ``ops`` holds an ``OpCoverage`` as a dict for each temporal op.
     """
-    return _make(path, folder, library, threads, in_blocks=False)
-
-
-def _make(path: Path, folder: Path, library: Path, threads: int, in_blocks: bool = True) -> dict:
-    """Write the specialized model into ``folder``; the record is that of ``write_plain``."""
-    block = block_size() if in_blocks else None
+    block = block_size() if runtime.in_blocks else None
     original = Model(path.read_bytes())
-    fusion_errors: dict[str, str] = {}
-    placeholder_errors: dict[str, str] = {}
-    while True:
-        model, shifts, stacks, placeholders = without_temporal_ops(path, fusion_errors, placeholder_errors)
-        optimized = _optimize(model, path.parent, folder, library, threads, in_blocks)
-        try:
-            swap(optimized, shifts, block, original)
-            swap_stacks(optimized, folder, stacks, block)
-            replace_placeholders(optimized, folder, placeholders, block)
-            break
-        except FusionError as error:
-            fusion_errors[error.shift] = str(error)
-        except PlaceholderError as error:
-            placeholder_errors[error.op] = str(error)
+    optimized, errors = _optimize_and_swap(path, original, folder, runtime, block)
     stay_in_blocks(optimized, block)
     excite_in_blocks(optimized, original, block)
     swap_depthwise(optimized, block)
     direct = bytes(optimized)
-    winograd_convs = swap_winograd(
-        optimized, folder, block, lambda *arguments: _shapes_when_run(*arguments, folder, library, threads)
-    )
+    winograd_convs = swap_winograd(optimized, folder, block, lambda *values: runtime.shapes(*values, folder))
     # Winograd's transforms round more: a network that exceeds the tolerance keeps direct convolutions.
-    for content in (bytes(optimized), direct) if winograd_convs else (direct,):
-        (folder / MODEL).write_bytes(content)
-        distance = _difference(path, folder / MODEL, library, threads)
-        if distance <= TOLERANCE:
-            break
-    else:
-        for file in folder.iterdir():
-            file.unlink()
-        reason = f"with kernels the result differs by {distance:.1e}, so they are not used: please report it"
-        log.warning(reason)
+    candidates = (bytes(optimized), direct) if winograd_convs else (direct,)
+    if reason := _write_first_equal(candidates, path, folder, runtime):
         return {"reason": reason, "ops": []}
-    kernels, errors, rows = coverage.kernels_of(optimized), {**placeholder_errors, **fusion_errors}, []
-    for op in coverage.temporal_ops(original):
-        kernel = kernels.get(op.name)
-        reason = errors.get(op.name) or ("" if kernel else coverage.NO_KERNEL)
-        rows.append(coverage.coverage_of(original, op, kernel, reason))
-    return {"reason": "", "ops": [vars(row) for row in rows]}
+    return {"reason": "", "ops": _coverage(original, optimized, errors)}
+
+
+def _optimize_and_swap(
+    path: Path, original: Model, folder: Path, runtime: Runtime, block: int | None
+) -> tuple[Model, dict[str, str]]:
+    """The optimized model with kernels, and by op name why some ops have none.
+
+    An op that cannot be swapped in after the optimization stays as it is at the next attempt.
+    """
+    fusion_errors: dict[str, str] = {}
+    placeholder_errors: dict[str, str] = {}
+    while True:
+        model, shifts, stacks, placeholders = without_temporal_ops(path, fusion_errors, placeholder_errors)
+        optimized = runtime.optimize(model, path.parent, folder)
+        try:
+            swap(optimized, shifts, block, original)
+            swap_stacks(optimized, folder, stacks, block)
+            replace_placeholders(optimized, folder, placeholders, block)
+            return optimized, {**placeholder_errors, **fusion_errors}
+        except FusionError as error:
+            fusion_errors[error.shift] = str(error)
+        except PlaceholderError as error:
+            placeholder_errors[error.op] = str(error)
 
 
 def without_temporal_ops(
@@ -213,107 +205,24 @@ def without_temporal_ops(
     return model, shifts, stacks, insert_placeholders(model, path.parent, placeholder_errors)
 
 
-def _optimize(
-    model: Model, weights: Path, folder: Path, library: Path, threads: int, in_blocks: bool
-) -> Model:
-    """Have ONNX Runtime optimize ``model``, with weight files in ``weights``, and write it to ``folder``."""
-    options = _options(threads)
-    options.register_custom_ops_library(str(library))
-    options.optimized_model_filepath = str(folder / MODEL)
-    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS)
-    # Some releases (1.20 to 1.24) keep reading unchanged weights from the original files, so these must be in
-    # the folder of either model.
-    for name in model.weight_files:
-        _link(weights / name, folder / name)
-    source = folder / "source.onnx"
-    source.write_bytes(bytes(model))
-    (_session if in_blocks else _session_without_blocks)(str(source), options)
-    source.unlink()
-    optimized = Model((folder / MODEL).read_bytes())
-    for name in set(model.weight_files) - set(optimized.weight_files):
-        (folder / name).unlink()
-    return optimized
+def _write_first_equal(candidates: tuple[bytes, ...], path: Path, folder: Path, runtime: Runtime) -> str:
+    """Write the first that computes what the model at ``path`` does; returns why there is none, or ""."""
+    for content in candidates:
+        (folder / MODEL).write_bytes(content)
+        distance = runtime.difference(path, folder / MODEL)
+        if distance <= TOLERANCE:
+            return ""
+    for file in folder.iterdir():
+        file.unlink()
+    reason = f"with kernels the result differs by {distance:.1e}, so they are not used: please report it"
+    log.warning(reason)
+    return reason
 
 
-def _shapes_when_run(
-    model: Model, names: Collection[str], folder: Path, library: Path, threads: int
-) -> dict[str, tuple[int, ...]]:
-    """The shapes of values inside an optimized ``model``, which has no shape information: it is run once."""
-    outputs = model.outputs
-    model.outputs = {name: float_value(name, None) for name in names}
-    source = folder / "shapes.onnx"
-    source.write_bytes(bytes(model))
-    model.outputs = outputs
-    options = _options(threads)
-    load_as_optimized(options, library)
-    arrays = _run_on_noise(source, options)
-    source.unlink()
-    return {name: array.shape for name, array in arrays.items()}
-
-
-def _link(source: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-def load_as_optimized(options, library: Path) -> None:
-    import onnxruntime
-
-    options.register_custom_ops_library(str(library))
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-
-
-def _difference(path: Path, model: Path, library: Path, threads: int) -> float:
-    """The largest relative error of all outputs, states included, against the unmodified network on noise."""
-    expected = _run_unmodified(path, library, threads)
-    options = _options(threads)
-    load_as_optimized(options, library)
-    return compare(_run_on_noise(model, options), expected, TOLERANCE).max_rel
-
-
-def _run_unmodified(path: Path, library: Path, threads: int) -> dict[str, np.ndarray]:
-    try:
-        return _run_on_noise(path, _options(threads))
-    except Exception:  # ONNX Runtime's exceptions have no common base
-        # Some releases reject the function bodies of temporal ops in the file; the library's ops, unfused and
-        # separately tested, compute the same.
-        options = _options(threads)
-        options.register_custom_ops_library(str(library))
-        return _run_on_noise(path, options)
-
-
-def _run_on_noise(path: Path, options) -> dict[str, np.ndarray]:
-    session = _session(str(path), options)
-    random = np.random.default_rng(0)
-    inputs = {}
-    for value in session.get_inputs():
-        shape = [size if isinstance(size, int) else 1 for size in value.shape]
-        inputs[value.name] = random.standard_normal(shape, dtype=np.float32)
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, inputs)))
-
-
-def _options(threads: int):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    return options
-
-
-def _session(model: str, options):
-    import onnxruntime
-
-    return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
-
-
-def _session_without_blocks(model: str, options):
-    import onnxruntime
-
-    return onnxruntime.InferenceSession(
-        model, options, ["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
-    )
+def _coverage(original: Model, optimized: Model, errors: Mapping[str, str]) -> list[dict]:
+    kernels, rows = coverage.kernels_of(optimized), []
+    for op in coverage.temporal_ops(original):
+        kernel = kernels.get(op.name)
+        reason = errors.get(op.name) or ("" if kernel else coverage.NO_KERNEL)
+        rows.append(vars(coverage.coverage_of(original, op, kernel, reason)))
+    return rows
