@@ -49,7 +49,7 @@ def frames_seen(network: torch.nn.Module, clip: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_list_is_right_about_every_model(name):
-    """Parameters, multiply-adds and temporal ops; python -m edgevid.exporter.measure NAME prints the line."""
+    """Parameters, MACs and temporal ops; python -m edgevid.exporter.measure NAME prints the line."""
     assert measure(name) == dataclasses.replace(MODELS[name].facts, fixed={})
 
 
@@ -97,7 +97,7 @@ def test_every_model_exports_and_is_the_same_in_every_runtime(name, tmp_path):
     in_openvino = run_in_openvino(bundle.path / "model.onnx", example)
     assert parity.compare(in_openvino, wanted, TOLERANCE).ok
 
-    # No multiply-add was lost or counted twice on the way.
+    # No MAC was lost or counted twice on the way.
     counted = measure_network(network.to("meta"), example.shape)
     assert manifest.macs == counted.macs
     assert manifest.weights.parameters == counted.parameters
@@ -186,7 +186,7 @@ def test_shifts_and_parameters_are_those_of_the_official_network(name, shifts, p
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters
 
 
-def test_a_measured_multiply_add_too_many_would_be_noticed():
+def test_a_measured_mac_too_many_would_be_noticed():
     assert measure("tsm_mbv2") != dataclasses.replace(
         MODELS["tsm_mbv2"].facts, macs=MODELS["tsm_mbv2"].facts.macs + 1
     )

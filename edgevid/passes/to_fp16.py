@@ -2,6 +2,9 @@
 
 Strongly typed TensorRT networks take their precision from the types in the graph. int8 tensors stay int8;
 their scales become fp16, which needs opset 19.
+
+ONNX Runtime's converter is not used: it clamps weights beyond fp16's range without a word, and leaves nodes
+in another order than their values (version 1.32).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 ReduceX(x, axes) -> ReduceX[axes](x); newer operators become older ones (``older_operators``); attributes and
 inputs that later opsets added are dropped where they have no effect, or written out.
+
+ONNX's own version converter has no way down for Split, Pad and LayerNormalization (onnx 1.23).
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ def test_a_normalisation_that_cannot_be_is_refused(run_edgevid, tmp_path, option
     assert not (tmp_path / "b").exists()
 
 
-def test_multiply_adds_are_the_published_ones(exported):
+def test_macs_are_the_published_ones(exported):
     # torchvision's ResNet-50: 4.09 G for an image, with 1000 classes
     image = 4_089_184_256 - 1000 * 2048 + 400 * 2048
     assert measure("tsm_r50").macs == 8 * image

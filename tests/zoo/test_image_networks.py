@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "options", "parameters", "macs"),
     [
-        # Howard et al., table 6: 4.2, 2.6, 1.3 and 0.5 M parameters, 569, 325, 149 and 41 M multiply-adds
+        # Howard et al., table 6: 4.2, 2.6, 1.3 and 0.5 M parameters, 569, 325, 149 and 41 M MACs
         ("mobilenet_v1", {}, 4_231_976, 568_740_352),
         ("mobilenet_v1", {"width": 0.75}, 2_585_560, 325_400_448),
         ("mobilenet_v1", {"width": 0.5}, 1_331_592, 149_497_088),
