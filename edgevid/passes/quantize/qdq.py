@@ -1,7 +1,7 @@
 """Inserts QDQ nodes (QuantizeLinear, DequantizeLinear) for activations, weights and biases.
 
-ONNX Runtime's own quantizer does not know the temporal ops: they would run in float between QDQ nodes, and move
-four bytes for each value instead of one.
+ONNX Runtime's own quantizer does not know the temporal ops: they would run in float between QDQ nodes, and
+move four bytes for each value instead of one.
 """
 
 from __future__ import annotations
