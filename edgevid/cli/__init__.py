@@ -17,8 +17,6 @@ COMMANDS = ("list", "export", "run", "bench", "inspect", "doctor")
 
 BAD_INPUT = 2
 INTERRUPTED = 130
-READER_THREADS = "edgevid-read"
-"""The prefix of the names of threads that read from a network or a pipe."""
 
 
 class Commands(click.Group):
@@ -50,6 +48,8 @@ def console() -> None:
     try:
         main()
     except SystemExit as stop:
+        from edgevid.video import READER_THREADS
+
         if any(thread.name.startswith(READER_THREADS) for thread in threading.enumerate()):
             sys.stdout.flush()
             sys.stderr.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,10 +40,21 @@ class OpenModel:
 
     @classmethod
     def open(
-        cls, path: Path, artefact: Artefact, request: Request, states: tuple[StateSpec, ...]
+        cls,
+        path: Path,
+        artefact: Artefact,
+        request: Request,
+        states: tuple[StateSpec, ...],
+        outputs: Iterable[str],
     ) -> OpenModel:
+        """Open ``path``; ``ExportError`` unless it has the ``outputs``."""
         options = OpenOptions(providers=request.target.device.execution_providers)
         runner = BACKENDS[artefact.opened_by].open_model(artefact, path.parent, options)
+        if missing := [name for name in outputs if name not in tuple(runner.outputs)]:
+            raise ExportError(
+                f"{artefact.file} has the outputs {', '.join(runner.outputs)} and not {', '.join(missing)}: "
+                f"report this as an error of the backend {artefact.opened_by}"
+            )
         name = FRAME if request.streaming else request.spec.input
         return cls(artefact.file, runner, name, states, request.streaming)
 
@@ -87,16 +99,11 @@ def check_compiled(
     artefacts, not_run = [], list(compiled.not_run)
     for artefact in compiled.artefacts:
         path = folder / artefact.file
-        model = OpenModel.open(path, artefact, request, states)
+        model = OpenModel.open(path, artefact, request, states, example.outputs)
         if calibration is not None and artefact.precision == "int8":
             measured = calibration.evaluate(model, artefact, path)
         else:
             result = model.run_clip(example.array)
-            if missing := [name for name in example.outputs if name not in result]:
-                raise ExportError(
-                    f"{artefact.file} has the outputs {', '.join(result)} and not {', '.join(missing)}: "
-                    f"report this as an error of the backend {artefact.opened_by}"
-                )
             measured = parity.compare(result, example.outputs, TOLERANCE[artefact.precision])
         if measured.ok:
             artefacts.append(replace(artefact, parity=measured))

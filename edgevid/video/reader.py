@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from edgevid.errors import VideoError
+from edgevid.video import READER_THREADS
 from edgevid.video.address import Address, is_live
 from edgevid.video.decode import (
     Container,
@@ -90,7 +91,7 @@ class FrameReader:
         self._start_s = 0.0  # when the first frame came, by the monotonic clock
         self._last_s = self._jumped_s = 0.0
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="edgevid-reader", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=READER_THREADS, daemon=True)
 
     def start(self, open_s: float | None = None) -> FrameReader:
         """Wait for the first frame; raises what made it fail to come, or ``VideoError`` after ``open_s``.
@@ -241,7 +242,7 @@ def interruptible(work: Callable[[], T]) -> T:
             errors.append(error)
         done.set()
 
-    threading.Thread(target=run, name="edgevid-read", daemon=True).start()
+    threading.Thread(target=run, name=READER_THREADS, daemon=True).start()
     while not done.wait(POLL_S):
         pass
     if errors:

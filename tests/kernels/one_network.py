@@ -7,6 +7,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from edgevid import ops
+from edgevid.backends.onnxruntime.specialize.runtime import open_session
 
 INPUTS = 4
 """Channels of a network's input, fewer than any block, so that nothing is reordered before it."""
@@ -51,8 +52,4 @@ def assert_same(path, specialized):
 
 def session_without_blocks(path, options, in_blocks=True):
     """Replaces ``runtime.open_session`` by a runtime without a blocked layout."""
-    import onnxruntime
-
-    return onnxruntime.InferenceSession(
-        path, options, ["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
-    )
+    return open_session(path, options, in_blocks=False)

@@ -45,15 +45,15 @@ def save_ort_format(source: Path, destination: Path, configure=lambda options: N
     """Save the ONNX model at ``source`` in ORT format; ``configure`` sets the session's options."""
     import onnxruntime
 
+    from edgevid.backends.onnxruntime.specialize.runtime import open_session
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     configure(options)
     options.optimized_model_filepath = str(destination)
     options.add_session_config_entry("session.save_model_format", "ORT")
     # The blocked layout is that of this processor; a file for a phone must not hold it.
-    onnxruntime.InferenceSession(
-        source, options, ["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
-    )
+    open_session(str(source), options, in_blocks=False)
 
 
 def _write_kernels_model(source: Path, folder: Path) -> str:
