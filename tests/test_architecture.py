@@ -101,6 +101,13 @@ def test_kernels_targets_and_benchmarks_do_not_reach_up():
     )
 
 
+def test_a_folder_of_kernels_is_an_op_with_its_reference():
+    """Or ``common``, which no op is."""
+    folders = {path.parent.name for path in (ROOT / "kernels").glob("*/__init__.py")}
+    ops = {path.parent.name for path in (ROOT / "kernels").glob("*/reference.py")}
+    assert folders - ops == {"common"}
+
+
 def test_commands_import_nothing_heavy_when_they_are_listed():
     heavy = ("torch", "onnx", "onnx_ir", "onnxscript", "onnxruntime", "numpy", "av", "tabulate", "tqdm")
     assert offenders(("edgevid.cli",), heavy, top_level_only=True) == []

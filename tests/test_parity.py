@@ -166,7 +166,7 @@ def test_the_check_of_plugins_finds_it(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["features", "next_state_0"])
 def test_a_model_with_our_kernels_is_not_used(tmp_path, name):
-    from edgevid.kernels import build
+    from edgevid.kernels.common import build
 
     library = build.library()
     if library is None:

@@ -75,7 +75,7 @@ def measure(study: Study, options: argparse.Namespace) -> None:
     """Measure layers, then networks, and print each row as soon as it is complete."""
     import torch
 
-    from edgevid.kernels.cuda.compile import find_nvcc, shared_library
+    from edgevid.kernels.common.cuda.compile import find_nvcc, shared_library
 
     if not torch.cuda.is_available():
         raise BenchmarkError("PyTorch finds no usable NVIDIA GPU: run this on a machine with one")
@@ -134,7 +134,7 @@ def _candidates(
 ) -> dict[str, Callable[[int], torch.Tensor]]:
     import torch
 
-    from edgevid.kernels.cuda import call
+    from edgevid.kernels.common.cuda import call
     from edgevid.kernels.shift_conv.triton_call import shift_conv
 
     fold, half_bias = layer.channels // 8, bias.half()

@@ -15,7 +15,7 @@ import numpy as np
 from edgevid.benchmarks.experiments.study import Study, interleave, require_equal, wall_ms
 from edgevid.errors import BenchmarkError
 from edgevid.host.processor import describe_cpu
-from edgevid.kernels.standalone import compile
+from edgevid.kernels.common.standalone import compile
 
 TOLERANCE = 1e-5
 MIN_SAMPLE_MS = 20.0

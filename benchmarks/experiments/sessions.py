@@ -38,7 +38,7 @@ def convolution(
     from onnx import TensorProto, helper, numpy_helper
 
     from edgevid.backends.onnxruntime.specialize.runtime import load_as_optimized
-    from edgevid.kernels import build
+    from edgevid.kernels.common import build
 
     channels = weights.shape[-4 if weights.ndim == 4 else -2]
     shapes = {"x": x_shape, "y": (x_shape[0], channels, *x_shape[2:])}

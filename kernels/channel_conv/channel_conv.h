@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "../ort/isa.h"
+#include "../common/ort/isa.h"
 
 namespace edgevid {
 

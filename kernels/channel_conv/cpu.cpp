@@ -3,7 +3,7 @@
 
 #include "channel_conv.h"
 
-#include "../ort/values.h"
+#include "../common/ort/values.h"
 
 namespace edgevid::EDGEVID_ISA_NAMESPACE {
 namespace {

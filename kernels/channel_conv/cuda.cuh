@@ -6,7 +6,7 @@
 // neighboring pixels. Planes of 14x14 and 7x7 are not multiples of 16 bytes, so there are no vectors.
 #pragma once
 
-#include "../cuda/device.cuh"
+#include "../common/cuda/device.cuh"
 
 namespace edgevid {
 namespace cuda {

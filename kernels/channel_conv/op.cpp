@@ -1,7 +1,7 @@
 // The ops edgevid.ChannelConv and edgevid.UnsharedChannelConv of ONNX Runtime.
 #include <string>
 
-#include "../ort/registry.h"
+#include "../common/ort/registry.h"
 #include "channel_conv.h"
 
 namespace edgevid {

@@ -1,5 +1,5 @@
 // The TensorRT plugin ChannelConv.
-#include "../tensorrt/plugin.h"
+#include "../common/tensorrt/plugin.h"
 #include "cuda.cuh"
 
 namespace edgevid {

@@ -2,7 +2,7 @@
 // are made of, in blocks, so that nothing is re-ordered for them. Memory is slower than any instruction set.
 #include <type_traits>
 
-#include "../ort/registry.h"
+#include "../common/ort/registry.h"
 
 namespace edgevid {
 namespace {

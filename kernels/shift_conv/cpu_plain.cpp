@@ -2,7 +2,7 @@
 // broadcast, and a shifted channel is a row of another frame.
 #include "shift_conv.h"
 
-#include "../ort/vector.h"
+#include "../common/ort/vector.h"
 
 namespace edgevid::EDGEVID_ISA_NAMESPACE {
 namespace {

@@ -4,7 +4,7 @@
 // is there with every GPU, takes the PTX; it is looked up when it is first needed, so that nothing links to it.
 #pragma once
 
-#include "../cuda/device.cuh"
+#include "../common/cuda/device.cuh"
 
 #ifndef EDGEVID_EMULATED
 #include <dlfcn.h>

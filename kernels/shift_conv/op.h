@@ -1,7 +1,7 @@
 // What the ops around a shift and its convolution have in common: their attributes, tensors and states.
 #pragma once
 
-#include "../ort/registry.h"
+#include "../common/ort/registry.h"
 #include "shift_conv.h"
 
 namespace edgevid {

@@ -1,5 +1,5 @@
 // The TensorRT plugin ShiftConv.
-#include "../tensorrt/plugin.h"
+#include "../common/tensorrt/plugin.h"
 #include "cuda.cuh"
 
 namespace edgevid {

@@ -2,7 +2,7 @@
 // channels. An input channel of a pixel is one broadcast, so it costs nothing to read it from another frame.
 #pragma once
 
-#include "../ort/vector.h"
+#include "../common/ort/vector.h"
 
 namespace edgevid::EDGEVID_ISA_NAMESPACE {
 namespace {

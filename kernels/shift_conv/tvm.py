@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgevid.kernels.tvm.conv import Source
+from edgevid.kernels.common.tvm.conv import Source
 
 if TYPE_CHECKING:
     from edgevid.ops.temporal_shift import Shift

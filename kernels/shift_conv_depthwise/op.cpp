@@ -1,6 +1,6 @@
 // The ops edgevid.ShiftConvDepthwise, edgevid.ShiftConvDepthwiseStride2 and edgevid.ShiftConvDepthwiseStep of ONNX
 // Runtime. The stride is part of the name because shapes are inferred without attributes.
-#include "../ort/scratch.h"
+#include "../common/ort/scratch.h"
 #include "../shift_conv/op.h"
 #include "shift_conv_depthwise.h"
 

@@ -1,6 +1,6 @@
 // A step of a stream in blocks. Its states are tensors of the network, in plain layout: a tile of them is brought
 // into blocks, and what follows out of them.
-#include "../ort/transpose.h"
+#include "../common/ort/transpose.h"
 #include "temporal_conv.h"
 
 namespace edgevid::EDGEVID_ISA_NAMESPACE {

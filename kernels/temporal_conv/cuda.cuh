@@ -5,7 +5,7 @@
 // filters read a frame again for each tap. Accesses have 16 bytes if images allow it.
 #pragma once
 
-#include "../cuda/device.cuh"
+#include "../common/cuda/device.cuh"
 
 namespace edgevid {
 namespace cuda {

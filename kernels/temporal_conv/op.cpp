@@ -1,5 +1,5 @@
 // The ops edgevid.TemporalConv and edgevid.TemporalConvStep of ONNX Runtime.
-#include "../ort/registry.h"
+#include "../common/ort/registry.h"
 #include "temporal_conv.h"
 
 namespace edgevid {

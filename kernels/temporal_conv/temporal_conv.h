@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "../ort/isa.h"
+#include "../common/ort/isa.h"
 
 namespace edgevid {
 

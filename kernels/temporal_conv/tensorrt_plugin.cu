@@ -1,5 +1,5 @@
 // The TensorRT plugins TemporalConv and TemporalConvStep.
-#include "../tensorrt/plugin.h"
+#include "../common/tensorrt/plugin.h"
 #include "cuda.cuh"
 
 namespace edgevid {

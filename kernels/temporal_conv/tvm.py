@@ -10,9 +10,19 @@ from collections.abc import Sequence
 
 from tvm.tirx.script.builder import ir as T
 
-from edgevid.kernels.tvm.emit import PLAIN, Epilogue, argument, both, function, registers, vector, view, when
-from edgevid.kernels.tvm.machine import Machine
-from edgevid.kernels.tvm.tiles import largest_divisor
+from edgevid.kernels.common.tvm.emit import (
+    PLAIN,
+    Epilogue,
+    argument,
+    both,
+    function,
+    registers,
+    vector,
+    view,
+    when,
+)
+from edgevid.kernels.common.tvm.machine import Machine
+from edgevid.kernels.common.tvm.tiles import largest_divisor
 
 MAX_PIXELS = 8
 

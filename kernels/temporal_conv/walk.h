@@ -1,7 +1,7 @@
 // The inner loop: some vectors of each frame in turn, with the frames under the filter in registers.
 #pragma once
 
-#include "../ort/values.h"
+#include "../common/ort/values.h"
 #include "temporal_conv.h"
 
 namespace edgevid::EDGEVID_ISA_NAMESPACE {

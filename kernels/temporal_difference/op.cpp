@@ -2,7 +2,7 @@
 // memory is slower than on any instruction set.
 #include <cstring>
 
-#include "../ort/registry.h"
+#include "../common/ort/registry.h"
 
 namespace edgevid {
 namespace {

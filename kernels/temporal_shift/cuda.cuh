@@ -4,7 +4,7 @@
 // reads and writes its state as well). Pieces are of 16 bytes where the borders of the moved channels allow it.
 #pragma once
 
-#include "../cuda/device.cuh"
+#include "../common/cuda/device.cuh"
 
 namespace edgevid {
 namespace cuda {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "../ort/registry.h"
+#include "../common/ort/registry.h"
 
 namespace edgevid {
 namespace {

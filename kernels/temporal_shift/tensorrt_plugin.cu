@@ -1,5 +1,5 @@
 // The TensorRT plugins TemporalShift and TemporalShiftStep.
-#include "../tensorrt/plugin.h"
+#include "../common/tensorrt/plugin.h"
 #include "cuda.cuh"
 
 namespace edgevid {

@@ -1,6 +1,6 @@
 // The op edgevid.WinogradConv of ONNX Runtime.
-#include "../ort/registry.h"
-#include "../ort/scratch.h"
+#include "../common/ort/registry.h"
+#include "../common/ort/scratch.h"
 #include "winograd.h"
 
 namespace edgevid {

@@ -1,7 +1,7 @@
 // The one-dimensional transforms of F(4, 3) at the points 0, +-kA, +-kB and infinity, on vectors.
 #pragma once
 
-#include "../ort/vector.h"
+#include "../common/ort/vector.h"
 
 namespace edgevid::EDGEVID_ISA_NAMESPACE {
 namespace {

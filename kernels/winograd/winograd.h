@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "../ort/isa.h"
+#include "../common/ort/isa.h"
 
 namespace edgevid {
 

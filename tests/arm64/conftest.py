@@ -13,7 +13,7 @@ NAMES = ("libc.so", "libm.so", "libdl.so")
 @pytest.fixture(scope="session")
 def bionic(tmp_path_factory):
     """Libraries with the names of bionic's, each of them glibc; what is loaded later finds them by name."""
-    from edgevid.kernels.build import find_compiler
+    from edgevid.kernels.common.build import find_compiler
 
     folder = tmp_path_factory.mktemp("bionic")
     (folder / "empty.c").touch()

@@ -13,7 +13,7 @@ import edgevid
 from edgevid.backends import backends_of
 from edgevid.errors import ExportError
 from edgevid.exporter.measure import measure
-from edgevid.kernels.build import library
+from edgevid.kernels.common.build import library
 from edgevid.targets import TARGETS
 
 CPU_BACKENDS = " or ".join(backends_of(TARGETS["cpu"]))

@@ -9,7 +9,7 @@ OLD_RUNTIMES = ("1.20.", "1.21.", "1.22.", "1.23.")
 
 @pytest.fixture(scope="session")
 def library():
-    from edgevid.kernels import build
+    from edgevid.kernels.common import build
 
     if build.find_compiler() is None:
         pytest.skip("this machine has no C++ compiler")

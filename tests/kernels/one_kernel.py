@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from edgevid.host.processor import describe_cpu
-from edgevid.kernels.standalone import compile
+from edgevid.kernels.common.standalone import compile
 
 ISAS = ("avx512", "avx2", "generic")
 TOLERANCE = 1e-5

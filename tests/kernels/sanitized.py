@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 
-from edgevid.kernels.build import find_compiler
+from edgevid.kernels.common.build import find_compiler
 
 LIBRARIES = ("libasan.so", "libubsan.so")
 # With -O3 the instrumented kernels take minutes to compile.

@@ -20,7 +20,7 @@ from one_kernel import (
 
 from edgevid.kernels.channel_conv.call import conv_of
 from edgevid.kernels.channel_conv.reference import channel_conv
-from edgevid.kernels.standalone.compile import run
+from edgevid.kernels.common.standalone.compile import run
 
 pytestmark = pytest.mark.slow
 

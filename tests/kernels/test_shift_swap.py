@@ -14,7 +14,7 @@ from onnx import helper
 from edgevid.backends.onnxruntime.specialize import pipeline, runtime
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
 from edgevid.backends.onnxruntime.specialize.pipeline import isa_of, specialize
-from edgevid.kernels.build import isa_flags
+from edgevid.kernels.common.build import isa_flags
 from edgevid.onnxfile.graph import Model
 
 pytestmark = pytest.mark.usefixtures("library")

@@ -20,7 +20,7 @@ from one_kernel import (
     random,
 )
 
-from edgevid.kernels.standalone.compile import run
+from edgevid.kernels.common.standalone.compile import run
 from edgevid.kernels.temporal_conv.call import conv_of
 from edgevid.kernels.temporal_conv.reference import temporal_conv
 

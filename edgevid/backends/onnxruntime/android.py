@@ -61,7 +61,7 @@ def _write_kernels_model(source: Path, folder: Path) -> str:
     from edgevid.backends.onnxruntime.specialize.coverage import temporal_ops
     from edgevid.backends.onnxruntime.specialize.pipeline import write_plain
     from edgevid.backends.onnxruntime.specialize.runtime import MODEL, load_as_optimized
-    from edgevid.kernels import build
+    from edgevid.kernels.common import build
     from edgevid.onnxfile.graph import Model
 
     if not temporal_ops(Model(source.read_bytes())):
@@ -81,7 +81,7 @@ def _write_kernels_model(source: Path, folder: Path) -> str:
 
 def _write_library(folder: Path) -> str:
     """Write the kernel library; returns its ``not_run`` sentence."""
-    from edgevid.kernels.build_android import LIBRARY, AndroidBuildError, android_library
+    from edgevid.kernels.common.android.build import LIBRARY, AndroidBuildError, android_library
 
     path = Path("jniLibs/arm64-v8a") / LIBRARY
     (folder / path).parent.mkdir(parents=True)
@@ -93,7 +93,7 @@ def _write_library(folder: Path) -> str:
 
 
 def _write_sources(folder: Path) -> None:
-    from edgevid.kernels import build
+    from edgevid.kernels.common import build
 
     for source in build.sources("*.cpp", "*.h"):
         copy = folder / "kernels" / source.relative_to(build.SOURCES)

@@ -47,7 +47,7 @@ def available() -> Availability:
 
 
 def compile_kernels() -> None:
-    from edgevid.kernels.build import library
+    from edgevid.kernels.common.build import library
 
     library()
 
@@ -182,7 +182,7 @@ def _open_ort_format(path: Path, threads: int, providers: Sequence[str]) -> Onnx
 
 def _register_kernels(options: Any, path: Path) -> None:
     from edgevid.backends.onnxruntime.specialize.runtime import load_as_optimized
-    from edgevid.kernels.build import library_or_reason
+    from edgevid.kernels.common.build import library_or_reason
 
     library = library_or_reason()
     if isinstance(library, str):

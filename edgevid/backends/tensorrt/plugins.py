@@ -34,8 +34,8 @@ SOURCE_FOLDERS = {
     "temporal_shift": ("cuda.cuh", "tensorrt_plugin.cu"),
     "temporal_conv": ("cuda.cuh", "tensorrt_plugin.cu"),
     "channel_conv": ("cuda.cuh", "tensorrt_plugin.cu"),
-    "cuda": ("device.cuh",),
-    "tensorrt": ("plugin.h", "plugin_v2.h", "plugin_v3.h", "README.md"),
+    "common/cuda": ("device.cuh",),
+    "common/tensorrt": ("plugin.h", "plugin_v2.h", "plugin_v3.h", "README.md"),
 }
 
 
@@ -47,7 +47,7 @@ def write_plugins(folder: Path) -> Path:
             (target / name).mkdir(parents=True)
             for source in sources:
                 shutil.copyfile(kernels / name / source, target / name / source)
-        shutil.copyfile(kernels / "tensorrt" / "Makefile", target / "Makefile")
+        shutil.copyfile(kernels / "common/tensorrt/Makefile", target / "Makefile")
     return target
 
 

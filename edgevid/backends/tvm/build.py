@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from edgevid.backends.tvm.toolchain import Device
-    from edgevid.kernels.tvm.machine import Machine
+    from edgevid.kernels.common.tvm.machine import Machine
     from edgevid.specs import PassReport
 
 
@@ -76,7 +76,7 @@ def compile_module(module, device: Device):
     """The executable of a module for ``device``."""
     import tvm
 
-    from edgevid.kernels.tvm.schedule import schedule_all
+    from edgevid.kernels.common.tvm.schedule import schedule_all
 
     @tvm.transform.module_pass(opt_level=0)
     def schedule(module, _):

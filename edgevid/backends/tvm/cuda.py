@@ -35,7 +35,7 @@ def architecture_of(target: Target) -> str | None:
 def import_for_gpu(graph: ir.Model):
     """The Relax module of ``graph`` (which is changed), with temporal ops in standard operators."""
     from edgevid.backends.tvm.importer.ops import check_operators, write_operator
-    from edgevid.kernels.tvm.machine import Machine
+    from edgevid.kernels.common.tvm.machine import Machine
     from edgevid.passes import LOWERING, run_passes
     from edgevid.passes.recurrent import unroll_recurrent
 

@@ -17,7 +17,7 @@ from edgevid.errors import BackendError, ExportError
 from edgevid.host import processor
 
 if TYPE_CHECKING:
-    from edgevid.kernels.tvm.machine import Machine
+    from edgevid.kernels.common.tvm.machine import Machine
     from edgevid.specs import Target
 
 LEVELS = {
@@ -45,7 +45,7 @@ class Device:
 
     @property
     def machine(self) -> Machine:
-        from edgevid.kernels.tvm.machine import MACHINES
+        from edgevid.kernels.common.tvm.machine import MACHINES
 
         return MACHINES[self.isa]
 

@@ -19,7 +19,8 @@ from edgevid.backends import BACKENDS
 from edgevid.backends.onnxruntime import android as ort_mobile
 from edgevid.backends.protocol import OpenOptions
 from edgevid.errors import BackendError
-from edgevid.kernels import build, build_android
+from edgevid.kernels.common import build
+from edgevid.kernels.common.android import build as build_android
 from edgevid.specs import Artefact
 
 pytestmark = pytest.mark.slow

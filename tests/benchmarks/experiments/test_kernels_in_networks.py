@@ -45,7 +45,7 @@ def test_a_layer_counts_its_macs_and_bytes(op, inputs, output, macs):
 
 
 def test_every_kernel_of_a_network_is_timed_against_its_bound(exported, tmp_path, monkeypatch, capsys):
-    from edgevid.kernels import build
+    from edgevid.kernels.common import build
 
     if build.library() is None:
         pytest.skip("the kernels cannot be built here")

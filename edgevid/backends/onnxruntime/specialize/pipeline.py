@@ -71,7 +71,7 @@ def specialize(
     machine lacks. ``in_subprocess`` fills the cache in a subprocess, whose memory, several times the weights,
     is freed when it exits. ``digests`` maps file names to those SHA-256 digests that are already computed.
     """
-    from edgevid.kernels import build
+    from edgevid.kernels.common import build
 
     library = build.library_or_reason()
     model, weight_files = _read(path)

@@ -21,7 +21,7 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 flags=(-std=c++17 -O3 -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections -DEDGEVID_ISA_NAMESPACE=generic)
-for source in kernels/*/*.cpp; do
+for source in kernels/common/*/*.cpp kernels/*/*.cpp; do
     echo "compiling $source"
     "$compiler" "${flags[@]}" -c "$source" -o "$work/$(basename "$(dirname "$source")")-$(basename "$source" .cpp).o"
 done

@@ -14,8 +14,8 @@ from edgevid.ops import frame_stack, temporal_conv, temporal_shift
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from edgevid.kernels.tvm.conv import Conv
-    from edgevid.kernels.tvm.emit import Epilogue
+    from edgevid.kernels.common.tvm.conv import Conv
+    from edgevid.kernels.common.tvm.emit import Epilogue
 
 FEW_CHANNELS = 4
 """Up to this many channels stay first: a transposition would cost more than it gains."""
@@ -36,12 +36,12 @@ def write_group(importer: Importer, group: Group) -> None:
     if conv.state_channels:
         arguments.append(importer.first(group.temporal_op.inputs[1]))
     if _is_depthwise(conv):
-        from edgevid.kernels.tvm.depthwise import depthwise_function, pack_depthwise_weight
+        from edgevid.kernels.common.tvm.depthwise import depthwise_function, pack_depthwise_weight
 
         arguments += [pack_depthwise_weight(weight), bias]
         key, make = _Depthwise(conv), lambda name: depthwise_function(name, conv, machine)
     else:
-        from edgevid.kernels.tvm.conv import conv_function, pack_weight
+        from edgevid.kernels.common.tvm.conv import conv_function, pack_weight
 
         arguments += [pack_weight(weight, conv, machine), bias]
         key, make = conv, lambda name: conv_function(name, conv, machine)
@@ -56,7 +56,7 @@ def write_product(importer: Importer, x: ir.Value, weight: np.ndarray, bias: np.
     """``y = x weight' + bias`` along the last axis, ``weight`` being ``(O, C)``, as a 1x1 convolution."""
     from tvm import relax
 
-    from edgevid.kernels.tvm.conv import Conv, conv_function, pack_weight
+    from edgevid.kernels.common.tvm.conv import Conv, conv_function, pack_weight
 
     *rows, channels = shape_of(x)
     conv, machine = Conv((int(np.prod(rows)), 1, 1, channels), len(weight)), importer.machine
@@ -121,7 +121,7 @@ def _write_temporal_conv(importer: Importer, group: Group) -> None:
 
 def _describe(group: Group) -> Conv:
     """The parameters of a ``Conv`` node and its group for edgevid's functions."""
-    from edgevid.kernels.tvm.conv import Conv
+    from edgevid.kernels.common.tvm.conv import Conv
 
     node = group.conv
     outputs, _, *kernel = shape_of(node.inputs[1])
@@ -144,8 +144,8 @@ def _describe(group: Group) -> Conv:
 
 def _sources(temporal_op: ir.Node | None, channels: int):
     """The sources of a convolution's channels, for the temporal op that it absorbs."""
+    from edgevid.kernels.common.tvm.conv import Frames, Source
     from edgevid.kernels.shift_conv.tvm import shift_sources, step_sources
-    from edgevid.kernels.tvm.conv import Frames, Source
 
     if temporal_op is None:
         return (), Frames()
@@ -162,7 +162,7 @@ def _sources(temporal_op: ir.Node | None, channels: int):
 
 
 def _epilogue(group: Group) -> Epilogue:
-    from edgevid.kernels.tvm.emit import Epilogue
+    from edgevid.kernels.common.tvm.emit import Epilogue
 
     return Epilogue(group.residual is not None, group.activation)
 

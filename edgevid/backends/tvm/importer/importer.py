@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from tvm import relax
 
-    from edgevid.kernels.tvm.machine import Machine
+    from edgevid.kernels.common.tvm.machine import Machine
 
 TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 ENTRY = "main"
