@@ -15,7 +15,7 @@ from edgevid.backends.protocol import Backend
 from edgevid.bundle.bundle import check_destination
 from edgevid.errors import EdgevidError, ExportError
 from edgevid.exporter.calibration import check_calibration
-from edgevid.specs import ModelSpec, Preprocessing, Target
+from edgevid.specs import ModelSpec, Preprocessing, Target, bundle_name
 from edgevid.specs.export_options import ExportOptions
 from edgevid.targets import TARGETS
 from edgevid.weights.normalization import NO_OVERRIDE, Override, parse_override
@@ -77,7 +77,7 @@ def make_request(
         raise EdgevidError(f"{spec.name} does not take RGB frames: leave out --mean, --std and --color")
     check_calibration(options.calibration, precision, spec)
     size = options.size or spec.size
-    folder = Path(output or f"{spec.name}.{target}.{backend.name}{'.stream' if options.stream else ''}")
+    folder = Path(output or bundle_name(spec.name, target, backend.name, options.stream))
     check_destination(folder, options.force)
     return Request(
         spec=replace(spec, preprocessing=spec.preprocessing.at_size(size)),

@@ -51,6 +51,11 @@ LOGITS = "logits"
 """The name of a classifier's output."""
 
 
+def bundle_name(model: str, target: str, backend: str, streaming: bool) -> str:
+    """The name of a bundle's folder, unless the user chooses another."""
+    return f"{model}.{target}.{backend}{'.stream' if streaming else ''}"
+
+
 @dataclass(frozen=True)
 class TensorSpec:
     """A named tensor: ``layout`` names its axes (``NTCHW``), ``unit`` the unit of its values."""

@@ -11,12 +11,12 @@ import tempfile
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 
+from edgevid.backends.readme import write_readme
 from edgevid.specs import Artefact
 
 KERNELS_MODEL = "model.kernels.ort"
-ANDROID, SAMPLE, BUILD_SCRIPT, README = "android", "EdgevidNetwork.kt", "build.sh", "README.md"
+ANDROID, SAMPLE, BUILD_SCRIPT = "android", "EdgevidNetwork.kt", "build.sh"
 TEMPLATES = files("edgevid.backends.onnxruntime") / "templates"
 SAMPLE_NOT_RUN = f"{ANDROID}/{SAMPLE} and {ANDROID}/{BUILD_SCRIPT} with Android's own tools"
 
@@ -107,17 +107,13 @@ def _write_sources(folder: Path) -> None:
 def _write_readme(job, folder: Path, artefacts: tuple[Artefact, ...], not_run: list[str]) -> None:
     import onnxruntime
 
-    text = (TEMPLATES / "README.android.md").read_text("utf-8")
-    readme = Template(text).substitute(
-        model=job.model,
-        target=job.target.name,
-        title=job.target.title,
-        install=job.target.device.install,
+    write_readme(
+        folder,
+        job,
+        "onnxruntime",
+        TEMPLATES / "README.android.md",
         onnxruntime=onnxruntime.__version__,
         file=KERNELS_MODEL if artefacts else "model.ort",
         kernels="true" if artefacts else "false",
-        inputs="; ".join(job.describe_inputs()),
-        states=job.describe_states(),
         not_run="; ".join(not_run),
     )
-    (folder / README).write_text(readme, "utf-8")

@@ -10,16 +10,15 @@ from __future__ import annotations
 import contextlib
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
 
 from edgevid.backends.kernels import count_temporal_ops
-from edgevid.backends.onnxruntime.android import save_ort_format, write_android
+from edgevid.backends.onnxruntime.android import TEMPLATES, save_ort_format, write_android
 from edgevid.backends.protocol import OpCoverage, OpenOptions
+from edgevid.backends.readme import write_readme
 from edgevid.backends.stepper import DoubleBufferedStepper
 from edgevid.errors import BackendError, first_line
 from edgevid.host.processor import usable_cores
@@ -86,7 +85,7 @@ def compile(graph, job, folder: Path):
         artefacts += app_artefacts
         not_run += app_not_run
     elif not_run:
-        _write_readme(job, folder, not_run[0])
+        write_readme(folder, job, NAME, TEMPLATES / "README.onnxruntime.md", not_run=not_run[0])
     return Compiled(MODEL, tuple(artefacts), kernels, passes, tuple(not_run))
 
 
@@ -119,21 +118,6 @@ def _not_run(job) -> list[str]:
     if job.target.architecture == "any":
         return []
     return [f"ONNX Runtime on a device of target {job.target.name} (what was checked ran here)"]
-
-
-def _write_readme(job, folder: Path, not_run: str) -> None:
-    text = (files("edgevid.backends.onnxruntime") / "templates" / "README.onnxruntime.md").read_text("utf-8")
-    readme = Template(text).substitute(
-        model=job.model,
-        target=job.target.name,
-        title=job.target.title,
-        install=job.target.device.install,
-        folder=f"{job.model}.{job.target.name}.onnxruntime",
-        inputs="; ".join(job.describe_inputs()),
-        states=job.describe_states(),
-        not_run=not_run,
-    )
-    (folder / "README.md").write_text(readme)
 
 
 def open_model(artefact: Artefact, folder: Path, options: OpenOptions) -> OnnxRuntimeRunner:

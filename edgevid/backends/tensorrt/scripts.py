@@ -6,10 +6,10 @@ import json
 import shlex
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 
 import numpy as np
 
+from edgevid.backends.readme import write_readme
 from edgevid.backends.tensorrt.int8 import is_typed
 from edgevid.backends.tensorrt.versions import Requirement
 from edgevid.specs import TOLERANCE
@@ -69,25 +69,21 @@ def write_scripts(job, folder: Path, requirement: Requirement, not_run: str) -> 
     }
     lines = "".join(f"{key}={shlex.quote(value)}\n" for key, value in variables.items())
     (folder / ENVIRONMENT).write_text(lines)
-    readme = Template((TEMPLATES / "README.tensorrt.md").read_text("utf-8")).substitute(
-        model=job.model,
-        target=job.target.name,
-        title=job.target.title,
+    write_readme(
+        folder,
+        job,
+        "tensorrt",
+        TEMPLATES / "README.tensorrt.md",
         tensorrt=device.tensorrt,
-        install=device.install,
         needs=f"{requirement.version} or later, {requirement.reason}",
         precision=job.precision,
         precisions=" or ".join(f"`{name}`" for name in precisions_of(job)),
         tolerances=", ".join(f"{TOLERANCE[name]:g} in {name}" for name in precisions_of(job)),
         int8=INT8_README if job.precision == "int8" else "",
         int8_files=INT8_FILES if job.precision == "int8" else "",
-        folder=f"{job.model}.{job.target.name}.tensorrt{'.stream' if job.states else ''}",
         power_mode=_power_mode(device.power_mode),
-        inputs="; ".join(job.describe_inputs()),
-        states=f" {job.describe_states()}".rstrip(),
         not_run=not_run,
     )
-    (folder / "README.md").write_text(readme)
 
 
 def read_environment(folder: Path) -> dict[str, str]:

@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING
 
 from edgevid.backends.protocol import OpenOptions, RemoteRunner
+from edgevid.backends.readme import write_readme
 from edgevid.backends.tvm.description import DESCRIPTION, INSTALL, Description, read_description
 from edgevid.errors import BackendError
-from edgevid.specs import LOCAL, Artefact, Availability
+from edgevid.specs import LOCAL, Artefact, Availability, bundle_name
 
 if TYPE_CHECKING:
     from edgevid.backends.tvm.runner import TvmRunner
@@ -125,22 +125,19 @@ def _write_gpu_library(graph, architecture: str, device, folder: Path) -> str:
 
 
 def _write_readme(job, folder: Path, device, not_run: Sequence[str]) -> None:
-    text = (files("edgevid.backends.tvm") / "templates" / "README.tvm.md").read_text("utf-8")
     install, run = IN_AN_APP if device.architecture.endswith("android") else WITH_PYTHON
-    readme = Template(text).substitute(
-        model=job.model,
-        target=job.target.name,
-        title=job.target.title,
+    write_readme(
+        folder,
+        job,
+        NAME,
+        files("edgevid.backends.tvm") / "templates" / "README.tvm.md",
         tvm=_version(),
         install=install.format(tvm=_version(), ffi=importlib.metadata.version("apache-tvm-ffi")),
-        run=run.format(folder=f"{job.model}.{job.target.name}.{NAME}"),
+        run=run.format(folder=bundle_name(job.model, job.target.name, NAME, bool(job.states))),
         processor=f"{device.architecture} ({device.isa})",
-        inputs="; ".join(job.describe_inputs()),
-        states=job.describe_states(),
         gpu=GPU_LINE if (folder / GPU_MODEL).is_file() else "",
         not_run="; ".join(not_run) or "nothing",
     )
-    (folder / "README.md").write_text(readme)
 
 
 def _describe(folder: Path, device, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
