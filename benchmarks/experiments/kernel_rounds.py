@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from edgevid.backends.onnxruntime.session_options import cpu_session, session_options
 from edgevid.benchmarks.experiments.study import Study, interleave, require_equal, wall_ms
 from edgevid.errors import BenchmarkError
 from edgevid.host.processor import describe_cpu
@@ -94,11 +95,10 @@ class OnnxRuntime:
     def __init__(self, model: Any, x: np.ndarray, threads: int, copies: int = 1) -> None:
         import onnxruntime as ort
 
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
+        options = session_options(threads)
         # Spinning threads would take a core from the candidate that is measured next.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self.session = ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        self.session = cpu_session(model.SerializeToString(), options)
         self.binding = self.session.io_binding()
         self.binding.bind_ortvalue_input("x", ort.OrtValue.ortvalue_from_numpy(x))
         for output in self.session.get_outputs():

@@ -22,7 +22,7 @@ from torch import nn
 from edgevid.backends.onnxruntime.specialize import pipeline
 from edgevid.benchmarks.experiments.networks_3d import official_resnet3d, official_slowfast
 from edgevid.benchmarks.experiments.networks_official import official_action_r50, official_stm_r50
-from edgevid.benchmarks.experiments.sessions import REST_S, session
+from edgevid.benchmarks.experiments.sessions import REST_S, open_session, session
 from edgevid.benchmarks.experiments.study import Study, describe, interleave, require_equal
 
 ORDINARY: dict[str, Callable[[nn.Module], nn.Module]] = {
@@ -77,13 +77,9 @@ def measure(name: str, rounds: int, threads: int, size: int | None = None) -> di
 
 
 def _check(name: str, clip: np.ndarray, specialized: pipeline.SpecializedModel, ordinary: Path) -> None:
-    import onnxruntime
-
     outputs = []
     for path, configure in ((specialized.path, specialized.configure), (ordinary, lambda options: None)):
-        options = onnxruntime.SessionOptions()
-        configure(options)
-        runtime = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+        runtime = open_session(path, None, configure)
         outputs.append(runtime.run(None, {runtime.get_inputs()[0].name: clip}))
     require_equal(f"{name} by edgevid", outputs[0], "the ordinary export", outputs[1], TOLERANCE)
 

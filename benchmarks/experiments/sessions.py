@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgevid.backends.onnxruntime.session_options import cpu_session, session_options
 from edgevid.benchmarks.experiments.study import Run
 
 REST_S = 0.01
@@ -18,14 +19,10 @@ def session(model: Path | bytes, threads: int, configure: Callable = lambda opti
     return bound(open_session(model, threads, configure))
 
 
-def open_session(model: Path | bytes, threads: int, configure: Callable = lambda options: None):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
+def open_session(model: Path | bytes, threads: int | None, configure: Callable = lambda options: None):
+    options = session_options(threads)
     configure(options)
-    return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+    return cpu_session(model, options)
 
 
 def convolution(

@@ -7,7 +7,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from edgevid import ops
-from edgevid.backends.onnxruntime.specialize.runtime import open_session
+from edgevid.backends.onnxruntime.session_options import cpu_session
 
 INPUTS = 4
 """Channels of a network's input, fewer than any block, so that nothing is reordered before it."""
@@ -51,5 +51,5 @@ def assert_same(path, specialized):
 
 
 def session_without_blocks(path, options, in_blocks=True):
-    """Replaces ``runtime.open_session`` by a runtime without a blocked layout."""
-    return open_session(path, options, in_blocks=False)
+    """Replaces ``runtime.cpu_session`` by a runtime without a blocked layout."""
+    return cpu_session(path, options, in_blocks=False)

@@ -146,7 +146,7 @@ def test_between_plain_tensors_it_stays_plain(tmp_path, in_blocks):
 
 @pytest.mark.parametrize("over_time", (CLIP, STEP), ids=str)
 def test_a_runtime_without_blocked_layout_gets_the_plain_one(tmp_path, monkeypatch, over_time):
-    monkeypatch.setattr(runtime, "open_session", session_without_blocks)
+    monkeypatch.setattr(runtime, "cpu_session", session_without_blocks)
     op, _ = coverage_and_kinds(network(tmp_path, over_time, norm=True, activation="Relu"), tmp_path)
     assert op.kernel == f"{over_time[0]} (plain)"
 

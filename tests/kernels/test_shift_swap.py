@@ -54,7 +54,7 @@ def test_no_fusion_is_lost_by_the_swap(resnet_bundle, tmp_path):
 
 @pytest.mark.parametrize("bundle", ["clip_bundle", "stream_bundle", "resnet_bundle"])
 def test_a_runtime_without_blocked_layout_gets_the_plain_one(request, tmp_path, monkeypatch, bundle):
-    monkeypatch.setattr(runtime, "open_session", session_without_blocks)
+    monkeypatch.setattr(runtime, "cpu_session", session_without_blocks)
     path = model_of(request.getfixturevalue(bundle))
     result = specialize(path, tmp_path, 2)
     assert_same(path, result)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from edgevid.backends.onnxruntime.session_options import cpu_session, session_options
 from edgevid.backends.readme import write_readme
 from edgevid.specs import Artefact
 
@@ -43,17 +44,12 @@ def write_android(
 
 def save_ort_format(source: Path, destination: Path, configure=lambda options: None) -> None:
     """Save the ONNX model at ``source`` in ORT format; ``configure`` sets the session's options."""
-    import onnxruntime
-
-    from edgevid.backends.onnxruntime.specialize.runtime import open_session
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options = session_options()
     configure(options)
     options.optimized_model_filepath = str(destination)
     options.add_session_config_entry("session.save_model_format", "ORT")
     # The blocked layout is that of this processor; a file for a phone must not hold it.
-    open_session(str(source), options, in_blocks=False)
+    cpu_session(source, options, in_blocks=False)
 
 
 def _write_kernels_model(source: Path, folder: Path) -> str:

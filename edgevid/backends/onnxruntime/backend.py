@@ -17,6 +17,7 @@ import numpy as np
 
 from edgevid.backends.kernels import count_temporal_ops
 from edgevid.backends.onnxruntime.android import TEMPLATES, save_ort_format, write_android
+from edgevid.backends.onnxruntime.session_options import session_options
 from edgevid.backends.protocol import OpCoverage, OpenOptions
 from edgevid.backends.readme import write_readme
 from edgevid.backends.stepper import DoubleBufferedStepper
@@ -190,9 +191,7 @@ class OnnxRuntimeRunner:
         from edgevid.backends.onnxruntime.int8 import needs_wider_products
 
         self._ort, self.threads, self.op_coverage = onnxruntime, threads, op_coverage
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 4  # errors are raised as well, and reported in one line
+        options = session_options(threads)
         options.add_session_config_entry("session.x64quantprecision", str(int(needs_wider_products())))
         configure(options)
         try:

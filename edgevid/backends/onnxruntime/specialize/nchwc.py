@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 
+from edgevid.backends.onnxruntime.session_options import cpu_session, session_options
 from edgevid.onnxfile.graph import float_value
 from edgevid.onnxfile.wire import Message
 
@@ -15,12 +16,8 @@ CHANNELS, PIXELS = 64, 2
 @functools.cache
 def block_size() -> int | None:
     """Measured by having the runtime re-order a small tensor; None where it has no blocked layout."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(_reordering_model(), options, ["CPUExecutionProvider"])
+        session = cpu_session(_reordering_model(), session_options())
         channels = np.arange(CHANNELS, dtype=np.float32)
         (blocks,) = session.run(None, {"x": np.repeat(channels, PIXELS).reshape(1, CHANNELS, 1, PIXELS)})
     except Exception:  # ONNX Runtime's exceptions have no common base

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from edgevid.backends.onnxruntime.session_options import cpu_session, session_options
 from edgevid.onnxfile.graph import Model, float_value
 from edgevid.parity import compare
 
@@ -18,8 +19,6 @@ MODEL, WEIGHTS = "optimized.onnx", "optimized.weights"
 """File names in the cache."""
 
 TOLERANCE = 1e-5
-BLOCKS = "NchwcTransformer"
-"""ONNX Runtime's optimizer that moves convolutions into the blocked layout of the processor."""
 
 
 def load_as_optimized(options: Any, library: Path) -> None:
@@ -40,7 +39,7 @@ class Runtime:
 
     def optimize(self, model: Model, weights: Path, folder: Path) -> Model:
         """Have ``model``, with weight files in ``weights``, optimized, and write the result to ``folder``."""
-        options = self._options()
+        options = session_options(self.threads)
         options.register_custom_ops_library(str(self.library))
         options.optimized_model_filepath = str(folder / MODEL)
         options.add_session_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS)
@@ -50,7 +49,7 @@ class Runtime:
             _link(weights / name, folder / name)
         source = folder / "source.onnx"
         source.write_bytes(bytes(model))
-        open_session(str(source), options, self.in_blocks)
+        cpu_session(source, options, self.in_blocks)
         source.unlink()
         optimized = Model((folder / MODEL).read_bytes())
         for name in set(model.weight_files) - set(optimized.weight_files):
@@ -73,40 +72,23 @@ class Runtime:
         return compare(self._run_optimized(specialized), self._run_unmodified(path), TOLERANCE).max_rel
 
     def _run_optimized(self, path: Path) -> dict[str, np.ndarray]:
-        options = self._options()
+        options = session_options(self.threads)
         load_as_optimized(options, self.library)
         return _run_on_noise(path, options)
 
     def _run_unmodified(self, path: Path) -> dict[str, np.ndarray]:
         try:
-            return _run_on_noise(path, self._options())
+            return _run_on_noise(path, session_options(self.threads))
         except Exception:  # ONNX Runtime's exceptions have no common base
             # Some releases reject the function bodies of temporal ops in the file; the library's ops, unfused
             # and separately tested, compute the same.
-            options = self._options()
+            options = session_options(self.threads)
             options.register_custom_ops_library(str(self.library))
             return _run_on_noise(path, options)
 
-    def _options(self) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.log_severity_level = 3
-        return options
-
-
-def open_session(model: str, options: Any, in_blocks: bool = True) -> Any:
-    import onnxruntime
-
-    disabled = [] if in_blocks else [BLOCKS]
-    return onnxruntime.InferenceSession(
-        model, options, ["CPUExecutionProvider"], disabled_optimizers=disabled
-    )
-
 
 def _run_on_noise(path: Path, options: Any) -> dict[str, np.ndarray]:
-    session = open_session(str(path), options)
+    session = cpu_session(path, options)
     random = np.random.default_rng(0)
     inputs = {}
     for value in session.get_inputs():
