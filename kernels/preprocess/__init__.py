@@ -1,0 +1,1 @@
+"""Preprocess: from a decoder's planes to a network's input in one pass."""
