@@ -45,7 +45,8 @@ class Session:
     ``artefact`` is the model file, by default the bundle's own; ``with_kernels=False`` runs it without
     edgevid's kernels.
 
-    ``manifest`` describes inputs and outputs; ``backend`` is the one that runs the network here, not the
+    ``manifest`` describes inputs and outputs; ``target`` is the device that it names, None if edgevid here
+    has no such target; ``backend`` is the one that runs the network here, not the
     manifest's if that runs only on the device; ``threads`` is the number in effect; ``op_coverage`` has the
     kernel of each temporal op, or the reason why it has none (empty if the runtime gets the model
     unmodified); ``board`` is the board that runs it over RPC, None for this machine.
@@ -70,8 +71,8 @@ class Session:
         if device != LOCAL:
             self.backend = _backend_on(device, bundle, artefact).name
         is_own_model = artefact.file == manifest.model_file and self.backend == manifest.backend
-        has_target = manifest.target in TARGETS
-        providers = TARGETS[manifest.target].device.execution_providers if has_target else ()
+        self.target = TARGETS.get(manifest.target)
+        providers = self.target.device.execution_providers if self.target else ()
         options = OpenOptions(threads, providers, with_kernels and is_own_model, bundle.digests, device)
         self._runner = BACKENDS[self.backend].open_model(artefact, self.path, options)
         self.threads, self.op_coverage = self._runner.threads, self._runner.op_coverage

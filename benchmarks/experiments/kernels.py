@@ -30,7 +30,6 @@ from edgevid.benchmarks.experiments.kernel_rounds import Roofline, aligned, repe
 from edgevid.benchmarks.experiments.sessions import bound, open_session
 from edgevid.benchmarks.experiments.study import Study, print_table, wall_ms
 from edgevid.benchmarks.harness.statistics import relative_spread
-from edgevid.bundle.bundle import Bundle
 from edgevid.zoo import MODELS
 
 WARM_UPS = 3
@@ -109,8 +108,7 @@ def models(names: list[str]) -> Iterator[tuple[str, Path]]:
 
     for name in names or MODELS:
         if Path(name).is_dir():
-            bundle = Bundle.open(name)
-            bundle.check_files()
+            bundle = edgevid.open(name).bundle
             yield bundle.manifest.model, bundle.path / bundle.manifest.model_file
             continue
         with tempfile.TemporaryDirectory() as work:

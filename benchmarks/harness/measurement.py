@@ -12,8 +12,6 @@ from edgevid.benchmarks.harness.result import Measured, result_of
 from edgevid.benchmarks.harness.scenarios import scenario_named
 from edgevid.benchmarks.harness.scenarios.scenario import REPORT_INTERVAL_NS, Clock, Report, Step
 from edgevid.benchmarks.harness.warmup import LIMIT_S, warm_up
-from edgevid.bundle.bundle import MANIFEST
-from edgevid.host.digest import sha256_of
 from edgevid.host.environment import environment_warnings
 from edgevid.host.probes import Probe
 
@@ -53,6 +51,7 @@ def measure(
         Measured(
             request=request,
             manifest=session.manifest,
+            target=session.target,
             backend=session.backend,
             threads=session.threads,
             warm_up=warm,
@@ -60,7 +59,7 @@ def measure(
             baseline_mib=timer.baseline_mib,
             peak_mib=peak_mib,
             harness_overhead_us=timer.overhead_us(request.scenario),
-            manifest_sha256=sha256_of(session.path / MANIFEST),
+            manifest_sha256=session.bundle.sha256,
             environment=environment,
             warnings=environment_warnings(environment),
             power=timer.probe.fields(),

@@ -12,8 +12,7 @@ from edgevid.benchmarks.harness.statistics import stability_warnings, summary
 from edgevid.benchmarks.harness.warmup import WarmUp
 from edgevid.host.memory import MIB
 from edgevid.host.processor import architecture
-from edgevid.specs import LOCAL, Manifest
-from edgevid.targets import TARGETS
+from edgevid.specs import LOCAL, Manifest, Target
 
 SCHEMA = 1
 OVERHEAD_LIMIT_US = 20.0
@@ -28,6 +27,7 @@ class Measured:
 
     request: Request
     manifest: Manifest
+    target: Target | None
     backend: str
     threads: int
     warm_up: WarmUp
@@ -120,7 +120,7 @@ def _warnings(measured: Measured) -> list[str]:
 def _device_warnings(measured: Measured) -> list[str]:
     """A warning if the bundle ran on another backend or architecture than it was exported for."""
     manifest, observed = measured.manifest, measured.environment["cpu"]["architecture"]
-    expected = TARGETS[manifest.target].architecture if manifest.target in TARGETS else "any"
+    expected = measured.target.architecture if measured.target else "any"
     differences = []
     if measured.backend != manifest.backend:
         differences.append(f"ran on {measured.backend} instead of {manifest.backend}")

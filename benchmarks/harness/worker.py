@@ -23,7 +23,6 @@ from edgevid.host import memory
 from edgevid.host.environment import observe
 from edgevid.host.probes import power_probe
 from edgevid.specs import LOCAL
-from edgevid.targets import TARGETS
 
 
 def measure_request(request: Request, open_session: Callable[..., Any], emit: Emit) -> dict[str, Any]:
@@ -38,8 +37,7 @@ def measure_request(request: Request, open_session: Callable[..., Any], emit: Em
     environment = observe()
     baseline_mib = memory.resident_mib()
     session = open_session(request.bundle, threads=request.threads)
-    target = session.manifest.target
-    probe = power_probe(TARGETS[target].power if target in TARGETS else None)
+    probe = power_probe(session.target.power if session.target else None)
     timer = Timer(session.prepare(), time.perf_counter_ns, probe, baseline_mib, memory.peak_mib, overhead_us)
     return measure(request, session, timer, environment, emit)
 

@@ -54,6 +54,11 @@ class Bundle:
             bundle.file(name)
         return bundle
 
+    @property
+    def sha256(self) -> str:
+        """The hash of the manifest, which lists the hash of every other file."""
+        return sha256_of(self.path / MANIFEST)
+
     def file(self, name: str) -> Path:
         """The path of a file of the bundle. Raises ``BundleError`` unless it is a listed, regular file."""
         with self._refusing(name):

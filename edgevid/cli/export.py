@@ -106,7 +106,8 @@ def _runs_on_any_machine(target: str) -> bool:
     """Whether bundles for ``target`` run on this machine as on any other."""
     from edgevid.targets import TARGETS
 
-    return target in TARGETS and TARGETS[target].architecture == "any"
+    entry = TARGETS.get(target)
+    return entry is not None and entry.architecture == "any"
 
 
 def _verdict(manifest) -> str:

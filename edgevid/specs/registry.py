@@ -101,6 +101,10 @@ class Registry(Generic[T]):
             check_choice(self.kind, name, self, f"'edgevid list {self.plural}' shows them all")
         return self._entries[name]
 
+    def get(self, name: str) -> T | None:
+        """The entry, or None if there is none of that name."""
+        return self._entries[name] if name in self else None
+
     def __contains__(self, name: str) -> bool:
         if name not in self._entries:
             self._load()

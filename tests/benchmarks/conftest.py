@@ -12,8 +12,10 @@ import os, pathlib, signal, sys, time
 from edgevid.host import environment
 from edgevid.benchmarks.harness import warmup
 from edgevid.benchmarks.harness import worker
+from edgevid.bundle.bundle import Bundle
 from edgevid.errors import BundleError
 from edgevid.specs import Manifest, Parity, Preprocessing, Weights
+from edgevid.targets import TARGETS
 
 BEHAVIOUR = {behaviour!r}
 # What has nothing to warm up need not be waited for.
@@ -31,8 +33,10 @@ class Session:
         parity=Parity(0, 0, 1), artefacts=(),
     )
 
+    target = TARGETS.get(manifest.target)
+
     def __init__(self, path, threads):
-        self.path = pathlib.Path(path)
+        self.bundle = Bundle(pathlib.Path(path), self.manifest)
         self.threads = threads or 1
 
     def prepare(self, array=None):

@@ -20,9 +20,9 @@ from edgevid.backends.tensorrt.int8 import to_int8, write_int8
 from edgevid.backends.tensorrt.layer_info import LayerInfo, LayerInfoError, layer_info_of
 from edgevid.backends.tensorrt.plugins import write_plugin_models
 from edgevid.backends.tensorrt.scripts import write_check_data, write_scripts
+from edgevid.backends.tensorrt.shared_weights import save_with_weights, weights_of
 from edgevid.backends.tensorrt.versions import NEW_OPSETS, Requirement, check_target
 from edgevid.errors import BackendError, ExportError
-from edgevid.onnxfile.shared_weights import save_with_weights, weights_of
 from edgevid.specs import PLAN, Artefact, Availability
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevid.backends.tensorrt.calibration_cache import takes_cache, write_calibration_cache
+from edgevid.backends.tensorrt.shared_weights import save_with_weights, weights_of
 from edgevid.backends.tensorrt.versions import NEW_OPSETS, Requirement, Version
-from edgevid.onnxfile.shared_weights import save_with_weights, weights_of
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgevid import ops
+from edgevid.backends.tensorrt.shared_weights import save_with_weights, weights_of
 from edgevid.errors import ParityError
-from edgevid.onnxfile.shared_weights import save_with_weights, weights_of
 from edgevid.parity import compare
 from edgevid.specs import TOLERANCE, PassReport
 

@@ -8,7 +8,7 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 
-from edgevid.onnxfile.shared_weights import METADATA, save_with_weights
+from edgevid.backends.tensorrt.shared_weights import METADATA, save_with_weights
 
 LARGE = (64, 64)
 
