@@ -44,7 +44,7 @@ class Roofline:
             raise BenchmarkError(f"no kernel can be measured: {'; '.join(filter(None, reasons.values()))}")
         self.isa, self.threads = usable[0], threads
         with tempfile.TemporaryDirectory() as folder:
-            self.library = compile.library([compile.FLOORS], self.isa, Path(folder) / "floors.so")
+            self.library = compile.library([compile.ROOFLINE], self.isa, Path(folder) / "roofline.so")
         self.library.multiply_on_threads.restype = ctypes.c_int64
 
     def copy(self, to: np.ndarray, source: np.ndarray) -> Callable[[int], None]:

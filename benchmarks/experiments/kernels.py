@@ -45,6 +45,8 @@ class Layer:
     inputs: tuple[tuple[int, ...], ...]
     outputs: tuple[tuple[int, ...], ...]
     samples_ms: list[float]
+    temporal_macs: int = 0
+    """Those of the temporal op that the kernel runs."""
     networks: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -69,9 +71,7 @@ class Layer:
             return x[0] * outputs * inputs * prod(x[2:]) + 9 * prod(y)
         if self.op.startswith(("ShiftConv", "FrameStackConv")):
             return prod(y) * weights[0][1]
-        if self.op.startswith(("TemporalConv", "ChannelConv", "UnsharedChannelConv")):
-            return prod(y) * weights[0][1]
-        return 0
+        return self.temporal_macs
 
 
 def layers_of(network: str, path: Path, cache: Path, threads: int, rounds: int) -> Iterator[Layer]:
@@ -79,6 +79,7 @@ def layers_of(network: str, path: Path, cache: Path, threads: int, rounds: int) 
     specialized = pipeline.specialize(path, cache, threads)
     graph = onnx.load(specialized.path, load_external_data=False).graph
     nodes = [node for node in graph.node if node.domain == "edgevid"]
+    temporal_macs = {op.name: (op.flops or 0) // 2 for op in specialized.op_coverage}
 
     def configure(options) -> None:
         specialized.configure(options)
@@ -99,7 +100,7 @@ def layers_of(network: str, path: Path, cache: Path, threads: int, rounds: int) 
             for key in ("input_type_shape", "output_type_shape")
         )
         samples = [event["dur"] / 1000 for event in runs[WARM_UPS:]]
-        yield Layer(node.op_type, inputs, outputs, samples, Counter())
+        yield Layer(node.op_type, inputs, outputs, samples, temporal_macs.get(node.name, 0))
 
 
 def models(names: list[str]) -> Iterator[tuple[str, Path]]:

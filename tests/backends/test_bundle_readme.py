@@ -38,6 +38,10 @@ def test_it_tells_how_a_stream_is_fed(tmp_path):
     assert "feed each of its 1 outputs `next_state_*`" in readme(tmp_path, "$states", (STATE,))
 
 
+def test_a_backend_replaces_a_value(tmp_path):
+    assert readme(tmp_path, "$install", install="pip install tvm") == "pip install tvm"
+
+
 def test_a_name_without_a_value_is_an_error(tmp_path):
     assert readme(tmp_path, "$other", other="value") == "value"
     with pytest.raises(KeyError, match="other"):

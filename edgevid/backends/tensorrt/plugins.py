@@ -7,6 +7,7 @@ attributes. An op without a plugin is lowered to standard operators, as in the m
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Sequence
 from importlib.resources import as_file, files
@@ -29,21 +30,27 @@ if TYPE_CHECKING:
 FOLDER = "plugin"
 """The folder of a bundle with the sources, and a Makefile that builds ``libedgevid_plugins.so``."""
 VERSION, NAMESPACE = "1", "edgevid"
-PLUGINS = frozenset({"TemporalShift", "TemporalShiftStep", "TemporalConv", "TemporalConvStep", "ChannelConv"})
-SOURCE_FOLDERS = {
-    "temporal_shift": ("cuda.cuh", "tensorrt_plugin.cu"),
-    "temporal_conv": ("cuda.cuh", "tensorrt_plugin.cu"),
-    "channel_conv": ("cuda.cuh", "tensorrt_plugin.cu"),
+SOURCE = "tensorrt_plugin.cu"
+"""The source of an op's plugin in its folder of ``kernels/``."""
+COMMON_SOURCES = {
     "common/cuda": ("device.cuh",),
     "common/tensorrt": ("plugin.h", "plugin_v2.h", "plugin_v3.h", "README.md"),
 }
 
 
+@functools.cache
+def ops_with_plugin() -> tuple[ops.TemporalOp, ...]:
+    """The ops that ``kernels/`` has a plugin for."""
+    kernels = files("edgevid.kernels")
+    return tuple(op for op in ops.OPS.values() if (kernels / op.snake_name / SOURCE).is_file())
+
+
 def write_plugins(folder: Path) -> Path:
     """Copy the files from which a device builds the plugins to ``folder/plugin``; returns that folder."""
     target = folder / FOLDER
+    op_sources = {op.snake_name: ("cuda.cuh", SOURCE) for op in ops_with_plugin()}
     with as_file(files("edgevid.kernels")) as kernels:
-        for name, sources in SOURCE_FOLDERS.items():
+        for name, sources in {**op_sources, **COMMON_SOURCES}.items():
             (target / name).mkdir(parents=True)
             for source in sources:
                 shutil.copyfile(kernels / name / source, target / name / source)
@@ -74,7 +81,8 @@ def to_plugin_nodes(graph: ir.Model) -> PassReport:
 
 def plugin_nodes(graph: ir.Model) -> list[ir.Node]:
     """The nodes of ``graph`` whose ops have a plugin."""
-    return [node for node in graph.graph if node.domain == ops.DOMAIN and node.op_type in PLUGINS]
+    op_types = {op_type for op in ops_with_plugin() for op_type in op.op_types}
+    return [node for node in graph.graph if node.domain == ops.DOMAIN and node.op_type in op_types]
 
 
 def _name_plugin(node: ir.Node) -> None:

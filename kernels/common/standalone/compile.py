@@ -11,7 +11,7 @@ from pathlib import Path
 from edgevid.kernels.common.build import cxxflags, find_compiler, isa_flags
 
 KERNELS = Path(__file__).parents[2]
-ENTRY, FLOORS = "common/standalone/entry.cpp", "common/standalone/floors.cpp"
+ENTRY, ROOFLINE = "common/standalone/entry.cpp", "common/standalone/roofline.cpp"
 CPU_FLAGS = {"avx512": {"avx512f", "avx512bw", "avx512vl", "fma"}, "avx2": {"avx2", "fma"}, "generic": set()}
 """The processor flags that each of edgevid's instruction sets needs."""
 

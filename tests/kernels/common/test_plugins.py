@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgevid import ops
+from edgevid.backends.tensorrt.plugins import ops_with_plugin
 from edgevid.kernels.channel_conv.reference import channel_conv
 from edgevid.kernels.common import build
 from edgevid.kernels.common.cuda import compile as cuda
@@ -108,7 +110,7 @@ def random(shape, dtype="float32", seed=0):
 
 def test_every_plugin_has_the_name_of_its_node(plugins):
     assert plugins.plugin_names().decode().split() == [f"edgevid::{name}" for name in PLUGINS]
-    assert {name.removesuffix(ops.STEP) for name in PLUGINS} <= set(ops.OPS)
+    assert sorted(op_type for op in ops_with_plugin() for op_type in op.op_types) == sorted(PLUGINS)
 
 
 @pytest.mark.parametrize(
@@ -252,6 +254,18 @@ def test_the_makefile_builds_a_library_that_registers_its_plugins(tmp_path):
     registry.registered.restype = ctypes.c_char_p
     ctypes.CDLL(str(tmp_path / "libedgevid_plugins.so"))
     assert sorted(registry.registered().decode().splitlines()) == [f"edgevid::{name} 1" for name in PLUGINS]
+
+
+@pytest.mark.parametrize("fused", [False, True], ids=["no compiled.h", "a compiled.h"])
+def test_the_makefile_compiles_each_op_with_a_plugin(tmp_path, fused):
+    shutil.copytree(KERNELS, tmp_path / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
+    if fused:
+        (tmp_path / "kernels/shift_conv/compiled.h").touch()
+    makefile = KERNELS / "common/tensorrt/Makefile"
+    make = ["make", "--dry-run", "--directory", tmp_path, "--file", makefile, "KERNELS=kernels", "SM=87"]
+    output = subprocess.run(make, capture_output=True, text=True, check=True).stdout
+    compiled = set(re.findall(r"-c kernels/(\w+)/tensorrt_plugin\.cu", output))
+    assert compiled == {op.snake_name for op in ops_with_plugin()} | ({"shift_conv"} if fused else set())
 
 
 def test_the_makefile_needs_the_gpu(tmp_path):

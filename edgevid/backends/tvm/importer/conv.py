@@ -9,7 +9,8 @@ import numpy as np
 
 from edgevid.backends.tvm.importer.groups import Group, attribute
 from edgevid.backends.tvm.importer.importer import Importer, constant, shape_of
-from edgevid.ops import frame_stack, temporal_conv, temporal_shift
+from edgevid.backends.tvm.importer.sources import SOURCES
+from edgevid.ops import temporal_conv, temporal_shift
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -121,13 +122,14 @@ def _write_temporal_conv(importer: Importer, group: Group) -> None:
 
 def _describe(group: Group) -> Conv:
     """The parameters of a ``Conv`` node and its group for edgevid's functions."""
-    from edgevid.kernels.common.tvm.conv import Conv
+    from edgevid.kernels.common.tvm.conv import Conv, Frames
 
     node = group.conv
     outputs, _, *kernel = shape_of(node.inputs[1])
     x = group.temporal_op.inputs[0] if group.temporal_op else node.inputs[0]
     images, channels, height, width = shape_of(x)
-    sources, frames = _sources(group.temporal_op, channels)
+    op = group.temporal_op
+    sources, frames = ((), Frames()) if op is None else SOURCES[op.op_type](op, channels)
     return Conv(
         x_shape=(images, height, width, channels),
         out_channels=outputs,
@@ -140,25 +142,6 @@ def _describe(group: Group) -> Conv:
         frames=frames,
         epilogue=_epilogue(group),
     )
-
-
-def _sources(temporal_op: ir.Node | None, channels: int):
-    """The sources of a convolution's channels, for the temporal op that it absorbs."""
-    from edgevid.kernels.common.tvm.conv import Frames, Source
-    from edgevid.kernels.shift_conv.tvm import shift_sources, step_sources
-
-    if temporal_op is None:
-        return (), Frames()
-    if temporal_op.op_type == "FrameStack":
-        stack = frame_stack.from_node(temporal_op)
-        sources = tuple(
-            Source(tap * channels, (tap + 1) * channels, offset) for tap, offset in enumerate(stack.offsets)
-        )
-        return sources, Frames(stack.frames, stack.stride)
-    shift = temporal_shift.from_node(temporal_op)
-    if temporal_op.op_type == "TemporalShiftStep":
-        return step_sources(shift.fold, channels), Frames()
-    return shift_sources(shift, channels), Frames(shift.frames)
 
 
 def _epilogue(group: Group) -> Epilogue:

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgevid.backends.tvm.importer.importer import is_constant
+from edgevid.backends.tvm.importer.sources import SOURCES
 from edgevid.ops import DOMAIN
 
 if TYPE_CHECKING:
     import onnx_ir as ir
-
-ABSORBABLE = ("TemporalShift", "TemporalShiftStep", "FrameStack")
-"""The ops that a convolution computes by reading its input from other frames."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def _absorbable_op(conv: ir.Node) -> ir.Node | None:
     if not _is_dense(conv):
         return None
     node = conv.inputs[0].producer()
-    if node is None or node.op_type not in ABSORBABLE or node.domain != DOMAIN:
+    if node is None or node.op_type not in SOURCES or node.domain != DOMAIN:
         return None
     result = node.outputs[0]
     readers_can = all(_is_dense(user) and index == 0 for user, index in result.uses())
