@@ -185,16 +185,21 @@ def _drop_debug_information(graph: ir.Model) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the exporter: it reports progress on stdout and warns of packages that edgevid does not use."""
+    """Silence the exporter: it reports progress on stdout and warns of packages that edgevid does not use.
+
+    Nor does it collect a stack trace for each node: none is kept, and that is a tenth of an export.
+    """
     logger = logging.getLogger("torch.onnx")
-    level = logger.level
+    level, untraced = logger.level, getattr(torch.fx.config, "do_not_emit_stack_traces", False)
     logger.setLevel(logging.ERROR)
+    torch.fx.config.do_not_emit_stack_traces = True
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
             warnings.simplefilter("ignore")
             yield
     finally:
         logger.setLevel(level)
+        torch.fx.config.do_not_emit_stack_traces = untraced
 
 
 def _innermost(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """Graph rewrites, one module each; its docstring states the equation. This file lists them in order.
 
 A pass is a function from a graph to a ``PassReport``: it changes the graph in place and reports the number of
-matches and why it refused others. The verifier runs after each pass that matched.
+matches and why it refused others. The graph is verified after each pass that matched.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from edgevid.passes.lower import lowering
 from edgevid.passes.recognize.temporal_conv import recognize_temporal_conv
 from edgevid.passes.recognize.temporal_shift import recognize_temporal_shift
 from edgevid.passes.remove_no_ops import remove_no_ops
-from edgevid.passes.verify import verify
+from edgevid.passes.verify import verify, verify_structure
 from edgevid.specs import PassReport
 
 Pass = Callable[[ir.Model], PassReport]
@@ -43,13 +43,14 @@ def run_passes(
 ) -> tuple[PassReport, ...]:
     """Apply ``passes`` in order; returns their reports.
 
-    Verifies the graph before the first pass, after each that matched, and after the last. With
-    ``fixed_shapes``, the shapes of inputs and outputs must be static.
+    Verifies the structure of the graph before the first pass and after each that matched, and the whole graph
+    after the last. With ``fixed_shapes``, the shapes of inputs and outputs must be static.
     """
-    verify(graph, fixed_shapes)
+    verify_structure(graph, fixed_shapes)
     reports = []
     for rewrite in passes:
         reports.append(rewrite(graph))
-        if reports[-1].matched or rewrite is passes[-1]:
-            verify(graph, fixed_shapes)
+        if reports[-1].matched:
+            verify_structure(graph, fixed_shapes)
+    verify(graph, fixed_shapes)
     return tuple(reports)

@@ -16,9 +16,20 @@ from edgevid.errors import ExportError, first_line
 def verify(graph: ir.Model, fixed_shapes: bool = True) -> None:
     """Raise ``ExportError``, naming the node, unless the graph is valid for every backend.
 
-    Checks the rules of ONNX (each value defined once and before its use, known operators, valid attributes);
-    shapes and types of inputs and outputs, static if ``fixed_shapes``; a function and valid attributes for
-    each temporal op; finite weights.
+    Checks what :func:`verify_structure` does, and operators and attributes with ONNX's own checker.
+    """
+    verify_structure(graph, fixed_shapes)
+    try:
+        CheckerPass()(graph)
+    except onnx.checker.ValidationError as error:
+        raise _malformed(first_line(error)) from error
+
+
+def verify_structure(graph: ir.Model, fixed_shapes: bool = True) -> None:
+    """Raise ``ExportError`` where a pass can go wrong; fast, for ONNX's checker has to serialize the graph.
+
+    Checks that each value is defined once and before its use; shapes and types of inputs and outputs, static
+    if ``fixed_shapes``; a function and valid attributes for each temporal op; finite weights.
     """
     for value in (*graph.graph.inputs, *graph.graph.outputs):
         fixed = value.shape is not None and (value.shape.is_static() or not fixed_shapes)
@@ -32,10 +43,6 @@ def verify(graph: ir.Model, fixed_shapes: bool = True) -> None:
             raise _malformed(f"'{node.name}' is of the unknown domain '{node.domain}'")
     for name, value in graph.graph.initializers.items():
         _check_finite(name, value)
-    try:
-        CheckerPass()(graph)
-    except onnx.checker.ValidationError as error:
-        raise _malformed(first_line(error)) from error
 
 
 def _check_definitions(graph: ir.Graph) -> None:
