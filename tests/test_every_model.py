@@ -30,7 +30,7 @@ CAUSAL = [spec.name for spec in MODELS.values() if spec.causal]
 def short(name: str) -> tuple[torch.nn.Module, int]:
     """The least network that shows all that ``name`` does, and the size of its least input."""
     frames, size = MODELS[name].smallest
-    return short_network(name, num_classes=CLASSES, frames=frames), size
+    return short_network(name, frames, size, num_classes=CLASSES), size
 
 
 def outputs_of(network: torch.nn.Module, given: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from short_network import short_network
 
 import edgevid
 from edgevid.zoo import MODELS
@@ -15,8 +16,8 @@ NETWORKS = ("shufflenet_v1", "channelnet_v3", "action_mbv2", "r2plus1d_r34")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_it_computes_what_pytorch_does(name, tmp_path):
     frames, size = MODELS[name].smallest
-    options = {} if MODELS[name].input == "image" else {"frames": frames}
-    bundle = edgevid.export(name, output=tmp_path / "b", backend="reference", size=size, classes=5, **options)
+    network = short_network(name, frames, size, num_classes=5)
+    bundle = edgevid.export(network, output=tmp_path / "b", backend="reference", size=size)
     assert bundle.manifest.parity.ok
     assert edgevid.open(bundle.path).backend == "reference"
 

@@ -16,6 +16,7 @@ import onnx
 import pytest
 import torch
 from one_board import install_nvcc, install_trtexec, recorded, script, write_outputs
+from short_network import short_network
 
 import edgevid
 from edgevid import parity
@@ -293,12 +294,11 @@ def test_scripts_are_clean_for_shellcheck():
     ("weight", "bias"), [(1e5, 0.0), (1.0, 1e5)], ids=["activations overflow", "a weight overflows"]
 )
 def test_fp16_that_overflows_is_refused_and_left_out_of_an_fp32_bundle(tmp_path, weight, bias):
-    torch.manual_seed(0)
-    network = edgevid.create_model("tsm_mbv2", num_classes=5, frames=2)
-    _, norm, _ = network.backbone.features[18]
+    network = short_network("tsm_mbv2", 2, 32, num_classes=5)
+    _, norm, _ = network.backbone.features[-1]
     norm.weight.data *= weight
     norm.bias.data += bias
-    network.backbone.features[18][2] = torch.nn.ReLU()
+    network.backbone.features[-1][2] = torch.nn.ReLU()
     network.classifier.weight.data *= 1e-3
     with pytest.raises(ExportError, match="use --precision fp32"):
         edgevid.export(network, target="jetson", output=tmp_path / "fp16", size=32)
