@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgevid.cli.run_report import one_line, print_change, print_result
 from edgevid.errors import EdgevidError, VideoError
 from edgevid.specs import LOCAL
 
 if TYPE_CHECKING:
-    from edgevid.video.predictions import Change
     from edgevid.video.recognize import Session
     from edgevid.video.source import Source
     from edgevid.video.watch import Options
@@ -117,6 +116,10 @@ def command(
     averages the whole file. Addresses, standard input and named pipes need a streaming bundle; a clip bundle
     also reads complete files over HTTP.
 
+    Decoding and preprocessing overlap with the network: the time of a stage is its own, "total" their sum,
+    and "wall" what you wait. A network slower than a camera or a live address sees the newest frame; the
+    report counts the frames dropped and gives the delay from capture to prediction.
+
     With several videos, unreadable ones are skipped and counted; the exit status is 2 if all are unreadable.
     """
     names = (*videos, *more_videos)
@@ -148,7 +151,7 @@ def command(
         fps = session.manifest.frames / CAMERA_WINDOW_S
 
     several = len(names) > 1 or (camera is None and stands_for_several(names[0]))
-    on_change = None if as_json or several else _print_change
+    on_change = None if as_json or several else print_change
     options = Options(top, sampling, fps, duration, timeout, live, reconnect, several, on_change)
     about = {"bundle": bundle, "model": session.manifest.model}
     if several:
@@ -210,7 +213,7 @@ def _run_one(
     if as_json:
         click.echo(json.dumps(result, indent=2))
     else:
-        _print(result)
+        print_result(result)
 
 
 def _run_several(
@@ -231,7 +234,7 @@ def _run_several(
             why = error if isinstance(error, VideoError) else f"'{source}': {error.strerror or error}"
             click.echo(f"edgevid: skipped: {why}", err=True)
             continue
-        click.echo(json.dumps(result) if as_json else _one_line(result))
+        click.echo(json.dumps(result) if as_json else one_line(result))
     counts = f"{videos} video{'s' * (videos != 1)}, {skipped} skipped"
     if skipped == videos:
         raise VideoError(f"{counts}: no video could be read, see the messages above")
@@ -259,62 +262,3 @@ def _warn_of_random_weights(session: Session) -> None:
             "export it again with --weights FILE",
             weights.source,
         )
-
-
-def _print_change(change: Change) -> None:
-    from tqdm import tqdm
-
-    # Above the bar, which is on stderr.
-    tqdm.write(
-        f"{change.time_s:9.2f} s  {change.prediction.title}  {change.prediction.probability:.3f}",
-        file=sys.stdout,
-    )
-
-
-def _one_line(result: dict[str, Any]) -> str:
-    """A video among several, such as ``a.mp4: surfing 0.912, swimming 0.043``."""
-    classes = [
-        f"{'class ' + str(p['index']) if p['label'] is None else p['label']} {p['probability']:.3f}"
-        for p in result["predictions"]
-    ]
-    return f"{result['video']['path']}: {', '.join(classes)}"
-
-
-def _print(result: dict[str, Any]) -> None:
-    """Print the contents of the JSON as text."""
-    from tabulate import tabulate
-
-    video = result["video"]
-    facts = [f"{video['width']}x{video['height']}", video["codec"]]
-    if video["frame_rate"]:
-        facts.append(f"{video['frame_rate']:.2f} frames/s")
-    if video["pixel_aspect"] != 1:
-        facts.append(f"pixel aspect ratio {video['pixel_aspect']:.3f}, scaled to square")
-    if video["mirrored"]:
-        facts.append("mirrored")
-    if video["rotation"]:
-        facts.append(f"rotated by {video['rotation']} degrees")
-    if video["frames"]:
-        facts.append(f"{video['frames']} frames")
-    if result["drops"]:
-        facts.append(f"{result['drops']} dropped")
-    if result.get("changes"):
-        click.echo()  # after the lines of the changes
-    click.echo(
-        f"{result['model']} processed {result['frames']} frames of {video['path']} ({', '.join(facts)})\n"
-    )
-
-    rows = [(p["index"], p["label"] or "", p["probability"], p["logit"]) for p in result["predictions"]]
-    headers = ("class", "label", "probability", "logit")
-    click.echo(tabulate(rows, headers=headers, floatfmt=("", "", ".4f", ".3f")) + "\n")
-
-    columns = [result["time_ms"], result.get("time_ms_per_frame", {})]
-    times = [(part, *(column[part] for column in columns if column)) for part in result["time_ms"]]
-    stages = ("time", "ms", "ms per frame") if columns[1] else ("time", "ms")
-    click.echo(tabulate(times, headers=stages, floatfmt=".2f") + "\n")
-    if "camera" in video:
-        click.echo("Decoding includes waiting for the camera.")
-    elif "live" in video:
-        click.echo(f"Decoding includes waiting for {video['path']}.")
-    elif not columns[1]:
-        click.echo("Inference is one run, warm-up included; use 'edgevid bench' to measure the steady state.")

@@ -17,10 +17,9 @@ from edgevid.exporter.float_layers import FloatLayers, choose_float_layers
 from edgevid.parity import compare, joined
 from edgevid.passes.quantize.ranges import CLIPPED_SHARE, layer_errors, measure_ranges
 from edgevid.specs import LOGITS, TOLERANCE, Artefact, ModelSpec, Parity, Preprocessing, StateSpec
+from edgevid.video.clips import read_clip
 from edgevid.video.files import videos_in
-from edgevid.video.pick import pick_frames
 from edgevid.video.sampling import DENSE_WINDOW
-from edgevid.video.transforms import Preprocess
 
 if TYPE_CHECKING:
     import onnx
@@ -187,23 +186,14 @@ def _read_clip(
     path: Path, preprocessing: Preprocessing, frames: int, random: np.random.Generator
 ) -> np.ndarray:
     """A clip ``(1, T, 3, H, W)`` sampled as in training: a random frame per segment, or a random window."""
-    transform, size = Preprocess(preprocessing), preprocessing.crop
-    data = np.empty((1, frames, 3, size, size), np.float32)
     offsets, start = random.random(frames), random.random()
-    indices = np.zeros(frames, np.int64)
 
     def choose(total: int) -> np.ndarray:
         if preprocessing.sampling == "dense":
             stride = max(1, DENSE_WINDOW // frames)
             first = int(start * max(1, total - frames * stride + 1))
-            indices[:] = (first + stride * np.arange(frames)) % total
-        else:
-            indices[:] = np.minimum((np.arange(frames) + offsets) * total / frames, total - 1)
-        return indices
+            return (first + stride * np.arange(frames))[None] % total
+        return np.minimum((np.arange(frames) + offsets) * total / frames, total - 1).astype(np.int64)[None]
 
-    def keep(index: int, image: np.ndarray) -> None:
-        for place in np.flatnonzero(indices == index):
-            transform(image, out=data[0, place])
-
-    pick_frames(path, choose, keep)
+    data = read_clip(path, preprocessing, (1, frames), choose).data
     return data.astype(np.float16).astype(np.float32)

@@ -14,6 +14,7 @@ import av
 from edgevid.errors import VideoError
 from edgevid.video.decode import Container, Stream, VideoInfo, video_stream
 from edgevid.video.reader import FrameReader, Way
+from edgevid.video.stopwatch import Stopwatch
 
 _REMEDIES = {
     errno.EACCES: "permission denied; join the group that owns the device (often 'video')",
@@ -22,11 +23,14 @@ _REMEDIES = {
 
 
 @contextlib.contextmanager
-def open_camera(number: int) -> Iterator[tuple[VideoInfo, FrameReader]]:
+def open_camera(
+    number: int, threads: int = 0, watch: Stopwatch | None = None
+) -> Iterator[tuple[VideoInfo, FrameReader]]:
     """Open camera ``number`` and yield its description and its frames, which never end.
 
     Frames that arrive faster than they are read are dropped, so each one shows the present. Times are
-    seconds after the first frame, by the driver's clock. Raises ``VideoError`` if the camera does not
+    seconds after the first frame, by the driver's clock. ``threads`` decode, 0 for every core, and ``watch``
+    measures them. Raises ``VideoError`` if the camera does not
     exist (the message lists those that do) or cannot be used.
     """
     name, input_format = device(number)
@@ -40,7 +44,8 @@ def open_camera(number: int) -> Iterator[tuple[VideoInfo, FrameReader]]:
         with container:
             yield container, video_stream(container, name)
 
-    with contextlib.closing(FrameReader(connect, name, lambda _: Way(latest=True))) as reader:
+    way = Way(latest=True, threads=threads, stamped=True)
+    with contextlib.closing(FrameReader(connect, name, lambda _: way, watch)) as reader:
         reader.start()
         assert reader.info is not None  # start waits for it
         yield reader.info, reader

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgevid.specs import Preprocessing
 from edgevid.specs.registry import check_choice
+from edgevid.video.frame import Picture
 from edgevid.video.pick import pick_frames
+from edgevid.video.preprocess import FramePreprocessor
 from edgevid.video.sampling import dense_indices, segment_indices
 from edgevid.video.source import Source
+from edgevid.video.stopwatch import Stopwatch
 from edgevid.video.timestamps import Timeline
-from edgevid.video.transforms import Preprocess
 
 SAMPLINGS = ("segments", "dense")
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A preprocessed clip and the time it took.
+    """A preprocessed clip.
 
     ``data``: float32 (clips, T, 3, H, W). ``indices``: int64 (clips, T), the frames it shows, counted from
-    0 among those of ``timeline``, which is of the whole video. Times are wall-clock milliseconds.
+    0 among those of ``timeline``, which is of the whole video. ``method`` is how it was preprocessed.
     """
 
     data: np.ndarray
     indices: np.ndarray
     timeline: Timeline
-    decoding_ms: float
-    preprocessing_ms: float
+    method: str
 
     @property
     def total_frames(self) -> int:
@@ -43,38 +44,55 @@ def load_clip(
     frames: int,
     sampling: str | None = None,
     clips: int = 1,
+    watch: Stopwatch | None = None,
 ) -> Clip:
     """Decode, sample and preprocess a clip of ``frames`` (T) frames.
 
     ``sampling`` ("segments" or "dense") overrides ``preprocessing.sampling``. ``clips`` is the number of
-    windows of dense sampling; segments always give one clip. Raises ``VideoError`` if the video cannot be
-    read and ``UnknownNameError`` for an unknown sampling.
+    windows of dense sampling; segments always give one clip. ``watch`` measures the stages. Raises
+    ``VideoError`` if the video cannot be read and ``UnknownNameError`` for an unknown sampling.
     """
     sampling = sampling or preprocessing.sampling
     check_choice("sampling", sampling, SAMPLINGS)
-    transform = Preprocess(preprocessing)
     rows = clips if sampling == "dense" else 1
-    data = np.empty((rows, frames, 3, preprocessing.crop, preprocessing.crop), dtype=np.float32)
-    indices = np.empty((rows, frames), dtype=np.int64)
-    preprocessing_s = 0.0
 
     def choose(total_frames: int) -> np.ndarray:
         if sampling == "dense":
-            indices[:] = dense_indices(total_frames, frames, clips=rows)
-        else:
-            indices[:] = segment_indices(total_frames, frames)
+            return dense_indices(total_frames, frames, clips=rows)
+        return segment_indices(total_frames, frames)[None]
+
+    return read_clip(path, preprocessing, (rows, frames), choose, watch)
+
+
+def read_clip(
+    path: Source,
+    preprocessing: Preprocessing,
+    shape: tuple[int, int],
+    choose: Callable[[int], np.ndarray],
+    watch: Stopwatch | None = None,
+) -> Clip:
+    """Decode and preprocess the frames that ``choose`` selects, at the same time; repeated frames once.
+
+    ``choose`` maps the number of frames of the video to int64 indices of ``shape`` (clips, T).
+    """
+    watch = watch or Stopwatch()
+    preprocess = FramePreprocessor(preprocessing)
+    data = np.empty((*shape, 3, preprocessing.crop, preprocessing.crop), dtype=np.float32)
+    indices = np.empty(shape, dtype=np.int64)
+
+    def remember(total_frames: int) -> np.ndarray:
+        indices[:] = choose(total_frames)
         return indices
 
-    def keep(index: int, image: np.ndarray) -> None:
-        nonlocal preprocessing_s
-        start_s = time.perf_counter()
-        first, *repeats = map(tuple, np.argwhere(indices == index))
-        transform(image, out=data[first])
-        for place in repeats:
-            data[place] = data[first]
-        preprocessing_s += time.perf_counter() - start_s
+    def keep(index: int, picture: Picture) -> None:
+        places = [tuple(place) for place in np.argwhere(indices == index)]
+        if not places:  # another choice has been made in the meantime
+            return
+        first, *repeats = places
+        with watch.measure("preprocessing"):
+            preprocess(picture, out=data[first])
+            for place in repeats:
+                data[place] = data[first]
 
-    start_s = time.perf_counter()
-    timeline = pick_frames(path, choose, keep)
-    decoding_s = time.perf_counter() - start_s - preprocessing_s
-    return Clip(data, indices, timeline, 1e3 * decoding_s, 1e3 * preprocessing_s)
+    timeline = pick_frames(path, remember, keep, watch)
+    return Clip(data, indices, timeline, preprocess.method)

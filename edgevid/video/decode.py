@@ -1,4 +1,4 @@
-"""From a video file to RGB frames with the time at which each is shown.
+"""From a video file to decoded frames with the time at which each is shown.
 
 Decoding is PyAV (FFmpeg) with threads. Times come from presentation time stamps, never from counting,
 so a variable frame rate is kept. Pictures have the geometry that FFmpeg shows and the colors of BT.709.
@@ -12,21 +12,21 @@ import logging
 import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import av
-import numpy as np
 
 from edgevid.errors import VideoError
 from edgevid.video.address import silence
 from edgevid.video.color import ToRGB
 from edgevid.video.damage import Damage
 from edgevid.video.declared import declared_duration_s, declared_frame_rate, shortfall
-from edgevid.video.frame import Frame
-from edgevid.video.geometry import Geometry, Orientation, orient, square_width
+from edgevid.video.frame import Frame, Picture
+from edgevid.video.geometry import Geometry, square_width
 from edgevid.video.source import INDEX_FIRST, Source, open_container
+from edgevid.video.stopwatch import Stopwatch
 from edgevid.video.stream_choice import choose_stream
-from edgevid.video.timestamps import Clock, Timeline
+from edgevid.video.timestamps import Arrivals, Clock, Timeline
 
 logger = logging.getLogger("edgevid")
 
@@ -67,17 +67,17 @@ def probe(path: Source) -> VideoInfo:
         return describe(container, stream, first, str(path))
 
 
-def read_frames(path: Source, threads: int = 0) -> Iterator[Frame]:
-    """Yield every frame of a file in presentation order, with one in memory at a time.
+def read_frames(path: Source, threads: int = 0, watch: Stopwatch | None = None) -> Generator[Frame]:
+    """Yield every frame of a file in presentation order, not yet converted, with one in memory at a time.
 
     A damaged or truncated file yields the frames that can be decoded, then logs one warning. ``threads``
-    is the number of decoder threads; 0 uses every core. Raises ``VideoError`` at the first frame, like
-    :func:`probe`.
+    is the number of decoder threads; 0 uses every core. ``watch`` measures decoding. Raises ``VideoError`` at
+    the first frame, like :func:`probe`.
     """
     with open_video(path) as (container, stream):
         stream.codec_context.thread_count = threads
-        for picture, time_s in decoded_frames(container, stream, str(path)):
-            yield Frame(to_rgb(picture), time_s)
+        for picture, time_s in decoded_frames(container, stream, str(path), watch=watch):
+            yield Frame(picture, time_s)
 
 
 @contextlib.contextmanager
@@ -95,13 +95,15 @@ def video_stream(container: Container, name: str) -> Stream:
 
 
 def decoded_frames(
-    container: Container, stream: Stream, name: str, warn: bool = True
+    container: Container, stream: Stream, name: str, warn: bool = True, watch: Stopwatch | None = None
 ) -> Generator[tuple[Picture, float]]:
     """Yield each decoded picture, not yet converted, and its time in seconds after the first.
 
     Times only go forward, by the rules of :class:`Clock`. Packets that cannot be decoded are left out, and
-    ``warn`` logs one line about it at the end.
+    ``warn`` logs one line about it at the end. ``watch`` measures decoding, without the wait for packets.
     """
+    watch = watch or Stopwatch()
+    arrivals = Arrivals()
     as_shown = AsShown(stream, name, warn)
     clock = Clock(declared_frame_rate(stream))
     packets = frames = 0
@@ -113,9 +115,11 @@ def decoded_frames(
             continue
         packets += packet.size > 0
         damage.look_at(packet)
+        arrivals.add(packet.pts)
         decoded = []
         try:
-            decoded = packet.decode()
+            with watch.measure("decoding"):
+                decoded = packet.decode()
         except av.error.FFmpegError:
             if not packet.is_corrupt:
                 damage.add()
@@ -123,7 +127,7 @@ def decoded_frames(
             if not frames:
                 first_stamp_s = frame.time
             frames += 1
-            yield as_shown(frame), clock(frame.time)
+            yield as_shown(frame, arrivals.pop(frame.pts)), clock(frame.time)
     if not frames:
         remedy = "it is damaged or truncated; copy it again"
         if container.format.name.startswith("mov") and not os.path.isfile(container.name):
@@ -141,15 +145,6 @@ def decoded_frames(
             )
 
 
-class Picture(NamedTuple):
-    """A decoded frame and how it is shown; nothing is converted before :func:`to_rgb` is called."""
-
-    frame: av.VideoFrame
-    pixel_aspect: float
-    orientation: Orientation
-    converter: ToRGB
-
-
 class AsShown:
     """Adds to each frame of a stream how it is shown; it must see all of them, in the order of decoding."""
 
@@ -157,14 +152,8 @@ class AsShown:
         self._geometry = Geometry(stream, name, warn)
         self._converter = ToRGB(stream, name, warn)
 
-    def __call__(self, frame: av.VideoFrame) -> Picture:
-        return Picture(frame, *self._geometry.of(frame), self._converter)
-
-
-def to_rgb(picture: Picture) -> np.ndarray:
-    """Convert a picture to RGB uint8 (height, width, 3), upright and with square pixels."""
-    width = square_width(picture.frame.width, picture.pixel_aspect)
-    return orient(picture.converter(picture.frame, width), picture.orientation)
+    def __call__(self, frame: av.VideoFrame, captured_s: float = 0.0) -> Picture:
+        return Picture(frame, *self._geometry.of(frame), self._converter, captured_s)
 
 
 def describe(container: Container, stream: Stream, first: Picture, name: str) -> VideoInfo:

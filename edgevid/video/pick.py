@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -14,9 +14,12 @@ import numpy as np
 
 from edgevid.errors import VideoError
 from edgevid.video.declared import declared_duration_s, indexed_packets
-from edgevid.video.decode import AsShown, Container, Picture, Stream, decoded_frames, open_video, to_rgb
+from edgevid.video.decode import AsShown, Container, Stream, decoded_frames, open_video
+from edgevid.video.frame import Picture
 from edgevid.video.hidden import shown_frames
+from edgevid.video.pipeline import ahead
 from edgevid.video.source import Source
+from edgevid.video.stopwatch import Stopwatch
 from edgevid.video.timestamps import Timeline
 
 MAX_PASSES = 4
@@ -31,23 +34,39 @@ ROUNDING_S = 0.005
 Choose = Callable[[int], Iterable[int]]
 """Maps the number of frames of a video to the indices of the frames to decode."""
 
-Keep = Callable[[int, np.ndarray], None]
-"""Called with the index and RGB image of each selected frame, so no full-size image stays in memory."""
+Keep = Callable[[int, Picture], None]
+"""Called with the index and picture of each selected frame, so no full-size picture stays in memory."""
 
 
-def pick_frames(path: Source, choose: Choose, keep: Keep) -> Timeline:
+def pick_frames(path: Source, choose: Choose, keep: Keep, watch: Stopwatch | None = None) -> Timeline:
     """Decode the frames that ``choose`` selects and pass each to ``keep``, in presentation order.
+
+    Decoding goes on in another thread while ``keep`` works; ``watch`` measures it.
 
     The packets are scanned first, without decoding. If they agree with what the file declares, only the
     groups of pictures that hold a chosen frame are decoded. Otherwise (a truncated file, or frames that
     contradict the packets) the whole video is decoded. If the number of frames then differs from the
-    count, ``choose`` is called again, and ``keep`` gets the frames of the last choice last.
+    count, ``choose`` is called again, perhaps before ``keep`` got all frames of the choice before; it gets
+    those of the last choice last.
 
     Returns the timeline of the whole video; the last call of ``choose`` got its number of frames. Raises
     ``VideoError`` if the file cannot be read or no frame can be decoded.
     """
+    timelines: list[Timeline] = []
+
+    def pictures() -> Generator[tuple[int, Picture]]:
+        timelines.append((yield from _picked(path, choose)))
+
+    watch = watch or Stopwatch()
+    with ahead(watch.measuring("decoding", pictures()), depth=1) as chosen:
+        for i, picture in chosen:
+            keep(i, picture)
+    return timelines[0]
+
+
+def _picked(path: Source, choose: Choose) -> Generator[tuple[int, Picture], None, Timeline]:
     index = _index(path)
-    if index.reliable and _by_seeking(path, index, _unique(choose(index.total)), keep):
+    if index.reliable and (yield from _by_seeking(path, index, _unique(choose(index.total)))):
         return index.timeline()
     expected = max(1, index.total)
     for attempt in range(MAX_PASSES):
@@ -56,7 +75,7 @@ def pick_frames(path: Source, choose: Choose, keep: Keep) -> Timeline:
         with open_video(path) as (container, stream):
             for picture, time_s in decoded_frames(container, stream, str(path), warn=not attempt):
                 if timeline.frames in chosen:
-                    keep(timeline.frames, to_rgb(picture))
+                    yield timeline.frames, picture
                 timeline.add(time_s)
         if timeline.frames == expected:
             return timeline
@@ -134,7 +153,7 @@ def _is_whole(container: Container, stream: Stream, packets: int, end_s: float) 
     return declared_s is None or end_s >= declared_s - ROUNDING_S
 
 
-def _by_seeking(path: Source, index: _Index, chosen: list[int], keep: Keep) -> bool:
+def _by_seeking(path: Source, index: _Index, chosen: list[int]) -> Generator[tuple[int, Picture], None, bool]:
     """Go from group to group; False if other frames are decoded on the way than the packets promise."""
     with open_video(path) as (container, stream):
         as_shown = AsShown(stream, str(path))
@@ -159,7 +178,7 @@ def _by_seeking(path: Source, index: _Index, chosen: list[int], keep: Keep) -> b
             except av.error.FFmpegError:
                 return False
             reached = index.stamps[i]
-            keep(i, to_rgb(picture))
+            yield i, picture
     return True
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgevid.specs import Preprocessing
-from edgevid.video.decode import Picture, to_rgb
+from edgevid.video.frame import Picture, to_rgb
 from edgevid.video.transforms import Preprocess
 
 FAST, EXACT = "fast", "exact"

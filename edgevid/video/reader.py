@@ -9,28 +9,32 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 from edgevid.errors import VideoError
 from edgevid.video import READER_THREADS
 from edgevid.video.address import Address, is_live
+from edgevid.video.declared import declared_frame_rate
 from edgevid.video.decode import (
     Container,
-    Picture,
     Stream,
     VideoInfo,
     decoded_frames,
     describe,
     open_video,
-    to_rgb,
 )
-from edgevid.video.frame import Frame
+from edgevid.video.frame import Frame, Picture
+from edgevid.video.pipeline import POLL_S
 from edgevid.video.source import Pipe
+from edgevid.video.stopwatch import Stopwatch
+from edgevid.video.timestamps import USUAL_INTERVAL_S
 
 logger = logging.getLogger("edgevid")
 
 MAX_AGE_S = 0.1
-"""A live frame that waited for longer is dropped if there is a newer one; networks send in small bursts."""
+"""A live frame that waited for longer is dropped if there is a newer one; networks send in small bursts.
+
+Only who keeps up with the source gets a burst frame by frame; who does not, gets the newest frame.
+"""
 
 MAX_WAITING = 8
 """Live frames that wait at most; more of them are dropped, oldest first."""
@@ -44,13 +48,14 @@ FIRST_DELAY_S, MAX_DELAY_S = 1.0, 30.0
 FIRST_FRAME_S = 60.0
 """How long an open source may go without a frame that can be decoded: whole pictures are rare."""
 
+CAPTURE, ARRIVAL = "capture", "arrival"
+"""Whose clock says how old a frame is: the camera's, which stamps frames, or ours when a packet comes."""
+
+MAX_CAPTURE_S = 10.0
+"""A stamp that is further back is of another clock."""
+
 MAX_PAUSE_S = 30.0
 """A paced source whose next frame is later than this has jumped in time, and is not waited for."""
-
-POLL_S = 0.2
-"""How often a wait looks around: on Windows, Ctrl-C does not end one."""
-
-T = TypeVar("T")
 
 Connect = Callable[[], contextlib.AbstractContextManager[tuple[Container, Stream]]]
 
@@ -62,7 +67,8 @@ class Way:
     ``latest``: the source is live, so frames that come faster than they are taken are dropped. ``paced``: it
     sends faster than it plays, as HLS does a segment at a time, so frames wait for their time. ``reconnect``:
     connect again when it ends or fails. ``duration_s``: stop that long after the first frame. ``threads``
-    decode, 0 for every core.
+    decode, 0 for every core. ``stamped``: its stamps are the monotonic
+    clock at capture, as drivers of cameras give.
     """
 
     latest: bool = False
@@ -70,6 +76,7 @@ class Way:
     reconnect: bool = False
     duration_s: float | None = None
     threads: int = 0
+    stamped: bool = False
 
 
 class FrameReader:
@@ -77,15 +84,26 @@ class FrameReader:
 
     ``info`` describes the source and ``way`` how it is read, once :meth:`start` has returned. ``drops``
     counts the live frames that were left out, ``reconnections`` the times that the source was opened anew.
-    Times go on through a reconnection by the clock; what came before it is not forgotten.
+    Times go on through a reconnection by the clock; what came before it is not forgotten. ``clock`` says
+    what a picture's ``captured_s`` is. ``watch`` measures decoding.
     """
 
-    def __init__(self, connect: Connect, name: str, choose_way: Callable[[Container], Way]) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        name: str,
+        choose_way: Callable[[Container], Way],
+        watch: Stopwatch | None = None,
+    ) -> None:
         self.info: VideoInfo | None = None
         self.way = Way()
         self.drops = self.reconnections = 0
+        self.clock = ARRIVAL
         self._connect, self._name, self._choose_way = connect, name, choose_way
+        self._watch = watch
         self._waiting: deque[tuple[Picture, float, float]] = deque()
+        self._handed_s = 0.0  # when the last frame was handed out
+        self._interval_s = USUAL_INTERVAL_S
         self._changed = threading.Condition()
         self._stop, self._opened, self._done = threading.Event(), threading.Event(), threading.Event()
         self._start_s = 0.0  # when the first frame came, by the monotonic clock
@@ -127,6 +145,8 @@ class FrameReader:
         return self
 
     def __next__(self) -> Frame:
+        now = time.monotonic()
+        keeps_up = not self._handed_s or now - self._handed_s <= self._interval_s
         with self._changed:
             while not self._waiting and not self._done.is_set() and not self._is_over():
                 self._changed.wait(POLL_S)
@@ -135,18 +155,19 @@ class FrameReader:
                     raise self._error
                 raise StopIteration
             if self.way.latest:
-                self._drop_old()
+                self._drop_old(MAX_AGE_S if keeps_up else 0.0)
             picture, time_s, _ = self._waiting.popleft()
+            self._handed_s = time.monotonic()
             self._changed.notify_all()
-        return Frame(to_rgb(picture), time_s)
+        return Frame(picture, time_s)
 
     def _is_over(self) -> bool:
         limit_s = self.way.duration_s
         return limit_s is not None and time.monotonic() > self._start_s + limit_s
 
-    def _drop_old(self) -> None:
+    def _drop_old(self, max_age_s: float) -> None:
         now = time.monotonic()
-        while len(self._waiting) > 1 and now - self._waiting[0][2] > MAX_AGE_S:
+        while len(self._waiting) > 1 and now - self._waiting[0][2] > max_age_s:
             self._waiting.popleft()
             self.drops += 1
 
@@ -191,7 +212,8 @@ class FrameReader:
             if way.latest:
                 stream.thread_type = "SLICE"  # threads that take whole frames hold some back
             stream.codec_context.thread_count = way.threads
-            pictures = decoded_frames(container, stream, self._name, warn=not way.latest)
+            self._interval_s = 1 / (declared_frame_rate(stream) or 1 / USUAL_INTERVAL_S)
+            pictures = decoded_frames(container, stream, self._name, not way.latest, self._watch)
             first, first_s = next(pictures)
             now = time.monotonic()
             with self._changed:
@@ -216,6 +238,7 @@ class FrameReader:
                 self._jumped_s -= ahead_s
             else:
                 self._stop.wait(max(0.0, ahead_s))
+        picture = self._with_capture(picture)
         with self._changed:
             if self.way.latest:
                 while len(self._waiting) >= MAX_WAITING:
@@ -228,26 +251,14 @@ class FrameReader:
             self._changed.notify_all()
         return not self._stop.is_set()
 
-
-def interruptible(work: Callable[[], T]) -> T:
-    """Do ``work`` in a thread and wait for it, for FFmpeg does not hear Ctrl-C while it waits for data."""
-    done = threading.Event()
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except BaseException as error:
-            errors.append(error)
-        done.set()
-
-    threading.Thread(target=run, name=READER_THREADS, daemon=True).start()
-    while not done.wait(POLL_S):
-        pass
-    if errors:
-        raise errors[0]
-    return results[0]
+    def _with_capture(self, picture: Picture) -> Picture:
+        now, stamp_s = time.monotonic(), picture.frame.time
+        if self.way.paced:  # from a source that does not send in segments it would have come only now
+            return picture._replace(captured_s=now)
+        if self.way.stamped and stamp_s is not None and 0 <= now - stamp_s < MAX_CAPTURE_S:
+            self.clock = CAPTURE
+            return picture._replace(captured_s=stamp_s)
+        return picture
 
 
 @contextlib.contextmanager
@@ -257,6 +268,7 @@ def open_reader(
     reconnect: bool = False,
     duration_s: float | None = None,
     threads: int = 0,
+    watch: Stopwatch | None = None,
 ) -> Iterator[FrameReader]:
     """Read an address or a pipe, and yield the reader once it has its first frame.
 
@@ -273,7 +285,7 @@ def open_reader(
         paced = container.format.name == "hls" or (has_end and isinstance(source, Address))
         return Way(latest, paced, reconnect, duration_s, threads)
 
-    reader = FrameReader(lambda: open_video(source), str(source), choose_way)
+    reader = FrameReader(lambda: open_video(source), str(source), choose_way, watch)
     try:
         # FFmpeg's own time-out counts once to connect and once to look at the streams.
         yield reader.start(2 * source.timeout_s + 1 if isinstance(source, Address) else None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,10 +14,15 @@ from edgevid.errors import EdgevidError
 from edgevid.host.processor import usable_threads
 from edgevid.specs import Manifest
 from edgevid.video.clips import Clip, load_clip
-from edgevid.video.frame import Frame
+from edgevid.video.frame import Frame, Picture
+from edgevid.video.pipeline import ahead
 from edgevid.video.predictions import Change, Changes
+from edgevid.video.preprocess import FramePreprocessor
 from edgevid.video.source import Source
-from edgevid.video.transforms import Preprocess
+from edgevid.video.stopwatch import Stopwatch
+
+MAX_DELAYS = 10_000
+"""Delays that are kept: a camera may be watched for months."""
 
 
 class Session(Protocol):
@@ -35,26 +41,6 @@ Predict = Callable[[np.ndarray], np.ndarray | None]
 """From a preprocessed frame, float32 (3, H, W), to logits (classes,); None while there are too few frames."""
 
 
-class Stopwatch:
-    """Adds up wall-clock time, in milliseconds, by part of the work; the total runs from its creation."""
-
-    def __init__(self) -> None:
-        self.ms = {"decoding": 0.0, "preprocessing": 0.0, "inference": 0.0}
-        self._start_s = time.perf_counter()
-
-    @contextlib.contextmanager
-    def measure(self, part: str) -> Iterator[None]:
-        start_s = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.ms[part] += 1e3 * (time.perf_counter() - start_s)
-
-    def with_total(self) -> dict[str, float]:
-        """The parts and ``total``, which is more than their sum: printing and the like are in it."""
-        return {**self.ms, "total": 1e3 * (time.perf_counter() - self._start_s)}
-
-
 def recognize_clip(
     session: Session, path: Source, sampling: str | None, watch: Stopwatch
 ) -> tuple[np.ndarray, Clip]:
@@ -63,9 +49,7 @@ def recognize_clip(
     Returns float32 logits of shape (classes,) and the clip.
     """
     manifest = session.manifest
-    clip = load_clip(path, manifest.preprocessing, manifest.frames, sampling)
-    watch.ms["decoding"] += clip.decoding_ms
-    watch.ms["preprocessing"] += clip.preprocessing_ms
+    clip = load_clip(path, manifest.preprocessing, manifest.frames, sampling, watch=watch)
     with watch.measure("inference"):
         if len(manifest.inputs[0].shape) == 4:
             each = [first_logits(session.run(frame[None])) for frame in clip.data[0]]
@@ -73,22 +57,36 @@ def recognize_clip(
         return first_logits(session.run(clip.data)), clip
 
 
+class Input(NamedTuple):
+    """A frame as the network takes it, float32 (3, H, W), with the times of its :class:`Frame`."""
+
+    data: np.ndarray
+    time_s: float
+    captured_s: float
+
+
 class Follower:
-    """Feeds frames to a network one by one; keeps its predictions and the time of each stage.
+    """Feeds frames to a network one by one; keeps its predictions, the time of each stage and the delays.
 
     ``mean_logits`` is over every frame so far and ``recent_logits`` over the last few (T of the manifest),
-    both of shape (classes,).
+    both of shape (classes,). ``delays_ms`` are from the capture of a frame to its prediction, of the last
+    frames. ``method`` is how frames are preprocessed.
     """
 
     def __init__(self, session: Session, watch: Stopwatch) -> None:
         manifest = session.manifest
         self.watch = watch
         self.frames = 0
+        self.delays_ms: deque[float] = deque(maxlen=MAX_DELAYS)
         self._predictions = 0
         self._sum: np.ndarray | None = None
         self._changes = Changes(session.labels, window=manifest.frames if manifest.streaming else 1)
-        self._transform = Preprocess(manifest.preprocessing)
+        self._preprocess = FramePreprocessor(manifest.preprocessing)
         self._predict = _by_stream(session) if manifest.streaming else _by_window(session)
+
+    @property
+    def method(self) -> str:
+        return self._preprocess.method
 
     @property
     def changes(self) -> list[Change]:
@@ -104,24 +102,30 @@ class Follower:
     def recent_logits(self) -> np.ndarray:
         return self._changes.smoothed if self._predictions else self.mean_logits
 
-    def follow(self, frames: Iterable[Frame]) -> Iterator[Change | None]:
-        """Go through ``frames``; yield, after each, the change of the best class that it brought, if any."""
-        source = iter(frames)
-        current: np.ndarray | None = None
-        ready: np.ndarray | None = None
-        while True:
-            with self.watch.measure("decoding"):
-                frame = next(source, None)
-            if frame is None:
-                return
-            with self.watch.measure("preprocessing"):
-                if frame.image is not current:  # at a higher rate than the video's, frames repeat
-                    current, ready = frame.image, self._transform(frame.image)
-            assert ready is not None  # the first frame was transformed
-            with self.watch.measure("inference"):
-                logits = self._predict(ready)
-            self.frames += 1
-            yield None if logits is None else self._take(frame.time_s, logits)
+    def follow(self, frames: Iterable[Frame], live: bool = False) -> Iterator[Change | None]:
+        """Go through ``frames``; yield, after each, the change of the best class that it brought, if any.
+
+        Frames are decoded and preprocessed in another thread while the network runs. Those of a ``live``
+        source are not: its own thread decodes, and an input made ahead would be older than the newest frame.
+        """
+        inputs = self._inputs(frames)
+        with contextlib.nullcontext(inputs) if live else ahead(inputs) as ready:
+            for data, time_s, captured_s in ready:
+                with self.watch.measure("inference"):
+                    logits = self._predict(data)
+                self.delays_ms.append(1e3 * (time.monotonic() - captured_s))
+                self.frames += 1
+                yield None if logits is None else self._take(time_s, logits)
+
+    def _inputs(self, frames: Iterable[Frame]) -> Generator[Input]:
+        current: Picture | None = None
+        data: np.ndarray | None = None
+        for picture, time_s in frames:
+            if picture is not current:  # at a higher rate than the video's, frames repeat
+                with self.watch.measure("preprocessing"):
+                    current, data = picture, self._preprocess(picture)
+            assert data is not None  # the first picture was preprocessed
+            yield Input(data, time_s, picture.captured_s)
 
     def _take(self, time_s: float, logits: np.ndarray) -> Change | None:
         self._predictions += 1
@@ -130,11 +134,7 @@ class Follower:
 
 
 def decoder_threads(session: Session) -> int:
-    """How many threads may decode while the network runs: the cores that it leaves, or one.
-
-    ONNX Runtime's threads keep their cores busy between two frames. On two cores, a decoder that also took
-    both made each frame of ``tsm_mbv2_online`` twice as slow as a decoder with one thread.
-    """
+    """How many threads may decode while the network runs: the cores that it leaves, or one."""
     return max(1, usable_threads() - session.threads)
 
 

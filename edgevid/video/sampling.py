@@ -60,7 +60,7 @@ def frames_at_rate(frames: Iterable[Frame], fps: float, name: str = "video") -> 
     that, the ticks go on at the frame after it, and one line about ``name`` is logged at the first gap.
 
     ``frames`` are in presentation order and are read one ahead. Each yielded frame has the time of its tick
-    in seconds; a repeated image is the same object.
+    in seconds; a repeated picture is the same object.
     """
     tick = 0
     warned = False
@@ -74,7 +74,7 @@ def frames_at_rate(frames: Iterable[Frame], fps: float, name: str = "video") -> 
                 interval_s = step_s
             next_s = pending.time_s + interval_s
             while tick / fps < next_s - _early_s(interval_s, fps):
-                yield Frame(pending.image, tick / fps)
+                yield Frame(pending.picture, tick / fps)
                 tick += 1
             if is_gap:
                 tick = math.ceil((frame.time_s - _early_s(interval_s, fps)) * fps)
@@ -86,7 +86,7 @@ def frames_at_rate(frames: Iterable[Frame], fps: float, name: str = "video") -> 
         return
     end_s = pending.time_s + interval_s - _early_s(interval_s, fps)
     while tick / fps < end_s or tick == 0:
-        yield Frame(pending.image, tick / fps)
+        yield Frame(pending.picture, tick / fps)
         tick += 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ MAX_DISORDER_S = 1.0
 """A stamp this much before the last one is disorder within a group of pictures; further back, a new start."""
 
 USUAL_INTERVAL_S = 1 / 25
+
+MAX_REORDERED = 256
+"""Packets that a decoder may hold before it gives out their frames: threads and reordering, many times."""
 
 
 class Clock:
@@ -56,6 +60,24 @@ class Clock:
                 self._interval_s = step_s
         self.last_s = time_s
         return time_s
+
+
+class Arrivals:
+    """When the packets of frames arrived, in seconds of the monotonic clock, by their presentation stamps."""
+
+    def __init__(self) -> None:
+        self._by_stamp: dict[int | None, float] = {}
+        self._last_s = 0.0
+
+    def add(self, stamp: int | None) -> None:
+        self._last_s = time.monotonic()
+        if len(self._by_stamp) >= MAX_REORDERED:  # of packets that could not be decoded
+            self._by_stamp.clear()
+        self._by_stamp[stamp] = self._last_s
+
+    def pop(self, stamp: int | None) -> float:
+        """When the packet with a stamp arrived; the last packet, if none has it."""
+        return self._by_stamp.pop(stamp, self._last_s)
 
 
 class Timeline:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgevid.video.predictions import Change
     from edgevid.video.recognize import Session
     from edgevid.video.source import Address, Pipe, Source
+    from edgevid.video.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def recognize(session: Session, source: Source, options: Options) -> dict[str, A
         return (_stream_file if session.manifest.streaming else _clip)(session, source, options)
     if session.manifest.streaming:
         return _stream(session, source, options)
-    from edgevid.video.reader import interruptible
+    from edgevid.video.pipeline import interruptible
 
     def whole() -> dict[str, Any]:
         _check_is_whole(source)
@@ -57,9 +58,12 @@ def recognize(session: Session, source: Source, options: Options) -> dict[str, A
 def watch_camera(session: Session, number: int, options: Options) -> dict[str, Any]:
     """Until Ctrl-C, or for ``options.duration_s``."""
     from edgevid.video.camera import open_camera
+    from edgevid.video.recognize import decoder_threads
+    from edgevid.video.stopwatch import Stopwatch
 
-    with open_camera(number) as (info, frames):
-        result = _follow(session, info, frames, None, options, live=True)
+    watch = Stopwatch()
+    with open_camera(number, decoder_threads(session), watch) as (info, frames):
+        result = _follow(session, info, frames, None, options, watch, live=True)
     result["video"]["camera"] = number
     return result
 
@@ -87,7 +91,8 @@ def _check_is_whole(source: Address | Pipe) -> None:
 def _clip(session: Session, source: Source, options: Options) -> dict[str, Any]:
     from edgevid.video.decode import measured, probe
     from edgevid.video.predictions import top_predictions
-    from edgevid.video.recognize import Stopwatch, recognize_clip
+    from edgevid.video.recognize import recognize_clip
+    from edgevid.video.stopwatch import Stopwatch
 
     watch = Stopwatch()
     with watch.measure("decoding"):
@@ -96,7 +101,8 @@ def _clip(session: Session, source: Source, options: Options) -> dict[str, Any]:
     return {
         "video": asdict(measured(info, clip.timeline)),
         "predictions": [asdict(p) for p in top_predictions(logits, session.labels, options.top)],
-        "time_ms": watch.with_total(),
+        **_times(watch),
+        "preprocessing": clip.method,
         "frames": clip.indices.size,
         "drops": 0,
     }
@@ -105,24 +111,27 @@ def _clip(session: Session, source: Source, options: Options) -> dict[str, Any]:
 def _stream_file(session: Session, path: Source, options: Options) -> dict[str, Any]:
     from edgevid.video.decode import probe, read_frames
     from edgevid.video.recognize import decoder_threads
+    from edgevid.video.stopwatch import Stopwatch
 
+    watch = Stopwatch()
     info = probe(path)
-    frames = read_frames(path, threads=decoder_threads(session))
-    return _follow(session, info, frames, _frames_to_show(info, options.fps), options, live=False)
+    frames = read_frames(path, decoder_threads(session), watch)
+    return _follow(session, info, frames, _frames_to_show(info, options.fps), options, watch, live=False)
 
 
 def _stream(session: Session, source: Address | Pipe, options: Options) -> dict[str, Any]:
     from edgevid.video.reader import open_reader
     from edgevid.video.recognize import decoder_threads
+    from edgevid.video.stopwatch import Stopwatch
 
-    threads = decoder_threads(session)
-    with open_reader(source, options.live, options.reconnect, options.duration_s, threads) as reader:
+    watch, threads = Stopwatch(), decoder_threads(session)
+    with open_reader(source, options.live, options.reconnect, options.duration_s, threads, watch) as reader:
         live = reader.way.latest
         assert reader.info is not None  # the first frame has come
         if live and options.several and options.duration_s is None:
             raise VideoError(f"'{source}' is live and has no end: name it alone, or give --duration")
         total = None if live else _frames_to_show(reader.info, options.fps)
-        result = _follow(session, reader.info, reader, total, options, live)
+        result = _follow(session, reader.info, reader, total, options, watch, live)
     result["video"] |= {"live": live, "reconnections": reader.reconnections}
     return result
 
@@ -139,14 +148,15 @@ def _follow(
     source: Iterable[Frame],
     total: int | None,
     options: Options,
+    watch: Stopwatch,
     live: bool,
 ) -> dict[str, Any]:
     from tqdm import tqdm
 
     from edgevid.video.decode import measured
     from edgevid.video.predictions import top_predictions
-    from edgevid.video.reader import FrameReader
-    from edgevid.video.recognize import Follower, Stopwatch
+    from edgevid.video.reader import ARRIVAL, FrameReader
+    from edgevid.video.recognize import Follower
     from edgevid.video.sampling import frames_as_they_come, frames_at_rate
     from edgevid.video.timestamps import Timeline
 
@@ -162,25 +172,44 @@ def _follow(
             if live
             else frames_at_rate(frames, options.fps, info.path)
         )
-    follower = Follower(session, Stopwatch())
+    follower = Follower(session, watch)
     # What is live goes on until it is interrupted, which is then its proper end.
     ends_so = live and not options.several
     interrupt = contextlib.suppress(KeyboardInterrupt) if ends_so else contextlib.nullcontext()
     # disable=None: no bar where stderr is not a terminal.
     with interrupt, tqdm(total=total, unit="frame", file=sys.stderr, disable=None, leave=False) as progress:
-        for change in follower.follow(frames):
+        for change in follower.follow(frames, live):
             progress.update()
             if change is not None and options.on_change:
                 options.on_change(change)
+    times = _times(watch)
     # A file has one prediction for all its frames; for a live source only the recent frames matter.
     logits = follower.recent_logits if live else follower.mean_logits
-    time_ms = follower.watch.with_total()
-    return {
+    result = {
         "video": asdict(info if live else measured(info, timeline)),
         "predictions": [asdict(p) for p in top_predictions(logits, session.labels, options.top)],
         "changes": [{"time_s": c.time_s, **asdict(c.prediction)} for c in follower.changes],
-        "time_ms": time_ms,
-        "time_ms_per_frame": {part: ms / follower.frames for part, ms in time_ms.items()},
+        **times,
+        "time_ms_per_frame": {part: ms / follower.frames for part, ms in times["time_ms"].items()},
+        "preprocessing": follower.method,
         "frames": follower.frames,
         "drops": source.drops if isinstance(source, FrameReader) else 0,
     }
+    if live:
+        since = source.clock if isinstance(source, FrameReader) else ARRIVAL
+        result["delay_ms"] = _delays(follower.delays_ms, since)
+    return result
+
+
+def _times(watch: Stopwatch) -> dict[str, Any]:
+    """``overlap``: how many stages were busy at a time, on average; 1 if they never wait and take turns."""
+    time_ms = watch.times_ms()
+    return {"time_ms": time_ms, "overlap": time_ms["total"] / time_ms["wall"]}
+
+
+def _delays(delays_ms: Iterable[float], since: str) -> dict[str, Any]:
+    """From the capture of a frame to its answer, or from its arrival if nobody says when it was captured."""
+    import numpy as np
+
+    p50, p95 = np.percentile([*delays_ms], [50, 95])
+    return {"p50": float(p50), "p95": float(p95), "since": since}

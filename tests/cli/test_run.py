@@ -7,7 +7,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 
+import av
 import numpy as np
 import pytest
 from fake_session import CLIP, IMAGE, FakeSession
@@ -16,8 +18,17 @@ from edgevid.errors import BundleError
 from edgevid.specs import Manifest, Weights
 from edgevid.video import camera
 from edgevid.video.decode import VideoInfo
-from edgevid.video.frame import Frame
+from edgevid.video.frame import Frame, Picture
+from edgevid.video.geometry import Orientation
 from edgevid.video.recognize import decoder_threads
+from edgevid.video.stopwatch import Stopwatch
+
+
+def picture(level: int) -> Picture:
+    """A gray picture that has just been captured."""
+    image = np.full((48, 64, 3), level, np.uint8)
+    frame = av.VideoFrame.from_ndarray(image, "rgb24")
+    return Picture(frame, 1.0, Orientation(), lambda *_: image, time.monotonic())
 
 
 @pytest.fixture
@@ -26,10 +37,10 @@ def watched(monkeypatch):
 
     def place(levels_and_times: list[tuple[int, float]], interrupt: bool = True) -> None:
         @contextlib.contextmanager
-        def open_camera(number: int):
+        def open_camera(number: int, threads: int, watch: Stopwatch):
             def frames():
                 for level, time_s in levels_and_times:
-                    yield Frame(np.full((48, 64, 3), level, np.uint8), time_s)
+                    yield Frame(picture(level), time_s)
                 if interrupt:
                     raise KeyboardInterrupt
 
@@ -45,7 +56,7 @@ def test_a_clip_is_recognized_and_the_time_of_each_part_is_told(run, video):
     assert (status, err) == (0, "")
     assert "bright" in out and "fake processed 4 frames of" in out and "30 frames)" in out
     assert out.index("bright") < out.index("dark")
-    for part in ("decoding", "preprocessing", "inference", "total"):
+    for part in ("decoding", "preprocessing", "inference", "total", "wall"):
         assert part in out
 
 
@@ -60,7 +71,10 @@ def test_json_stands_alone_on_stdout(run, video):
     assert first["probability"] + second["probability"] == pytest.approx(1, abs=1e-4)
     assert first["logit"] > second["logit"]
     time_ms = result["time_ms"]
-    assert time_ms["total"] >= time_ms["decoding"] + time_ms["preprocessing"] + time_ms["inference"] > 0
+    stages = time_ms["decoding"] + time_ms["preprocessing"] + time_ms["inference"]
+    assert time_ms["total"] == pytest.approx(stages) and stages > 0
+    assert result["overlap"] == pytest.approx(time_ms["total"] / time_ms["wall"])
+    assert result["preprocessing"] in ("fast", "exact")
 
 
 def test_the_network_sees_the_clip_that_its_manifest_describes(run, video):
@@ -117,6 +131,9 @@ def test_a_stream_answers_for_the_whole_file_at_the_end(run, video):
     assert result["predictions"][0]["logit"] == pytest.approx(5 * mean, rel=1e-4)
     assert result["frames"] == 30
     assert set(result["time_ms_per_frame"]) == set(result["time_ms"])
+    assert set(result["time_ms"]) == {"decoding", "preprocessing", "inference", "total", "wall"}
+    assert result["time_ms_per_frame"]["wall"] == result["time_ms"]["wall"] / 30
+    assert result["overlap"] > 0 and "delay_ms" not in result
 
 
 @pytest.mark.parametrize("fps,frames", [(5, 15), (10, 30), (20, 60)])
@@ -138,6 +155,8 @@ def test_a_clip_bundle_watches_a_camera_through_a_sliding_window_until_ctrl_c(ru
     assert out.splitlines()[0].split()[:3] == ["1.50", "s", "dark"]
     assert "bright" in out.splitlines()[1]
     assert "/dev/video1" in out
+    assert "Wall time includes waiting for the camera." in out
+    assert "From the arrival of a frame to its prediction: " in out
 
 
 def test_a_camera_answers_for_what_it_sees_last(run, watched):
@@ -146,6 +165,8 @@ def test_a_camera_answers_for_what_it_sees_last(run, watched):
     result = json.loads(out)
     assert result["predictions"][0]["label"] == "dark"
     assert (result["video"]["camera"], result["frames"]) == (0, 80)
+    delay = result["delay_ms"]
+    assert 0 < delay["p50"] <= delay["p95"] < 60_000 and delay["since"] == "arrival"
 
 
 def test_a_camera_can_be_stopped_after_a_time(run, watched):

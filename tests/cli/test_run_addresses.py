@@ -113,7 +113,8 @@ def test_a_person_is_told_what_was_dropped_and_waited_for(run, web):
     url = f"{web.url}/live/a.ts"
     status, out, _ = run(FakeSession(streaming=True), "--video", url)
     assert status == 0
-    assert f"frames of {url} (64x48, h264" in out and f"Decoding includes waiting for {url}." in out
+    assert f"frames of {url} (64x48, h264" in out and f"Wall time includes waiting for {url}." in out
+    assert "From the arrival of a frame to its prediction: " in out
 
 
 def test_a_udp_stream_is_watched_for_a_time(run):

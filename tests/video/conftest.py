@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edgevid.video import pick
+from edgevid.video.frame import Picture, to_rgb
 
 MILLISECOND = Fraction(1, 1000)
 
@@ -136,8 +137,10 @@ def sound_file(tmp_path: Path) -> Path:
     return path
 
 
-def level(image: np.ndarray) -> int:
+def level(image: np.ndarray | Picture) -> int:
     """Which frame of :func:`write_video` this is."""
+    if isinstance(image, Picture):
+        image = to_rgb(image)
     return round(float(image.mean()) / 8)
 
 

@@ -10,7 +10,9 @@ from edgevid.specs import Preprocessing
 from edgevid.video import pick
 from edgevid.video.clips import load_clip
 from edgevid.video.decode import read_frames
+from edgevid.video.frame import Picture, to_rgb
 from edgevid.video.pick import pick_frames
+from edgevid.video.stopwatch import Stopwatch
 from edgevid.video.transforms import Preprocess
 
 SMALL = Preprocessing(short_side=32, crop=28)
@@ -18,8 +20,12 @@ SMALL = Preprocessing(short_side=32, crop=28)
 
 def collect(path, indices) -> tuple[dict[int, np.ndarray], int]:
     images: dict[int, np.ndarray] = {}
-    total = pick_frames(path, lambda total: [i for i in indices if i < total], images.__setitem__).frames
-    return images, total
+
+    def keep(i: int, picture: Picture) -> None:
+        images[i] = to_rgb(picture)
+
+    timeline = pick_frames(path, lambda total: [i for i in indices if i < total], keep)
+    return images, timeline.frames
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
@@ -157,11 +163,12 @@ def test_a_wrong_packet_index_is_noticed_and_everything_is_decoded(write_video, 
 
 
 def test_a_clip_has_the_shape_that_networks_take(write_video):
-    clip = load_clip(write_video(frames=24), SMALL, frames=8)
+    watch = Stopwatch()
+    clip = load_clip(write_video(frames=24), SMALL, frames=8, watch=watch)
     assert clip.data.shape == (1, 8, 3, 28, 28) and clip.data.dtype == np.float32
     assert clip.indices.tolist() == [[1, 4, 7, 10, 13, 16, 19, 22]]
     assert clip.total_frames == 24
-    assert clip.decoding_ms > 0 and clip.preprocessing_ms > 0
+    assert watch.ms["decoding"] > 0 and watch.ms["preprocessing"] > 0
 
 
 def test_a_video_shorter_than_a_clip_repeats_its_frames(write_video):

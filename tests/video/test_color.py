@@ -120,7 +120,7 @@ def test_a_matrix_that_does_not_exist_is_taken_as_not_specified(tmp_path, matrix
 
 def test_a_matrix_that_cannot_be_converted_is_told_once(tmp_path, caplog):
     path = write_patches(tmp_path / "v.mkv", to_yuv(COLORS, 5, LIMITED), "yuv444p", codec="ffv1", matrix=8)
-    list(read_frames(path))
+    _ = [frame.image for frame in read_frames(path)]
     assert [record.getMessage() for record in caplog.records] == [
         f"'{path}' has the color matrix YCgCo, read as BT.601: its colors are wrong, convert it to BT.709"
     ]

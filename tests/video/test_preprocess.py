@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from edgevid.specs import Preprocessing
-from edgevid.video.decode import decoded_frames, open_video, to_rgb
+from edgevid.video.decode import decoded_frames, open_video
+from edgevid.video.frame import to_rgb
 from edgevid.video.preprocess import FramePreprocessor
 from edgevid.video.transforms import Preprocess
 

@@ -14,7 +14,8 @@ from servers import FPS, encode, free_port, http_server, silent_server, udp_send
 from edgevid.errors import VideoError
 from edgevid.video import reader
 from edgevid.video.address import Address
-from edgevid.video.reader import FrameReader, Way, interruptible, open_reader
+from edgevid.video.pipeline import interruptible
+from edgevid.video.reader import FrameReader, Way, open_reader
 from edgevid.video.source import parse_source
 
 pytestmark = pytest.mark.slow

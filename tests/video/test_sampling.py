@@ -9,10 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgevid.video.frame import Frame
+from edgevid.video.frame import Frame, Picture
+from edgevid.video.geometry import Orientation
 from edgevid.video.sampling import dense_indices, frames_as_they_come, frames_at_rate, segment_indices
 
-PICTURE = np.zeros((1, 1, 3), np.uint8)
+
+def picture() -> Picture:
+    """A picture without pixels, which nothing here looks at."""
+    return Picture(None, 1.0, Orientation(), None)
 
 
 def official_segments(num_frames: int, num_segments: int) -> list[int]:
@@ -74,12 +78,12 @@ def test_no_frames_cannot_be_sampled():
 
 def video(times_s: list[float]) -> list[Frame]:
     """Frames that can be told apart by their identity."""
-    return [Frame(PICTURE.copy(), t) for t in times_s]
+    return [Frame(picture(), t) for t in times_s]
 
 
 def picked(frames: list[Frame], fps: float) -> list[int]:
-    numbers = {id(f.image): i for i, f in enumerate(frames)}
-    return [numbers[id(f.image)] for f in frames_at_rate(frames, fps)]
+    numbers = {id(f.picture): i for i, f in enumerate(frames)}
+    return [numbers[id(f.picture)] for f in frames_at_rate(frames, fps)]
 
 
 @pytest.mark.parametrize("fps", [10, 24, 25, 29.97, 30, 60])
