@@ -23,20 +23,28 @@ if TYPE_CHECKING:
 MAX_LABEL_BYTES = 16 << 20
 
 
-def open(path: str | os.PathLike[str], threads: int | None = None, device: str = LOCAL) -> Session:
+def open(
+    path: str | os.PathLike[str],
+    threads: int | None = None,
+    device: str = LOCAL,
+    shares_cores: bool = False,
+) -> Session:
     """Open a bundle for running on ``threads`` threads (None: the cores that this process may use).
 
     ``device`` is "local", or ``rpc://HOST:PORT/KEY`` for a bundle of TVM: a board with that key, from the TVM
-    tracker at that address, runs it. Every file's hash is checked first. Raises ``BundleError`` for a bundle
-    that is missing, incomplete, changed, of a newer version or that reads files outside its folder, and
-    ``BackendError`` if its backend cannot run here, or if there is no such board.
+    tracker at that address, runs it. With ``shares_cores`` the runtime's threads sleep between two runs, so
+    that a decoder in the same process gets their cores; alone, the network is a little faster without.
+
+    Every file's hash is checked first. Raises ``BundleError`` for a bundle that is missing, incomplete,
+    changed, of a newer version or that reads files outside its folder, and ``BackendError`` if its backend
+    cannot run here, or if there is no such board.
     """
     if threads is not None and threads < 1:
         raise EdgevidError(f"threads must be at least 1, not {threads}: leave it out to use every core")
     bundle = Bundle.open(path)
     bundle.check_files()
     check_models(bundle)
-    return Session(bundle, threads, device=device)
+    return Session(bundle, threads, device=device, shares_cores=shares_cores)
 
 
 class Session:
@@ -61,6 +69,7 @@ class Session:
         artefact: Artefact | None = None,
         with_kernels: bool = True,
         device: str = LOCAL,
+        shares_cores: bool = False,
     ) -> None:
         manifest = bundle.manifest
         artefact = artefact or _default_artefact(bundle)
@@ -73,7 +82,9 @@ class Session:
         is_own_model = artefact.file == manifest.model_file and self.backend == manifest.backend
         self.target = TARGETS.get(manifest.target)
         providers = self.target.device.execution_providers if self.target else ()
-        options = OpenOptions(threads, providers, with_kernels and is_own_model, bundle.digests, device)
+        options = OpenOptions(
+            threads, providers, with_kernels and is_own_model, bundle.digests, device, shares_cores
+        )
         self._runner = BACKENDS[self.backend].open_model(artefact, self.path, options)
         self.threads, self.op_coverage = self._runner.threads, self._runner.op_coverage
         if isinstance(self._runner, RemoteRunner):

@@ -152,7 +152,8 @@ class OpenOptions:
     here.
 
     ``digests`` maps names of files in the model's folder to those SHA-256 digests that are already computed.
-    ``device`` is ``LOCAL`` or the address of a board.
+    ``device`` is ``LOCAL`` or the address of a board. ``shares_cores``: this process decodes video at the
+    same time, so threads without work must not keep their cores busy.
     """
 
     threads: int | None = None
@@ -160,6 +161,7 @@ class OpenOptions:
     with_kernels: bool = False
     digests: Mapping[str, str] = field(default_factory=dict)
     device: str = LOCAL
+    shares_cores: bool = False
 
 
 class BackendModule(Protocol):

@@ -136,7 +136,7 @@ def command(
     from edgevid.video.files import stands_for_several
     from edgevid.video.watch import Options
 
-    session = edgevid.open(bundle, threads=threads, device=device)
+    session = edgevid.open(bundle, threads=threads, device=device, shares_cores=True)
     _check_classifies_color(session)
     follows = session.manifest.streaming or camera is not None
     if sampling is not None and follows:

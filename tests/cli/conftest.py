@@ -36,7 +36,8 @@ def run(monkeypatch, capsys):
     def call(session: FakeSession, *arguments: object) -> tuple[int, str, str]:
         opened: list[tuple] = []
 
-        def fake_open(path: str, threads: int | None = None, device: str = "") -> FakeSession:
+        def fake_open(path: str, threads: int | None, device: str, shares_cores: bool) -> FakeSession:
+            assert shares_cores, "a decoder runs in the same process"
             opened.append((path, threads, device))
             return session
 

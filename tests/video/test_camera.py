@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import av
 import numpy as np
 import pytest
 
 from edgevid.errors import VideoError
-from edgevid.video import camera
+from edgevid.video import camera, reader
 
 
 def test_cameras_are_named_as_each_system_names_them(monkeypatch):
@@ -54,3 +56,46 @@ def test_the_frames_of_a_camera_are_those_it_shows(monkeypatch, write_video, whi
         images = list(frames)
     assert [which(f.image) for f in images] == list(range(6))
     assert np.diff([f.time_s for f in images]) == pytest.approx(1 / 12, abs=1e-3)
+
+
+def scripted(monkeypatch, write_video, frames: int = 6):
+    """A camera whose frames all come at once."""
+    path = write_video(frames=frames, fps=12)
+    monkeypatch.setattr(camera, "device", lambda number: (str(path), None))
+    return camera.open_camera(0)
+
+
+def test_a_network_that_does_not_keep_up_sees_the_newest_frame(monkeypatch, write_video, which):
+    with scripted(monkeypatch, write_video) as (_, frames):
+        seen = [which(next(frames).image)]
+        time.sleep(0.2)  # more than 1/12 s
+        seen += [which(frame.image) for frame in frames]
+    assert seen == [0, 5]
+    assert frames.drops == 4
+
+
+def test_a_network_that_keeps_up_sees_every_frame_of_a_burst(monkeypatch, write_video, which):
+    with scripted(monkeypatch, write_video) as (_, frames):
+        time.sleep(0.05)
+        seen = []
+        for frame in frames:
+            seen.append(which(frame.image))
+            time.sleep(0.001)
+    assert (seen, frames.drops) == (list(range(6)), 0)
+
+
+@pytest.mark.parametrize("age_s,clock", [(0.25, "capture"), (1e6, "arrival"), (-50.0, "arrival")])
+def test_a_frame_is_as_old_as_its_driver_says_if_its_clock_is_ours(monkeypatch, write_video, age_s, clock):
+    begin_s = time.monotonic()
+    stamp_s = begin_s - age_s
+    times_ms = [round(1e3 * (stamp_s + i / 10)) for i in range(3)] if age_s < 1e5 else [0, 100, 200]
+    path = write_video(name="stamped.mkv", frames=3, times_ms=times_ms)
+    monkeypatch.setattr(camera, "device", lambda number: (str(path), None))
+    monkeypatch.setattr(reader, "MAX_CAPTURE_S", 60.0)
+    with camera.open_camera(0) as (_, frames):
+        first = next(frames)
+        if clock == "capture":
+            assert first.picture.captured_s == pytest.approx(stamp_s, abs=2e-3)
+        else:
+            assert begin_s <= first.picture.captured_s <= time.monotonic()
+        assert frames.clock == clock

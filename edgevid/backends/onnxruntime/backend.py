@@ -133,7 +133,7 @@ def open_model(artefact: Artefact, folder: Path, options: OpenOptions) -> OnnxRu
     providers = [name for name in options.providers if name in onnxruntime.get_available_providers()]
     threads = options.threads or usable_cores()
     if is_ort:
-        return _open_ort_format(path, threads, providers)
+        return _open_ort_format(path, threads, providers, options.shares_cores)
     if options.with_kernels and not providers and artefact.precision == "fp32":
         from edgevid.backends.onnxruntime.specialize.pipeline import specialize
         from edgevid.host.local_cache import cache_of, secret_is_persistent
@@ -141,9 +141,14 @@ def open_model(artefact: Artefact, folder: Path, options: OpenOptions) -> OnnxRu
         cache = cache_of(folder)
         specialized = specialize(path, cache, threads, secret_is_persistent(), options.digests)
         return OnnxRuntimeRunner(
-            specialized.path, threads, providers, specialized.configure, specialized.op_coverage
+            specialized.path,
+            threads,
+            providers,
+            specialized.configure,
+            specialized.op_coverage,
+            options.shares_cores,
         )
-    return OnnxRuntimeRunner(path, threads, providers)
+    return OnnxRuntimeRunner(path, threads, providers, shares_cores=options.shares_cores)
 
 
 def _is_ort_format(path: Path) -> bool:
@@ -155,14 +160,18 @@ def _is_ort_format(path: Path) -> bool:
     return is_ort
 
 
-def _open_ort_format(path: Path, threads: int, providers: Sequence[str]) -> OnnxRuntimeRunner:
+def _open_ort_format(
+    path: Path, threads: int, providers: Sequence[str], shares_cores: bool
+) -> OnnxRuntimeRunner:
     """Open a model in ORT format; one with edgevid's kernels inside needs their library."""
     try:
-        return OnnxRuntimeRunner(path, threads, providers)
+        return OnnxRuntimeRunner(path, threads, providers, shares_cores=shares_cores)
     except BackendError:
         if DOMAIN.encode() not in path.read_bytes():
             raise
-        return OnnxRuntimeRunner(path, threads, (), lambda options: _register_kernels(options, path))
+        return OnnxRuntimeRunner(
+            path, threads, (), lambda options: _register_kernels(options, path), shares_cores=shares_cores
+        )
 
 
 def _register_kernels(options: Any, path: Path) -> None:
@@ -185,13 +194,14 @@ class OnnxRuntimeRunner:
         providers: Sequence[str],
         configure: Callable[[Any], None] = lambda options: None,
         op_coverage: tuple[OpCoverage, ...] = (),
+        shares_cores: bool = False,
     ) -> None:
         import onnxruntime
 
         from edgevid.backends.onnxruntime.int8 import needs_wider_products
 
         self._ort, self.threads, self.op_coverage = onnxruntime, threads, op_coverage
-        options = session_options(threads)
+        options = session_options(threads, shares_cores)
         options.add_session_config_entry("session.x64quantprecision", str(int(needs_wider_products())))
         configure(options)
         try:
