@@ -72,7 +72,8 @@ def compile_emulated(sources: Sequence[Path], output: Path, *flags: str) -> None
     if compiler is None:
         raise BackendError("no C++ compiler was found for the emulated kernels: install g++")
     warnings = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
-    emulation = ("-DEDGEVID_EMULATED", "-I", FOLDER / "host", "-x", "c++")
+    # A library calls its own functions, not those of the same name that the process loaded before.
+    emulation = ("-Wl,-Bsymbolic", "-DEDGEVID_EMULATED", "-I", FOLDER / "host", "-x", "c++")
     _run(
         [
             *compiler,
