@@ -232,8 +232,10 @@ def test_outputs_that_are_not_classes_are_refused(run, video, monkeypatch):
     assert "output 'boxes' has shape (1, 100, 4), not (N, classes)" in err
 
 
-@pytest.mark.parametrize("cores,network,decoder", [(2, 2, 1), (6, 2, 4), (1, 1, 1), (4, 8, 1)])
-def test_the_decoder_takes_the_cores_that_the_network_leaves(monkeypatch, cores, network, decoder):
+@pytest.mark.parametrize("cores,network,decoder", [(2, 2, 2), (6, 2, 4), (1, 1, 1), (4, 8, 2)])
+def test_the_decoder_takes_the_cores_that_the_network_leaves_but_two_to_overlap(
+    monkeypatch, cores, network, decoder
+):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
     session = FakeSession()
     session.threads = network
