@@ -78,6 +78,12 @@ COLOR_CHANNELS = 3
     "state.",
 )
 @click.option(
+    "--exact-preprocessing",
+    is_flag=True,
+    help="Convert and resize frames with FFmpeg and Pillow, as in training, and not with the kernel, whose "
+    "mean difference is less than 1/255.",
+)
+@click.option(
     "--threads", type=click.IntRange(min=1), help="Inference threads. Default: the backend's choice."
 )
 @click.option(
@@ -104,6 +110,7 @@ def command(
     timeout: float,
     live: bool | None,
     reconnect: bool,
+    exact_preprocessing: bool,
     threads: int | None,
     device: str,
     as_json: bool,
@@ -152,7 +159,9 @@ def command(
 
     several = len(names) > 1 or (camera is None and stands_for_several(names[0]))
     on_change = None if as_json or several else print_change
-    options = Options(top, sampling, fps, duration, timeout, live, reconnect, several, on_change)
+    options = Options(
+        top, sampling, fps, duration, timeout, live, reconnect, several, exact_preprocessing, on_change
+    )
     about = {"bundle": bundle, "model": session.manifest.model}
     if several:
         _run_several(session, names, about, options, as_json)

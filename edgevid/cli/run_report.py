@@ -59,7 +59,10 @@ def print_result(result: dict[str, Any]) -> None:
     click.echo(tabulate(rows, headers=headers, floatfmt=("", "", ".4f", ".3f")) + "\n")
 
     columns = [result["time_ms"], result.get("time_ms_per_frame", {})]
-    times = [(part, *(column[part] for column in columns if column)) for part in result["time_ms"]]
+    names = {"preprocessing": f"preprocessing ({result['preprocessing']})"}
+    times = [
+        (names.get(part, part), *(column[part] for column in columns if column)) for part in result["time_ms"]
+    ]
     stages = ("time", "ms", "ms per frame") if columns[1] else ("time", "ms")
     click.echo(tabulate(times, headers=stages, floatfmt=".2f") + "\n")
     if "camera" in video or "live" in video:

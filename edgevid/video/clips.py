@@ -45,12 +45,14 @@ def load_clip(
     sampling: str | None = None,
     clips: int = 1,
     watch: Stopwatch | None = None,
+    exact: bool = True,
 ) -> Clip:
     """Decode, sample and preprocess a clip of ``frames`` (T) frames.
 
     ``sampling`` ("segments" or "dense") overrides ``preprocessing.sampling``. ``clips`` is the number of
-    windows of dense sampling; segments always give one clip. ``watch`` measures the stages. Raises
-    ``VideoError`` if the video cannot be read and ``UnknownNameError`` for an unknown sampling.
+    windows of dense sampling; segments always give one clip. ``watch`` measures the stages; ``exact`` is of
+    :class:`FramePreprocessor`. Raises ``VideoError`` if the video cannot be read and ``UnknownNameError`` for
+    an unknown sampling.
     """
     sampling = sampling or preprocessing.sampling
     check_choice("sampling", sampling, SAMPLINGS)
@@ -61,7 +63,7 @@ def load_clip(
             return dense_indices(total_frames, frames, clips=rows)
         return segment_indices(total_frames, frames)[None]
 
-    return read_clip(path, preprocessing, (rows, frames), choose, watch)
+    return read_clip(path, preprocessing, (rows, frames), choose, watch, exact)
 
 
 def read_clip(
@@ -70,13 +72,14 @@ def read_clip(
     shape: tuple[int, int],
     choose: Callable[[int], np.ndarray],
     watch: Stopwatch | None = None,
+    exact: bool = True,
 ) -> Clip:
     """Decode and preprocess the frames that ``choose`` selects, at the same time; repeated frames once.
 
     ``choose`` maps the number of frames of the video to int64 indices of ``shape`` (clips, T).
     """
     watch = watch or Stopwatch()
-    preprocess = FramePreprocessor(preprocessing)
+    preprocess = FramePreprocessor(preprocessing, exact)
     data = np.empty((*shape, 3, preprocessing.crop, preprocessing.crop), dtype=np.float32)
     indices = np.empty(shape, dtype=np.int64)
 

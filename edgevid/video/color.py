@@ -74,9 +74,7 @@ class ToRGB:
     def __call__(self, frame: av.VideoFrame, width: int) -> np.ndarray:
         """Convert a frame and resize it to ``width`` pixels; its height stays."""
         pixel_format = frame.format
-        gray = pixel_format.name.startswith(("gray", "ya"))
-        always_full = gray or pixel_format.is_rgb or pixel_format.name.startswith("yuvj")
-        matrix = self._matrix(frame)
+        matrix = self.matrix(frame)
         try:
             converted = self._reformatter.reformat(
                 frame,
@@ -85,7 +83,7 @@ class ToRGB:
                 src_colorspace=matrix,
                 # Of no matter to RGB output, but PyAV before 17 ignores the source's if both are the same.
                 dst_colorspace=matrix if pixel_format.is_rgb else BT601 if matrix == BT709 else BT709,
-                src_color_range=FULL_RANGE if always_full else frame.color_range or LIMITED_RANGE,
+                src_color_range=FULL_RANGE if is_full_range(frame) else LIMITED_RANGE,
                 dst_color_range=FULL_RANGE,
                 interpolation="BICUBIC",
             )
@@ -95,8 +93,14 @@ class ToRGB:
                 "convert: convert it to H.264"
             ) from None
         image = converted.to_ndarray()
-        if gray and frame.color_range == LIMITED_RANGE:  # FFmpeg's scaler takes all gray for full range
+        # FFmpeg's scaler takes all gray for full range.
+        if _is_gray(frame) and frame.color_range == LIMITED_RANGE:
             image = _EXPANDED[image]
+        table = self.table(frame)
+        return image if table is None else np.asarray(Image.fromarray(image).filter(table))
+
+    def table(self, frame: av.VideoFrame) -> ImageFilter.Color3DLUT | None:
+        """What maps the frame's RGB to BT.709's; None where it stays as it is."""
         # PyAV before 15 has these of the codec only.
         primaries = getattr(frame, "color_primaries", UNSPECIFIED)
         transfer = getattr(frame, "color_trc", UNSPECIFIED)
@@ -104,10 +108,10 @@ class ToRGB:
             primaries = self._codec.color_primaries
         if transfer == UNSPECIFIED:
             transfer = self._codec.color_trc
-        table = to_bt709(int(primaries), int(transfer))
-        return image if table is None else np.asarray(Image.fromarray(image).filter(table))
+        return to_bt709(int(primaries), int(transfer))
 
-    def _matrix(self, frame: av.VideoFrame) -> int:
+    def matrix(self, frame: av.VideoFrame) -> int:
+        """FFmpeg's number of the frame's color matrix, a value of ``SWSCALE_MATRICES``."""
         matrix = int(frame.colorspace)
         if matrix in OTHER_MATRICES and not frame.format.is_rgb and self._warn:
             self._warn = False
@@ -117,6 +121,16 @@ class ToRGB:
                 OTHER_MATRICES[matrix],
             )
         return SWSCALE_MATRICES.get(matrix, BT601)
+
+
+def is_full_range(frame: av.VideoFrame) -> bool:
+    """Whether black and white are the ends of the samples' range."""
+    always = _is_gray(frame) or frame.format.is_rgb or frame.format.name.startswith("yuvj")
+    return always or frame.color_range == FULL_RANGE
+
+
+def _is_gray(frame: av.VideoFrame) -> bool:
+    return frame.format.name.startswith(("gray", "ya"))
 
 
 @lru_cache(maxsize=8)

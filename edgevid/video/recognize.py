@@ -42,14 +42,14 @@ Predict = Callable[[np.ndarray], np.ndarray | None]
 
 
 def recognize_clip(
-    session: Session, path: Source, sampling: str | None, watch: Stopwatch
+    session: Session, path: Source, sampling: str | None, watch: Stopwatch, exact: bool = False
 ) -> tuple[np.ndarray, Clip]:
     """Run a clip bundle once on a file; an image classifier runs on each frame, and its logits are averaged.
 
-    Returns float32 logits of shape (classes,) and the clip.
+    ``exact`` is of :class:`FramePreprocessor`. Returns float32 logits of shape (classes,) and the clip.
     """
     manifest = session.manifest
-    clip = load_clip(path, manifest.preprocessing, manifest.frames, sampling, watch=watch)
+    clip = load_clip(path, manifest.preprocessing, manifest.frames, sampling, watch=watch, exact=exact)
     with watch.measure("inference"):
         if len(manifest.inputs[0].shape) == 4:
             each = [first_logits(session.run(frame[None])) for frame in clip.data[0]]
@@ -73,7 +73,7 @@ class Follower:
     frames. ``method`` is how frames are preprocessed.
     """
 
-    def __init__(self, session: Session, watch: Stopwatch) -> None:
+    def __init__(self, session: Session, watch: Stopwatch, exact: bool = False) -> None:
         manifest = session.manifest
         self.watch = watch
         self.frames = 0
@@ -81,7 +81,7 @@ class Follower:
         self._predictions = 0
         self._sum: np.ndarray | None = None
         self._changes = Changes(session.labels, window=manifest.frames if manifest.streaming else 1)
-        self._preprocess = FramePreprocessor(manifest.preprocessing)
+        self._preprocess = FramePreprocessor(manifest.preprocessing, exact)
         self._predict = _by_stream(session) if manifest.streaming else _by_window(session)
 
     @property

@@ -82,6 +82,13 @@ def resized_size(width: int, height: int, short_side: int) -> tuple[int, int]:
     return int(short_side * width / height), short_side
 
 
+def crop_window(resized: int, crop: int) -> tuple[int, int, int]:
+    """A center crop of ``resized`` pixels: the first that it keeps, how many, and the padding before them."""
+    begin = round((resized - crop) / 2.0) if resized >= crop else 0
+    kept = min(resized, crop)
+    return begin, kept, (crop - kept) // 2
+
+
 @dataclass(frozen=True)
 class _Axis:
     """How one axis is resized and cropped without touching what the crop does not need.
@@ -103,9 +110,7 @@ class _Axis:
 @lru_cache(maxsize=64)
 def _plan(source: int, resized: int, crop: int) -> _Axis:
     """Plan an axis of ``source`` pixels that is resized to ``resized`` and cropped or padded to ``crop``."""
-    begin = round((resized - crop) / 2.0) if resized >= crop else 0
-    kept = min(resized, crop)
-    pad = (crop - kept) // 2
+    begin, kept, pad = crop_window(resized, crop)
     if source == resized:
         return _Axis(begin, begin + kept, 0, kept, kept, 0, kept, pad)
     # The window is widened to places whose source coordinate Pillow can hold exactly; any other place

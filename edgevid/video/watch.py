@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Options:
     """How a source is watched, as the options of ``edgevid run`` say.
 
-    ``several``: this is one video of several. ``on_change`` is called each time the best class changes.
+    ``several``: this is one video of several. ``exact``: no frame is preprocessed by the kernel.
+    ``on_change`` is called each time the best class changes.
     """
 
     top: int
@@ -35,6 +36,7 @@ class Options:
     live: bool | None
     reconnect: bool
     several: bool
+    exact: bool
     on_change: Callable[[Change], None] | None
 
 
@@ -97,7 +99,7 @@ def _clip(session: Session, source: Source, options: Options) -> dict[str, Any]:
     watch = Stopwatch()
     with watch.measure("decoding"):
         info = probe(source)
-    logits, clip = recognize_clip(session, source, options.sampling, watch)
+    logits, clip = recognize_clip(session, source, options.sampling, watch, options.exact)
     return {
         "video": asdict(measured(info, clip.timeline)),
         "predictions": [asdict(p) for p in top_predictions(logits, session.labels, options.top)],
@@ -172,7 +174,7 @@ def _follow(
             if live
             else frames_at_rate(frames, options.fps, info.path)
         )
-    follower = Follower(session, watch)
+    follower = Follower(session, watch, options.exact)
     # What is live goes on until it is interrupted, which is then its proper end.
     ends_so = live and not options.several
     interrupt = contextlib.suppress(KeyboardInterrupt) if ends_so else contextlib.nullcontext()

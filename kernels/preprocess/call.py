@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgevid.kernels.preprocess.reference import shared
+from edgevid.kernels.preprocess.filters import Filter
 
 ONE, UNIT, GROUP, TAP_BLOCK = 1 << 14, 1 << 20, 8, 8
 """The constants of preprocess.h."""
@@ -20,13 +20,10 @@ OUTPUTS = {np.dtype(np.float32): 0, np.dtype(np.float16): 1, np.dtype(np.int8): 
 class Layout(NamedTuple):
     """How samples lie in memory.
 
-    ``bits`` of a sample are used; more than 8 are in words, at their upper end if ``aligned_high``. The
-    sample of a chroma plane counts for ``2**log2_rows`` by ``2**log2_columns`` pixels; U and V share a plane
-    if ``interleaved``.
+    ``bits`` of a sample are used; more than 8 are in words, at their upper end if ``aligned_high``. U and V
+    share a plane if ``interleaved``.
     """
 
-    log2_rows: int
-    log2_columns: int
     bits: int = 8
     interleaved: bool = False
     aligned_high: bool = False
@@ -36,7 +33,9 @@ class Layout(NamedTuple):
         return 1 if self.bits == 8 else 2
 
 
-class Filter(ctypes.Structure):
+class PreprocessFilter(ctypes.Structure):
+    """The structure of preprocess.h."""
+
     _fields_ = (("first", ctypes.c_void_p), ("weights", ctypes.c_void_p), ("taps", ctypes.c_int64))
 
 
@@ -50,8 +49,8 @@ class Preprocess(ctypes.Structure):
         ("sample_bytes", ctypes.c_int64),
         ("sample_shift", ctypes.c_int64),
         ("interleaved", ctypes.c_int64),
-        ("rows", Filter * 2),
-        ("columns", Filter * 2),
+        ("rows", PreprocessFilter * 2),
+        ("columns", PreprocessFilter * 2),
         ("height", ctypes.c_int64),
         ("width", ctypes.c_int64),
         ("color", ctypes.c_float * 4 * 3),
@@ -66,18 +65,16 @@ class Preprocess(ctypes.Structure):
 
 
 class Table:
-    """A filter of weights (pixels, samples) in fixed point; samples count from ``begin`` to ``end``."""
+    """A filter in fixed point; its samples count from ``begin`` to ``end``."""
 
-    def __init__(self, weights: np.ndarray) -> None:
+    def __init__(self, filter: Filter) -> None:
         # Rounded sums, whose differences add up to ONE.
-        fixed = np.diff(np.rint(np.cumsum(weights, axis=1) * ONE), axis=1, prepend=0).astype(np.int16)
-        used = fixed > 0
-        first, after = used.argmax(axis=1), used.shape[1] - used[:, ::-1].argmax(axis=1)
-        taps = int((after - first).max())
-        padded = np.pad(fixed, ((0, 0), (0, taps)))
-        self.begin, self.end = int(first.min()), int(after.max())
-        self.first = first.astype(np.int32)
-        self.weights = np.take_along_axis(padded, first[:, None] + np.arange(taps), axis=1)
+        sums = np.rint(np.cumsum(filter.weights, axis=1) * ONE)
+        weights = np.diff(sums, axis=1, prepend=0).astype(np.int16)
+        last = weights.shape[1] - (weights[:, ::-1] != 0).argmax(axis=1)
+        self.begin, self.end = int(filter.first.min()), int((filter.first + last).max())
+        self.first = filter.first.astype(np.int32)
+        self.weights = np.ascontiguousarray(weights[:, : last.max()])
 
     def in_groups(self) -> Table:
         """As the kernel has filters of columns, with samples counted from ``begin``."""
@@ -89,42 +86,42 @@ class Table:
         self.weights = np.ascontiguousarray(blocks).reshape(padded.shape)
         return self
 
-    def filter(self) -> Filter:
-        return Filter(self.first.ctypes.data, self.weights.ctypes.data, self.weights.shape[1])
+    def pointers(self) -> PreprocessFilter:
+        return PreprocessFilter(self.first.ctypes.data, self.weights.ctypes.data, self.weights.shape[1])
 
 
 class Plan:
     """The kernel's arguments for pictures of one layout and size.
 
-    ``rows`` and ``columns`` are the filters of ``reference.preprocess``, whose result is transposed if
-    ``turned``. ``color``, ``low`` and ``high`` are too, for samples scaled to 8 bits.
+    They compute ``reference.preprocess`` of samples that are scaled to 8 bits, transposed if ``turned``.
     """
 
     def __init__(
         self,
         layout: Layout,
-        rows: np.ndarray,
-        columns: np.ndarray,
+        rows: Sequence[Filter],
+        columns: Sequence[Filter],
         color: np.ndarray,
         low: np.ndarray,
         high: np.ndarray,
         turned: bool = False,
     ) -> None:
-        self._rows = [Table(rows), Table(shared(rows, layout.log2_rows))]
-        self._columns = [Table(columns).in_groups(), Table(shared(columns, layout.log2_columns)).in_groups()]
+        self._rows = [Table(filter) for filter in rows]
+        self._columns = [Table(filter).in_groups() for filter in columns]
         luma, chroma = (each.begin * layout.sample_bytes for each in self._columns)
         self._offsets = (luma, 2 * chroma, 0) if layout.interleaved else (luma, chroma, chroma)
-        self.shape = (3, len(columns), len(rows)) if turned else (3, len(rows), len(columns))
+        height, width = len(rows[0].first), len(columns[0].first)
+        self.shape = (3, width, height) if turned else (3, height, width)
         factors = np.array([1 / UNIT, 1 / UNIT, 1 / UNIT, 1])
         self.arguments = Preprocess(
             windows=tuple(each.end - each.begin for each in self._columns),
             sample_bytes=layout.sample_bytes,
             sample_shift=0 if layout.aligned_high else 16 - layout.bits,
             interleaved=layout.interleaved,
-            rows=tuple(each.filter() for each in self._rows),
-            columns=tuple(each.filter() for each in self._columns),
-            height=len(rows),
-            width=len(columns),
+            rows=tuple(each.pointers() for each in self._rows),
+            columns=tuple(each.pointers() for each in self._columns),
+            height=height,
+            width=width,
             color=tuple((ctypes.c_float * 4)(*channel) for channel in color * factors),
             low=tuple(low),
             high=tuple(high),

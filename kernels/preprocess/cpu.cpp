@@ -28,23 +28,25 @@ struct SampleRows {
   const int16_t* weights;
   int64_t taps;
   int shift;
+  int lost;  // half a unit for each product, as much as it is cut by on average
 };
-
-// Each product loses half a unit on average.
-inline int lost(const SampleRows& rows) { return static_cast<int>(rows.taps / 2); }
 
 template <class Sample, int kPairs>
 inline void blend_pairs(const SampleRows& rows, int16_t* target, int64_t at) {
   constexpr int64_t bytes = 2 * kWords * sizeof(Sample);
   Words sums[kPairs][2];
-  for (auto& pair : sums) pair[0] = pair[1] = splat_words(lost(rows));
+  for (auto& pair : sums) pair[0] = pair[1] = splat_words(rows.lost);
   const char* source = rows.first + at * static_cast<int64_t>(sizeof(Sample));
   for (int64_t tap = 0; tap < rows.taps; ++tap, source += rows.stride) {
-    const Words weight = splat_words(rows.weights[tap]);
+    const int weight = rows.weights[tap];
+    const Words size = splat_words(weight < 0 ? -weight : weight);
     for (int i = 0; i < kPairs; ++i) {
       Words samples[2];
       load_samples<Sample>(source + i * bytes, rows.shift, samples);
-      for (int half = 0; half < 2; ++half) sums[i][half] += multiply_high(samples[half], weight);
+      for (int half = 0; half < 2; ++half) {
+        const Words product = multiply_high(samples[half], size);
+        sums[i][half] = weight < 0 ? sums[i][half] - product : sums[i][half] + product;
+      }
     }
   }
   for (int i = 0; i < kPairs; ++i) store_samples<Sample>(target + at + i * 2 * kWords, sums[i]);
@@ -52,11 +54,13 @@ inline void blend_pairs(const SampleRows& rows, int16_t* target, int64_t at) {
 
 template <class Sample>
 inline int16_t blend_one(const SampleRows& rows, int64_t at) {
-  uint32_t sum = static_cast<uint32_t>(lost(rows));
+  int sum = rows.lost;
   for (int64_t tap = 0; tap < rows.taps; ++tap) {
     Sample sample;
     __builtin_memcpy(&sample, rows.first + tap * rows.stride + at * static_cast<int64_t>(sizeof sample), sizeof sample);
-    sum += (static_cast<uint32_t>(sample) << rows.shift & 0xffff) * static_cast<uint32_t>(rows.weights[tap]) >> 16;
+    const int weight = rows.weights[tap], word = static_cast<uint16_t>(sample << rows.shift);
+    const int product = word * (weight < 0 ? -weight : weight) >> 16;
+    sum += weight < 0 ? -product : product;
   }
   return static_cast<int16_t>(sum);
 }
@@ -193,6 +197,9 @@ void blend_plane(const Preprocess& args, int plane, int64_t row, int16_t* target
   rows.taps = filter.taps;
   while (rows.taps > 1 && rows.weights[rows.taps - 1] == 0) --rows.taps;
   rows.shift = static_cast<int>(args.sample_shift);
+  rows.lost = 0;
+  for (int64_t tap = 0; tap < rows.taps; ++tap) rows.lost += rows.weights[tap] < 0 ? -1 : 1;
+  rows.lost /= 2;
   if (args.sample_bytes == 2) {
     blend<uint16_t>(rows, target, count);
   } else {

@@ -8,7 +8,8 @@
 
 namespace edgevid {
 
-// Fixed-point weights from the samples of an axis to its pixels; those of each pixel add up to kOne.
+// Fixed-point weights from the samples of an axis to its pixels; those of each pixel add up to kOne, and may be
+// negative.
 struct PreprocessFilter {
   static constexpr int kOne = 1 << 14;
 

@@ -77,6 +77,13 @@ def test_json_stands_alone_on_stdout(run, video):
     assert result["preprocessing"] in ("fast", "exact")
 
 
+def test_exact_preprocessing_is_named_in_the_report(run, video):
+    _, out, _ = run(FakeSession(), "--video", video, "--exact-preprocessing", "--json")
+    assert json.loads(out)["preprocessing"] == "exact"
+    _, out, _ = run(FakeSession(), "--video", video, "--exact-preprocessing")
+    assert "preprocessing (exact)" in out
+
+
 def test_the_network_sees_the_clip_that_its_manifest_describes(run, video):
     session = FakeSession()
     run(session, "--video", video, "--threads", 3)

@@ -9,21 +9,16 @@ from hypothesis import strategies as st
 from one_kernel import ISAS
 
 from edgevid.kernels.preprocess.call import Layout, Plan, load
-from edgevid.kernels.preprocess.reference import preprocess, triangle
+from edgevid.kernels.preprocess.filters import cubic, triangle
+from edgevid.kernels.preprocess.reference import preprocess
 
 pytestmark = pytest.mark.op_alone
 
 LEVELS = 0.1
 """How far a result may be from the reference, in levels of 255 and for a tap; independent errors add up."""
 
-LAYOUTS = (
-    Layout(1, 1),  # yuv420p
-    Layout(0, 1),  # yuv422p
-    Layout(0, 0),  # yuv444p
-    Layout(1, 1, interleaved=True),  # nv12
-    Layout(1, 1, bits=10),  # yuv420p10le
-    Layout(1, 1, bits=10, interleaved=True, aligned_high=True),  # p010le
-)
+BYTES = Layout()
+LAYOUTS = (BYTES, Layout(interleaved=True), Layout(bits=10), Layout(10, interleaved=True, aligned_high=True))
 COLOR = np.array([[1.164, 0, 1.793, -248.1], [1.164, -0.213, -0.533, 76.9], [1.164, 2.112, 0, -289.0]])
 LOW, HIGH = np.zeros(3), np.full(3, 255.0)
 
@@ -39,10 +34,10 @@ def isa(request, use_isa):
     return request.param
 
 
-def random_planes(layout, height, width, seed=0):
-    """Y, U and V as in a decoder's memory: the values, in arrays that end with their last sample."""
-    shapes = [(height, width)] + 2 * [(-(-height >> layout.log2_rows), -(-width >> layout.log2_columns))]
-    random = np.random.default_rng(seed)
+def random_planes(layout, luma, chroma):
+    """Y, U and V of these shapes, with the values that a decoder's memory has."""
+    shapes = luma, chroma, chroma
+    random = np.random.default_rng(0)
     kind = np.uint8 if layout.bits == 8 else np.uint16
     planes = [random.integers(0, 1 << layout.bits, shape).astype(kind) for shape in shapes]
     return [plane << (16 - layout.bits) for plane in planes] if layout.aligned_high else planes
@@ -55,6 +50,7 @@ def in_levels(planes, layout):
 
 
 def in_memory(planes, layout, padding=0, bottom_up=False):
+    """The planes as a decoder has them; without padding, they end with their last sample."""
     if layout.interleaved:
         planes = [planes[0], np.stack(planes[1:], axis=-1).reshape(len(planes[1]), -1)]
     if padding:
@@ -68,11 +64,13 @@ def bind(plan, planes, out):
 
 @st.composite
 def axes(draw):
-    """Pixels of an axis, pixels that it is resized to, and which of those are kept, forward or backward."""
+    """Samples and filters of an axis, of luma and of chroma: any scale and window, forward or backward."""
     source, resized = draw(st.integers(1, 200)), draw(st.integers(1, 70))
     begin = draw(st.integers(0, resized - 1))
-    kept = range(begin, draw(st.integers(begin + 1, resized)))
-    return source, resized, kept[::-1] if draw(st.booleans()) else kept
+    kept = np.arange(begin, draw(st.integers(begin + 1, resized)))
+    kept = kept[::-1] if draw(st.booleans()) else kept
+    chroma = max(1, source // draw(st.sampled_from((1, 2, 2, 4))))
+    return (source, chroma), (triangle(source, resized, kept), cubic(chroma, resized, kept))
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -85,27 +83,30 @@ def axes(draw):
     bottom_up=st.booleans(),
 )
 def test_equals_the_reference(isa, run, layout, rows, columns, turned, padding, bottom_up):
-    row_filter, column_filter = triangle(*rows), triangle(*columns)
-    planes = random_planes(layout, rows[0], columns[0])
-    subsampling = layout.log2_rows, layout.log2_columns
-    expected = preprocess(in_levels(planes, layout), subsampling, row_filter, column_filter, COLOR, LOW, HIGH)
-    plan = Plan(layout, row_filter, column_filter, COLOR, LOW, HIGH, turned)
+    (heights, rows), (widths, columns) = rows, columns
+    planes = random_planes(layout, *zip(heights, widths))
+    matrices = [[each.dense(n) for each, n in zip(*axis)] for axis in ((rows, heights), (columns, widths))]
+    expected = preprocess(in_levels(planes, layout), *matrices, COLOR, LOW, HIGH)
+    plan = Plan(layout, rows, columns, COLOR, LOW, HIGH, turned)
     out = np.full(plan.shape, np.nan, np.float32)
     memory = in_memory(planes, layout, padding, bottom_up)
     run(bind(plan, memory, out))
-    taps = max(np.count_nonzero(each, axis=1).max() for each in (row_filter, column_filter))
+    taps = max(each.weights.shape[1] for each in (*rows, *columns))
     difference = np.abs((out.transpose(0, 2, 1) if turned else out) - expected).max()
     assert difference < LEVELS * np.sqrt(taps)
 
 
-def planned(height=270, width=480, resized=64, crop=56, color=COLOR, low=LOW, high=HIGH, turned=False):
-    positions = np.arange(crop) + (resized - crop) // 2
-    rows, columns = (triangle(source, resized, positions) for source in (height, width))
-    return Plan(LAYOUTS[0], rows, columns, color, low, high, turned)
+SMALL = (270, 480), (135, 240)
+"""Height and width of luma and of chroma."""
+
+
+def planned(color=COLOR, low=LOW, high=HIGH, turned=False):
+    filters = [[triangle(length, 64, np.arange(4, 60)) for length in shape] for shape in SMALL]
+    return Plan(BYTES, *zip(*filters), color, low, high, turned)
 
 
 def test_a_plain_picture_stays_plain(isa, run):
-    planes = [np.full((270, 480), 200, np.uint8), *(np.full((135, 240), 128, np.uint8) for _ in range(2))]
+    planes = [np.full(SMALL[0], 200, np.uint8), *(np.full(SMALL[1], 128, np.uint8) for _ in range(2))]
     out = np.empty((3, 56, 56), np.float32)
     gray = np.repeat([[1.0, 0, 0, 0]], 3, axis=0)
     run(bind(planned(color=gray), planes, out))
@@ -120,7 +121,7 @@ def test_narrow_results_are_the_wide_one_rounded(isa, run, kind, turned):
     plan = planned(
         color=COLOR * scale - [0, 0, 0, 64], low=np.full(3, -128.0), high=np.full(3, 127.0), turned=turned
     )
-    planes = random_planes(LAYOUTS[0], 270, 480)
+    planes = random_planes(BYTES, *SMALL)
     wide, narrow = np.empty(plan.shape, np.float32), np.empty(plan.shape, kind)
     for out in (wide, narrow):
         run(bind(plan, planes, out))
@@ -128,7 +129,7 @@ def test_narrow_results_are_the_wide_one_rounded(isa, run, kind, turned):
 
 
 def test_float16_keeps_numbers_of_any_size(isa, run):
-    planes = random_planes(LAYOUTS[0], 270, 480)
+    planes = random_planes(BYTES, *SMALL)
     for scale in (1e-9, 1e-7, 1e-5, 1.0, 300.0, 1e4):
         plan = planned(color=COLOR * scale, low=np.full(3, -np.inf), high=np.full(3, np.inf))
         wide, narrow = np.empty(plan.shape, np.float32), np.empty(plan.shape, np.float16)
@@ -139,7 +140,7 @@ def test_float16_keeps_numbers_of_any_size(isa, run):
 
 
 def test_a_result_may_be_a_window_of_a_larger_one(isa, run):
-    planes = random_planes(LAYOUTS[0], 270, 480)
+    planes = random_planes(BYTES, *SMALL)
     whole, expected = np.zeros((3, 70, 80), np.float32), np.empty((3, 56, 56), np.float32)
     run(bind(planned(), planes, expected))
     run(bind(planned(), planes, whole[:, 4:60, 3:59]))
@@ -149,7 +150,7 @@ def test_a_result_may_be_a_window_of_a_larger_one(isa, run):
 
 
 def test_the_comparison_detects_one_wrong_weight(isa, run):
-    plan, planes = planned(), random_planes(LAYOUTS[0], 270, 480)
+    plan, planes = planned(), random_planes(BYTES, *SMALL)
     right, wrong = np.empty((3, 56, 56), np.float32), np.empty((3, 56, 56), np.float32)
     run(bind(plan, planes, right))
     plan._rows[0].weights[7, 2] += 100
@@ -167,7 +168,7 @@ def test_the_comparison_detects_one_wrong_weight(isa, run):
     ),
 )
 def test_what_cannot_be_run_is_refused_with_the_reason(run, change, words):
-    arguments = bind(planned(), random_planes(LAYOUTS[0], 270, 480), np.empty((3, 56, 56), np.float32))
+    arguments = bind(planned(), random_planes(BYTES, *SMALL), np.empty((3, 56, 56), np.float32))
     for name, value in change.items():
         setattr(arguments, name, value)
     with pytest.raises(ValueError, match=words):

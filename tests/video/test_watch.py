@@ -21,6 +21,7 @@ def watch(path, streaming: bool, fps: float | None = None) -> dict:
         live=None,
         reconnect=False,
         several=False,
+        exact=False,
         on_change=None,
     )
     return recognize(FakeSession(streaming), str(path), options)
