@@ -24,7 +24,7 @@ struct ChannelConv {
 constexpr int kOutputs = 8;
 
 // `steps` neighboring outputs of a filter at one pixel for each thread. Taps are processed 8 at a time: the channels
-// under those of all outputs are in `seen`, and the next 8 taps advance it by 8 channels.
+// under those of all outputs are in `window`, and the next 8 taps advance it by 8 channels.
 // `stride` 0: the stride of `conv`, with one output for each thread.
 template <typename T, int stride>
 __global__ void filter_channels(ChannelConv conv, int outputs) {
@@ -39,31 +39,31 @@ __global__ void filter_channels(ChannelConv conv, int outputs) {
     const T* x = static_cast<const T*>(conv.x) + static_cast<long long>(n) * conv.channels * conv.pixels + pixel;
     const T* weights = static_cast<const T*>(conv.weights) + static_cast<long long>(filter) * conv.taps;
     const float bias = conv.bias ? to_float(static_cast<const T*>(conv.bias)[filter]) : 0.0f;
-    float sums[steps], seen[reach];
+    float sums[steps], window[reach];
 #pragma unroll
     for (int o = 0; o < steps; ++o) sums[o] = bias;
 #pragma unroll
     for (int r = 0; r < reach; ++r) {
       const int channel = start + r;
       const bool inside = r < reach - taps && 0 <= channel && channel < conv.channels;
-      seen[r] = inside ? to_float(x[static_cast<long long>(channel) * conv.pixels]) : 0.0f;
+      window[r] = inside ? to_float(x[static_cast<long long>(channel) * conv.pixels]) : 0.0f;
     }
     for (int tap = 0; tap < conv.taps; tap += taps) {
 #pragma unroll
       for (int r = reach - taps; r < reach; ++r) {
         const int channel = start + tap + r;
         const bool inside = 0 <= channel && channel < conv.channels;
-        seen[r] = inside ? to_float(x[static_cast<long long>(channel) * conv.pixels]) : 0.0f;
+        window[r] = inside ? to_float(x[static_cast<long long>(channel) * conv.pixels]) : 0.0f;
       }
 #pragma unroll
       for (int j = 0; j < taps; ++j) {
         if (tap + j >= conv.taps) break;
         const float weight = to_float(weights[tap + j]);
 #pragma unroll
-        for (int o = 0; o < steps; ++o) sums[o] += weight * seen[o * stride + j];
+        for (int o = 0; o < steps; ++o) sums[o] += weight * window[o * stride + j];
       }
 #pragma unroll
-      for (int r = 0; r + taps < reach; ++r) seen[r] = seen[r + taps];
+      for (int r = 0; r + taps < reach; ++r) window[r] = window[r + taps];
     }
     T* y = static_cast<T*>(conv.y) + (static_cast<long long>(row) * outputs + output) * conv.pixels + pixel;
 #pragma unroll
@@ -88,7 +88,7 @@ cudaError_t run_typed(const ChannelConv& conv, cudaStream_t stream) {
 
 }  // namespace detail
 
-// cudaErrorInvalidValue if the numbers make no sense; else what the launch gives.
+// cudaErrorInvalidValue if the numbers make no sense; else the result of the launch.
 inline cudaError_t run(const ChannelConv& conv, cudaStream_t stream) {
   if (conv.taps < 1 || conv.stride < 1 || conv.pad_begin < 0 || conv.pad_end < 0 ||
       conv.pad_begin + conv.channels + conv.pad_end < conv.taps)

@@ -1,6 +1,4 @@
 // The ops edgevid.ChannelConv and edgevid.UnsharedChannelConv of ONNX Runtime.
-#include <string>
-
 #include "../common/ort/registry.h"
 #include "channel_conv.h"
 
@@ -11,11 +9,9 @@ namespace {
 constexpr int64_t kPieceMacs = 1 << 16;
 
 template <bool kUnshared>
-class Op {
+class Op : public ort::Signature<3, 2> {
  public:
   static constexpr const char* kName = kUnshared ? "UnsharedChannelConv" : "ChannelConv";
-  static constexpr size_t kInputs = 3, kRequiredInputs = 2, kOutputs = 1;
-  static constexpr int kInplaceInput = -1;
 
   // How many steps a shared filter takes depends on attributes, which are not handed to this function.
   static void infer(const ort::Shapes& shapes) {
@@ -37,17 +33,17 @@ class Op {
   // x is (images, channels, ...).
   void compute(const ort::Context& context) const {
     const ort::Tensor x = context.input(0), weights = context.input(1), bias = context.input(2);
-    require(x.shape.size() >= 2 && weights.shape.size() == (kUnshared ? 3 : 2), "x or weights have other axes");
+    ort::require(x.shape.size() >= 2 && weights.shape.size() == (kUnshared ? 3 : 2), "x or weights have other axes");
     ChannelConv conv = conv_;
     conv.batch = x.shape[0];
     conv.channels = x.shape[1];
     conv.pixels = x.elements_from(2);
     conv.filters = weights.shape[0];
     conv.taps = weights.shape[1];
-    if (const char* reason = EDGEVID_DISPATCH(isa_, why_not(conv))) require(false, reason);
+    if (const char* reason = EDGEVID_DISPATCH(isa_, why_not(conv))) ort::require(false, reason);
     const int64_t outputs = EDGEVID_DISPATCH(isa_, outputs_of(conv)), own = kUnshared ? outputs : 1;
-    require(weights.elements_from(2) == own, "weights must be (filters, taps, outputs)");
-    require(bias.data == nullptr || bias.elements_from(0) == conv.filters * own, "bias does not fit the weights");
+    ort::require(weights.elements_from(2) == own, "weights must be (filters, taps, outputs)");
+    ort::require(bias.data == nullptr || bias.elements_from(0) == conv.filters * own, "bias does not fit the weights");
     conv.x = x.data;
     conv.weights = weights.data;
     conv.bias = bias.data;
@@ -60,10 +56,6 @@ class Op {
   }
 
  private:
-  static void require(bool condition, const char* message) {
-    if (!condition) ort::require(false, (kName + std::string(": ") + message).c_str());
-  }
-
   ChannelConv conv_{};
   Isa isa_;
 };

@@ -18,7 +18,7 @@ struct Blocks {
 
   Blocks(const ort::Shape& shape, int64_t block) : block(block) {
     ort::require(shape.size() == 4 && shape[1] % block == 0,
-                 "excitation: x must be (images, channels, height, width), of whole blocks");
+                 "x must be (images, channels, height, width), of whole blocks");
     images = shape[0];
     groups = shape[1] / block;
     pixels = shape[2] * shape[3];
@@ -32,15 +32,13 @@ template <typename Body>
 void with_block(int64_t block, const Body& body) {
   if (block == 16) return body(std::integral_constant<int64_t, 16>());
   if (block == 8) return body(std::integral_constant<int64_t, 8>());
-  ort::require(block == 1, "excitation: a block has 1, 8 or 16 channels");
+  ort::require(block == 1, "a block has 1, 8 or 16 channels");
   body(std::integral_constant<int64_t, 1>());
 }
 
-class ChannelMean {
+class ChannelMean : public ort::Signature<1, 1> {
  public:
   static constexpr const char* kName = "ChannelMean";
-  static constexpr size_t kInputs = 1, kRequiredInputs = 1, kOutputs = 1;
-  static constexpr int kInplaceInput = -1;
 
   static void infer(const ort::Shapes& shapes) {
     ort::Shape shape = shapes.input(0);
@@ -79,11 +77,9 @@ class ChannelMean {
   int64_t block_;
 };
 
-class ImageMean {
+class ImageMean : public ort::Signature<1, 1> {
  public:
   static constexpr const char* kName = "ImageMean";
-  static constexpr size_t kInputs = 1, kRequiredInputs = 1, kOutputs = 1;
-  static constexpr int kInplaceInput = -1;
 
   static void infer(const ort::Shapes& shapes) {
     const ort::Shape shape = shapes.input(0);
@@ -125,13 +121,9 @@ class ImageMean {
   int64_t block_;
 };
 
-class Gate {
+class Gate : public ort::Signature<3, 2, 1, 0> {
  public:
   static constexpr const char* kName = "Gate";
-  static constexpr size_t kInputs = 3, kRequiredInputs = 2, kOutputs = 1;
-  static constexpr int kInplaceInput = 0;
-
-  static void infer(const ort::Shapes& shapes) { shapes.set_output(0, shapes.input(0)); }
 
   explicit Gate(const ort::Attributes& attributes) : block_(attributes.integer("block")) {}
 
@@ -141,10 +133,9 @@ class Gate {
     with_block(block_, [&](auto size) {
       constexpr int64_t kBlock = decltype(size)::value;
       const Blocks blocks(x.shape, kBlock);
-      ort::require(of_channels.shape == ort::Shape{x.shape[0], x.shape[1], 1, 1},
-                   "Gate: the channels' gates do not fit x");
+      ort::require(of_channels.shape == ort::Shape{x.shape[0], x.shape[1], 1, 1}, "the channels' gates do not fit x");
       ort::require(of_pixels.data == nullptr || of_pixels.shape == ort::Shape{x.shape[0], 1, x.shape[2], x.shape[3]},
-                   "Gate: the pixels' gates do not fit x");
+                   "the pixels' gates do not fit x");
       float* y = context.output(0, x.shape).data;
       const int64_t count = blocks.images * blocks.groups;
       const int64_t pieces = count * blocks.pixels * kBlock / kPieceFloats;

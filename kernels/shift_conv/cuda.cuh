@@ -125,11 +125,10 @@ inline cudaError_t launch_compiled(int index, const ShiftConv& conv, cudaStream_
   const CompiledShiftConv& layer = kCompiled[index];
   void* function = Driver::function(index);
   if (!function) return cudaErrorInvalidKernelImage;
-  ShiftConv given = conv;
+  ShiftConv args = conv;
   int rows = conv.images * conv.pixels;
   // As the PTX declares them: tensors, numbers, and two places for Triton's own, which the kernel does not use.
-  void *none = nullptr,
-       *arguments[] = {&given.x, &given.weights, &given.bias, &given.y, &rows, &given.pixels, &none, &none};
+  void *null = nullptr, *arguments[] = {&args.x, &args.weights, &args.bias, &args.y, &rows, &args.pixels, &null, &null};
   const int row_blocks = (rows + layer.block_rows - 1) / layer.block_rows;
   const int output_blocks = (layer.outputs + layer.block_outputs - 1) / layer.block_outputs;
   const auto grid = static_cast<unsigned>(row_blocks * output_blocks);

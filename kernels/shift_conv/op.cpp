@@ -4,11 +4,9 @@
 namespace edgevid {
 namespace {
 
-class ShiftConvOp : ShiftConvBase {
+class ShiftConvOp : ShiftConvBase, public ort::Signature<4, 2, 1, 3> {
  public:
   static constexpr const char* kName = "ShiftConv";
-  static constexpr size_t kInputs = 4, kRequiredInputs = 2, kOutputs = 1;
-  static constexpr int kInplaceInput = 3;
 
   static void infer(const ort::Shapes& shapes) { shapes.set_output(0, output_shape(shapes, 1)); }
 
@@ -23,11 +21,9 @@ class ShiftConvOp : ShiftConvBase {
   }
 };
 
-class ShiftConvStepOp : ShiftConvBase {
+class ShiftConvStepOp : ShiftConvBase, public ort::Signature<5, 3, 2, 4> {
  public:
   static constexpr const char* kName = "ShiftConvStep";
-  static constexpr size_t kInputs = 5, kRequiredInputs = 3, kOutputs = 2;
-  static constexpr int kInplaceInput = 4;
 
   static void infer(const ort::Shapes& shapes) {
     shapes.set_output(0, output_shape(shapes, 2));

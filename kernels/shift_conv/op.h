@@ -23,9 +23,9 @@ class ShiftConvBase {
     conv_.low = attributes.real("low");
     conv_.high = attributes.real("high");
     conv_.slope = attributes.real_or(1, "slope");
-    ort::require(conv_.block == 1 || conv_.block == 8 || conv_.block == 16, "ShiftConv: block must be 1, 8 or 16");
-    ort::require(conv_.block != 8 || isa_ != Isa::kAvx512, "ShiftConv: block 8 is not for avx512");
-    ort::require(conv_.fold >= 0, "ShiftConv: fold must not be negative");
+    ort::require(conv_.block == 1 || conv_.block == 8 || conv_.block == 16, "block must be 1, 8 or 16");
+    ort::require(conv_.block != 8 || isa_ != Isa::kAvx512, "block 8 is not for avx512");
+    ort::require(conv_.fold >= 0, "fold must not be negative");
   }
 
  protected:
@@ -37,7 +37,7 @@ class ShiftConvBase {
     conv_.frames = attributes.integer("frames");
     conv_.first = attributes.integer("first");
     conv_.second = attributes.integer("second");
-    ort::require(conv_.frames >= 1, "ShiftConv: frames must be positive");
+    ort::require(conv_.frames >= 1, "frames must be positive");
   }
 
   static ort::Shape output_shape(const ort::Shapes& shapes, size_t weights) {
@@ -46,23 +46,23 @@ class ShiftConvBase {
     return shape;
   }
 
-  // Fills in the tensors; gives y's shape.
+  // Fills in the tensors; returns y's shape.
   ort::Shape take(ShiftConv& conv, const ort::Tensor& x, const ort::Tensor& weights, const ort::Tensor& bias,
                   const ort::Tensor& residual) const {
-    ort::require(x.shape.size() == 4 && weights.shape.size() == 4, "ShiftConv: x and weights need 4 dimensions");
+    ort::require(x.shape.size() == 4 && weights.shape.size() == 4, "x and weights need 4 dimensions");
     conv.images = x.shape[0];
     conv.inputs = x.shape[1];
     conv.pixels = x.shape[2] * x.shape[3];
     conv.outputs = weights.shape[0];
     ort::require(weights.shape[1] == conv.inputs && weights.elements_from(2) == 1,
-                 "ShiftConv: weights must be (outputs, channels of x, 1, 1)");
+                 "weights must be (outputs, channels of x, 1, 1)");
     ort::require(conv.inputs % conv.block == 0 && conv.outputs % conv.block == 0,
-                 "ShiftConv: channels must be a multiple of the block");
-    ort::require(conv.inputs > 0 && conv.inputs <= kMaxChannels, "ShiftConv: too many channels");
+                 "channels must be a multiple of the block");
+    ort::require(conv.inputs > 0 && conv.inputs <= kMaxChannels, "too many channels");
     ort::require(bias.data == nullptr || bias.elements_from(0) == conv.outputs,
-                 "ShiftConv: bias must have one value for each output");
+                 "bias must have one value for each output");
     ort::Shape shape = {conv.images, conv.outputs, x.shape[2], x.shape[3]};
-    ort::require(residual.data == nullptr || residual.shape == shape, "ShiftConv: residual must be like y");
+    ort::require(residual.data == nullptr || residual.shape == shape, "residual must be like y");
     conv.x = x.data;
     conv.weights = weights.data;
     conv.bias = bias.data;
@@ -71,13 +71,13 @@ class ShiftConvBase {
   }
 
   static void check_clips(const ShiftConv& conv) {
-    ort::require(conv.images % conv.frames == 0, "ShiftConv: images are not whole clips");
-    ort::require(conv.fold * (conv.second != 0 ? 2 : 1) <= conv.inputs, "ShiftConv: fold is too large");
+    ort::require(conv.images % conv.frames == 0, "images are not whole clips");
+    ort::require(conv.fold * (conv.second != 0 ? 2 : 1) <= conv.inputs, "fold is too large");
   }
 
   static void take_state(ShiftConv& conv, const ort::Tensor& x, const ort::Tensor& state) {
-    const ort::Shape wanted = {conv.images, conv.fold, x.shape[2], x.shape[3]};
-    ort::require(state.shape == wanted, "ShiftConvStep: state must be (images, fold, height, width)");
+    const ort::Shape expected = {conv.images, conv.fold, x.shape[2], x.shape[3]};
+    ort::require(state.shape == expected, "state must be (images, fold, height, width)");
     conv.state = state.data;
   }
 

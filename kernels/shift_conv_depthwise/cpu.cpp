@@ -160,8 +160,8 @@ DepthwisePieces cut(const ShiftConvDepthwise& conv) {
   DepthwisePieces pieces{};
   pieces.rows = ceil_div(height, ceil_div(height, fit));
   const int64_t parts = maximum(1, conv.pointwise.images * ceil_div(height, pieces.rows));
-  const int64_t wanted = minimum(ceil_div(blocks, kBlocks), ceil_div(kEnoughPieces, parts));
-  pieces.blocks = ceil_div(ceil_div(blocks, kBlocks), wanted) * kBlocks;
+  const int64_t groups = minimum(ceil_div(blocks, kBlocks), ceil_div(kEnoughPieces, parts));
+  pieces.blocks = ceil_div(ceil_div(blocks, kBlocks), groups) * kBlocks;
   pieces.count = conv.pointwise.images * ceil_div(height, pieces.rows) * ceil_div(blocks, pieces.blocks);
   pieces.scratch_floats = ((pieces.rows - 1) * conv.stride + 3) * row;
   return pieces;

@@ -13,7 +13,7 @@ class DepthwiseBase : protected ShiftConvBase {
     depthwise_.stride = stride;
     depthwise_.low = attributes.real("depthwise_low");
     depthwise_.high = attributes.real("depthwise_high");
-    ort::require(conv_.block != 1, "ShiftConvDepthwise: block must be 8 or 16");
+    ort::require(conv_.block != 1, "block must be 8 or 16");
   }
 
  protected:
@@ -25,7 +25,7 @@ class DepthwiseBase : protected ShiftConvBase {
     return shape;
   }
 
-  // Input `weights` and those after it are the weights and biases of both convolutions. Gives the first one.
+  // Input `weights` and those after it are the weights and biases of both convolutions. Returns the first one.
   ShiftConv run(const ort::Context& context, const ort::Tensor& state, size_t weights) const {
     ShiftConv conv = conv_;
     const ort::Tensor x = context.input(0), filters = context.input(weights + 2), bias = context.input(weights + 3);
@@ -35,9 +35,9 @@ class DepthwiseBase : protected ShiftConvBase {
     } else {
       take_state(conv, x, state);
     }
-    const ort::Shape wanted = {conv.outputs, 1, 3, 3};
-    ort::require(filters.shape == wanted, "ShiftConvDepthwise: filters must be (outputs, 1, 3, 3)");
-    ort::require(bias.elements_from(0) == conv.outputs, "ShiftConvDepthwise: bias must have a value for each output");
+    const ort::Shape expected = {conv.outputs, 1, 3, 3};
+    ort::require(filters.shape == expected, "filters must be (outputs, 1, 3, 3)");
+    ort::require(bias.elements_from(0) == conv.outputs, "bias must have a value for each output");
     ShiftConvDepthwise depthwise = depthwise_;
     depthwise.pointwise = conv;
     depthwise.height = x.shape[2];
@@ -58,11 +58,9 @@ class DepthwiseBase : protected ShiftConvBase {
 };
 
 template <int kStride>
-class ShiftConvDepthwiseOp : DepthwiseBase {
+class ShiftConvDepthwiseOp : DepthwiseBase, public ort::Signature<5, 5> {
  public:
   static constexpr const char* kName = kStride == 1 ? "ShiftConvDepthwise" : "ShiftConvDepthwiseStride2";
-  static constexpr size_t kInputs = 5, kRequiredInputs = 5, kOutputs = 1;
-  static constexpr int kInplaceInput = -1;
 
   static void infer(const ort::Shapes& shapes) { shapes.set_output(0, strided(output_shape(shapes, 1), kStride)); }
 
@@ -73,11 +71,9 @@ class ShiftConvDepthwiseOp : DepthwiseBase {
   void compute(const ort::Context& context) const { run(context, {}, 1); }
 };
 
-class ShiftConvDepthwiseStepOp : DepthwiseBase {
+class ShiftConvDepthwiseStepOp : DepthwiseBase, public ort::Signature<6, 6, 2> {
  public:
   static constexpr const char* kName = "ShiftConvDepthwiseStep";
-  static constexpr size_t kInputs = 6, kRequiredInputs = 6, kOutputs = 2;
-  static constexpr int kInplaceInput = -1;
 
   static void infer(const ort::Shapes& shapes) {
     shapes.set_output(0, output_shape(shapes, 2));

@@ -7,7 +7,7 @@
 namespace edgevid {
 
 struct ShiftConvDepthwise {
-  // In a blocked layout; its y and residual are not used: what it gives stays in the cache.
+  // In a blocked layout; its y and residual are not used: its result stays in the cache.
   ShiftConv pointwise;
   int64_t height, width;  // of x
   int64_t stride;         // of the depthwise convolution, 1 or 2; a pixel of zeros stands around its input

@@ -20,9 +20,9 @@ void run_tile(const TemporalConv& conv, int64_t block, int64_t pixel) {
   const int64_t in_blocks = (block * conv.pixels + pixel) * conv.block;
   const float* state = conv.state + in_plain;
   float* next_state = conv.next_state + in_plain;
-  float seen[kMaxPast * kPixels * kMaxBlock];
+  float history[kMaxPast * kPixels * kMaxBlock];
   for (int64_t i = 0; i < conv.past; ++i) {
-    float* target = seen + i * pixels * conv.block;
+    float* target = history + i * pixels * conv.block;
     transpose(target, conv.block, state + i * frame, conv.pixels, conv.block, pixels);
   }
   TemporalConv tile = conv;
@@ -33,7 +33,7 @@ void run_tile(const TemporalConv& conv, int64_t block, int64_t pixel) {
   tile.y = conv.y + in_blocks;
   tile.weights = conv.weights + channel * conv.taps;
   tile.bias = conv.bias ? conv.bias + channel : nullptr;
-  tile.state = seen;
+  tile.state = history;
   tile.next_state = nullptr;
   run(tile, 0, 1);
   for (int64_t i = 0; i + 1 < conv.past; ++i) {

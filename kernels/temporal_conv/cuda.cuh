@@ -50,39 +50,39 @@ __global__ void filter_frames(FilterTensors<T> tensors, FilterLayout layout) {
     const T* x = tensors.x + static_cast<long long>(n) * layout.frames * layout.image + i;
     T* y = tensors.y + static_cast<long long>(n) * layout.frames * layout.image + i;
     const long long state = static_cast<long long>(n) * layout.past * layout.image + i;
-    Piece seen[taps];  // the frames under the filter, the oldest first
+    Piece window[taps];  // the frames under the filter, the oldest first
 #pragma unroll
     for (int j = 0; j + 1 < taps; ++j) {
       const int frame = j - layout.past;
-      seen[j] = Piece();
+      window[j] = Piece();
       if (frame < 0 && tensors.state)
-        seen[j] = *reinterpret_cast<const Piece*>(tensors.state + state + static_cast<long long>(j) * layout.image);
+        window[j] = *reinterpret_cast<const Piece*>(tensors.state + state + static_cast<long long>(j) * layout.image);
       if (frame >= 0 && frame < layout.frames)
-        seen[j] = *reinterpret_cast<const Piece*>(x + static_cast<long long>(frame) * layout.image);
+        window[j] = *reinterpret_cast<const Piece*>(x + static_cast<long long>(frame) * layout.image);
     }
     for (int t = 0; t < layout.frames; ++t) {
       const int frame = t + taps - 1 - layout.past;
-      seen[taps - 1] = Piece();
+      window[taps - 1] = Piece();
       if (frame < layout.frames)
-        seen[taps - 1] = *reinterpret_cast<const Piece*>(x + static_cast<long long>(frame) * layout.image);
+        window[taps - 1] = *reinterpret_cast<const Piece*>(x + static_cast<long long>(frame) * layout.image);
       Piece result;
 #pragma unroll
       for (int e = 0; e < size; ++e) {
         const int filter = one_channel ? 0 : e;
         float sum = bias[filter];
 #pragma unroll
-        for (int j = 0; j < taps; ++j) sum += weights[j][filter] * to_float(seen[j].at[e]);
+        for (int j = 0; j < taps; ++j) sum += weights[j][filter] * to_float(window[j].at[e]);
         store(sum, result.at[e]);
       }
       *reinterpret_cast<Piece*>(y + static_cast<long long>(t) * layout.image) = result;
 #pragma unroll
-      for (int j = 0; j + 1 < taps; ++j) seen[j] = seen[j + 1];
+      for (int j = 0; j + 1 < taps; ++j) window[j] = window[j + 1];
     }
     if (!tensors.next_state) continue;
 #pragma unroll
     for (int j = 0; j + 1 < taps; ++j) {
       if (j >= layout.past) break;
-      *reinterpret_cast<Piece*>(tensors.next_state + state + static_cast<long long>(j) * layout.image) = seen[j];
+      *reinterpret_cast<Piece*>(tensors.next_state + state + static_cast<long long>(j) * layout.image) = window[j];
     }
   }
 }
@@ -155,7 +155,7 @@ cudaError_t run_typed(const TemporalConv& conv, cudaStream_t stream) {
 
 }  // namespace detail
 
-// cudaErrorInvalidValue if the numbers make no sense; else what the launch gives.
+// cudaErrorInvalidValue if the numbers make no sense; else the result of the launch.
 inline cudaError_t run(const TemporalConv& conv, cudaStream_t stream) {
   if (conv.frames < 1 || conv.taps < 1 || conv.past < 0 || conv.past >= conv.taps) return cudaErrorInvalidValue;
   if (conv.batch == 0 || conv.channels == 0 || conv.pixels == 0) return cudaSuccess;

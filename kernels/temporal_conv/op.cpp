@@ -24,10 +24,10 @@ class Base {
   // Fills in the tensors; x is (images, channels, ...).
   void take(TemporalConv& conv, const ort::Tensor& x, const ort::Tensor& weights, const ort::Tensor& bias) const {
     ort::require(x.shape.size() >= 2 && weights.shape.size() == 2 && weights.shape[0] == x.shape[1],
-                 "TemporalConv: weights must be (channels of x, taps)");
-    ort::require(x.shape[0] % conv.frames == 0, "TemporalConv: images are not whole clips");
+                 "weights must be (channels of x, taps)");
+    ort::require(x.shape[0] % conv.frames == 0, "images are not whole clips");
     ort::require(bias.data == nullptr || bias.elements_from(0) == x.shape[1],
-                 "TemporalConv: bias must have one value for each channel");
+                 "bias must have one value for each channel");
     conv.batch = x.shape[0] / conv.frames;
     conv.channels = x.shape[1];
     conv.pixels = x.elements_from(2);
@@ -48,18 +48,14 @@ class Base {
   }
 };
 
-class TemporalConvOp : Base {
+class TemporalConvOp : Base, public ort::Signature<3, 2> {
  public:
   static constexpr const char* kName = "TemporalConv";
-  static constexpr size_t kInputs = 3, kRequiredInputs = 2, kOutputs = 1;
-  static constexpr int kInplaceInput = -1;
-
-  static void infer(const ort::Shapes& shapes) { shapes.set_output(0, shapes.input(0)); }
 
   explicit TemporalConvOp(const ort::Attributes& attributes)
       : Base(attributes), causal_(attributes.integer("causal") != 0) {
     conv_.frames = attributes.integer("frames");
-    ort::require(conv_.frames >= 1, "TemporalConv: frames must be positive");
+    ort::require(conv_.frames >= 1, "frames must be positive");
   }
 
   void compute(const ort::Context& context) const {
@@ -76,16 +72,9 @@ class TemporalConvOp : Base {
   bool causal_;
 };
 
-class TemporalConvStepOp : Base {
+class TemporalConvStepOp : Base, public ort::Signature<4, 3, 2> {
  public:
   static constexpr const char* kName = "TemporalConvStep";
-  static constexpr size_t kInputs = 4, kRequiredInputs = 3, kOutputs = 2;
-  static constexpr int kInplaceInput = -1;
-
-  static void infer(const ort::Shapes& shapes) {
-    shapes.set_output(0, shapes.input(0));
-    shapes.set_output(1, shapes.input(1));
-  }
 
   explicit TemporalConvStepOp(const ort::Attributes& attributes) : Base(attributes) {}
 
@@ -96,12 +85,12 @@ class TemporalConvStepOp : Base {
     take(conv, x, context.input(2), context.input(3));
     conv.past = conv.taps - 1;
     require_runnable(conv);
-    ort::Shape wanted = x.shape;
-    wanted[1] *= conv.past;
-    ort::require(state.shape == wanted, "TemporalConvStep: state must be the frames before x");
+    ort::Shape expected = x.shape;
+    expected[1] *= conv.past;
+    ort::require(state.shape == expected, "state must be the frames before x");
     conv.state = state.data;
     conv.y = context.output(0, x.shape).data;
-    conv.next_state = context.output(1, wanted).data;
+    conv.next_state = context.output(1, expected).data;
     if (conv.block == 1) return run_on(context, conv);
     if (const char* reason = EDGEVID_DISPATCH(isa_, why_no_step(conv))) ort::require(false, reason);
     const int64_t floats = conv.batch * conv.channels * conv.pixels;

@@ -23,7 +23,7 @@ struct TemporalConv {
 
   // The `past` frames before the clip, (batch, past, channels, pixels) in the layout of x; null is zeros.
   const float* state = nullptr;
-  // The last `past` frames of state and clip together, or null if not wanted; must not overlap `state`.
+  // The last `past` frames of state and clip together, or null if not needed; must not overlap `state`.
   float* next_state = nullptr;
 
   // The result is clamped to [low, high]: the activation.

@@ -10,25 +10,20 @@ namespace {
 // Subtractions that are worth a thread's while.
 constexpr int64_t kPieceFloats = 1 << 15;
 
-class TemporalDifference {
+class TemporalDifference : public ort::Signature<2, 2> {
  public:
   static constexpr const char* kName = "TemporalDifference";
-  static constexpr size_t kInputs = 2, kRequiredInputs = 2, kOutputs = 1;
-  static constexpr int kInplaceInput = -1;
-
-  static void infer(const ort::Shapes& shapes) { shapes.set_output(0, shapes.input(0)); }
 
   explicit TemporalDifference(const ort::Attributes& attributes)
       : frames_(attributes.integer("frames")), causal_(attributes.integer("causal") != 0) {
-    ort::require(frames_ >= 1, "TemporalDifference: frames must be positive");
+    ort::require(frames_ >= 1, "frames must be positive");
   }
 
   // Both inputs are (images, ...), in whatever layout they share.
   void compute(const ort::Context& context) const {
     const ort::Tensor later = context.input(0), earlier = context.input(1);
-    ort::require(!later.shape.empty() && later.shape[0] % frames_ == 0,
-                 "TemporalDifference: images are not whole clips");
-    ort::require(later.shape == earlier.shape, "TemporalDifference: both inputs must have the same shape");
+    ort::require(!later.shape.empty() && later.shape[0] % frames_ == 0, "images are not whole clips");
+    ort::require(later.shape == earlier.shape, "both inputs must have the same shape");
     float* y = context.output(0, later.shape).data;
     const int64_t image = later.elements_from(1), count = later.elements_from(0);
     context.parallel_ranges(count, count / kPieceFloats, [&](int64_t begin, int64_t end) {
@@ -53,38 +48,30 @@ class TemporalDifference {
   bool causal_;
 };
 
-class TemporalDifferenceStep {
+class TemporalDifferenceStep : public ort::Signature<3, 3, 2> {
  public:
   static constexpr const char* kName = "TemporalDifferenceStep";
-  static constexpr size_t kInputs = 3, kRequiredInputs = 3, kOutputs = 2;
-  static constexpr int kInplaceInput = -1;
-
-  static void infer(const ort::Shapes& shapes) {
-    shapes.set_output(0, shapes.input(0));
-    shapes.set_output(1, shapes.input(1));
-  }
 
   explicit TemporalDifferenceStep(const ort::Attributes&) {}
 
   // later and earlier are (images, channels, ...); state has a channel more, which is 1 where there was a frame.
   void compute(const ort::Context& context) const {
     const ort::Tensor later = context.input(0), state = context.input(1), earlier = context.input(2);
-    ort::require(later.shape.size() >= 2 && later.shape == earlier.shape,
-                 "TemporalDifferenceStep: both features must have the same shape");
-    ort::Shape wanted = later.shape;
-    ++wanted[1];
-    ort::require(state.shape == wanted, "TemporalDifferenceStep: state must have a channel more than the features");
+    ort::require(later.shape.size() >= 2 && later.shape == earlier.shape, "both features must have the same shape");
+    ort::Shape expected = later.shape;
+    ++expected[1];
+    ort::require(state.shape == expected, "state must have a channel more than the features");
     float* y = context.output(0, later.shape).data;
-    float* next_state = context.output(1, wanted).data;
+    float* next_state = context.output(1, expected).data;
     const int64_t image = later.elements_from(1), plane = later.elements_from(2), channels = later.shape[1];
     const int64_t planes = later.shape[0] * channels;
     context.parallel_ranges(planes, planes * plane / kPieceFloats, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t before = i / channels * (image + plane);
         const int64_t in_state = before + i % channels * plane;
-        const float* seen = state.data + before + image;
+        const float* valid = state.data + before + image;
         for (int64_t pixel = 0; pixel < plane; ++pixel) {
-          y[i * plane + pixel] = (later.data[i * plane + pixel] - state.data[in_state + pixel]) * seen[pixel];
+          y[i * plane + pixel] = (later.data[i * plane + pixel] - state.data[in_state + pixel]) * valid[pixel];
         }
         std::memcpy(next_state + in_state, earlier.data + i * plane, static_cast<size_t>(plane) * sizeof(float));
       }

@@ -109,7 +109,7 @@ bool try_step(const TemporalShiftStep& step, cudaStream_t stream, cudaError_t& e
 
 }  // namespace detail
 
-// cudaErrorInvalidValue if the numbers make no sense; else what the launch gives.
+// cudaErrorInvalidValue if the numbers make no sense; else the result of the launch.
 inline cudaError_t run(const TemporalShift& shift, cudaStream_t stream) {
   const int moved = shift.fold * (shift.second != 0 ? 2 : 1);
   if (shift.frames < 1 || shift.images % shift.frames || shift.fold < 0 || moved > shift.channels || shift.lanes < 1)

@@ -15,27 +15,23 @@ void copy(float* target, const float* source, int64_t count) {
   std::memcpy(target, source, static_cast<size_t>(count) * sizeof(float));
 }
 
-class TemporalShift {
+class TemporalShift : public ort::Signature<1, 1> {
  public:
   static constexpr const char* kName = "TemporalShift";
-  static constexpr size_t kInputs = 1, kRequiredInputs = 1, kOutputs = 1;
-  static constexpr int kInplaceInput = -1;
-
-  static void infer(const ort::Shapes& shapes) { shapes.set_output(0, shapes.input(0)); }
 
   explicit TemporalShift(const ort::Attributes& attributes)
       : frames_(attributes.integer("frames")),
         fold_(attributes.integer("fold")),
         first_(attributes.integer("first")),
         second_(attributes.integer("second")) {
-    ort::require(frames_ >= 1 && fold_ >= 0, "TemporalShift: frames and fold must not be negative");
+    ort::require(frames_ >= 1 && fold_ >= 0, "frames and fold must not be negative");
   }
 
   // x is (images, channels, ...).
   void compute(const ort::Context& context) const {
     const ort::Tensor x = context.input(0);
-    ort::require(x.shape.size() >= 2 && x.shape[0] % frames_ == 0, "TemporalShift: images are not whole clips");
-    ort::require(fold_ * (second_ != 0 ? 2 : 1) <= x.shape[1], "TemporalShift: fold is too large");
+    ort::require(x.shape.size() >= 2 && x.shape[0] % frames_ == 0, "images are not whole clips");
+    ort::require(fold_ * (second_ != 0 ? 2 : 1) <= x.shape[1], "fold is too large");
     const int64_t inner = x.elements_from(2), image = x.elements_from(1);
     const int64_t ends[] = {fold_ * inner, std::min(2 * fold_ * inner, image), image};
     const int64_t offsets[] = {first_, second_, 0};
@@ -64,29 +60,22 @@ class TemporalShift {
   int64_t frames_, fold_, first_, second_;
 };
 
-class TemporalShiftStep {
+class TemporalShiftStep : public ort::Signature<2, 2, 2> {
  public:
   static constexpr const char* kName = "TemporalShiftStep";
-  static constexpr size_t kInputs = 2, kRequiredInputs = 2, kOutputs = 2;
-  static constexpr int kInplaceInput = -1;
-
-  static void infer(const ort::Shapes& shapes) {
-    shapes.set_output(0, shapes.input(0));
-    shapes.set_output(1, shapes.input(1));
-  }
 
   explicit TemporalShiftStep(const ort::Attributes& attributes) : fold_(attributes.integer("fold")) {}
 
   // x is (images, channels, ...), state (images, fold, ...).
   void compute(const ort::Context& context) const {
     const ort::Tensor x = context.input(0), state = context.input(1);
-    ort::require(x.shape.size() >= 2 && 0 <= fold_ && fold_ <= x.shape[1], "TemporalShiftStep: fold is too large");
-    ort::Shape wanted = x.shape;
-    wanted[1] = fold_;
-    ort::require(state.shape == wanted, "TemporalShiftStep: state must be the first fold channels of x");
+    ort::require(x.shape.size() >= 2 && 0 <= fold_ && fold_ <= x.shape[1], "fold is too large");
+    ort::Shape expected = x.shape;
+    expected[1] = fold_;
+    ort::require(state.shape == expected, "state must be the first fold channels of x");
     const int64_t image = x.elements_from(1), moved = state.elements_from(1);
     float* y = context.output(0, x.shape).data;
-    float* next_state = context.output(1, wanted).data;
+    float* next_state = context.output(1, expected).data;
     context.parallel_for(x.shape[0], [&](int64_t t) {
       copy(y + t * image, state.data + t * moved, moved);
       copy(y + t * image + moved, x.data + t * image + moved, image - moved);

@@ -6,11 +6,9 @@
 namespace edgevid {
 namespace {
 
-class WinogradConvOp {
+class WinogradConvOp : public ort::Signature<4, 2, 1, 3> {
  public:
   static constexpr const char* kName = "WinogradConv";
-  static constexpr size_t kInputs = 4, kRequiredInputs = 2, kOutputs = 1;
-  static constexpr int kInplaceInput = 3;
 
   static void infer(const ort::Shapes& shapes) {
     ort::Shape shape = shapes.input(0);
@@ -23,29 +21,29 @@ class WinogradConvOp {
     conv_.low = attributes.real("low");
     conv_.high = attributes.real("high");
     conv_.slope = attributes.real_or(1, "slope");
-    ort::require(conv_.block == 8 || conv_.block == 16, "WinogradConv: block must be 8 or 16");
-    ort::require(conv_.block != 8 || isa_ != Isa::kAvx512, "WinogradConv: block 8 is not for avx512");
+    ort::require(conv_.block == 8 || conv_.block == 16, "block must be 8 or 16");
+    ort::require(conv_.block != 8 || isa_ != Isa::kAvx512, "block 8 is not for avx512");
   }
 
   void compute(const ort::Context& context) const {
     WinogradConv conv = conv_;
     const ort::Tensor x = context.input(0), weights = context.input(1), bias = context.input(2),
                       residual = context.input(3);
-    ort::require(x.shape.size() == 4 && weights.shape.size() == 3, "WinogradConv: x needs 4 dimensions, weights 3");
+    ort::require(x.shape.size() == 4 && weights.shape.size() == 3, "x needs 4 dimensions, weights 3");
     conv.images = x.shape[0];
     conv.inputs = x.shape[1];
     conv.height = x.shape[2];
     conv.width = x.shape[3];
     conv.outputs = weights.shape[1];
     ort::require(weights.shape[0] == kPoints && weights.shape[2] == conv.inputs,
-                 "WinogradConv: weights must be (36, outputs, channels of x)");
+                 "weights must be (36, outputs, channels of x)");
     ort::require(conv.inputs % conv.block == 0 && conv.outputs % conv.block == 0,
-                 "WinogradConv: channels must be a multiple of the block");
-    ort::require(conv.inputs > 0 && conv.inputs <= kMaxChannels, "WinogradConv: too many channels");
+                 "channels must be a multiple of the block");
+    ort::require(conv.inputs > 0 && conv.inputs <= kMaxChannels, "too many channels");
     ort::require(bias.data == nullptr || bias.elements_from(0) == conv.outputs,
-                 "WinogradConv: bias must have one value for each output");
+                 "bias must have one value for each output");
     const ort::Shape shape = {conv.images, conv.outputs, conv.height, conv.width};
-    ort::require(residual.data == nullptr || residual.shape == shape, "WinogradConv: residual must be like y");
+    ort::require(residual.data == nullptr || residual.shape == shape, "residual must be like y");
     conv.x = x.data;
     conv.weights = weights.data;
     conv.bias = bias.data;

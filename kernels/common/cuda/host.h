@@ -70,7 +70,7 @@ inline std::uint16_t half_of_float(float value) {
   return sign | static_cast<std::uint16_t>(rounded >> 13);
 }
 
-// Calls `body` once for each thread of `grid` blocks of `threads`, with the indices that CUDA gives it.
+// Calls `body` once for each thread of `grid` blocks of `threads`, with its indices as in CUDA.
 template <typename Body>
 void for_each_thread(dim3 grid, unsigned threads, Body body) {
   gridDim = grid;

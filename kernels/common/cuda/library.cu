@@ -19,7 +19,7 @@ template __global__ void filter_channels<Half, 0>(ChannelConv, int);
 }  // namespace cuda
 }  // namespace edgevid
 #else
-// Each takes a structure and a stream, null for the default one, and gives a cudaError_t.
+// Each takes a structure and a stream, null for the default one, and returns a cudaError_t.
 extern "C" {
 int edgevid_temporal_shift(const edgevid::cuda::TemporalShift* op, cudaStream_t stream) {
   return edgevid::cuda::run(*op, stream);

@@ -24,16 +24,16 @@ bool supports(Isa isa) {
 const char* name_of(Isa isa) { return isa == Isa::kAvx512 ? "avx512" : isa == Isa::kAvx2 ? "avx2" : "generic"; }
 
 Isa select_isa() {
-  const char* wanted = std::getenv("EDGEVID_ISA");
+  const char* requested = std::getenv("EDGEVID_ISA");
   for (const Isa isa : {Isa::kAvx512, Isa::kAvx2, Isa::kGeneric}) {
-    const bool is_wanted = wanted != nullptr && std::string(wanted) == name_of(isa);
-    if (is_wanted && !supports(isa)) {
-      throw std::runtime_error("EDGEVID_ISA=" + std::string(wanted) +
+    const bool is_requested = requested != nullptr && std::string(requested) == name_of(isa);
+    if (is_requested && !supports(isa)) {
+      throw std::runtime_error("EDGEVID_ISA=" + std::string(requested) +
                                ": this processor does not have it; unset EDGEVID_ISA or use EDGEVID_ISA=generic");
     }
-    if (is_wanted || ((wanted == nullptr || *wanted == '\0') && supports(isa))) return isa;
+    if (is_requested || ((requested == nullptr || *requested == '\0') && supports(isa))) return isa;
   }
-  throw std::runtime_error("EDGEVID_ISA=" + std::string(wanted) + " is unknown: use avx512, avx2 or generic");
+  throw std::runtime_error("EDGEVID_ISA=" + std::string(requested) + " is unknown: use avx512, avx2 or generic");
 }
 
 }  // namespace edgevid

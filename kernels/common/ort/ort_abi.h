@@ -73,7 +73,7 @@ using GetInputShape = Entry<268, Status*(const ShapeContext*, size_t, ShapeInfo*
 using SetOutputShape = Entry<270, Status*(ShapeContext*, size_t, const ShapeInfo*)>;
 using ParallelFor = Entry<274, Status*(const KernelContext*, void (*)(void*, size_t), size_t, size_t, void*)>;
 
-// What ONNX Runtime is told of an op. The fields up to `version` 18, in the header's order.
+// The description of an op for ONNX Runtime. The fields up to `version` 18, in the header's order.
 struct CustomOp {
   uint32_t version;
   void* (*create_kernel)(const CustomOp*, const Api*, const KernelInfo*);

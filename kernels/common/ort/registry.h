@@ -1,15 +1,14 @@
 // How an op reaches ONNX Runtime. An op.cpp defines a class Kernel with
 //   static constexpr const char* kName;
-//   static constexpr size_t kInputs, kRequiredInputs, kOutputs;
-//   static constexpr int kInplaceInput;   // the input whose memory output 0 may take, -1 for none
 //   Kernel(const ort::Attributes&);
 //   void compute(const ort::Context&) const;
-//   static void infer(const ort::Shapes&);  // sets the shapes of the outputs
-// and registers it by `static const ort::Registration<Kernel> registration;`. All tensors are float.
+// and the members of a Signature, its base class, and registers it by `static const ort::Registration<Kernel>
+// registration;`. All tensors are float.
 #pragma once
 
 #include <exception>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "context.h"
@@ -20,6 +19,18 @@ std::vector<const CustomOp*>& registered_ops();
 
 // The table of the last registration; shapes are inferred without being handed one.
 const Api& registered_api();
+
+// An op's numbers of inputs and outputs, all of them float. Output 0 may take the memory of input `inplace`. Unless the
+// op has an `infer` of its own, each output has the shape of the input of the same number.
+template <size_t inputs, size_t required, size_t outputs = 1, int inplace = -1>
+struct Signature {
+  static constexpr size_t kInputs = inputs, kRequiredInputs = required, kOutputs = outputs;
+  static constexpr int kInplaceInput = inplace;
+
+  static void infer(const Shapes& shapes) {
+    for (size_t i = 0; i < outputs; ++i) shapes.set_output(i, shapes.input(i));
+  }
+};
 
 // A kernel of a session, with the table it calls.
 template <typename Kernel>
@@ -74,7 +85,7 @@ class Registration {
     return guarded(self.api, [&] { self.kernel.compute(Context(self.api, context)); });
   }
 
-  // A shape that cannot be told is left open: a kernel says what is wrong when it runs.
+  // A shape that cannot be inferred is left open: the kernel reports the error when it runs.
   static Status* infer_shapes(const CustomOp*, ShapeContext* context) {
     try {
       Kernel::infer(Shapes(registered_api(), context));
@@ -90,14 +101,14 @@ class Registration {
     return 1;
   }
 
-  // Exceptions must not cross the C interface.
+  // Exceptions must not cross the C interface: their messages do, after the name of the op.
   template <typename Body>
   static Status* guarded(const Api& api, const Body& body) {
     try {
       body();
       return nullptr;
     } catch (const std::exception& error) {
-      return CreateStatus::call(api, kFail, error.what());
+      return CreateStatus::call(api, kFail, (Kernel::kName + std::string(": ") + error.what()).c_str());
     }
   }
 

@@ -14,22 +14,22 @@ namespace edgevid::ort {
 // before Android 10 cannot load a library with one, and this needs no code of the library when a thread ends.
 inline float* thread_scratch(int64_t floats) {
   constexpr size_t kCacheLine = 64;
-  static const pthread_key_t key = [] {
-    pthread_key_t made;
-    if (pthread_key_create(&made, std::free) != 0) throw std::bad_alloc();
-    return made;
+  static const pthread_key_t scratch = [] {
+    pthread_key_t key;
+    if (pthread_key_create(&key, std::free) != 0) throw std::bad_alloc();
+    return key;
   }();
   // A block begins with how many floats it holds; these begin on the next cache line.
-  void* block = pthread_getspecific(key);
+  void* block = pthread_getspecific(scratch);
   if (block == nullptr || *static_cast<const int64_t*>(block) < floats) {
     std::free(block);
     block = nullptr;
-    pthread_setspecific(key, nullptr);
+    pthread_setspecific(scratch, nullptr);
     if (posix_memalign(&block, kCacheLine, kCacheLine + static_cast<size_t>(floats) * sizeof(float)) != 0) {
       throw std::bad_alloc();
     }
     *static_cast<int64_t*>(block) = floats;
-    if (pthread_setspecific(key, block) != 0) {
+    if (pthread_setspecific(scratch, block) != 0) {
       std::free(block);
       throw std::bad_alloc();
     }

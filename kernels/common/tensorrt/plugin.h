@@ -37,7 +37,7 @@ using nvinfer1::TensorFormat;
 constexpr const char* kVersion = "1";
 constexpr const char* kNamespace = "edgevid";
 
-// The attributes of a node, and how many inputs it has: enqueue is not told.
+// The attributes of a node, and its number of inputs, which enqueue does not receive.
 template <class Op>
 struct Values {
   std::array<std::int32_t, Op::kAttributes + 1> at{};
@@ -79,20 +79,20 @@ class Fields {
   PluginFieldCollection collection_{};
 };
 
-// Reads the attributes that the parser found at the node; false, and a line that says which, if one is missing.
+// Reads the attributes that the parser read from the node; false, and a line that says which, if one is missing.
 template <class Op>
-bool read(const PluginFieldCollection* given, Values<Op>& values) {
+bool read(const PluginFieldCollection* collection, Values<Op>& values) {
   values.set_inputs(Op::kInputs);
   for (int i = 0; i <= Op::kAttributes; ++i) {
-    bool found = i == Op::kAttributes;
-    for (int j = 0; given && j < given->nbFields; ++j) {
-      const PluginField& field = given->fields[j];
+    bool present = i == Op::kAttributes;
+    for (int j = 0; collection && j < collection->nbFields; ++j) {
+      const PluginField& field = collection->fields[j];
       if (std::strcmp(field.name, Values<Op>::name(i)) != 0) continue;
       if (field.type != PluginFieldType::kINT32 || field.length != 1 || !field.data) continue;
       std::memcpy(&values.at[i], field.data, sizeof values.at[i]);
-      found = true;
+      present = true;
     }
-    if (!found) {
+    if (!present) {
       std::fprintf(stderr, "edgevid plugin %s: the node has no integer attribute '%s'\n", Op::name(),
                    Values<Op>::name(i));
       return false;
@@ -121,7 +121,7 @@ inline bool is_channels_last(TensorFormat format, const Dims& dims) {
 inline const PluginTensorDesc& desc_of(const PluginTensorDesc& desc) { return desc; }
 inline const PluginTensorDesc& desc_of(const nvinfer1::DynamicPluginTensorDesc& desc) { return desc.desc; }
 
-// Whether tensor `position` (inputs, then outputs) may be as it is, given those before it.
+// Whether tensor `position` (inputs, then outputs) may be as it is, for those before it.
 template <class Op, class Desc>
 bool supports(int position, const Desc* tensors, int inputs) {
   const PluginTensorDesc &tensor = desc_of(tensors[position]), &x = desc_of(tensors[0]);
@@ -134,7 +134,7 @@ bool supports(int position, const Desc* tensors, int inputs) {
   return tensor.format == x.format && (plain || Op::takes(tensor.format, tensor));
 }
 
-// Gives the registry a creator when the library is loaded.
+// Registers a creator when the library is loaded.
 template <class Creator>
 struct Registrar {
   Registrar() {
