@@ -25,8 +25,8 @@ def reference(case: str) -> SimpleNamespace:
     shape = meta["input_shape"]
     values = np.random.Generator(np.random.PCG64(meta["input_seed"])).normal(0, 1, shape).astype(np.float32)
     is_volume = len(shape) == 5 and shape[1] == 3
-    given = torch.from_numpy(values)
-    clip = given.transpose(1, 2).contiguous() if is_volume else given.reshape(1, -1, 3, *shape[-2:])
+    frames = torch.from_numpy(values)
+    clip = frames.transpose(1, 2).contiguous() if is_volume else frames.reshape(1, -1, 3, *shape[-2:])
     logits = np.array(meta["logits"]) if "logits" in meta else None
     return SimpleNamespace(state=state, clip=clip, logits=logits)
 

@@ -110,11 +110,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def serve_ranges(self, data: bytes, most: int | None = None) -> None:
         first, last = 0, len(data) - 1
-        wanted = self.headers.get("Range")
-        if wanted:
-            start, _, end = wanted.removeprefix("bytes=").partition("-")
+        requested = self.headers.get("Range")
+        if requested:
+            start, _, end = requested.removeprefix("bytes=").partition("-")
             first, last = int(start), int(end or last)
-        self._head(206 if wanted else 200, last + 1 - first, f"bytes {first}-{last}/{len(data)}")
+        self._head(206 if requested else 200, last + 1 - first, f"bytes {first}-{last}/{len(data)}")
         self.wfile.write(data[first : last + 1][:most])
 
     def serve_flaky(self, data: bytes) -> None:

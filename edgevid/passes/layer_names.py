@@ -32,10 +32,3 @@ def describe(node: ir.Node) -> str:
     """The layer and the operator, for messages: ``tcn.0.conv1 (Conv)``."""
     layer = layer_of(node) or node.name
     return f"{layer} ({node.op_type})" if layer else node.op_type
-
-
-def layer_of_exported(node) -> str:
-    """Like ``layer_of``, for a node of a ``torch.export.ExportedProgram``."""
-    stack = node.meta.get("nn_module_stack") or {}
-    paths = [path for path, _ in stack.values() if path]
-    return paths[-1] if paths else ""

@@ -62,11 +62,6 @@ def read_checkpoint(source: str | os.PathLike | Mapping[str, Any]) -> Checkpoint
     return Checkpoint(tensors, f"'{source}'")
 
 
-def read_state_dict(source: str | os.PathLike | Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint, by their names in the file."""
-    return read_checkpoint(source).state().tensors
-
-
 def files_of(path: Path) -> list[Path]:
     """The files that hold the tensors: ``path`` itself, or those listed in a folder's index."""
     if path.is_dir():

@@ -24,9 +24,9 @@ pytestmark = pytest.mark.skipif(
 
 
 def run_clip(bundle, file: str, configure=lambda options: None, threads: int = 2):
-    clip, wanted = parity.load(bundle.path)
-    got = OnnxRuntimeRunner(bundle.path / file, threads, (), configure).run({"clip": clip})
-    return parity.compare(got, wanted, TOLERANCE)
+    clip, expected = parity.load(bundle.path)
+    outputs = OnnxRuntimeRunner(bundle.path / file, threads, (), configure).run({"clip": clip})
+    return parity.compare(outputs, expected, TOLERANCE)
 
 
 def with_library(bundle):
@@ -34,10 +34,10 @@ def with_library(bundle):
 
 
 def push_frames(bundle, runner) -> parity.Parity:
-    clip, wanted = parity.load(bundle.path)
+    clip, expected = parity.load(bundle.path)
     stepper = runner.stepper("frame", bundle.manifest.states)
-    got = np.concatenate([stepper.push(frame[None])["logits"] for frame in clip[0]])
-    return parity.compare({"logits": got}, wanted, TOLERANCE)
+    outputs = np.concatenate([stepper.push(frame[None])["logits"] for frame in clip[0]])
+    return parity.compare({"logits": outputs}, expected, TOLERANCE)
 
 
 @pytest.mark.parametrize("file", ["model.ort", "model.onnx", "model.edgevid.onnx"])
@@ -75,5 +75,5 @@ def test_an_error_inside_the_library_is_caught_there_and_reported(mobile_bundle,
 def test_edgevid_opens_the_bundle_with_kernels_compiled_there(mobile_bundle):
     session = edgevid.open(mobile_bundle.path)
     assert session.kernels == ("ShiftConv x10",)
-    clip, wanted = parity.load(mobile_bundle.path)
-    assert parity.compare(session.run(clip), wanted, TOLERANCE).ok
+    clip, expected = parity.load(mobile_bundle.path)
+    assert parity.compare(session.run(clip), expected, TOLERANCE).ok

@@ -36,8 +36,8 @@ def test_a_library_for_a_phone_runs_with_what_stands_for_its_libc(export, bionic
     library = bundle.path / MODEL
     description = read_description(library)
     runner = TvmRunner(library, description.inputs, description.outputs, threads=2)
-    clip, wanted = parity.load(bundle.path)
-    assert parity.compare(runner.run({"clip": clip}), wanted, TOLERANCE).ok
+    clip, expected = parity.load(bundle.path)
+    assert parity.compare(runner.run({"clip": clip}), expected, TOLERANCE).ok
     with pytest.raises(BackendError, match="aarch64-android"):
         edgevid.open(bundle.path)
 
@@ -46,17 +46,17 @@ def test_a_library_for_a_board_runs_there(export, tmp_path):
     bundle = export("tsm_mbv2", tmp_path / "clip", target="raspberry-pi-5", backend="tvm", frames=2)
     session = edgevid.open(bundle.path)
     assert session.backend == "tvm"
-    clip, wanted = parity.load(bundle.path)
-    assert parity.compare(session.run(clip), wanted, TOLERANCE).ok
-    assert not parity.compare(session.run(2 * clip), wanted, TOLERANCE).ok
+    clip, expected = parity.load(bundle.path)
+    assert parity.compare(session.run(clip), expected, TOLERANCE).ok
+    assert not parity.compare(session.run(2 * clip), expected, TOLERANCE).ok
 
 
 def test_a_streamed_library_keeps_its_states_there(export, tmp_path):
     options = {"target": "jetson", "backend": "tvm", "stream": True}
     bundle = export("tsm_mbv2_online", tmp_path / "stream", **options)
     stream = edgevid.open(bundle.path).stream()
-    clip, wanted = parity.load(bundle.path)
-    got = np.concatenate([stream.push(frame[None])["logits"] for frame in clip[0]])
-    assert parity.compare({"logits": got}, wanted, TOLERANCE).ok
+    clip, expected = parity.load(bundle.path)
+    outputs = np.concatenate([stream.push(frame[None])["logits"] for frame in clip[0]])
+    assert parity.compare({"logits": outputs}, expected, TOLERANCE).ok
     stream.reset()
-    np.testing.assert_array_equal(stream.push(clip[0][:1])["logits"], got[:1])
+    np.testing.assert_array_equal(stream.push(clip[0][:1])["logits"], outputs[:1])

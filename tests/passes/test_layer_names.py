@@ -7,7 +7,7 @@ from torch import nn
 
 from edgevid.exporter.trace import trace
 from edgevid.passes import STANDARD, run_passes
-from edgevid.passes.layer_names import describe, layer_of, layer_of_exported
+from edgevid.passes.layer_names import describe, layer_of
 
 
 class Network(nn.Module):
@@ -28,9 +28,3 @@ def test_a_node_names_its_layer_before_and_after_the_passes():
     assert layers["FrameStack"] == layers["Conv"] == "blocks.0.0"
     assert layers["ReduceMean"] == ""
     assert not any(node.metadata_props for node in graph.graph)
-
-
-def test_a_node_of_an_exported_program_names_its_layer():
-    program = torch.export.export(Network().eval(), (torch.zeros(1, 4, 3, 8, 8),))
-    layers = {node.name: layer_of_exported(node) for node in program.graph.nodes}
-    assert (layers["conv3d"], layers["mean"]) == ("blocks.0.0", "")

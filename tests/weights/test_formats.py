@@ -16,7 +16,7 @@ from edgevid.exporter.network import build_network
 from edgevid.exporter.request import make_request
 from edgevid.specs.export_options import ExportOptions
 from edgevid.weights import FORMATS, checkpoint_classes, recognize
-from edgevid.weights.read import read_state_dict
+from edgevid.weights.read import read_checkpoint
 from edgevid.zoo.backbones.mobilenet_v2 import STAGES
 
 pytestmark = pytest.mark.slow
@@ -243,7 +243,7 @@ class TestPaddleFiles:
         assert torch.equal(
             network.backbone.features[18][1].running_var, state["backbone.conv9._batch_norm._variance"]
         )
-        assert checkpoint_classes(read_state_dict(path)) == 400
+        assert checkpoint_classes(read_checkpoint(path).state().tensors) == 400
 
     def test_a_square_classifier_is_turned_too(self):
         network = edgevid.create_model("pptsm_mbv2", num_classes=1280)
@@ -256,7 +256,7 @@ class TestPaddleFiles:
     def test_arrays_with_a_name_beside_them_are_read(self, tmp_path):
         path = tmp_path / "named.pdparams"
         path.write_bytes(pickle.dumps({"fc.weight": ("linear_0.w_0", np.arange(3.0))}, 2))
-        assert read_state_dict(path)["fc.weight"].tolist() == [0, 1, 2]
+        assert read_checkpoint(path).state().tensors["fc.weight"].tolist() == [0, 1, 2]
 
     def test_a_wrong_class_count_is_refused_with_the_right_one(self):
         state = reference("pptsm_mv2_8f").state

@@ -19,7 +19,7 @@ from torch import nn
 import edgevid
 from edgevid.errors import WeightsError
 from edgevid.weights import checkpoint_classes
-from edgevid.weights.read import digest_of, read_state_dict
+from edgevid.weights.read import digest_of, read_checkpoint
 
 
 class Tiny(nn.Module):
@@ -340,7 +340,7 @@ def test_one_file_of_safetensors_loads_and_a_damaged_one_is_refused(trained, tmp
     safetensors = pytest.importorskip("safetensors.torch")
     path = tmp_path / "model.safetensors"
     safetensors.save_file({name: tensor.contiguous() for name, tensor in trained.items()}, path)
-    assert set(read_state_dict(path)) == set(trained)
+    assert set(read_checkpoint(path).state().tensors) == set(trained)
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(WeightsError, match="not a safetensors checkpoint, or is damaged"):
         edgevid.load_weights(Tiny(), path)
