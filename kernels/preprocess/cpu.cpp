@@ -16,6 +16,8 @@ constexpr int64_t kRowsOfItem = 16;
 // Pairs of registers that are blended together: their sums fill half of the registers.
 constexpr int kBlend = kRegisters / 4;
 
+constexpr int64_t kCacheLine = 64;
+
 constexpr int64_t kMaxWindow = 1 << 16, kMaxTaps = 1 << 12;
 
 static inline int64_t rounded_up(int64_t count, int64_t multiple) { return ceil_div(count, multiple) * multiple; }
@@ -28,7 +30,8 @@ struct SampleRows {
   const int16_t* weights;
   int64_t taps;
   int shift;
-  int lost;  // half a unit for each product, as much as it is cut by on average
+  int lost;       // half a unit for each product, as much as it is cut by on average
+  int64_t ahead;  // rows after these that the next pixel's filter reaches
 };
 
 template <class Sample, int kPairs>
@@ -50,6 +53,9 @@ inline void blend_pairs(const SampleRows& rows, int16_t* target, int64_t at) {
     }
   }
   for (int i = 0; i < kPairs; ++i) store_samples<Sample>(target + at + i * 2 * kWords, sums[i]);
+  for (int64_t row = 0; row < rows.ahead; ++row, source += rows.stride) {
+    for (int64_t line = 0; line < kPairs * bytes; line += kCacheLine) __builtin_prefetch(source + line);
+  }
 }
 
 template <class Sample>
@@ -188,18 +194,29 @@ class Scratch {
   char* memory_;
 };
 
+// Without the zeros after the last sample, whose rows might not exist.
+int64_t taps_of(const PreprocessFilter& filter, int64_t row) {
+  const int16_t* weights = filter.weights + row * filter.taps;
+  int64_t taps = filter.taps;
+  while (taps > 1 && weights[taps - 1] == 0) --taps;
+  return taps;
+}
+
 void blend_plane(const Preprocess& args, int plane, int64_t row, int16_t* target, int64_t count) {
   const PreprocessFilter& filter = args.rows[plane > 0];
   SampleRows rows;
   rows.first = static_cast<const char*>(args.planes[plane]) + filter.first[row] * args.strides[plane];
   rows.stride = args.strides[plane];
   rows.weights = filter.weights + row * filter.taps;
-  rows.taps = filter.taps;
-  while (rows.taps > 1 && rows.weights[rows.taps - 1] == 0) --rows.taps;
+  rows.taps = taps_of(filter, row);
   rows.shift = static_cast<int>(args.sample_shift);
   rows.lost = 0;
   for (int64_t tap = 0; tap < rows.taps; ++tap) rows.lost += rows.weights[tap] < 0 ? -1 : 1;
   rows.lost /= 2;
+  rows.ahead = 0;
+  if (row + 1 < args.height) {
+    rows.ahead = filter.first[row + 1] + taps_of(filter, row + 1) - filter.first[row] - rows.taps;
+  }
   if (args.sample_bytes == 2) {
     blend<uint16_t>(rows, target, count);
   } else {
@@ -223,9 +240,11 @@ void blend_planes(const Preprocess& args, int64_t row, const Scratch& scratch) {
   }
 }
 
-void mix_pixels(const Preprocess& args, const Scratch& scratch, int64_t row) {
+// Fills rows of pixels, of which `targets` has one for each channel, to whole groups.
+void mix_pixels(const Preprocess& args, const Scratch& scratch, int64_t begin, int64_t end,
+                float* const (&targets)[3]) {
   const auto all = [](float value) { return value - Floats{}; };
-  for (int64_t at = 0; at < args.width; at += kDots) {
+  for (int64_t at = begin; at < end; at += kDots) {
     Floats luma[1], chroma[2];
     filter_columns<1>(args.columns[0], {scratch.words(0)}, at, luma);
     filter_columns<2>(args.columns[1], {scratch.words(1), scratch.words(2)}, at, chroma);
@@ -234,14 +253,24 @@ void mix_pixels(const Preprocess& args, const Scratch& scratch, int64_t row) {
       Floats value = all(color[0]) * luma[0] + all(color[1]) * chroma[0] + all(color[2]) * chroma[1] + all(color[3]);
       value = value < all(args.low[channel]) ? all(args.low[channel]) : value;
       value = value > all(args.high[channel]) ? all(args.high[channel]) : value;
-      __builtin_memcpy(scratch.pixels(channel, row) + at, &value, sizeof value);
+      __builtin_memcpy(targets[channel] + at, &value, sizeof value);
     }
   }
 }
 
-void write_row(const Preprocess& args, const Scratch& scratch, int64_t row) {
+void mix_row(const Preprocess& args, const Scratch& scratch, int64_t row) {
+  // Whole groups of floats go where they belong, what is left through the scratch.
+  const int64_t direct = args.output == Preprocess::kFloat32 ? args.width / kDots * kDots : 0;
+  float *targets[3], *pixels[3];
   for (int channel = 0; channel < 3; ++channel) {
-    write_as(args, channel * args.channel_step + row * args.row_step, scratch.pixels(channel, 0), args.width);
+    targets[channel] = static_cast<float*>(args.out) + channel * args.channel_step + row * args.row_step;
+    pixels[channel] = scratch.pixels(channel, 0);
+  }
+  mix_pixels(args, scratch, 0, direct, targets);
+  mix_pixels(args, scratch, direct, args.width, pixels);
+  for (int channel = 0; channel < 3; ++channel) {
+    const int64_t at = channel * args.channel_step + row * args.row_step + direct;
+    write_as(args, at, pixels[channel] + direct, args.width - direct);
   }
 }
 
@@ -278,8 +307,12 @@ void run(const Preprocess& args, int64_t begin, int64_t end) {
     const int64_t rows = minimum(kRowsOfItem, args.height - first);
     for (int64_t row = 0; row < rows; ++row) {
       blend_planes(args, first + row, scratch);
-      mix_pixels(args, scratch, args.turned ? row : 0);
-      if (!args.turned) write_row(args, scratch, first + row);
+      if (args.turned) {
+        mix_pixels(args, scratch, 0, args.width,
+                   {scratch.pixels(0, row), scratch.pixels(1, row), scratch.pixels(2, row)});
+      } else {
+        mix_row(args, scratch, first + row);
+      }
     }
     if (args.turned) write_turned(args, scratch, first, rows);
   }
