@@ -98,8 +98,8 @@ inline void filter_columns(const PreprocessFilter& filter, const int16_t* const 
     Sums sum[kRows] = {};
     const int64_t low = first[i], high = first[i + kDots - 4];
     for (int64_t tap = 0; tap < blocks; ++tap) {
-      const int16_t* here = weights + (tap * 4 + i) * 2 * block;
-      const Taps weight = load_parts(here, here + block);
+      Taps weight;
+      __builtin_memcpy(&weight, weights + (tap * 4 + i) * 2 * block, sizeof weight);
       for (int row = 0; row < kRows; ++row) {
         sum[row] += multiply_pairs(load_parts(rows[row] + low + tap * block, rows[row] + high + tap * block), weight);
       }
