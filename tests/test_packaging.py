@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from edgevid.host.processor import architecture
+from edgevid.kernels.common.build import find_compiler
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -59,28 +62,58 @@ def test_the_wheel_holds_data_and_top_level_folders(wheel):
     assert not any(name.startswith(("tests", "benchmarks", "kernels", "targets")) for name in names)
 
 
-def test_the_installed_wheel_lists_models_without_the_checkout(wheel, tmp_path):
-    target = tmp_path / "site"
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--target",
-        str(target),
-        str(wheel),
-    ]
-    subprocess.run(command, check=True, timeout=300)
+@pytest.fixture(scope="module")
+def site(wheel, tmp_path_factory):
+    """A folder that has the wheel alone; what it depends on is in the environment of the tests."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
+    subprocess.run([*command, str(wheel)], check=True, timeout=300)
+    return folder
+
+
+def run(site: Path, folder: Path, code: str, *arguments: object) -> subprocess.CompletedProcess:
+    """Run ``code`` with the edgevid of ``site``, as on a device: no compiler in PATH, nothing cached."""
+    environment = {"PATH": "", "PYTHONPATH": str(site), "EDGEVID_CACHE": str(folder / "cache")}
+    check = "import sys, edgevid; assert edgevid.__file__.startswith(sys.argv[1]), edgevid.__file__\n"
+    return subprocess.run(
+        [sys.executable, "-c", check + code, str(site), *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment,
+    )
+
+
+def test_the_installed_wheel_lists_models_without_the_checkout(site, tmp_path):
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "import edgevid; assert edgevid.__file__.startswith(sys.argv[1]), edgevid.__file__\n"
         "from edgevid.targets import TARGETS; assert 'jetson' in TARGETS\n"
         "from edgevid.cli import main; main(['list', 'models'])"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code, str(target)], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
+    result = run(site, tmp_path, code)
     assert result.returncode == 0, result.stderr
     assert "tsm_mbv2" in result.stdout
+
+
+@pytest.mark.slow
+def test_a_device_without_a_compiler_runs_the_kernels_of_the_wheel(site, tmp_path, clip_bundle):
+    if find_compiler() is None:
+        pytest.skip("no C++ compiler was found: install g++ (Debian: apt install g++)")
+    code = "session = edgevid.open(sys.argv[2]); print(*session.kernels, session.backend, sep='\\n')"
+    result = run(site, tmp_path, code, clip_bundle.path)
+    assert result.returncode == 0, result.stderr
+    assert "ShiftConv x10" in result.stdout
+    assert result.stderr == ""
+    assert not (tmp_path / "cache" / "kernels").exists()
+
+
+def test_doctor_names_the_kernels_that_are_used(site, tmp_path):
+    code = "from edgevid.backends import BACKENDS; print(BACKENDS['onnxruntime'].available().what)"
+    expected = "kernels installed with edgevid" if find_compiler() else "no kernels: install g++"
+    assert run(site, tmp_path, code).stdout.strip().endswith(expected)
+
+
+def test_a_wheel_with_kernels_is_for_this_platform_and_every_python(wheel):
+    assert wheel.name.endswith(
+        f"-py3-none-linux_{architecture()}.whl" if find_compiler() else "-py3-none-any.whl"
+    )

@@ -45,6 +45,7 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
             "manifest": asdict(manifest),
             "native_code": code,
             "receipt": list(map(vars, _receipt(contents))),
+            "runtime": _runtime(manifest),
             "plan": plan,
         }
         results = [{**check, "parity": check["parity"].as_dict()} for check in checks]
@@ -55,6 +56,8 @@ def command(bundle: str, verify: bool, as_json: bool) -> int:
     if not verify:
         _show_code(code)
     _show_receipt(_receipt(contents))
+    if runtime := _runtime(manifest):
+        click.echo(f"\nruntime here: {runtime}")
     if verify:
         click.echo(f"\nall {len(manifest.files)} files are unchanged since the export")
     for check in checks:
@@ -127,6 +130,14 @@ def _receipt(bundle) -> tuple:
     if opening_runs_code(bundle) or not any(_takes_kernels(item, manifest) for item in manifest.artefacts):
         return ()
     return edgevid.Session(bundle).op_coverage
+
+
+def _runtime(manifest) -> str | None:
+    """The bundle's runtime on this machine, and where its kernels come from; None if it is not here."""
+    from edgevid.backends import BACKENDS
+
+    state = BACKENDS[manifest.backend].available() if manifest.backend in BACKENDS else None
+    return state.what if state and state.ok else None
 
 
 def _show_code(code: dict[str, str], err: bool = False) -> None:

@@ -1,7 +1,8 @@
-"""Build the kernels with this machine's compiler, once; the library is cached in the user's cache folder.
+"""The library of the kernels: from the wheel, or built with this machine's compiler, once.
 
-Its name is a hash of the sources, the compiler and the flags, so it is never stale. A folder with an
-``op.cpp`` is an op: its ``cpu*.cpp`` are compiled for every instruction set, the rest once.
+What is built is cached in the user's cache folder. Its name is a hash of the sources, the compiler and the
+flags, so it is never stale. A folder with an ``op.cpp`` is an op: its ``cpu*.cpp`` are compiled for every
+instruction set, the rest once.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from edgevid.host.files import atomic_path
 from edgevid.host.processor import architecture
 
 SOURCES = Path(__file__).parents[1]
+INSTALLED = Path(__file__).parent / "lib"
+"""Where a wheel for one platform has the library."""
+
 CXXFLAGS = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra")
 LINK_FLAGS = ("-shared",)
 X86_FLAGS = {
@@ -34,9 +38,9 @@ COMPILERS = ("g++", "clang++", "c++")
 log = logging.getLogger("edgevid")
 
 
-def isa_flags() -> dict[str, tuple[str, ...]]:
-    """The instruction sets of a library for this processor's architecture, with their compiler flags."""
-    return X86_FLAGS if architecture() == "x86_64" else {"generic": ()}
+def isa_flags(machine: str | None = None) -> dict[str, tuple[str, ...]]:
+    """The instruction sets of a library for ``machine`` (None: this one), with their compiler flags."""
+    return X86_FLAGS if architecture(machine) == "x86_64" else {"generic": ()}
 
 
 def cxxflags() -> tuple[str, ...]:
@@ -45,13 +49,15 @@ def cxxflags() -> tuple[str, ...]:
 
 
 def library() -> Path | None:
-    """The built library; None if it cannot be built, for a reason that is logged once."""
+    """The library; None if it cannot be built, for a reason that is logged once."""
     result = library_or_reason()
     return result if isinstance(result, Path) else None
 
 
 def library_or_reason() -> Path | str:
-    """The built library, or the reason why it cannot be built, with a remedy; the reason is logged once."""
+    """The library, or the reason why it cannot be built, with a remedy; the reason is logged once."""
+    if installed := installed_library():
+        return installed
     compiler = find_compiler()
     if compiler is None:
         reason = "no C++ compiler was found, so networks run without the kernels: install g++ or set CXX"
@@ -69,6 +75,19 @@ def library_or_reason() -> Path | str:
     return reason
 
 
+def installed_library() -> Path | None:
+    """The library that was installed with edgevid; None if there is none, or for ``$EDGEVID_CXXFLAGS``."""
+    return None if os.environ.get("EDGEVID_CXXFLAGS") else next(INSTALLED.glob("edgevid-*.so"), None)
+
+
+def origin() -> str:
+    """Where the kernels of this machine come from, in words; builds nothing."""
+    if installed_library():
+        return "kernels installed with edgevid"
+    compiler = find_compiler()
+    return f"kernels compiled by {compiler[0]} at first use" if compiler else "no kernels: install g++"
+
+
 def find_compiler() -> list[str] | None:
     if variable := os.environ.get("CXX"):
         command = shlex.split(variable)
@@ -81,13 +100,20 @@ def build(compiler: list[str], folder: Path) -> Path:
     """The library in ``folder``, or in a temporary folder if that is not writable."""
 
     def make(work: Path, target: Path) -> None:
-        objects = compile_sources([*compiler, *cxxflags()], work, isa_flags())
+        objects = compile_sources([*compiler, *cxxflags()], work, isa_flags(target_machine(tuple(compiler))))
         run([*compiler, *cxxflags(), *LINK_FLAGS, *map(str, objects), "-o", str(target)])
 
     name = f"edgevid-{fingerprint(tuple(compiler), cxxflags())}.so"
     return cached_file(
         folder, name, "compiling the kernels for this processor, which takes seconds, once", make
     )
+
+
+@functools.cache
+def target_machine(compiler: tuple[str, ...]) -> str:
+    """The architecture that ``compiler`` compiles for, which of a cross compiler is not this machine's."""
+    result = subprocess.run([*compiler, "-dumpmachine"], capture_output=True, text=True)
+    return architecture(result.stdout.partition("-")[0].strip() or None)
 
 
 def cached_file(folder: Path, name: str, announcement: str, make: Callable[[Path, Path], None]) -> Path:
@@ -130,7 +156,8 @@ def _exclusive_access(folder: Path) -> Iterator[None]:
 @functools.cache
 def fingerprint(compiler: tuple[str, ...], flags: tuple[str, ...]) -> str:
     version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    digest = hashlib.sha256(repr((compiler, version, flags, LINK_FLAGS, isa_flags())).encode())
+    target = isa_flags(target_machine(compiler))
+    digest = hashlib.sha256(repr((compiler, version, flags, LINK_FLAGS, target)).encode())
     for path in sources("*.cpp", "*.h"):
         digest.update(path.relative_to(SOURCES).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -43,7 +43,9 @@ def available() -> Availability:
     providers = ", ".join(
         name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()
     )
-    return Availability(True, f"ONNX Runtime {onnxruntime.__version__} ({providers})")
+    from edgevid.kernels.common.build import origin
+
+    return Availability(True, f"ONNX Runtime {onnxruntime.__version__} ({providers}), {origin()}")
 
 
 def compile_kernels() -> None:

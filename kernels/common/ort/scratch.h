@@ -7,6 +7,19 @@
 #include <cstdlib>
 #include <new>
 
+// glibc 2.34 moved these to another library, as new versions. By their first version, a library that was linked with
+// a new glibc loads with an old one too.
+#if defined(__GLIBC__) && defined(__x86_64__)
+#define EDGEVID_FIRST_GLIBC "GLIBC_2.2.5"
+#elif defined(__GLIBC__) && defined(__aarch64__)
+#define EDGEVID_FIRST_GLIBC "GLIBC_2.17"
+#endif
+#ifdef EDGEVID_FIRST_GLIBC
+__asm__(".symver pthread_key_create, pthread_key_create@" EDGEVID_FIRST_GLIBC);
+__asm__(".symver pthread_getspecific, pthread_getspecific@" EDGEVID_FIRST_GLIBC);
+__asm__(".symver pthread_setspecific, pthread_setspecific@" EDGEVID_FIRST_GLIBC);
+#endif
+
 namespace edgevid::ort {
 
 // At least `floats` uninitialized floats for the calling thread, aligned to a cache line. They are reused from one

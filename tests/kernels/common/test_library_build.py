@@ -30,7 +30,9 @@ def fake_compiler(tmp_path, monkeypatch):
     def make(fails: bool = False):
         end = 'echo "x.cpp:1: error: no such thing" >&2; exit 1' if fails else ""
         script.write_text(
-            f'#!/bin/sh\n[ "$1" = --version ] && echo fake 1.0 && exit 0\necho "$@" >> {log}\n{end}\n'
+            '#!/bin/sh\ncase "$1" in\n--version) echo fake 1.0; exit 0;;\n'
+            '-dumpmachine) echo "$(uname -m)-linux"; exit 0;;\nesac\n'
+            f'echo "$@" >> {log}\n{end}\n'
             'while [ $# -gt 0 ]; do [ "$1" = -o ] && touch "$2"; shift; done\n'
         )
         script.chmod(script.stat().st_mode | stat.S_IXUSR)

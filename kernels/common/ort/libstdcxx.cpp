@@ -1,0 +1,10 @@
+// What headers of GCC 11 and newer call, for devices whose libstdc++ is older: a wheel's library loads there too.
+#include <new>
+
+#ifdef __GLIBCXX__
+namespace std {
+
+[[noreturn]] __attribute__((visibility("hidden"))) void __throw_bad_array_new_length() { throw bad_alloc(); }
+
+}  // namespace std
+#endif
