@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
-from urllib.request import url2pathname
 
 import av
 
@@ -67,6 +66,8 @@ def parse_source(text: str, timeout_s: float = TIMEOUT_S, resume: bool = False) 
         is_file = os.path.exists("/dev/stdin") and os.path.isfile("/dev/stdin")
         return "/dev/stdin" if is_file else Pipe(timeout_s=timeout_s)
     if text.lower().startswith("file://"):
+        from urllib.request import url2pathname  # which imports all of HTTP
+
         path = text[len("file://") :].removeprefix("localhost")
         return path if os.path.exists(path) else url2pathname(path)
     if is_address(text):

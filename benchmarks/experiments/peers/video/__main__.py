@@ -26,6 +26,7 @@ from edgevid.specs import Manifest
 SCRIPT = Path(video.__file__).with_name("script.py")
 READERS = ("opencv", "decord", "torchcodec")
 STANDARD_MODEL = "model.onnx"
+BYTECODE = Path(tempfile.gettempdir()) / "edgevid-peers-bytecode"
 WARM_UP_ROUNDS = 1  # which fills the caches of files, and compiles what edgevid compiles on first use
 EDGEVID = "from edgevid.cli import console; console()"
 KIB = 1024  # of ``ru_maxrss`` in a MiB; Linux
@@ -57,7 +58,7 @@ MEASURES: dict[str, Callable[[Result], float]] = {
 
 def main() -> None:
     study = Study(video.__doc__.splitlines()[0], rounds=8)
-    study.parser.add_argument("bundle", type=Path, help="of backend onnxruntime: of clips or streaming")
+    study.parser.add_argument("bundle", help="of backend onnxruntime: of clips or streaming")
     study.parser.add_argument("videos", nargs="+", metavar="VIDEO")
     study.parser.add_argument("--readers", nargs="*", choices=READERS, default=list(READERS))
     study.parser.add_argument(
@@ -90,7 +91,7 @@ def measure_all(study: Study, options: argparse.Namespace) -> None:
 def commands_of(options: argparse.Namespace, manifest: Manifest, path: str) -> dict[str, Sequence[str]]:
     preprocessing = manifest.preprocessing
     job = {
-        "model": str(options.bundle / STANDARD_MODEL),
+        "model": os.path.join(options.bundle, STANDARD_MODEL),
         "video": path,
         "streaming": manifest.streaming,
         "frames": manifest.frames,
@@ -99,7 +100,7 @@ def commands_of(options: argparse.Namespace, manifest: Manifest, path: str) -> d
         "mean": preprocessing.mean,
         "std": preprocessing.std,
     }
-    edgevid = [sys.executable, "-c", EDGEVID, "run", str(options.bundle), "--video", path]
+    edgevid = [sys.executable, "-c", EDGEVID, "run", options.bundle, "--video", path]
     commands: dict[str, Sequence[str]] = {"edgevid": [*edgevid, "--top", str(manifest.classes), "--json"]}
     for reader in options.readers:
         commands[reader] = [options.python, str(SCRIPT), json.dumps({**job, "reader": reader})]
@@ -132,9 +133,11 @@ def run_rounds(
 
 def run(command: Sequence[str]) -> Result:
     """Run a fresh process; ``BenchmarkError`` with its last line if it fails."""
+    # As installed packages, edgevid's modules are not compiled anew in each process.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(BYTECODE)}
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         start_s = time.perf_counter()
-        process = subprocess.Popen(command, stdout=out, stderr=err)
+        process = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
         _, status, usage = os.wait4(process.pid, 0)
         process_ms = 1e3 * (time.perf_counter() - start_s)
         process.returncode = os.waitstatus_to_exitcode(status)
