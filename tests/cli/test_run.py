@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -254,3 +255,21 @@ def test_help_needs_none_of_the_heavy_packages():
     code = f"import sys, edgevid.cli.run; print(*{heavy} & {{*sys.modules}})"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert process.stdout.strip() == ""
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_file_while_it_is_decoded_ahead(video):
+    program = os.path.join(os.path.dirname(__file__), "..", "fake_session.py")
+    process = subprocess.Popen(
+        [sys.executable, program, "run", "stream", "--video", video],
+        env={**os.environ, "EDGEVID_TEST_DELAY_S": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stdout is not None and "dark" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err.strip() == "edgevid: interrupted; nothing was changed"
