@@ -51,7 +51,8 @@ def measure(study: Study, options: argparse.Namespace) -> None:
     rows = []
     for width, height, pixel_format, layout, halved in PICTURES:
         frames = random_frames(width, height, pixel_format)
-        runs = candidates(frames, plan_of(width, height, layout, halved))
+        plan = plan_of(width, height, layout, halved)
+        runs = candidates(frames, plan, np.empty(plan.shape, np.float32))
         samples = interleave(runs, options.rounds)
         name = f"{width}x{height} {pixel_format}"
         study.add(name, samples)
@@ -73,31 +74,40 @@ def plan_of(width: int, height: int, layout: Layout, halved: tuple[int, int]) ->
     positions = np.arange(CROP)
     filters = []
     for length, log2 in zip((height, width), halved):
-        resized = int(SHORT_SIDE * length / min(width, height))
-        luma = triangle(length, resized, positions + (resized - CROP) // 2)
+        resized, begin = window(length, min(width, height))
+        luma = triangle(length, resized, positions + begin)
         filters.append((luma, through(luma, lambda pixels, log2=log2: repeated(pixels, log2))))
     return Plan(layout, *filters, np.array(BT601) / 255, np.zeros(3), np.ones(3))
 
 
+def window(length: int, short_side: int) -> tuple[int, int]:
+    """Pixels of an axis after the resize, and the first that the crop keeps."""
+    resized = int(SHORT_SIDE * length / short_side)
+    return resized, (resized - CROP) // 2
+
+
 def random_frames(width: int, height: int, pixel_format: str) -> list[av.VideoFrame]:
     random = np.random.default_rng(0)
-    images = (random.integers(0, 256, (height, width, 3), np.uint8) for _ in range(FRAMES))
+    images = (random.integers(80, 176, (height, width, 3), np.uint8) for _ in range(FRAMES))
     return [av.VideoFrame.from_ndarray(each, format="rgb24").reformat(format=pixel_format) for each in images]
 
 
-def candidates(frames: list[av.VideoFrame], plan: Plan) -> dict[str, Callable[[], None]]:
+def candidates(frames: list[av.VideoFrame], plan: Plan, out: np.ndarray) -> dict[str, Callable[[], None]]:
+    """Functions that each write the input for the next frame to ``out``, or copy its planes elsewhere."""
     library = library_or_reason()
     if isinstance(library, str):
         raise BenchmarkError(library)
     run = load(library)
-    out = np.empty(plan.shape, np.float32)
     first = frames[0]
     target = ctypes.create_string_buffer(max(plane.buffer_size for plane in first.planes))
     kept = CROP / SHORT_SIDE * min(first.width, first.height)
     needed = kept * kept / (first.width * first.height)
     reformatter = VideoReformatter()
-    box = tuple((length - kept) / 2 for length in (first.width, first.height))
-    box = (*box, box[0] + kept, box[1] + kept)
+    corners = []
+    for length in (first.width, first.height):
+        resized, begin = window(length, min(first.width, first.height))
+        corners.append((begin * length / resized, (begin + CROP) * length / resized))
+    box = tuple(corner for pair in zip(*corners) for corner in pair)
 
     def kernel(frame: av.VideoFrame) -> None:
         planes = frame.planes
