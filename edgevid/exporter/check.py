@@ -41,15 +41,15 @@ class OpenModel:
     @classmethod
     def open(
         cls,
-        path: Path,
+        folder: Path,
         artefact: Artefact,
         request: Request,
         states: tuple[StateSpec, ...],
         outputs: Iterable[str],
     ) -> OpenModel:
-        """Open ``path``; ``ExportError`` unless it has the ``outputs``."""
+        """Open ``artefact`` of the bundle in ``folder``; ``ExportError`` unless it has the ``outputs``."""
         options = OpenOptions(providers=request.target.device.execution_providers)
-        runner = BACKENDS[artefact.opened_by].open_model(artefact, path.parent, options)
+        runner = BACKENDS[artefact.opened_by].open_model(artefact, folder, options)
         if missing := [name for name in outputs if name not in tuple(runner.outputs)]:
             raise ExportError(
                 f"{artefact.file} has the outputs {', '.join(runner.outputs)} and not {', '.join(missing)}: "
@@ -99,7 +99,7 @@ def check_compiled(
     artefacts, not_run = [], list(compiled.not_run)
     for artefact in compiled.artefacts:
         path = folder / artefact.file
-        model = OpenModel.open(path, artefact, request, states, example.outputs)
+        model = OpenModel.open(folder, artefact, request, states, example.outputs)
         if calibration is not None and artefact.precision == "int8":
             measured = calibration.evaluate(model, artefact, path)
         else:

@@ -9,7 +9,7 @@ import pytest
 
 from edgevid.backends.protocol import Compiled
 from edgevid.errors import BackendError
-from edgevid.exporter import companions
+from edgevid.exporter import check, companions
 from edgevid.specs import Artefact, Device
 
 
@@ -65,6 +65,19 @@ def test_a_library_that_cannot_be_made_is_left_out_with_the_reason(tmp_path, mon
 def test_only_the_targets_own_bundle_takes_it_along(tmp_path, monkeypatch, options):
     compiled, _ = compile_all(tmp_path, backend("other"), monkeypatch, **options)
     assert len(compiled.artefacts) == 1
+
+
+def test_its_library_is_opened_from_the_bundles_folder(tmp_path, monkeypatch):
+    compiled, _ = compile_all(tmp_path, backend("other"), monkeypatch)
+
+    def open_model(artefact, folder, options):
+        assert (folder / artefact.file).read_text() == "other"
+        return SimpleNamespace(outputs=("logits",))
+
+    monkeypatch.setattr(check, "BACKENDS", {"other": SimpleNamespace(open_model=open_model)})
+    for_check = SimpleNamespace(target=request().target, streaming=False, spec=SimpleNamespace(input="clip"))
+    model = check.OpenModel.open(tmp_path, compiled.artefacts[1], for_check, (), ("logits",))
+    assert model.file == "other/model.so"
 
 
 def test_a_phone_takes_tvm_along(mobile_bundle, run_edgevid):
