@@ -29,6 +29,9 @@ BT709 = 1
 SWSCALE_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 """The matrices that FFmpeg's scaler knows, and its own number for each."""
 
+LEFT_SITED = ("h264", "hevc", "mpeg2video", "mpeg4")
+"""Codecs whose chroma lies at the left one of its two columns, unless a stream says otherwise."""
+
 OTHER_MATRICES = {
     8: "YCgCo",
     11: "SMPTE 2085",
@@ -109,6 +112,10 @@ class ToRGB:
         if transfer == UNSPECIFIED:
             transfer = self._codec.color_trc
         return to_bt709(int(primaries), int(transfer))
+
+    def is_left_sited(self) -> bool:
+        """Whether FFmpeg takes a sample of chroma to lie at the left one of its columns, not between them."""
+        return self._codec.name in LEFT_SITED
 
     def matrix(self, frame: av.VideoFrame) -> int:
         """FFmpeg's number of the frame's color matrix, a value of ``SWSCALE_MATRICES``."""

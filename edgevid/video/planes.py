@@ -93,6 +93,7 @@ class PlanesPreprocessor:
             picture.orientation,
             picture.converter.matrix(frame),
             is_full_range(frame),
+            picture.converter.is_left_sited(),
         )
         if source != self._source:
             self._source, self._plan = source, _Plan(source, self._preprocessing)
@@ -114,6 +115,7 @@ class _Source(NamedTuple):
     orientation: Orientation
     matrix: int
     full_range: bool
+    left_sited: bool
 
     @property
     def square_width(self) -> int:
@@ -185,9 +187,10 @@ def _of_columns(source: _Source, columns: Filter) -> tuple[Filter, Filter]:
     luma = through(columns, lambda column: cubic(source.width, width, column))
     if source.conversion is Conversion.REPEATED:
         return luma, through(columns, lambda column: repeated(column, halved))
+    shift = 0.25 if halved and source.left_sited else 0.0
     if source.conversion is Conversion.HALF:
-        return luma, through(columns, lambda column: cubic(samples, width // 2, column >> 1))
-    return luma, through(columns, lambda column: cubic(samples, width, column))
+        return luma, through(columns, lambda column: cubic(samples, width // 2, column >> 1, shift))
+    return luma, through(columns, lambda column: cubic(samples, width, column, shift))
 
 
 def color_matrix(matrix: int, full_range: bool) -> np.ndarray:

@@ -33,15 +33,18 @@ def triangle(source: int, resized: int, positions: np.ndarray) -> Filter:
     return _resize(source, resized, positions, 1, lambda x: 1.0 - x)
 
 
-def cubic(source: int, resized: int, positions: np.ndarray) -> Filter:
-    """BICUBIC of FFmpeg's scaler: Mitchell and Netravali's with b = 0 and c = 0.6."""
-    if source == resized:
+def cubic(source: int, resized: int, positions: np.ndarray, shift: float = 0.0) -> Filter:
+    """BICUBIC of FFmpeg's scaler: Mitchell and Netravali's with b = 0 and c = 0.6.
+
+    A pixel is made of the samples around ``shift`` samples after its own place.
+    """
+    if source == resized and not shift:
         return repeated(np.minimum(positions, source - 1), 0)
 
     def weight(x: np.ndarray) -> np.ndarray:
         return np.where(x < 1, (1.4 * x - 2.4) * x * x + 1, ((-0.6 * x + 3) * x - 4.8) * x + 2.4)
 
-    return _resize(source, resized, positions, 2, weight)
+    return _resize(source, resized, positions, 2, weight, shift)
 
 
 def repeated(positions: np.ndarray, log2: int) -> Filter:
@@ -67,11 +70,16 @@ def through(outer: Filter, inner: Callable[[np.ndarray], Filter]) -> Filter:
 
 
 def _resize(
-    source: int, resized: int, positions: np.ndarray, reach: int, weight: Callable[[np.ndarray], np.ndarray]
+    source: int,
+    resized: int,
+    positions: np.ndarray,
+    reach: int,
+    weight: Callable[[np.ndarray], np.ndarray],
+    shift: float = 0.0,
 ) -> Filter:
     scale = source / resized
     size = max(1.0, scale)
-    centers = (np.asarray(positions) + 0.5) * scale
+    centers = (np.asarray(positions) + 0.5) * scale + shift
     first = np.clip(np.floor(centers - reach * size + 0.5), 0, source - 1).astype(np.int64)
     samples = first[:, None] + np.arange(int(2 * reach * size) + 2)
     distances = np.abs(samples + 0.5 - centers[:, None]) / size

@@ -11,6 +11,7 @@ import pytest
 from edgevid.kernels.common import build
 from edgevid.specs import Preprocessing
 from edgevid.video import planes
+from edgevid.video.color import ToRGB
 from edgevid.video.decode import decoded_frames, open_video
 from edgevid.video.frame import to_rgb
 from edgevid.video.geometry import Orientation
@@ -35,8 +36,9 @@ def scene(height, width):
 
 
 @pytest.fixture
-def picture(write_video):
-    """Make pictures of the scene in any pixel format."""
+def picture(write_video, monkeypatch):
+    """Make pictures of the scene in any pixel format, whose chroma no codec has put to the left."""
+    monkeypatch.setattr(ToRGB, "is_left_sited", lambda converter: False)
     with open_video(write_video(frames=1)) as (container, stream):
         first, _ = next(decoded_frames(container, stream, "a video"))
 
@@ -80,6 +82,16 @@ def test_the_kernel_is_within_a_level_of_it(needs_kernel, picture, name, size):
 def test_pixels_are_made_square(needs_kernel, picture, name, aspect):
     fast, exact = both_ways(picture(name, aspect=aspect))
     assert np.abs(fast - exact).mean() < 1
+
+
+@pytest.mark.parametrize("aspect", (1.0, 1.25))
+@pytest.mark.parametrize("codec", ("libx264", "mpeg4", "libvpx-vp9"))
+def test_chroma_lies_where_the_codec_has_it(needs_kernel, write_video, codec, aspect):
+    path = write_video("video.mkv", images=[scene(270, 480)], codec=codec)
+    with open_video(path) as (container, stream):
+        decoded, _ = next(decoded_frames(container, stream, "a video"))
+        fast, exact = both_ways(decoded._replace(pixel_aspect=aspect))
+    assert np.abs(fast - exact).mean() < 0.6
 
 
 @pytest.mark.parametrize(("turns", "mirrored"), [*itertools.product(range(4), (False, True))])
