@@ -109,19 +109,6 @@ inline void filter_columns(const PreprocessFilter& filter, const int16_t* const 
   for (int row = 0; row < kRows; ++row) pixels[row] = __builtin_convertvector(add_parts(sums[row]), Floats);
 }
 
-template <int kRows>
-inline void filter_columns(const PreprocessFilter& filter, const int16_t* const (&rows)[kRows], int64_t at,
-                           Floats (&pixels)[kRows]) {
-  switch (filter.taps / Preprocess::kTapBlock) {
-    case 1:
-      return filter_columns<kRows, 1>(filter, rows, at, pixels);
-    case 2:
-      return filter_columns<kRows, 2>(filter, rows, at, pixels);
-    default:
-      return filter_columns<kRows, 0>(filter, rows, at, pixels);
-  }
-}
-
 // ---- pixels to the result --------------------------------------------------------------------------------------
 
 // To the nearest, ties to even.
@@ -241,21 +228,39 @@ void blend_planes(const Preprocess& args, int64_t row, const Scratch& scratch) {
 }
 
 // Fills rows of pixels, of which `targets` has one for each channel, to whole groups.
+template <int kLumaBlocks, int kChromaBlocks>
 void mix_pixels(const Preprocess& args, const Scratch& scratch, int64_t begin, int64_t end,
                 float* const (&targets)[3]) {
-  const auto all = [](float value) { return value - Floats{}; };
+  Floats color[3][4], low[3], high[3];
+  for (int channel = 0; channel < 3; ++channel) {
+    for (int i = 0; i < 4; ++i) color[channel][i] = args.color[channel][i] - Floats{};
+    low[channel] = args.low[channel] - Floats{};
+    high[channel] = args.high[channel] - Floats{};
+  }
   for (int64_t at = begin; at < end; at += kDots) {
     Floats luma[1], chroma[2];
-    filter_columns<1>(args.columns[0], {scratch.words(0)}, at, luma);
-    filter_columns<2>(args.columns[1], {scratch.words(1), scratch.words(2)}, at, chroma);
+    filter_columns<1, kLumaBlocks>(args.columns[0], {scratch.words(0)}, at, luma);
+    filter_columns<2, kChromaBlocks>(args.columns[1], {scratch.words(1), scratch.words(2)}, at, chroma);
     for (int channel = 0; channel < 3; ++channel) {
-      const float* color = args.color[channel];
-      Floats value = all(color[0]) * luma[0] + all(color[1]) * chroma[0] + all(color[2]) * chroma[1] + all(color[3]);
-      value = value < all(args.low[channel]) ? all(args.low[channel]) : value;
-      value = value > all(args.high[channel]) ? all(args.high[channel]) : value;
+      const Floats(&each)[4] = color[channel];
+      Floats value = each[3] + each[0] * luma[0] + each[1] * chroma[0] + each[2] * chroma[1];
+      value = value < low[channel] ? low[channel] : value;
+      value = value > high[channel] ? high[channel] : value;
       __builtin_memcpy(targets[channel] + at, &value, sizeof value);
     }
   }
+}
+
+// With the usual numbers of taps known when compiling.
+void mix_pixels(const Preprocess& args, const Scratch& scratch, int64_t begin, int64_t end,
+                float* const (&targets)[3]) {
+  const int64_t luma = args.columns[0].taps / Preprocess::kTapBlock;
+  const int64_t chroma = args.columns[1].taps / Preprocess::kTapBlock;
+  if (luma == 1 && chroma == 1) return mix_pixels<1, 1>(args, scratch, begin, end, targets);
+  if (luma == 2 && chroma == 1) return mix_pixels<2, 1>(args, scratch, begin, end, targets);
+  if (luma == 2 && chroma == 2) return mix_pixels<2, 2>(args, scratch, begin, end, targets);
+  if (luma == 3 && chroma == 2) return mix_pixels<3, 2>(args, scratch, begin, end, targets);
+  mix_pixels<0, 0>(args, scratch, begin, end, targets);
 }
 
 void mix_row(const Preprocess& args, const Scratch& scratch, int64_t row) {
