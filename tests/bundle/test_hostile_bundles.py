@@ -198,7 +198,7 @@ def bundle_of_model(folder: Path, model: bytes, kind: str = "cpu", **files: byte
         (b"\x3a\xff\xff\xff\xff\x0f", "not a protobuf message"),
         (b"\xba\x80\x80\x80\x10\x02\x08\x01", "not a protobuf message"),
         (b"\x00\x00\x00\x00ORTM", "not a protobuf message"),
-        (b"", "cannot open"),
+        pytest.param(b"", "cannot open", marks=pytest.mark.slow),  # it may compile the kernels
     ],
 )
 def test_what_is_no_model_is_one_line(refuses, tmp_path, model, says):

@@ -16,6 +16,8 @@ from edgevid.specs import ModelSpec
 
 FRAMES, SIZE = 2, 16
 
+pytestmark = pytest.mark.slow
+
 
 class Network(nn.Module):
     """Features of each frame, what ``change`` makes of them, a classifier."""

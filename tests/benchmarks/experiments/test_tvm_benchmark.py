@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import onnx
+import pytest
 import torch
 
 from edgevid.benchmarks.experiments import study, tvm
@@ -23,6 +24,7 @@ class Shifted(torch.nn.Module):
         return self.conv(self.shift(clip.flatten(0, 1), clip.shape[1])).mean((2, 3))
 
 
+@pytest.mark.slow
 def test_the_ordinary_export_has_only_standard_operators_and_the_same_output(tmp_path):
     network, clip = Shifted().eval(), torch.randn(1, 3, 8, 4, 4)
     with torch.no_grad():
