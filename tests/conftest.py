@@ -32,7 +32,7 @@ SIZE, FRAMES = 64, 4
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "edgevid-hypothesis")
 
 
-SLOW_FIXTURES = {"export", "exported", "library", "wheel"}
+SLOW_FIXTURES = {"export", "exported", "library", "needs_kernel", "wheel"}
 
 
 def pytest_collection_modifyitems(items):
@@ -56,6 +56,22 @@ def traced_once(request):
         import traced_once
 
         traced_once.install()
+
+
+@pytest.fixture(autouse=True)
+def nothing_compiles_in_a_quick_test(request, monkeypatch):
+    """Quick tests run with the kernels only where they are compiled already."""
+    if request.node.get_closest_marker("slow") or "fake_compiler" in request.fixturenames:
+        return
+    from edgevid.kernels.common import build
+
+    def compiled_library():
+        compiler = tuple(build.find_compiler() or ())
+        name = f"edgevid-{build.fingerprint(compiler, build.cxxflags())}.so" if compiler else "none"
+        library = build.cache_folder() / "kernels" / name
+        return library if library.is_file() else "the kernels are not compiled yet"
+
+    monkeypatch.setattr(build, "library_or_reason", compiled_library)
 
 
 EXPORT = "import json, sys; from edgevid import export; export(sys.argv[1], **json.loads(sys.argv[2]))"
