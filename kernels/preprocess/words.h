@@ -37,8 +37,11 @@ static inline Words multiply_high(Words a, Words b) {
 // Two registers of samples, shifted left; those of bytes are in the order of store_samples<uint8_t>.
 template <class Sample>
 inline void load_samples(const char* address, int shift, Words (&words)[2]) {
-  __builtin_memcpy(words, address, sizeof words);
-  for (Words& each : words) each <<= static_cast<uint16_t>(shift);
+  // Not both at once: GCC would copy them to the stack in halves, and wait for these.
+  __builtin_memcpy(&words[0], address, sizeof(Words));
+  __builtin_memcpy(&words[1], address + sizeof(Words), sizeof(Words));
+  words[0] <<= static_cast<uint16_t>(shift);
+  words[1] <<= static_cast<uint16_t>(shift);
 }
 
 template <>
@@ -69,7 +72,8 @@ inline void load_samples<uint8_t>(const char* address, int, Words (&words)[2]) {
 
 template <class Sample>
 inline void store_samples(int16_t* target, const Words (&words)[2]) {
-  __builtin_memcpy(target, words, sizeof words);
+  __builtin_memcpy(target, &words[0], sizeof(Words));
+  __builtin_memcpy(target + kWords, &words[1], sizeof(Words));
 }
 
 #if defined(__AVX2__)
