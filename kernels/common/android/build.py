@@ -39,6 +39,7 @@ FLAGS = (
     *build.CXXFLAGS,
     "-ffunction-sections",
     "-fdata-sections",
+    "-DEDGEVID_BIONIC",
     "-U_FORTIFY_SOURCE",
     "-fno-stack-protector",
 )

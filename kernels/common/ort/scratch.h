@@ -9,7 +9,8 @@
 
 // glibc 2.34 moved these to another library, as new versions. By their first version, a library that was linked with
 // a new glibc loads with an old one too.
-#if defined(__GLIBC__) && defined(__x86_64__)
+#if defined(EDGEVID_BIONIC)  // Android's C library, though a compiler for Linux has the headers of glibc
+#elif defined(__GLIBC__) && defined(__x86_64__)
 #define EDGEVID_FIRST_GLIBC "GLIBC_2.2.5"
 #elif defined(__GLIBC__) && defined(__aarch64__)
 #define EDGEVID_FIRST_GLIBC "GLIBC_2.17"
