@@ -68,6 +68,12 @@ def main() -> None:
     study.run(lambda options: measure_all(study, options))
 
 
+def without_paths(options: argparse.Namespace) -> None:
+    """What is recorded has no path of this machine."""
+    options.bundle, options.videos = Path(options.bundle).name, [Path(path).name for path in options.videos]
+    del options.python
+
+
 def measure_all(study: Study, options: argparse.Namespace) -> None:
     manifest = Bundle.open(options.bundle).manifest
     for path in options.videos:
@@ -78,7 +84,7 @@ def measure_all(study: Study, options: argparse.Namespace) -> None:
         first = results["edgevid"][0]
         for name, runs in results.items():
             measured = {measure: [*map(value, runs)] for measure, value in MEASURES.items()}
-            study.add(name, measured, video=path, frames=first.frames)
+            study.add(name, measured, video=Path(path).name, frames=first.frames)
             medians = [f"{measure} {np.median(values):.4g}" for measure, values in measured.items()]
             print(f"{path}: {name}", ", ".join(medians))
             if name != "edgevid":
@@ -86,6 +92,7 @@ def measure_all(study: Study, options: argparse.Namespace) -> None:
                 for measure, value in MEASURES.items():
                     ratio = paired_ratio([*map(value, results["edgevid"])], [*map(value, runs)])
                     print(f"  edgevid/{name}, {measure}: {ratio}", flush=True)
+    without_paths(options)
 
 
 def commands_of(options: argparse.Namespace, manifest: Manifest, path: str) -> dict[str, Sequence[str]]:
