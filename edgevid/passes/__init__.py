@@ -46,11 +46,10 @@ def run_passes(
     Verifies the structure of the graph before the first pass and after each that matched, and the whole graph
     after the last. With ``fixed_shapes``, the shapes of inputs and outputs must be static.
     """
-    verify_structure(graph, fixed_shapes)
-    reports = []
+    reports: list[PassReport] = []
     for rewrite in passes:
-        reports.append(rewrite(graph))
-        if reports[-1].matched:
+        if not reports or reports[-1].matched:
             verify_structure(graph, fixed_shapes)
+        reports.append(rewrite(graph))
     verify(graph, fixed_shapes)
     return tuple(reports)
