@@ -66,10 +66,9 @@ def nothing_compiles_in_a_quick_test(request, monkeypatch):
     from edgevid.kernels.common import build
 
     def compiled_library():
-        compiler = tuple(build.find_compiler() or ())
-        name = f"edgevid-{build.fingerprint(compiler, build.cxxflags())}.so" if compiler else "none"
-        library = build.cache_folder() / "kernels" / name
-        return library if library.is_file() else "the kernels are not compiled yet"
+        compiler = build.find_compiler()
+        library = build.library_folder() / build.library_name(compiler) if compiler else None
+        return library if library and library.is_file() else "the kernels are not compiled yet"
 
     monkeypatch.setattr(build, "library_or_reason", compiled_library)
 

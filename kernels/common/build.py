@@ -63,7 +63,7 @@ def library_or_reason() -> Path | str:
         reason = "no C++ compiler was found, so networks run without the kernels: install g++ or set CXX"
     else:
         try:
-            return build(compiler, cache_folder() / "kernels")
+            return build(compiler, library_folder())
         except subprocess.CalledProcessError as error:
             message = next(
                 (line for line in error.stderr.splitlines() if "error" in line), error.stderr[:200]
@@ -73,6 +73,11 @@ def library_or_reason() -> Path | str:
             reason = f"the kernels cannot be built, so networks run without: {error}. Set EDGEVID_CACHE"
     _warn_once(reason)
     return reason
+
+
+def library_folder() -> Path:
+    """Where built libraries are cached."""
+    return cache_folder() / "kernels"
 
 
 def installed_library() -> Path | None:
@@ -103,10 +108,12 @@ def build(compiler: list[str], folder: Path) -> Path:
         objects = compile_sources([*compiler, *cxxflags()], work, isa_flags(target_machine(tuple(compiler))))
         run([*compiler, *cxxflags(), *LINK_FLAGS, *map(str, objects), "-o", str(target)])
 
-    name = f"edgevid-{fingerprint(tuple(compiler), cxxflags())}.so"
-    return cached_file(
-        folder, name, "compiling the kernels for this processor, which takes seconds, once", make
-    )
+    announcement = "compiling the kernels for this processor, which takes seconds, once"
+    return cached_file(folder, library_name(compiler), announcement, make)
+
+
+def library_name(compiler: list[str]) -> str:
+    return f"edgevid-{fingerprint(tuple(compiler), cxxflags())}.so"
 
 
 @functools.cache

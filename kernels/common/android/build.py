@@ -67,7 +67,7 @@ def android_library() -> Path:
             (COMPILER,), (*FLAGS, *LINK_FLAGS, sha256_of(RUNTIME), repr(BIONIC), EXPORTS)
         )
         return build.cached_file(
-            build.cache_folder() / "kernels",
+            build.library_folder(),
             f"edgevid-android-{identity}.so",
             "compiling the kernels for Android, which takes seconds, once",
             _make,
