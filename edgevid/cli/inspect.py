@@ -110,7 +110,8 @@ def _verify(bundle) -> tuple[list[dict], dict[str, str]]:
 def _what_runs(backend: str) -> str:
     from edgevid.backends import BACKENDS
 
-    return "kernels" if backend in BACKENDS and BACKENDS[backend].has_kernels else backend
+    entry = BACKENDS.get(backend)
+    return "kernels" if entry and entry.has_kernels else backend
 
 
 def _takes_kernels(artefact, manifest) -> bool:
@@ -136,7 +137,8 @@ def _runtime(manifest) -> str | None:
     """The bundle's runtime on this machine, and where its kernels come from; None if it is not here."""
     from edgevid.backends import BACKENDS
 
-    state = BACKENDS[manifest.backend].available() if manifest.backend in BACKENDS else None
+    backend = BACKENDS.get(manifest.backend)
+    state = backend.available() if backend else None
     return state.what if state and state.ok else None
 
 

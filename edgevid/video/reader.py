@@ -26,7 +26,7 @@ from edgevid.video.frame import Frame, Picture
 from edgevid.video.pipeline import POLL_S
 from edgevid.video.source import Pipe
 from edgevid.video.stopwatch import Stopwatch
-from edgevid.video.timestamps import USUAL_INTERVAL_S
+from edgevid.video.timestamps import interval_of
 
 logger = logging.getLogger("edgevid")
 
@@ -67,8 +67,8 @@ class Way:
     ``latest``: the source is live, so frames that come faster than they are taken are dropped. ``paced``: it
     sends faster than it plays, as HLS does a segment at a time, so frames wait for their time. ``reconnect``:
     connect again when it ends or fails. ``duration_s``: stop that long after the first frame. ``threads``
-    decode, 0 for every core. ``stamped``: its stamps are the monotonic
-    clock at capture, as drivers of cameras give.
+    decode, 0 for every core. ``stamped``: its stamps are the monotonic clock at capture, as drivers of
+    cameras give.
     """
 
     latest: bool = False
@@ -103,7 +103,7 @@ class FrameReader:
         self._watch = watch
         self._waiting: deque[tuple[Picture, float, float]] = deque()
         self._handed_s = 0.0  # when the last frame was handed out
-        self._interval_s = USUAL_INTERVAL_S
+        self._interval_s = interval_of(None)
         self._changed = threading.Condition()
         self._stop, self._opened, self._done = threading.Event(), threading.Event(), threading.Event()
         self._start_s = 0.0  # when the first frame came, by the monotonic clock
@@ -212,7 +212,7 @@ class FrameReader:
             if way.latest:
                 stream.thread_type = "SLICE"  # threads that take whole frames hold some back
             stream.codec_context.thread_count = way.threads
-            self._interval_s = 1 / (declared_frame_rate(stream) or 1 / USUAL_INTERVAL_S)
+            self._interval_s = interval_of(declared_frame_rate(stream))
             pictures = decoded_frames(container, stream, self._name, not way.latest, self._watch)
             first, first_s = next(pictures)
             now = time.monotonic()

@@ -24,6 +24,11 @@ MAX_REORDERED = 256
 """Packets that a decoder may hold before it gives out their frames: threads and reordering, many times."""
 
 
+def interval_of(declared_rate: float | None) -> float:
+    """Seconds between frames at a rate in frames per second, or at the usual one if none is declared."""
+    return 1 / declared_rate if declared_rate else USUAL_INTERVAL_S
+
+
 class Clock:
     """Turns stamps, in order of presentation, into seconds after the first frame, which only go forward.
 
@@ -33,7 +38,7 @@ class Clock:
     """
 
     def __init__(self, declared_rate: float | None) -> None:
-        self._interval_s = 1 / declared_rate if declared_rate else USUAL_INTERVAL_S
+        self._interval_s = interval_of(declared_rate)
         self._measures_interval = not declared_rate
         self._offset_s: float | None = None
         self.last_s: float | None = None
