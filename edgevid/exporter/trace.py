@@ -187,7 +187,7 @@ def _drop_debug_information(graph: ir.Model) -> None:
 def _quiet() -> Iterator[None]:
     """Silence the exporter: it reports progress on stdout and warns of packages that edgevid does not use.
 
-    Nor does it collect a stack trace for each node: none is kept, and that is a tenth of an export.
+    Nor does it collect a stack trace for each node: none is kept.
     """
     logger = logging.getLogger("torch.onnx")
     level, untraced = logger.level, getattr(torch.fx.config, "do_not_emit_stack_traces", False)
