@@ -59,6 +59,19 @@ def traced_once(request):
 
 
 @pytest.fixture(autouse=True)
+def bundles_open_in_this_process(monkeypatch):
+    """The first opening of a bundle starts no subprocess, which would spend a second on its imports."""
+    from edgevid.backends.onnxruntime.specialize import pipeline
+
+    specialize = pipeline.specialize
+
+    def specialize_here(path, cache_folder, threads, in_subprocess=False, digests=None):
+        return specialize(path, cache_folder, threads, digests=digests)
+
+    monkeypatch.setattr(pipeline, "specialize", specialize_here)
+
+
+@pytest.fixture(autouse=True)
 def nothing_compiles_in_a_quick_test(request, monkeypatch):
     """Quick tests run with the kernels only where they are compiled already."""
     if request.node.get_closest_marker("slow") or "fake_compiler" in request.fixturenames:

@@ -5,6 +5,7 @@ Grows by registration: a new network is covered on the day it is registered.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from short_network import short_network
 
 import edgevid
 from edgevid import parity
+from edgevid.backends import BACKENDS
+from edgevid.backends.reference import backend as reference_backend
 from edgevid.errors import EdgevidError, UnknownNameError
 from edgevid.exporter.measure import fixed_numbers, measure, measure_network
 from edgevid.zoo import MODELS
@@ -27,10 +30,10 @@ TOLERANCE = 1e-4
 CAUSAL = [spec.name for spec in MODELS.values() if spec.causal]
 
 
-def short(name: str) -> tuple[torch.nn.Module, int]:
-    """The least network that shows all that ``name`` does, and the size of its least input."""
-    frames, size = MODELS[name].smallest
-    return short_network(name, frames, size, num_classes=CLASSES), size
+@pytest.fixture(scope="module")
+def network(request) -> torch.nn.Module:
+    """The smallest network with each kind of block of the model; its tests share it."""
+    return short_network(request.param, *MODELS[request.param].smallest, num_classes=CLASSES)
 
 
 def outputs_of(network: torch.nn.Module, given: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -65,12 +68,11 @@ def test_every_model_is_prepared_for_at_its_own_size(name):
     assert spec.size <= spec.preprocessing.at_size(spec.size).short_side
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_every_model_takes_a_batch(name):
+@pytest.mark.parametrize("network", MODELS, indirect=True)
+def test_every_model_takes_a_batch(network):
     """Two inputs at once give what each gives alone."""
-    spec = MODELS[name]
-    network, size = short(name)
-    pair = torch.randn(2, *spec.input_shape(spec.smallest[0], size)[1:])
+    spec = network.edgevid_spec
+    pair = torch.randn(2, *spec.input_shape(*spec.smallest)[1:])
     together, alone = outputs_of(network, pair), outputs_of(network, pair[1:])
     for output, rows in together.items():
         assert rows.dtype == torch.float32
@@ -81,10 +83,9 @@ def test_every_model_takes_a_batch(name):
         assert together["logits"].shape == (2, CLASSES)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_every_model_exports_and_is_the_same_in_every_runtime(name, tmp_path):
-    network, size = short(name)
-    bundle = edgevid.export(network, output=tmp_path / name, size=size)
+@pytest.mark.parametrize("network", MODELS, indirect=True)
+def test_every_model_exports_and_is_the_same_in_every_runtime(network, tmp_path):
+    bundle = edgevid.export(network, output=tmp_path / "bundle", size=network.edgevid_spec.smallest[1])
     manifest = bundle.manifest
     example, wanted = parity.load(bundle.path)
 
@@ -96,9 +97,11 @@ def test_every_model_exports_and_is_the_same_in_every_runtime(name, tmp_path):
     assert parity.compare(with_kernels, wanted, TOLERANCE).ok
     in_openvino = run_in_openvino(bundle.path / "model.onnx", example)
     assert parity.compare(in_openvino, wanted, TOLERANCE).ok
+    reference = BACKENDS["reference"].open_model(reference_backend.MODEL, bundle.path)
+    assert parity.compare(reference.run({reference.inputs[0]: example}), wanted, TOLERANCE).ok
 
     # No MAC was lost or counted twice on the way.
-    counted = measure_network(network.to("meta"), example.shape)
+    counted = measure_network(copy.deepcopy(network).to("meta"), example.shape)
     assert manifest.macs == counted.macs
     assert manifest.weights.parameters == counted.parameters
     assert {output.name: output.shape for output in manifest.outputs} == {
@@ -114,10 +117,10 @@ def run_in_openvino(path: Path, example: np.ndarray) -> dict[str, np.ndarray]:
     return {output.any_name: results[output] for output in compiled.outputs}
 
 
-@pytest.mark.parametrize("name", CAUSAL)
-def test_every_causal_model_streams_as_it_sees_a_clip_frame_by_frame(name, tmp_path):
-    network, size = short(name)
-    bundle = edgevid.export(network, output=tmp_path / name, stream=True, size=size)
+@pytest.mark.parametrize("network", CAUSAL, indirect=True)
+def test_every_causal_model_streams_as_it_sees_a_clip_frame_by_frame(network, tmp_path):
+    size = network.edgevid_spec.smallest[1]
+    bundle = edgevid.export(network, output=tmp_path / "bundle", stream=True, size=size)
     assert bundle.manifest.parity.max_rel < TOLERANCE
     clip, wanted = parity.load(bundle.path)
     assert all(len(rows) == clip.shape[1] for rows in wanted.values())

@@ -14,6 +14,7 @@ from onnx import helper
 from edgevid.backends.onnxruntime.specialize import pipeline, runtime
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
 from edgevid.backends.onnxruntime.specialize.pipeline import isa_of, specialize
+from edgevid.host.local_cache import secret_is_persistent
 from edgevid.kernels.common.build import isa_flags
 from edgevid.onnxfile.graph import Model
 
@@ -159,6 +160,12 @@ class TestCache:
         first, second = (specialize(path, tmp_path / "cache", 1) for _ in range(2))
         assert (len(builds), first.path, first.op_coverage) == (1, second.path, second.op_coverage)
         assert [entry.name for entry in (tmp_path / "cache").iterdir()] == [first.path.parent.name]
+
+    def test_a_subprocess_makes_it_where_that_is_asked_for(self, tmp_path, builds):
+        assert secret_is_persistent()
+        result = specialize(network(tmp_path), tmp_path / "cache", 1, in_subprocess=True)
+        assert builds == []
+        assert result.path.parent.parent == tmp_path / "cache"
 
     def test_another_model_or_instruction_set_has_another_entry(self, tmp_path, builds, library, use_isa):
         entries = 2 if isa_of(library) == "generic" else 3

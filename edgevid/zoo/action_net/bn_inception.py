@@ -67,9 +67,11 @@ class InceptionBlock(nn.Module):
             ConvBnRelu(double_reduce, double, 3),
             ConvBnRelu(double, double, 3, stride),
         )
-        self.pool: nn.Module = nn.MaxPool2d(3, stride, padding=1 if single else 0, ceil_mode=True)
-        if single and name != MAX_POOLED:
-            self.pool = nn.AvgPool2d(3, 1, padding=1)
+        self.pool: nn.Module = nn.AvgPool2d(3, 1, padding=1)
+        if not single:
+            self.pool = nn.MaxPool2d(3, 2, ceil_mode=True)
+        elif name == MAX_POOLED:
+            self.pool = nn.MaxPool2d(3, 1, padding=1)
         self.projection = ConvBnRelu(inputs, projection, 1) if projection else nn.Identity()
         self.outputs = single + conv + double + (projection or inputs)
 
