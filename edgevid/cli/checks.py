@@ -146,18 +146,8 @@ def check_devices() -> list[Check]:
         camera = Check("device", "camera", False, f"no permission for {cameras[0]}", "join the group 'video'")
     else:
         camera = Check("device", "camera", False, "no /dev/video*", "connect a camera, or use --video FILE")
-    return [
-        Check("device", "CPU", True, summary),
-        _from_command(
-            "NVIDIA GPU",
-            ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"],
-            "install the NVIDIA driver, if there is such a GPU",
-        ),
-        camera,
-        _android(),
-        _qemu(),
-        _boards_over_rpc(),
-    ]
+    tools = _in_parallel(lambda check: check(), [_nvidia_gpu, _android, _qemu, _boards_over_rpc])
+    return [Check("device", "CPU", True, summary), tools[0], camera, *tools[1:]]
 
 
 def check_sensors() -> list[Check]:
@@ -224,11 +214,13 @@ def _check_compiler(name: str, remedy: str, folder: Path, execute: bool) -> Chec
     return Check("compiler", name, True, f"{title}: compiled{' and ran' if execute else ''} a program")
 
 
-def _from_command(name: str, command: list[str], remedy: str) -> Check:
-    result = run(command)
+def _nvidia_gpu() -> Check:
+    result = run(["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"])
     output = "; ".join(result.output.splitlines())
-    ok = result.ok and bool(output)
-    return Check("device", name, ok, output if ok else result.error or "none found", "" if ok else remedy)
+    if result.ok and output:
+        return Check("device", "NVIDIA GPU", True, output)
+    remedy = "install the NVIDIA driver, if there is such a GPU"
+    return Check("device", "NVIDIA GPU", False, result.error or "none found", remedy)
 
 
 def _android() -> Check:

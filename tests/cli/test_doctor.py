@@ -100,19 +100,19 @@ def test_a_tool_that_is_no_program_is_reported(tools):
     file = tools / "nvidia-smi"
     file.write_bytes(b"\x7fELFnot really")
     file.chmod(0o755)
-    check = row(doctor.check_devices(), "NVIDIA GPU")
+    check = doctor._nvidia_gpu()
     assert not check.ok and check.mend
 
 
 def test_an_android_device_without_permission_is_not_usable(tools):
     broken(tools, "adb", "printf 'List of devices attached\\nABC\\tunauthorized\\n'")
-    check = row(doctor.check_devices(), "Android (adb)")
+    check = doctor._android()
     assert not check.ok and "USB debugging" in check.mend
 
 
 def test_an_android_device_is_listed_by_its_serial_number(tools):
     broken(tools, "adb", "printf 'List of devices attached\\nABC\\tdevice\\n'")
-    check = row(doctor.check_devices(), "Android (adb)")
+    check = doctor._android()
     assert check.ok and check.detail == "ABC"
 
 
