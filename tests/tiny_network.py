@@ -38,3 +38,8 @@ class Shifted(nn.Module):
 
     def forward(self, clip: torch.Tensor) -> torch.Tensor:
         return self.frame_logits(clip).mean(1)
+
+
+def shifted_causal() -> Shifted:
+    """The network for streams, by a name that ``edgevid export`` takes."""
+    return Shifted("causal")

@@ -21,3 +21,9 @@ def bionic(tmp_path_factory):
         options = ["-shared", f"-Wl,-soname,{name}", "-Wl,--no-as-needed", folder / "empty.c", "-lc", "-lm"]
         subprocess.run([*find_compiler(), *options, "-o", folder / name], check=True)
         ctypes.CDLL(str(folder / name), ctypes.RTLD_GLOBAL)
+
+
+@pytest.fixture(scope="session")
+def mobile_stream_bundle(exported):
+    """The whole network, whose kernels are what is tested here."""
+    return exported("tsm_mbv2_online", target="mobile", stream=True)
