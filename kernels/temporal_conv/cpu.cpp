@@ -20,6 +20,15 @@ constexpr int64_t kNonTemporalBytes = int64_t{8} << 20;
 // Vectors processed together: whole cache lines, and for three taps no more than the registers.
 constexpr int kVectors = kLanes == 8 ? 2 : 4;
 
+// The elements from `at` on one by one. Not inlined: they are few, and every pattern shares the code.
+template <int Taps>
+__attribute__((noinline)) void run_elements(const TemporalConv& conv, const Column& column, int64_t channel,
+                                            int64_t at) {
+  for (; at < column.size; ++at) {
+    walk<false, 1>(column, filter_of<float, Taps, 1>(conv, channel, at), at);
+  }
+}
+
 template <int Taps, int Patterns>
 void run_column(const TemporalConv& conv, const Column& whole, int64_t channel, bool non_temporal) {
   constexpr int64_t step = kVectors * kLanes;
@@ -37,9 +46,7 @@ void run_column(const TemporalConv& conv, const Column& whole, int64_t channel, 
       walk<false, Patterns>(column, filter, column.size - least);
       return;
     }
-    for (; at < column.size; ++at) {
-      walk<false, 1>(column, filter_of<float, Taps, 1>(conv, channel, at), at);
-    }
+    run_elements<Taps>(conv, column, channel, at);
   });
 }
 
@@ -121,9 +128,15 @@ using RunColumn = void (*)(const TemporalConv&, const Column&, int64_t place, bo
 template <int Taps>
 RunColumn choose(const TemporalConv& conv) {
   if (crosses_channels(conv)) return run_across_channels<Taps>;
-  if (conv.block <= kLanes) return run_column<Taps, 1>;
-  if (conv.block == 2 * kLanes) return run_column<Taps, 2>;
-  return run_column<Taps, 4>;
+  // A block of 16 is at most this many vectors.
+  constexpr int patterns = 16 / kLanes;
+  if constexpr (patterns >= 4) {
+    if (conv.block == 4 * kLanes) return run_column<Taps, 4>;
+  }
+  if constexpr (patterns >= 2) {
+    if (conv.block == 2 * kLanes) return run_column<Taps, 2>;
+  }
+  return run_column<Taps, 1>;
 }
 
 RunColumn choose_for_taps(const TemporalConv& conv) {

@@ -3,10 +3,6 @@
 
 #include "vector.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 namespace edgevid::EDGEVID_ISA_NAMESPACE {
 
 template <class Value>
@@ -37,23 +33,26 @@ inline Value clip(Value value, Value low, Value high) {
   return value > high ? high : value;
 }
 
-// Bypasses the caches: the old content of `address`, which must be aligned to a Vector, is not read.
+// Bypasses the caches: the old content of `address`, which must be aligned to a Vector, is not read. By builtins:
+// <immintrin.h> takes a compiler longer than most kernels do.
 inline void store_non_temporal(float* address, Vector value) {
-#if defined(__AVX512F__)
-  _mm512_stream_ps(address, reinterpret_cast<__m512>(value));
-#elif defined(__AVX2__)
-  _mm256_stream_ps(address, reinterpret_cast<__m256>(value));
-#elif defined(__x86_64__)
-  _mm_stream_ps(address, reinterpret_cast<__m128>(value));
-#else
+#if !defined(__x86_64__)
   store_as(address, value);
+#elif defined(__clang__)
+  __builtin_nontemporal_store(value, reinterpret_cast<Vector*>(address));
+#elif defined(__AVX512F__)
+  __builtin_ia32_movntps512(address, value);
+#elif defined(__AVX2__)
+  __builtin_ia32_movntps256(address, value);
+#else
+  __builtin_ia32_movntps(address, value);
 #endif
 }
 
 // Makes preceding non-temporal stores visible to other threads.
 inline void finish_non_temporal_stores() {
 #if defined(__x86_64__)
-  _mm_sfence();
+  __builtin_ia32_sfence();
 #endif
 }
 
