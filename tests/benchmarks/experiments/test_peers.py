@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from edgevid.benchmarks.experiments.peers import __main__ as command
-from edgevid.benchmarks.experiments.peers import bounds, report
+from edgevid.benchmarks.experiments.peers import bounds, case_runner, report
 from edgevid.benchmarks.experiments.peers.case_runner import TOLERANCE, Options, run_candidates
 from edgevid.benchmarks.experiments.peers.cases import Candidate, Case, candidates_of
 from edgevid.benchmarks.experiments.peers.rounds import measure, medians_of_turns
@@ -305,7 +305,19 @@ def test_a_folder_for_the_json_that_is_missing_is_noticed_before_any_work(tmp_pa
     assert "create it first" in capsys.readouterr().err
 
 
-def test_a_small_real_run_measures_edgevid_and_onnxruntime(tmp_path, capsys):
+PREPARE_WITH_ONE_TABLE = """
+import runpy, sys
+sys.path.insert(0, sys.argv[1])
+import traced_once
+traced_once.install()
+runpy.run_module("edgevid.benchmarks.experiments.peers.prepare", run_name="__main__")
+"""
+"""The preparing process; its four exports share PyTorch's table of operators, as a test worker's do."""
+
+
+def test_a_small_real_run_measures_edgevid_and_onnxruntime(tmp_path, capsys, monkeypatch):
+    tests = str(Path(__file__).parents[2])
+    monkeypatch.setattr(case_runner, "PREPARE", (sys.executable, "-c", PREPARE_WITH_ONE_TABLE, tests))
     target = tmp_path / "peers.json"
     sizes = ["--size", "64", "--frames", "2", "--pairs", "2", "--warm-ups", "0", "--threads", "1"]
     names = ["--models", "mobilenet_v2", "--modes", "streaming", "--peers", "edgevid,onnxruntime"]
