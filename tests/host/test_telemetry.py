@@ -76,12 +76,13 @@ class Watched:
         environment.pop("XDG_CACHE_HOME", None)
         environment |= {"HOME": str(self.home), "EDGEVID_CACHE": str(cache_folder())}
         strace = ["strace", "-f", "-qq", "-e", "trace=network", "-e", "signal=none", "-o", str(self.trace)]
-        command = [*(strace if can_trace() else []), sys.executable, "-c", program, *arguments]
+        self.traced = can_trace()
+        command = [*(strace if self.traced else []), sys.executable, "-c", program, *arguments]
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
     def poll(self) -> bool:
-        """Look for sockets that are open now; whether the program goes on."""
-        for link in Path(f"/proc/{self.process.pid}/fd").glob("*"):
+        """Look for sockets that are open now, where strace does not; whether the program goes on."""
+        for link in [] if self.traced else Path(f"/proc/{self.process.pid}/fd").glob("*"):
             try:
                 target = os.readlink(link)
             except OSError:
