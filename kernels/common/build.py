@@ -179,7 +179,8 @@ def sources(*patterns: str) -> list[Path]:
 def compile_sources(command: Sequence[str], work: Path, isas: Mapping[str, Sequence[str]]) -> list[Path]:
     """Compile the library's objects into ``work``; ``isas`` maps its instruction sets to their flags."""
     jobs = {}
-    for source in sources("*.cpp"):
+    # The longest first, so that no core waits for the last one.
+    for source in sorted(sources("*.cpp"), key=lambda path: not path.name.startswith("cpu")):
         variants = isas if source.name.startswith("cpu") else {"once": ()}
         for isa, flags in variants.items():
             object_path = work / f"{source.parent.name}-{source.stem}-{isa}.o"
