@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 
 import numpy as np
@@ -28,7 +30,13 @@ def kernel_fixture(op: str):
     @pytest.fixture(scope="session", params=ISAS)
     def kernel(request, tmp_path_factory):
         skip_unless_usable(request.param)
-        return compile.kernel(op, request.param, tmp_path_factory.mktemp(op))
+        folder = tmp_path_factory.getbasetemp()
+        if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share what one of them compiles
+            folder = folder.parent
+        path = compile.kernel_path(op, request.param, folder)
+        with path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return compile.open_kernel(path) if path.exists() else compile.kernel(op, request.param, folder)
 
     return kernel
 

@@ -52,7 +52,19 @@ def kernel(op: str, isa: str, folder: Path) -> ctypes.CDLL:
     """Compile the kernel in the folder ``op``, with the functions of ``entry.cpp``."""
     structure = "".join(word.capitalize() for word in op.split("_"))
     flags = (f'-DEDGEVID_HEADER="../../{op}/{op}.h"', f"-DEDGEVID_KERNEL={structure}")
-    result = library([f"{op}/cpu.cpp", ENTRY], isa, folder / f"{op}-{isa}.so", *flags)
+    output = kernel_path(op, isa, folder)
+    library([f"{op}/cpu.cpp", ENTRY], isa, output, *flags)
+    return open_kernel(output)
+
+
+def kernel_path(op: str, isa: str, folder: Path) -> Path:
+    """Where ``kernel`` writes its library."""
+    return folder / f"{op}-{isa}.so"
+
+
+def open_kernel(path: Path) -> ctypes.CDLL:
+    """A library that ``kernel`` compiled before."""
+    result = ctypes.CDLL(str(path))
     result.why_not.restype = ctypes.c_char_p
     result.work_items.restype = ctypes.c_int64
     return result
