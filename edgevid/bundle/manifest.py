@@ -103,7 +103,7 @@ RULES: records.Rules = {
 }
 
 NEEDED = {
-    "calibration": frozenset(CalibrationRecord.__annotations__) - {"float_layers"},
+    "calibration": frozenset(CalibrationRecord.__annotations__) - {"float_layers", "preprocessing"},
     "plan": frozenset({"file", "plan", "kernels", "copies", "why_none"}),
 }
 """Required keys of the optional records (empty if absent)."""

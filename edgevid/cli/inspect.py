@@ -203,8 +203,9 @@ def _describe_calibration(manifest) -> str:
     if parity.top1_agreement is not None:
         errors += f", top-1 agreement {parity.top1_agreement:.0%}"
     skipped = f"; {len(record['skipped'])} videos could not be read" if record["skipped"] else ""
+    method = f", {record['preprocessing']} preprocessing" if "preprocessing" in record else ""
     return (
-        f"ranges from {record['clips']} clips of {record['videos']} videos, ignoring the outermost "
+        f"ranges from {record['clips']} clips of {record['videos']} videos{method}, ignoring the outermost "
         f"{record['outliers']:g} of each tensor's values (seed {record['seed']}){skipped}; "
         f"evaluated on {record['held_out']} held-out clips: {errors}"
     )

@@ -19,6 +19,7 @@ from edgevid.passes.quantize.ranges import CLIPPED_SHARE, layer_errors, measure_
 from edgevid.specs import LOGITS, TOLERANCE, Artefact, ModelSpec, Parity, Preprocessing, StateSpec
 from edgevid.video.clips import read_clip
 from edgevid.video.files import videos_in
+from edgevid.video.preprocess import EXACT
 from edgevid.video.sampling import DENSE_WINDOW
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Calibration:
             "held_out": len(self.clips.held_out),
             "outliers": CLIPPED_SHARE,
             "seed": self.seed,
+            "preprocessing": EXACT,
             "skipped": list(self.clips.skipped),
             "float_layers": dict(float_layers),
         }
@@ -195,5 +197,5 @@ def _read_clip(
             return (first + stride * np.arange(frames))[None] % total
         return np.minimum((np.arange(frames) + offsets) * total / frames, total - 1).astype(np.int64)[None]
 
-    data = read_clip(path, preprocessing, (1, frames), choose).data
+    data = read_clip(path, preprocessing, (1, frames), choose, exact=True).data
     return data.astype(np.float16).astype(np.float32)

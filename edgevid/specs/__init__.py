@@ -237,7 +237,8 @@ class CalibrationRecord(TypedDict, total=False):
 
     ``outliers`` is the share of each tensor's values outside the ranges (percentile calibration),
     ``held_out`` the number of clips for the check, ``skipped`` the videos that could not be read, in
-    sentences. ``float_layers`` maps the path of each layer that stays in float to the reason.
+    sentences. ``preprocessing`` is "exact" or "fast" (``edgevid.video.preprocess``). ``float_layers`` maps
+    the path of each layer that stays in float to the reason.
     """
 
     videos: int
@@ -245,6 +246,7 @@ class CalibrationRecord(TypedDict, total=False):
     held_out: int
     outliers: float
     seed: int
+    preprocessing: str
     skipped: list[str]
     float_layers: dict[str, str]
 

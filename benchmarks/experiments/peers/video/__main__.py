@@ -24,8 +24,8 @@ from edgevid.errors import BenchmarkError
 from edgevid.specs import Manifest
 
 SCRIPT = Path(video.__file__).with_name("script.py")
-READERS = ("opencv", "decord", "torchcodec")
-STANDARD_MODEL = "model.onnx"
+STANDARD_MODELS = ("model.onnx", "model.int8.onnx")
+READERS = ("opencv", "decord", "torchcodec", "gstreamer")
 BYTECODE = Path(tempfile.gettempdir()) / "edgevid-peers-bytecode"
 WARM_UP_ROUNDS = 1  # which fills the caches of files, and compiles what edgevid compiles on first use
 EDGEVID = "from edgevid.cli import console; console()"
@@ -60,6 +60,11 @@ def main() -> None:
     study = Study(video.__doc__.splitlines()[0], rounds=8)
     study.parser.add_argument("bundle", help="of backend onnxruntime: of clips or streaming")
     study.parser.add_argument("videos", nargs="+", metavar="VIDEO")
+    study.parser.add_argument(
+        "--script-bundle",
+        metavar="BUNDLE",
+        help="the script runs the model of this bundle, for example in float",
+    )
     study.parser.add_argument("--readers", nargs="*", choices=READERS, default=list(READERS))
     study.parser.add_argument(
         "--python", default=sys.executable, help="interpreter with onnxruntime, opencv-python and the readers"
@@ -71,6 +76,7 @@ def main() -> None:
 def without_paths(options: argparse.Namespace) -> None:
     """What is recorded has no path of this machine."""
     options.bundle, options.videos = Path(options.bundle).name, [Path(path).name for path in options.videos]
+    options.script_bundle = options.script_bundle and Path(options.script_bundle).name
     del options.python
 
 
@@ -97,8 +103,9 @@ def measure_all(study: Study, options: argparse.Namespace) -> None:
 
 def commands_of(options: argparse.Namespace, manifest: Manifest, path: str) -> dict[str, Sequence[str]]:
     preprocessing = manifest.preprocessing
+    script_bundle = options.script_bundle or options.bundle
     job = {
-        "model": os.path.join(options.bundle, STANDARD_MODEL),
+        "model": os.path.join(script_bundle, standard_model(Bundle.open(script_bundle).manifest)),
         "video": path,
         "streaming": manifest.streaming,
         "frames": manifest.frames,
@@ -112,6 +119,11 @@ def commands_of(options: argparse.Namespace, manifest: Manifest, path: str) -> d
     for reader in options.readers:
         commands[reader] = [options.python, str(SCRIPT), json.dumps({**job, "reader": reader})]
     return commands
+
+
+def standard_model(manifest: Manifest) -> str:
+    """The file that any ONNX runtime reads."""
+    return next(artefact.file for artefact in manifest.artefacts if artefact.file in STANDARD_MODELS)
 
 
 def run_rounds(

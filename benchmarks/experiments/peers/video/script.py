@@ -41,6 +41,40 @@ def torchcodec(path, indices):
         yield cv2.cvtColor(video[i].numpy(), cv2.COLOR_RGB2BGR)
 
 
+def gstreamer(path, indices):
+    import gi
+
+    gi.require_version("Gst", "1.0")
+    from gi.repository import Gst
+
+    Gst.init(None)
+    stages = (
+        "filesrc name=file",
+        "decodebin",
+        "videoconvert",
+        "video/x-raw,format=BGR",
+        "appsink name=sink sync=false",
+    )
+    pipeline = Gst.parse_launch(" ! ".join(stages))
+    pipeline.get_by_name("file").set_property("location", path)
+    sink = pipeline.get_by_name("sink")
+    sink.set_property("max-buffers", 8)
+    pipeline.set_state(Gst.State.PLAYING)
+    chosen, number = None, 0
+    while sample := sink.emit("pull-sample"):
+        caps = sample.get_caps().get_structure(0)
+        height, width = caps.get_value("height"), caps.get_value("width")
+        if number == 0 and indices is not None:
+            _, numerator, denominator = caps.get_fraction("framerate")
+            seconds = pipeline.query_duration(Gst.Format.TIME)[1] / Gst.SECOND
+            chosen = indices(round(seconds * numerator / denominator))
+        if chosen is None or number in chosen:
+            rows = np.frombuffer(sample.get_buffer().extract_dup(0, 2**62), np.uint8).reshape(height, -1)
+            yield rows[:, : 3 * width].reshape(height, width, 3)
+        number += 1
+    pipeline.set_state(Gst.State.NULL)
+
+
 def preprocess(image, short_side, crop, mean, std):
     height, width = image.shape[:2]
     scale = short_side / min(height, width)
