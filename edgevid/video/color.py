@@ -11,13 +11,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
-from PIL import Image, ImageFilter
 
 from edgevid.errors import VideoError
+
+if TYPE_CHECKING:
+    from PIL import ImageFilter
 
 logger = logging.getLogger("edgevid")
 
@@ -100,7 +103,11 @@ class ToRGB:
         if _is_gray(frame) and frame.color_range == LIMITED_RANGE:
             image = _EXPANDED[image]
         table = self.table(frame)
-        return image if table is None else np.asarray(Image.fromarray(image).filter(table))
+        if table is None:
+            return image
+        from PIL import Image
+
+        return np.asarray(Image.fromarray(image).filter(table))
 
     def table(self, frame: av.VideoFrame) -> ImageFilter.Color3DLUT | None:
         """What maps the frame's RGB to BT.709's; None where it stays as it is."""
@@ -148,6 +155,8 @@ def to_bt709(primaries: int, transfer: int) -> ImageFilter.Color3DLUT | None:
         primaries = 9 if transfer in (PQ, HLG) and primaries in (0, UNSPECIFIED) else BT709
     if primaries == BT709 and transfer not in _TO_LIGHT:
         return None
+    from PIL import ImageFilter
+
     axis = np.linspace(0.0, 1.0, GRID)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")  # red varies fastest
     signal = np.stack([red, green, blue], axis=-1)

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import av
 import numpy as np
-from PIL import Image
 
 logger = logging.getLogger("edgevid")
 
@@ -42,6 +41,8 @@ def orient(image: np.ndarray, how: Orientation) -> np.ndarray:
     if how.quarter_turns:
         image = np.rot90(image, how.quarter_turns)
     if how.tilt:
+        from PIL import Image
+
         tilted = Image.fromarray(np.ascontiguousarray(image)).rotate(how.tilt, Image.Resampling.BILINEAR)
         image = np.asarray(tilted)
     return np.ascontiguousarray(image)
@@ -52,7 +53,7 @@ class Geometry:
 
     The pixel aspect of the container counts. Where it says nothing, as in MPEG-TS, the codec's may change
     between groups of pictures, as broadcasts between 4:3 and 16:9 do. The display matrix is that of the
-    stream, or of the codec's own message at a key frame, which holds until the next.
+    stream, or of the codec's own message at a key frame, which holds until one with another rotation.
     """
 
     def __init__(self, stream: av.VideoStream, name: str, warn: bool = True) -> None:
@@ -64,6 +65,7 @@ class Geometry:
         self._fixed = always_stored or bool(of_file and of_file != of_codec)
         self._aspect = self._believed(of_file)
         self._orientation = Orientation()
+        self._rotation: int | None = None
         self._begun = False
 
     def of(self, frame: av.VideoFrame) -> tuple[float, Orientation]:
@@ -73,7 +75,9 @@ class Geometry:
             self._begun = True
             if not self._fixed:
                 self._aspect = self._believed(self._codec.sample_aspect_ratio)
-            self._orientation = _orientation(frame)
+            # PyAV keeps a frame whose side data was read until a full garbage collection: read few of them.
+            if frame.rotation != self._rotation:
+                self._rotation, self._orientation = frame.rotation, _orientation(frame)
         return self._aspect, self._orientation
 
     def _believed(self, ratio: Fraction | None) -> float:

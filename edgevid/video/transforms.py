@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image
 
 from edgevid.specs import Preprocessing
 from edgevid.specs.registry import check_choice
@@ -60,6 +59,8 @@ def resize_and_crop(image: np.ndarray, short_side: int, crop: int) -> np.ndarray
     x, y = _plan(width, new_width, crop), _plan(height, new_height, crop)
     region = image[y.first : y.last, x.first : x.last]
     if (width, height) != (new_width, new_height):
+        from PIL import Image  # 2 MB that the kernel does not need
+
         rows = y.last - y.first
         resized = Image.fromarray(np.ascontiguousarray(region))
         resized = resized.resize((x.length, rows), Image.Resampling.BILINEAR, box=(x.start, 0, x.stop, rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 
@@ -191,3 +192,20 @@ def test_what_is_not_a_video_is_refused_in_one_line(tmp_path):
                 read(path)
             assert "\n" not in str(raised.value)
             assert str(path) in str(raised.value)
+
+
+def test_key_frames_are_not_kept(write_video):
+    """A frame whose side data was read lived until a full garbage collection, which seldom comes."""
+    path = write_video(frames=30, keyframe_every=1)
+
+    def alive() -> int:
+        return sum(isinstance(item, av.VideoFrame) for item in gc.get_objects())
+
+    gc.collect()
+    before = alive()
+    gc.disable()
+    try:
+        assert sum(1 for _ in read_frames(path)) == 30
+        assert alive() - before <= 2
+    finally:
+        gc.enable()
