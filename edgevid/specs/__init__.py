@@ -236,9 +236,8 @@ class CalibrationRecord(TypedDict, total=False):
     """The int8 calibration: the numbers of ``videos`` and ``clips``, chosen by ``seed``.
 
     ``outliers`` is the share of each tensor's values outside the ranges (percentile calibration),
-    ``held_out`` the number of clips for the check, ``skipped`` the videos that could not be read, in
-    sentences. ``preprocessing`` is "exact" or "fast" (``edgevid.video.preprocess``). ``float_layers`` maps
-    the path of each layer that stays in float to the reason.
+    ``held_out`` the number of clips for the check, ``preprocessing`` "exact" or "fast", ``skipped`` the
+    unreadable videos, in sentences. ``float_layers`` maps a layer that stays in float to the reason.
     """
 
     videos: int
