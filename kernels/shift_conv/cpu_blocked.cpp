@@ -39,10 +39,10 @@ void run_piece(const ShiftConv& conv, const ShiftConvPieces& pieces, int64_t pie
     tile.residual = conv.residual == nullptr ? nullptr : conv.residual + at;
     tile.y = conv.y + at;
     if (block + kBlocks <= last_block) {
-      run_tiles(tile, kBlock, kBlocks, first_pixel, last_pixel);
+      run_tiles<kBlock, kBlocks>(tile, first_pixel, last_pixel);
       block += kBlocks;
     } else {
-      run_tiles(tile, kBlock, 1, first_pixel, last_pixel);
+      run_tiles<kBlock, 1>(tile, first_pixel, last_pixel);
       block += 1;
     }
   }

@@ -66,7 +66,7 @@ void expand(const ShiftConvDepthwise& conv, const Run* runs, int64_t run_count, 
   for (int64_t y = rows.first; y < rows.last; ++y) {
     // Where pixel 0 of the image would be, for this row to land in its place.
     tile.y = scratch + (y - rows.top) * row + kBlock - y * conv.width * kBlock;
-    run_tiles(tile, kBlock, kBlocks, y * conv.width, (y + 1) * conv.width);
+    run_tiles<kBlock, kBlocks>(tile, y * conv.width, (y + 1) * conv.width);
   }
 }
 

@@ -128,10 +128,10 @@ void multiply(const WinogradConv& conv, int point, int64_t tiles, int64_t first,
     tile.weights = conv.weights + (point * output_blocks + block) * tile.weights_stride;
     tile.y = out + (point * (last - first) + block - first) * tile.y_stride;
     if (block + kBlocks <= last) {
-      run_tiles(tile, kBlock, kBlocks, 0, tiles);
+      run_tiles<kBlock, kBlocks>(tile, 0, tiles);
       block += kBlocks;
     } else {
-      run_tiles(tile, kBlock, 1, 0, tiles);
+      run_tiles<kBlock, 1>(tile, 0, tiles);
       block += 1;
     }
   }
