@@ -3,7 +3,8 @@
 ``script.py`` is that script: OpenCV, decord, torchcodec or GStreamer decodes, OpenCV resizes, plain ONNX
 Runtime runs the bundle's ``model.onnx`` or ``model.int8.onnx``. It needs no edgevid, and may run in another
 environment (``--python``): for GStreamer, Debian's python3-gi, gstreamer1.0-plugins-base and
-gstreamer1.0-libav, and a virtual environment with ``--system-site-packages``.
+gstreamer1.0-libav, and a virtual environment with ``--system-site-packages``. Decoding alone, on all cores,
+is the floor of a stream.
 
 Every run is a fresh process. In each round every candidate runs once on the same file, in an order that is
 shuffled anew, so that other load on the machine affects both terms of a ratio. Four numbers of each run

@@ -29,6 +29,14 @@ READERS = ("opencv", "decord", "torchcodec", "gstreamer")
 BYTECODE = Path(tempfile.gettempdir()) / "edgevid-peers-bytecode"
 WARM_UP_ROUNDS = 1  # which fills the caches of files, and compiles what edgevid compiles on first use
 EDGEVID = "from edgevid.cli import console; console()"
+FLOOR = "decoding alone"
+DECODE = """
+import json, sys, time
+from edgevid.video.decode import read_frames
+start_s = time.perf_counter()
+frames = sum(1 for _ in read_frames(sys.argv[1]))
+print(json.dumps({"logits": [0.0], "frames": frames, "wall_ms": 1e3 * (time.perf_counter() - start_s)}))
+"""
 KIB = 1024  # of ``ru_maxrss`` in a MiB; Linux
 
 
@@ -94,7 +102,8 @@ def measure_all(study: Study, options: argparse.Namespace) -> None:
             medians = [f"{measure} {np.median(values):.4g}" for measure, values in measured.items()]
             print(f"{path}: {name}", ", ".join(medians))
             if name != "edgevid":
-                print("  " + agreement(first, runs[0]))
+                if name != FLOOR:
+                    print("  " + agreement(first, runs[0]))
                 for measure, value in MEASURES.items():
                     ratio = paired_ratio([*map(value, results["edgevid"])], [*map(value, runs)])
                     print(f"  edgevid/{name}, {measure}: {ratio}", flush=True)
@@ -118,6 +127,8 @@ def commands_of(options: argparse.Namespace, manifest: Manifest, path: str) -> d
     commands: dict[str, Sequence[str]] = {"edgevid": [*edgevid, "--top", str(manifest.classes), "--json"]}
     for reader in options.readers:
         commands[reader] = [options.python, str(SCRIPT), json.dumps({**job, "reader": reader})]
+    if manifest.streaming:
+        commands[FLOOR] = [sys.executable, "-c", DECODE, path]
     return commands
 
 
