@@ -36,11 +36,13 @@ SLOW_FIXTURES = {"export", "exported", "library", "needs_kernel", "wheel"}
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what exports or compiles by its fixtures, and let a run of several workers begin with it."""
+    """Mark what exports or compiles by its fixtures; a run of several workers begins with what takes longest."""
     for item in items:
         if SLOW_FIXTURES & set(item.fixturenames):
             item.add_marker("slow")
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    items.sort(
+        key=lambda item: (item.get_closest_marker("long") is None, item.get_closest_marker("slow") is None)
+    )
 
 
 def pytest_collection_finish():

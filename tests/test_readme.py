@@ -66,6 +66,7 @@ def test_the_readme_has_commands_of_each_kind_and_no_other():
 
 # One test, because each command needs what those before it made. Exports run in this process, which traces
 # the network once for all targets; `make demo` starts `edgevid export` as a user does.
+@pytest.mark.long
 @pytest.mark.timeout(TIMEOUT_S * 2)
 def test_the_commands_work_in_their_order(folder, run_edgevid, monkeypatch):
     monkeypatch.chdir(folder)
@@ -83,6 +84,7 @@ def test_the_commands_work_in_their_order(folder, run_edgevid, monkeypatch):
         assert result.returncode == 0, f"{block}\n{result.stderr}"
 
 
+@pytest.mark.long
 def test_make_demo_exports_runs_and_measures(tmp_path):
     if not (VENV / ".export-installed").exists():
         pytest.skip(

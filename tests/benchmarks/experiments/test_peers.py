@@ -315,6 +315,7 @@ runpy.run_module("edgevid.benchmarks.experiments.peers.prepare", run_name="__mai
 """The preparing process; its four exports share PyTorch's table of operators, as a test worker's do."""
 
 
+@pytest.mark.long
 def test_a_small_real_run_measures_edgevid_and_onnxruntime(tmp_path, capsys, monkeypatch):
     tests = str(Path(__file__).parents[2])
     monkeypatch.setattr(case_runner, "PREPARE", (sys.executable, "-c", PREPARE_WITH_ONE_TABLE, tests))
