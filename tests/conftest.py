@@ -36,7 +36,7 @@ SLOW_FIXTURES = {"export", "exported", "library", "needs_kernel", "wheel"}
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what exports or compiles by its fixtures; a run of several workers begins with what takes longest."""
+    """Mark what exports or compiles by its fixtures; a run of several workers begins with the longest."""
     for item in items:
         if SLOW_FIXTURES & set(item.fixturenames):
             item.add_marker("slow")
