@@ -66,13 +66,11 @@ class Geometry:
         self._aspect = self._believed(of_file)
         self._orientation = Orientation()
         self._rotation: int | None = None
-        self._begun = False
 
     def of(self, frame: av.VideoFrame) -> tuple[float, Orientation]:
         """The width of a pixel over its height, and how the picture then stands."""
         # The codec's parameters may be those of a packet ahead, but not across two key frames.
-        if frame.key_frame or not self._begun:
-            self._begun = True
+        if frame.key_frame or self._rotation is None:
             if not self._fixed:
                 self._aspect = self._believed(self._codec.sample_aspect_ratio)
             # PyAV keeps a frame whose side data was read until a full garbage collection: read few of them.
