@@ -199,7 +199,7 @@ def test_key_frames_are_not_kept(write_video):
     path = write_video(frames=30, keyframe_every=1)
 
     def alive() -> int:
-        return sum(isinstance(item, av.VideoFrame) for item in gc.get_objects())
+        return sum(type(item) is av.VideoFrame for item in gc.get_objects())
 
     gc.collect()
     before = alive()
