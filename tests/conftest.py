@@ -106,18 +106,21 @@ def export_small(model: str, output: Path, **options):
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory):
+def run_folder(tmp_path_factory):
+    """A folder that all workers of a run share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def exported(run_folder):
     """``export_small``, once for each model and options: every worker shares it and none changes it."""
     import edgevid
-
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:  # whose folder lies in that of the run
-        folder = folder.parent
 
     def export_once(model: str, target: str = "cpu", **options):
         options = {"target": target, **options}
         digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:12]
-        bundle = folder / f"{model.replace(':', '.')}-{digest}"
+        bundle = run_folder / f"{model.replace(':', '.')}-{digest}"
         with bundle.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not bundle.exists():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import subprocess
 
 import numpy as np
@@ -28,15 +26,9 @@ def kernel_fixture(op: str):
     """A fixture that compiles the kernel ``op`` for each instruction set in turn."""
 
     @pytest.fixture(scope="session", params=ISAS)
-    def kernel(request, tmp_path_factory):
+    def kernel(request, run_folder):
         skip_unless_usable(request.param)
-        folder = tmp_path_factory.getbasetemp()
-        if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share what one of them compiles
-            folder = folder.parent
-        path = compile.kernel_path(op, request.param, folder)
-        with path.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            return compile.open_kernel(path) if path.exists() else compile.kernel(op, request.param, folder)
+        return compile.kernel(op, request.param, run_folder / op)
 
     return kernel
 

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgevid.kernels.common.build import cxxflags, find_compiler, isa_flags
+from edgevid.kernels.common.build import cached_file, cxxflags, find_compiler, isa_flags
 
 KERNELS = Path(__file__).parents[2]
 ENTRY, ROOFLINE = "common/standalone/entry.cpp", "common/standalone/roofline.cpp"
@@ -49,35 +49,28 @@ def command(files: Sequence[str | Path], isa: str, output: Path, *flags: str) ->
 
 
 def kernel(op: str, isa: str, folder: Path) -> ctypes.CDLL:
-    """Compile the kernel in the folder ``op``, with the functions of ``entry.cpp``."""
+    """Open the kernel in the folder ``op``, with the functions of ``entry.cpp``; compile it if needed."""
     structure = "".join(word.capitalize() for word in op.split("_"))
     flags = (f'-DEDGEVID_HEADER="../../{op}/{op}.h"', f"-DEDGEVID_KERNEL={structure}")
-    output = kernel_path(op, isa, folder)
-    library([f"{op}/cpu.cpp", ENTRY], isa, output, *flags)
-    return open_kernel(output)
-
-
-def kernel_path(op: str, isa: str, folder: Path) -> Path:
-    """Where ``kernel`` writes its library."""
-    return folder / f"{op}-{isa}.so"
-
-
-def open_kernel(path: Path) -> ctypes.CDLL:
-    """A library that ``kernel`` compiled before."""
-    result = ctypes.CDLL(str(path))
+    result = library([f"{op}/cpu.cpp", ENTRY], isa, folder / f"{op}-{isa}.so", *flags)
     result.why_not.restype = ctypes.c_char_p
     result.work_items.restype = ctypes.c_int64
     return result
 
 
 def library(files: Sequence[str | Path], isa: str, output: Path, *flags: str) -> ctypes.CDLL:
-    """Raises ``RuntimeError`` with the compiler's errors or warnings."""
-    process = subprocess.run(
-        command(files, isa, output, "-shared", "-Werror", *flags), capture_output=True, text=True, check=False
-    )
-    if process.returncode:
-        raise RuntimeError(process.stderr)
-    return ctypes.CDLL(str(output))
+    """Open ``output``, compiled from ``files`` if it does not exist.
+
+    Raises ``RuntimeError`` with the compiler's errors or warnings.
+    """
+
+    def make(work: Path, target: Path) -> None:
+        arguments = command(files, isa, target, "-shared", "-Werror", *flags)
+        process = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        if process.returncode:
+            raise RuntimeError(process.stderr)
+
+    return ctypes.CDLL(str(cached_file(output.parent, output.name, f"compiling {output.name}", make)))
 
 
 def run(kernel: ctypes.CDLL, conv: ctypes.Structure, cuts: Sequence[float] = ()) -> None:
