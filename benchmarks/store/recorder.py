@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevid.benchmarks.store import lines, open_store
-from edgevid.errors import BenchmarkError
+from edgevid.errors import BenchmarkError, first_line
 
 UNSAVED = Path("edgevid-unsaved.jsonl")
 """Where results go while the store cannot be used, in the current folder."""
@@ -33,9 +33,9 @@ class Recorder:
     def _keep(self, result: dict[str, Any], reason: BenchmarkError) -> None:
         try:
             lines.append(self._file, result)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise BenchmarkError(
-                f"{reason}; and '{self._file}' cannot be written ({error.strerror})"
+                f"{reason}; and '{self._file}' cannot be written ({first_line(error)})"
             ) from reason
         self.unsaved += 1
         self._say(
