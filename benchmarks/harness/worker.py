@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from edgevid.benchmarks.devices import device_at, is_device
 from edgevid.benchmarks.harness.measurement import Emit, Timer, emit_progress, measure
 from edgevid.benchmarks.harness.protocol import Progress, Request, error_event
 from edgevid.benchmarks.harness.remote import measure_remote
@@ -30,6 +31,9 @@ def measure_request(request: Request, open_session: Callable[..., Any], emit: Em
 
     ``open_session(path, threads=...)`` is ``edgevid.open`` or a fake.
     """
+    if is_device(request.device):
+        with device_at(request.device) as device:
+            return device.run(request, emit)
     if request.device != LOCAL:
         return measure_remote(request, open_session, emit)
     scenario_named(request.scenario)

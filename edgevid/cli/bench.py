@@ -37,7 +37,7 @@ class Subject:
     "--device",
     default=LOCAL,
     show_default=True,
-    help="Where to run: 'local', or rpc://HOST:PORT/KEY for a board of a TVM tracker.",
+    help="Where to run: 'local', ssh://USER@HOST, adb://SERIAL, or rpc://HOST:PORT/KEY (TVM's tracker).",
 )
 @click.option(
     "--scenario",
@@ -106,13 +106,16 @@ def command(
 def _scenarios_on(device: str, names: tuple[str, ...]) -> tuple[str, ...]:
     """The scenarios of ``device``; ``BenchmarkError`` for a wrong device or unsupported ``names``."""
     from edgevid.backends import board_addresses
+    from edgevid.benchmarks.devices import FORMS, device_at, is_device
     from edgevid.benchmarks.harness import remote, scenarios
 
-    if device == LOCAL:
+    if is_device(device):
+        device_at(device)  # refuses what is no address
+    if device == LOCAL or is_device(device):
         return scenarios.scenarios_for()
     if _board_backend(device) is None:
         raise BenchmarkError(
-            f"cannot measure on device '{device}': use --device {LOCAL} (and run on the device itself), or "
+            f"cannot measure on device '{device}': use --device {LOCAL}, {FORMS}, or "
             f"--device {board_addresses()} for a board over TVM's RPC"
         )
     remote.refuse_other_scenarios(*names)

@@ -1,0 +1,45 @@
+"""What a connection needs of ``ssh`` or ``adb``."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Protocol
+
+from edgevid.errors import BenchmarkError
+
+
+class Link(Protocol):
+    """A way to a board. ``address`` names it to the user.
+
+    ``open(command, errors)`` starts ``command`` in the board's shell, with pipes for its standard input and
+    output and the file ``errors`` for the rest. ``upload`` copies a file there; None: data goes through the
+    pipe. ``explain`` says in one line why ssh or adb, which ended with ``status`` and printed ``errors``, has
+    no connection.
+    """
+
+    address: str
+
+    @property
+    def uploads(self) -> bool: ...
+    def open(self, command: str, errors: IO[bytes]) -> subprocess.Popen[bytes]: ...
+    def upload(self, source: Path, destination: str) -> None: ...
+    def explain(self, status: int, errors: Sequence[str]) -> str: ...
+
+
+def start(program: str, arguments: Sequence[str], errors: IO[bytes], package: str) -> subprocess.Popen[bytes]:
+    """Start ``program``; ``BenchmarkError`` names the Debian package if it is not installed."""
+    try:
+        return subprocess.Popen(
+            [program, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,  # Ctrl-C is for edgevid, which then closes the connection in order
+        )
+    except OSError as error:
+        raise BenchmarkError(
+            f"the program '{program}' does not start ({error.strerror}): install it "
+            f"(Debian: apt install {package})"
+        ) from error
