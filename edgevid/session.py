@@ -87,6 +87,8 @@ class Session:
         )
         self._runner = BACKENDS[self.backend].open_model(artefact, self.path, options)
         self.threads, self.op_coverage = self._runner.threads, self._runner.op_coverage
+        # On a GPU a step copies its input and output, and waits for the device.
+        self.step_includes: tuple[str, ...] = getattr(self._runner, "step_includes", ("inference",))
         if isinstance(self._runner, RemoteRunner):
             self.board = self._runner.board
         self._check_names()

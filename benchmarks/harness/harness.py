@@ -16,26 +16,30 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from edgevid.benchmarks.harness.protocol import Progress, Request, error_from
+from edgevid.benchmarks.harness.protocol import Progress, Request, Settings, error_from
 from edgevid.benchmarks.harness.scenarios import scenario_named
 from edgevid.errors import BenchmarkError
 from edgevid.specs import LOCAL
 
 WORKER = (sys.executable, "-m", "edgevid.benchmarks.harness.worker")
 SILENCE_LIMIT_S = 300.0
+DEFAULTS = Settings()
 
 
 def measure(
     bundle: str | Path,
     scenario: str = "single-stream",
-    duration_s: float = 10.0,
+    duration_s: float | None = None,
     threads: int | None = None,
     progress: Callable[[Progress], None] | None = None,
     worker: Sequence[str] | None = None,
     silence_limit_s: float = SILENCE_LIMIT_S,
     device: str = LOCAL,
+    settings: Settings = DEFAULTS,
+    pinned: bool = True,
 ) -> dict[str, Any]:
-    """Measure ``bundle`` for ``duration_s`` seconds in a fresh process; returns one result.
+    """Measure ``bundle`` for ``duration_s`` seconds, or as long as the scenario takes by default, in a fresh
+    process; returns one result.
 
     ``device`` is "local" or the address of a board over RPC. ``progress`` is called with each ``Progress``
     of the worker. ``worker`` is the command of a process that implements ``protocol``. Raises
@@ -43,8 +47,8 @@ def measure(
     result, and the worker's own ``EdgevidError`` if it reports one. The worker has always ended when this
     function returns or raises.
     """
-    scenario_named(scenario)
-    request = Request(str(bundle), scenario, duration_s, threads, device)
+    duration_s = duration_s or scenario_named(scenario).duration_s
+    request = Request(str(bundle), scenario, duration_s, threads, device, settings, pinned)
     with tempfile.TemporaryFile() as stderr, _running(worker or WORKER, request, stderr) as process:
         last = Progress("starting")
         try:

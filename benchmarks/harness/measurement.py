@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import Any
+from typing import Any, Protocol
 
 from edgevid.benchmarks.harness.protocol import Progress, Request
 from edgevid.benchmarks.harness.result import Measured, result_of
 from edgevid.benchmarks.harness.scenarios import scenario_named
-from edgevid.benchmarks.harness.scenarios.scenario import REPORT_INTERVAL_NS, Clock, Report, Step
+from edgevid.benchmarks.harness.scenarios.scenario import (
+    REPORT_INTERVAL_NS,
+    Clock,
+    Report,
+    Step,
+    Workload,
+)
 from edgevid.benchmarks.harness.warmup import LIMIT_S, warm_up
 from edgevid.host.environment import environment_warnings
+from edgevid.host.noise import NoiseMonitor, noise_warnings
 from edgevid.host.probes import Probe
+from edgevid.specs import Manifest
 
 RECENT = 101
 """Samples in the running median, limited so that its cost stays constant."""
@@ -21,19 +29,30 @@ RECENT = 101
 Emit = Callable[[dict[str, Any]], None]
 
 
+class Memory(Protocol):
+    """What reads the memory of the process that runs the network (``memory.MemoryMeter``)."""
+
+    def warmed_up(self) -> None: ...
+    def finished(self) -> None: ...
+    def fields(self, manifest: Manifest) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class Timer:
     """How inferences are timed: ``step`` runs one, ``clock`` returns nanoseconds, ``probe`` reads power.
 
-    ``peak_mib`` is called right after the scenario; ``overhead_us(scenario)`` is the harness's per inference.
+    ``new_step`` makes a step with an input of its own, None where there is only one. ``noise`` counts what
+    other programs did. ``overhead_us(scenario)`` is the harness's per inference, None where there is none.
     """
 
     step: Step
     clock: Clock
     probe: Probe
-    baseline_mib: float | None
-    peak_mib: Callable[[], float | None]
-    overhead_us: Callable[[str], float]
+    memory: Memory
+    noise: NoiseMonitor
+    overhead_us: Callable[[str], float | None]
+    new_step: Callable[[], Step] | None = None
+    pinned_to: list[int] | None = None
 
 
 def measure(
@@ -41,12 +60,15 @@ def measure(
 ) -> dict[str, Any]:
     """Measure ``session``, opened for ``request`` in ``environment``; returns the result."""
     warm = warm_up(timer.step, _reporter(emit, "warming up", LIMIT_S), clock=timer.clock)
+    timer.memory.warmed_up()
     report = _reporter(emit, "measuring", request.duration_s)
-    with timer.probe:
-        timing = scenario_named(request.scenario).run(timer.step, request.duration_s, report, timer.clock)
+    workload = Workload(timer.step, report, timer.clock, request.settings, timer.new_step, session)
+    with timer.probe, timer.noise:
+        timing = scenario_named(request.scenario).run(workload, request.duration_s)
     # Before anything else is computed, so that the peak is the network's and not the harness's.
-    peak_mib = timer.peak_mib()
+    timer.memory.finished()
     emit_progress(emit, Progress("summarizing"))
+    noise = timer.noise.fields()
     return result_of(
         Measured(
             request=request,
@@ -56,12 +78,12 @@ def measure(
             threads=session.threads,
             warm_up=warm,
             timing=timing,
-            baseline_mib=timer.baseline_mib,
-            peak_mib=peak_mib,
+            step_includes=session.step_includes,
+            memory_mib=timer.memory.fields(session.manifest),
             harness_overhead_us=timer.overhead_us(request.scenario),
             manifest_sha256=session.bundle.sha256,
-            environment=environment,
-            warnings=environment_warnings(environment),
+            environment={**environment, "pinned_to": timer.pinned_to, "during": noise},
+            warnings=[*environment_warnings(environment), *noise_warnings(noise)],
             power=timer.probe.fields(),
         )
     )
@@ -75,7 +97,7 @@ def _reporter(emit: Emit, phase: str, total_s: float) -> Report:
     """A report function that sends the running median, at most once per interval."""
     next_s = 0.0
 
-    def report(elapsed_s: float, samples_ns: list[int]) -> None:
+    def report(elapsed_s: float, samples_ns: Sequence[int]) -> None:
         nonlocal next_s
         if elapsed_s < next_s:
             return

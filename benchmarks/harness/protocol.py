@@ -7,7 +7,8 @@ The parent writes one ``Request`` to the worker's standard input. The worker rep
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from typing import Any
 
 from edgevid import errors
@@ -15,14 +16,41 @@ from edgevid.specs import LOCAL
 
 
 @dataclass(frozen=True)
+class Settings:
+    """The options of single scenarios.
+
+    ``streams``: clips or cameras at once (multi-stream, camera). ``latency_bound_ms``: the server's bound on
+    the p99. ``video``, ``fps`` and ``deadline_ms``: what the cameras show, at which rate, and when an answer
+    is too late. ``seed``: of the server's arrivals. None is the scenario's own choice.
+    """
+
+    streams: int | None = None
+    latency_bound_ms: float | None = None
+    video: str | None = None
+    fps: float | None = None
+    deadline_ms: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Request:
-    """One measurement; ``threads`` None is the backend's default, ``device`` "local" or a board's address."""
+    """One measurement; ``threads`` None is the backend's default, ``device`` "local" or a board's address.
+
+    ``pinned``: whether the process is pinned to as many cores as it has threads.
+    """
 
     bundle: str
     scenario: str
     duration_s: float
     threads: int | None
     device: str = LOCAL
+    settings: Settings = field(default_factory=Settings)
+    pinned: bool = True
+
+    @classmethod
+    def from_json(cls, line: str) -> Request:
+        fields = json.loads(line)
+        return cls(**{**fields, "settings": Settings(**fields.get("settings", {}))})
 
 
 @dataclass(frozen=True)

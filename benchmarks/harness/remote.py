@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import edgevid
 from edgevid.benchmarks.harness.measurement import Emit, Timer, emit_progress, measure
+from edgevid.benchmarks.harness.memory import unread_memory
 from edgevid.benchmarks.harness.protocol import Progress, Request
 from edgevid.benchmarks.harness.scenarios import scenarios_for
 from edgevid.benchmarks.harness.scenarios.scenario import INFERENCE_TIMES
 from edgevid.errors import BenchmarkError
+from edgevid.host.noise import NoiseMonitor
 from edgevid.host.probes import NullProbe
+from edgevid.specs import Manifest
 
 if TYPE_CHECKING:
     from edgevid.backends.protocol import Board
@@ -27,6 +31,8 @@ CHUNK_NS = 250_000_000
 MAX_CHUNK = 1000
 CPUS, DEVICE_TREE = "/sys/devices/system/cpu", "/sys/firmware/devicetree/base/model"
 THERMAL_ZONES = 12
+NOWHERE = Path("/nonexistent")
+"""Instead of this machine's /proc, which says nothing about the board."""
 UNAVAILABLE = "over RPC only files in /etc and /sys and TVM's own functions of a board can be read"
 WHY_NO_POWER = "sensors of a board over RPC are not read: run 'edgevid bench' on the board itself"
 
@@ -42,11 +48,22 @@ def measure_remote(request: Request, open_session: Callable[..., Any], emit: Emi
         clock.step,
         clock.now,
         NullProbe(WHY_NO_POWER),
-        baseline_mib=None,
-        peak_mib=lambda: None,
+        BoardMemory(),
+        NoiseMonitor(NOWHERE),
         overhead_us=lambda scenario: 0.0,  # nothing of the harness runs between two inferences of the board
     )
     return measure(request, session, timer, environment, emit)
+
+
+class BoardMemory:
+    """In place of a ``MemoryMeter``: the memory of the board's server is not its network's."""
+
+    def warmed_up(self) -> None: ...
+
+    def finished(self) -> None: ...
+
+    def fields(self, manifest: Manifest) -> dict[str, Any]:
+        return unread_memory(manifest, UNAVAILABLE)
 
 
 def refuse_other_scenarios(*names: str) -> None:
@@ -98,6 +115,7 @@ def observe_board(board: Board) -> dict[str, Any]:
         "board": name,
         "cpu": cpu,
         "gpus": None,
+        "power_mode": None,
         "temperature_c": _temperatures_c(board) or None,
         "busy_percent": None,
         "load_average": None,

@@ -8,9 +8,8 @@ from typing import Any
 
 from edgevid.benchmarks.harness.protocol import Request
 from edgevid.benchmarks.harness.scenarios.scenario import Timing
-from edgevid.benchmarks.harness.statistics import stability_warnings, summary
+from edgevid.benchmarks.harness.statistics import bounds_ms, stability_warnings, summary
 from edgevid.benchmarks.harness.warmup import WarmUp
-from edgevid.host.memory import MIB
 from edgevid.host.processor import architecture
 from edgevid.specs import LOCAL, Manifest, Target
 
@@ -22,6 +21,7 @@ OVERHEAD_LIMIT_US = 20.0
 class Measured:
     """A worker's measurement; sizes in MiB, the harness's overhead in microseconds per inference.
 
+    ``step_includes`` names the parts of the work in one step of the session.
     ``power`` holds the fields of the power probe, in watts.
     """
 
@@ -32,9 +32,9 @@ class Measured:
     threads: int
     warm_up: WarmUp
     timing: Timing
-    baseline_mib: float | None
-    peak_mib: float | None
-    harness_overhead_us: float
+    step_includes: tuple[str, ...]
+    memory_mib: dict[str, Any]
+    harness_overhead_us: float | None
     manifest_sha256: str
     environment: dict[str, Any]
     warnings: list[str]
@@ -66,13 +66,10 @@ def result_of(measured: Measured) -> dict[str, Any]:
         "streaming": manifest.streaming,
         "frames": manifest.frames,
         "latency_ms": summary(timing.samples_ms),
-        "latency_includes": ["inference"],
+        "latency_bounds_ms": bounds_ms(timing.samples_ms),
+        "latency_includes": _includes(measured),
         "throughput": speed,
-        "memory_mib": {
-            "peak": measured.peak_mib,
-            "weights": manifest.weights.size_bytes / MIB,
-            "process_baseline_mib": measured.baseline_mib,
-        },
+        "memory_mib": measured.memory_mib,
         "power_w": power_w,
         "energy_mj_per_clip": None if power_w is None else 1000 * power_w / speed["clips_per_s"],
         "why_no_power": measured.power.get("why_no_power", ""),
@@ -82,6 +79,7 @@ def result_of(measured: Measured) -> dict[str, Any]:
         "bundle": measured.request.bundle,
         "bundle_sha256": measured.manifest_sha256,
         "duration_s": timing.elapsed_s,
+        **timing.details,
         "environment": measured.environment,
         "samples_ms": timing.samples_ms,
         "warmup_ms": measured.warm_up.samples_ms,
@@ -99,19 +97,28 @@ def throughput(manifest: Manifest, timing: Timing) -> dict[str, float]:
     return {"clips_per_s": per_s, "frames_per_s": per_s * manifest.frames}
 
 
+def _includes(measured: Measured) -> list[str]:
+    """The parts of a sample: those of the scenario, with the inference's own parts in its place."""
+    parts: list[str] = []
+    for part in measured.timing.includes:
+        parts += measured.step_includes if part == "inference" else [part]
+    return parts
+
+
 def _warnings(measured: Measured) -> list[str]:
     warnings = [
         *measured.warnings,
         *_device_warnings(measured),
         *measured.warm_up.warnings(),
+        *measured.timing.warnings,
         *stability_warnings(measured.timing.samples_ms),
     ]
-    if measured.harness_overhead_us > OVERHEAD_LIMIT_US:
+    if (measured.harness_overhead_us or 0) > OVERHEAD_LIMIT_US:
         warnings.append(
             f"the harness itself took {measured.harness_overhead_us:.0f} us per inference, more than "
             f"{OVERHEAD_LIMIT_US:.0f} us: stop other programs, and measure again"
         )
-    if measured.peak_mib is None:
+    if measured.memory_mib["peak"] is None:
         where = "this system" if measured.request.device == LOCAL else "a board over RPC"
         warnings.append(f"{where} does not report the peak memory of a process: memory_mib.peak is null")
     return warnings

@@ -6,6 +6,7 @@ does by default (definition 7 of Hyndman and Fan, "Sample Quantiles in Statistic
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,8 +15,10 @@ from edgevid.errors import BenchmarkError
 
 SPREAD_LIMIT = 0.20
 DRIFT_LIMIT = 0.05
-SAMPLES_FOR_P99 = 100
 SAMPLES_FOR_DRIFT = 10
+CONFIDENCE = 0.99
+"""Of the bounds of percentiles, as in MLPerf Inference."""
+PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
 def summary(samples_ms: Sequence[float]) -> dict[str, float]:
@@ -25,6 +28,44 @@ def summary(samples_ms: Sequence[float]) -> dict[str, float]:
     values = np.asarray(samples_ms, dtype=np.float64)
     p50, p90, p99 = np.percentile(values, (50, 90, 99))
     return {"mean": float(values.mean()), "p50": float(p50), "p90": float(p90), "p99": float(p99)}
+
+
+def percentile_bound(samples: Sequence[float], share: float, confidence: float = CONFIDENCE) -> float | None:
+    """An upper bound of a percentile (``share`` 0.9 for p90) that holds with ``confidence``.
+
+    It is the k-th smallest sample, with k - 1 the quantile ``confidence`` of Binomial(n, share): the number
+    of samples below the true percentile exceeds k - 1 in at most 1 of 100 runs, whatever the distribution.
+    MLPerf LoadGen's early stopping gives the same order statistic. None if the samples are too few.
+    """
+    count = len(samples)
+    if count < samples_needed(share, confidence):
+        return None
+    rank = _binomial_quantile(count, share, confidence)
+    return float(np.partition(np.asarray(samples), rank)[rank])
+
+
+def samples_needed(share: float, confidence: float = CONFIDENCE) -> int:
+    """The samples that a bound needs: the largest of n is one if share^n <= 1 - confidence."""
+    return math.ceil(math.log(1 - confidence) / math.log(share))
+
+
+def bounds_ms(samples_ms: Sequence[float]) -> dict[str, float | None]:
+    """The upper bound of each percentile of :func:`summary`; None where the samples are too few."""
+    return {name: percentile_bound(samples_ms, share) for name, share in PERCENTILES.items()}
+
+
+def samples_missing(count: int) -> dict[str, int]:
+    """How many more samples each percentile needs for a bound; only those that lack any."""
+    missing = {name: samples_needed(share) - count for name, share in PERCENTILES.items()}
+    return {name: number for name, number in missing.items() if number > 0}
+
+
+def _binomial_quantile(count: int, share: float, confidence: float) -> int:
+    """The smallest k with P(Binomial(count, share) <= k) >= confidence."""
+    k = np.arange(1, count + 1)
+    steps = np.log((count - k + 1) / k) + math.log(share / (1 - share))
+    log_probability = count * math.log1p(-share) + np.concatenate([[0.0], np.cumsum(steps)])
+    return int(np.searchsorted(np.cumsum(np.exp(log_probability)), confidence))
 
 
 def relative_spread(samples_ms: Sequence[float]) -> float:
@@ -45,11 +86,11 @@ def stability_warnings(samples_ms: Sequence[float]) -> list[str]:
     """One sentence for each reason to distrust the samples."""
     count = len(samples_ms)
     warnings = []
-    if count < SAMPLES_FOR_P99:
-        verb = "is" if count == 1 else "are"
+    if missing := samples_missing(count):
+        names = " and ".join(missing)
         warnings.append(
-            f"p99 is little more than the slowest inference, as there {verb} {count} of the "
-            f"{SAMPLES_FOR_P99} samples it needs: raise --duration"
+            f"{names} {'has' if len(missing) == 1 else 'have'} no bound with {CONFIDENCE:.0%} confidence, as "
+            f"there are {count} samples and {max(missing.values())} more are needed: raise --duration"
         )
     spread = relative_spread(samples_ms)
     if spread > SPREAD_LIMIT:

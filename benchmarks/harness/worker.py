@@ -16,13 +16,16 @@ from typing import Any, TextIO
 
 from edgevid.benchmarks.devices import device_at, is_device
 from edgevid.benchmarks.harness.measurement import Emit, Timer, emit_progress, measure
+from edgevid.benchmarks.harness.memory import MemoryMeter, import_runtime
 from edgevid.benchmarks.harness.protocol import Progress, Request, error_event
 from edgevid.benchmarks.harness.remote import measure_remote
 from edgevid.benchmarks.harness.scenarios import overhead_us, scenario_named
 from edgevid.errors import EdgevidError
-from edgevid.host import memory
+from edgevid.host.affinity import pin
 from edgevid.host.environment import observe
+from edgevid.host.noise import NoiseMonitor
 from edgevid.host.probes import power_probe
+from edgevid.host.processor import usable_cores
 from edgevid.specs import LOCAL
 
 
@@ -36,13 +39,28 @@ def measure_request(request: Request, open_session: Callable[..., Any], emit: Em
             return device.run(request, emit)
     if request.device != LOCAL:
         return measure_remote(request, open_session, emit)
-    scenario_named(request.scenario)
+    scenario = scenario_named(request.scenario)
     emit_progress(emit, Progress("opening"))
     environment = observe()
-    baseline_mib = memory.resident_mib()
-    session = open_session(request.bundle, threads=request.threads)
+    import_runtime(request.bundle)
+    pinned_to = None
+    if request.pinned and not scenario.shares_cores:
+        pinned_to = pin(request.threads or usable_cores())
+    memory = MemoryMeter()
+    session = open_session(request.bundle, threads=request.threads, shares_cores=scenario.shares_cores)
+    step = session.prepare()
+    memory.opened()
     probe = power_probe(session.target.power if session.target else None)
-    timer = Timer(session.prepare(), time.perf_counter_ns, probe, baseline_mib, memory.peak_mib, overhead_us)
+    timer = Timer(
+        step,
+        time.perf_counter_ns,
+        probe,
+        memory,
+        NoiseMonitor(),
+        overhead_us,
+        new_step=session.prepare,
+        pinned_to=pinned_to,
+    )
     return measure(request, session, timer, environment, emit)
 
 
@@ -57,7 +75,7 @@ def main(open_session: Callable[..., Any] | None = None) -> int:
         channel.flush()
 
     try:
-        request = Request(**json.loads(sys.stdin.readline()))
+        request = Request.from_json(sys.stdin.readline())
         if open_session is None:
             import edgevid
 

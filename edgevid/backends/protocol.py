@@ -110,7 +110,8 @@ class Runner(Protocol):
     """A model that is ready to run. ``bind`` returns a function that runs one inference on ``inputs``.
 
     ``inputs`` and ``outputs`` are names; where a runtime has the shapes, ``inputs`` maps the names to them.
-    ``op_coverage`` has the kernel of each temporal op, or the reason why it has none.
+    ``op_coverage`` has the kernel of each temporal op, or the reason why it has none. An optional
+    ``step_includes`` names the parts of one inference, such as "transfers"; without it that is "inference".
     """
 
     threads: int

@@ -42,6 +42,9 @@ def observe(sysfs: Path = SYSFS, proc: Path = PROC) -> dict[str, Any]:
     gpus, gpu_error = _nvidia_gpus()
     if gpu_error:
         not_read["gpus"] = gpu_error
+    power_mode, power_mode_error = _power_mode()
+    if power_mode_error:
+        not_read["power_mode"] = power_mode_error
     memory = psutil.virtual_memory()
     device_board = board(sysfs)
     return {
@@ -49,6 +52,7 @@ def observe(sysfs: Path = SYSFS, proc: Path = PROC) -> dict[str, Any]:
         "board": device_board,
         "cpu": cpu,
         "gpus": gpus,
+        "power_mode": power_mode,
         "temperature_c": temperature or None,
         # The load average includes what ended a minute ago, such as an export; this does not.
         "busy_percent": psutil.cpu_percent(BUSY_WINDOW_S),
@@ -120,6 +124,22 @@ def _checkout() -> dict[str, Any]:
         "commit": commit.output if commit.ok else None,
         "changed": bool(status.output) if status.ok else None,
     }
+
+
+def _power_mode() -> tuple[dict[str, str] | None, str]:
+    """A Jetson's power mode, and whether ``jetson_clocks`` fixed its clocks; or the reason for neither.
+
+    ``nvpmodel -q`` prints ``NV Power Mode: 15W`` and then the mode's number.
+    """
+    mode = commands.run(["nvpmodel", "-q"])
+    if not mode.ok:
+        return None, mode.error
+    names = [line.partition(":")[2].strip() for line in mode.output.splitlines() if "Power Mode" in line]
+    clocks = commands.run(["jetson_clocks", "--show"])  # only root can
+    return {
+        "nvpmodel": names[0] if names else mode.output,
+        "jetson_clocks": clocks.output if clocks.ok else f"not read: {clocks.error}",
+    }, ""
 
 
 def _nvidia_gpus() -> tuple[list[dict[str, str]] | None, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 MIB = 1024 * 1024
-STATUS = Path("/proc/self/status")
+STATUS, ROLLUP = Path("/proc/self/status"), Path("/proc/self/smaps_rollup")
 
 
 def resident_mib() -> float:
@@ -29,6 +29,18 @@ def peak_mib(status: Path = STATUS) -> float | None:
     for line in lines:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024  # the kernel prints kB and means KiB
+    return None
+
+
+def proportional_mib(rollup: Path = ROLLUP) -> float | None:
+    """The current proportional set: a page that n processes share counts as 1/n; None where unknown."""
+    try:
+        lines = rollup.read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
     return None
 
 

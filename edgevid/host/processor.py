@@ -89,6 +89,17 @@ def board(sysfs: Path = SYSFS) -> str | None:
         return None
 
 
+def clock_mhz(sysfs: Path = SYSFS, cpuinfo: Path = CPUINFO) -> float | None:
+    """The current clock of the processors that this process may run on, on average; None if unknown."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}
+    files = [sysfs / f"devices/system/cpu/cpu{number}/cpufreq/scaling_cur_freq" for number in allowed]
+    try:
+        return sum(int(file.read_text()) for file in files) / len(files) / 1000
+    except (OSError, ValueError):
+        text = _cpuinfo(cpuinfo).get("cpu MHz")
+        return float(text) if text else None
+
+
 def _cpuinfo(path: Path) -> dict[str, str]:
     """The first processor's fields of /proc/cpuinfo; empty on other systems."""
     try:

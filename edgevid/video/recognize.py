@@ -82,7 +82,7 @@ class Follower:
         self._sum: np.ndarray | None = None
         self._changes = Changes(session.labels, window=manifest.frames if manifest.streaming else 1)
         self._preprocess = FramePreprocessor(manifest.preprocessing, exact)
-        self._predict = _by_stream(session) if manifest.streaming else _by_window(session)
+        self._predict = predictor(session)
 
     @property
     def method(self) -> str:
@@ -161,6 +161,11 @@ def first_logits(outputs: dict[str, np.ndarray]) -> np.ndarray:
             "'edgevid run' supports classifiers only; use edgevid.open(...) in Python for other outputs"
         )
     return logits[0]
+
+
+def predictor(session: Session) -> Predict:
+    """Takes frame by frame; a clip bundle predicts from a window of the last frames."""
+    return _by_stream(session) if session.manifest.streaming else _by_window(session)
 
 
 def _by_stream(session: Session) -> Predict:

@@ -24,7 +24,7 @@ environment.BUSY_WINDOW_S = 0.01
 
 
 class Session:
-    backend, threads = "onnxruntime", 1
+    backend, threads, step_includes = "onnxruntime", 1, ("inference",)
     manifest = Manifest(
         model="fake", target=BEHAVIOUR.get("target", "cpu"), precision="fp32", frames=8, classes=2,
         backend=BEHAVIOUR.get("backend", "onnxruntime"), streaming=BEHAVIOUR.get("streaming", False),
@@ -35,7 +35,7 @@ class Session:
 
     target = TARGETS.get(manifest.target)
 
-    def __init__(self, path, threads):
+    def __init__(self, path, threads, shares_cores=False):
         self.bundle = Bundle(pathlib.Path(path), self.manifest)
         self.threads = threads or 1
 
@@ -56,13 +56,13 @@ class Session:
         return step
 
 
-def open_session(path, threads=None):
+def open_session(path, threads=None, shares_cores=False):
     pathlib.Path(path, "pid").write_text(str(os.getpid()))
     if "refuses" in BEHAVIOUR:
         raise BundleError("the bundle is cut short: export it again")
     if "chatty" in BEHAVIOUR:
         print("a library says hello")
-    return Session(path, threads)
+    return Session(path, threads, shares_cores)
 
 
 sys.exit(worker.main(open_session))

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from one_bundle import write_bundle
+from one_video import write_video
 
 import edgevid
 from edgevid.benchmarks.harness import harness
-from edgevid.benchmarks.harness.protocol import Progress
+from edgevid.benchmarks.harness.protocol import Progress, Settings
 from edgevid.benchmarks.harness.scenarios import SCENARIOS
 from edgevid.cli import main
 from edgevid.errors import BenchmarkError, ExportError
@@ -47,16 +48,17 @@ class Measurements:
         self.at: dict[int, BaseException] = {}
         self.before_each = lambda: None
 
-    def __call__(self, bundle, scenario, duration_s, threads, progress, device):
+    def __call__(self, bundle, scenario, duration_s, threads, progress, device, settings, pinned):
         self.before_each()
         self.calls.append(
             {"bundle": bundle, "scenario": scenario, "duration_s": duration_s, "threads": threads}
         )
+        self.settings, self.pinned = settings, pinned
         self.devices.append(device)
         if error := self.at.get(len(self.calls)):
             raise error
         progress(Progress("opening"))
-        progress(Progress("measuring", 0.1, duration_s, 20.25))
+        progress(Progress("measuring", 0.1, duration_s or 10.0, 20.25))
         return {**RESULT, "scenario": scenario, "bundle": bundle}
 
 
@@ -190,7 +192,15 @@ def test_a_model_that_json_swallowed_is_given_back(run, measurements):
     )
 
 
-@pytest.mark.parametrize("name", ["multi-stream", "server", "camera", "sustained", "single_stream"])
+def test_options_of_single_scenarios_reach_the_harness(run, bundle, measurements, tmp_path):
+    write_video(tmp_path / "v.mp4", 0)
+    options = ("--streams", "3", "--latency-bound", "40", "--fps", "12.5", "--deadline", "80", "--seed", "7")
+    run(bundle, "--scenario", "camera", *options, "--video", str(tmp_path / "v.mp4"), "--no-pin")
+    assert measurements.settings == Settings(3, 40.0, str(tmp_path / "v.mp4"), 12.5, 80.0, 7)
+    assert measurements.pinned is False
+
+
+@pytest.mark.parametrize("name", ["burst", "single_stream"])
 def test_a_scenario_that_does_not_exist_names_those_that_do(run, bundle, measurements, name):
     err = refused_before_measuring(run, measurements, bundle, "--scenario", name)
     assert " or ".join(SCENARIOS) in err
@@ -205,6 +215,10 @@ def test_a_scenario_that_does_not_exist_names_those_that_do(run, bundle, measure
         (["{bundle}", "--device", "rpc://10.0.0.2:70000/pi"], "use rpc://HOST:PORT/KEY"),
         (["{bundle}", "--device", "rpc://h:1/k", "--scenario", "offline"], "use --scenario single-stream"),
         (["{bundle}", "--duration", "0"], "--duration 10"),
+        (["{bundle}", "--latency-bound", "0"], "--latency-bound 10"),
+        (["{bundle}", "--fps", "-1"], "--fps 10"),
+        (["{bundle}", "--video", "no.mp4"], "no video at 'no.mp4'"),
+        (["{bundle}", "--streams", "0"], "--streams"),
         (["{bundle}", "--duration", "nan"], "--duration 10"),
         (["{bundle}", "--duration", "inf"], "--duration 10"),
         (["{bundle}", "--threads", "0"], "--threads"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import attrgetter
 
-from edgevid.benchmarks.harness.scenarios.scenario import HERE, Scenario
+from edgevid.benchmarks.harness.scenarios.scenario import HERE, INFERENCE_TIMES, Scenario, Workload
 from edgevid.errors import BenchmarkError
 from edgevid.specs.registry import Registry, submodules
 
@@ -14,9 +15,6 @@ for _scenario in sorted(
     (module.SCENARIO for module in _modules if hasattr(module, "SCENARIO")), key=attrgetter("order")
 ):
     SCENARIOS.register(_scenario.name, _scenario)
-
-RESERVED = ("multi-stream", "server", "camera", "sustained")
-"""Names reserved for scenarios that do not exist yet."""
 
 
 def scenarios_for(offers: frozenset[str] = HERE) -> tuple[str, ...]:
@@ -29,25 +27,27 @@ def scenario_named(name: str) -> Scenario:
     if name in SCENARIOS:
         return SCENARIOS[name]
     choices = " or ".join(SCENARIOS)
-    if name in RESERVED:
-        raise BenchmarkError(f"scenario '{name}' cannot be measured yet: use --scenario {choices}")
     raise BenchmarkError(f"unknown scenario '{name}': use --scenario {choices}")
 
 
-def overhead_us(name: str, duration_s: float = 0.1) -> float:
+def overhead_us(name: str, duration_s: float = 0.1) -> float | None:
     """The harness's overhead per inference in microseconds, from the scenario's loop with an empty step.
 
     It is the wall time of an iteration (clocks, bookkeeping, the call, the decision whether to report), an
     upper bound of what these add to a sample. Reports, which are limited by time and not sent for each
-    inference, are excluded.
+    inference, are excluded. None for a scenario whose samples are delays of real frames.
     """
-    timing = scenario_named(name).run(_nothing, duration_s, _ignore)
-    return 1e6 * (timing.elapsed_s - timing.paused_s) / len(timing.samples_ns)
+    scenario = scenario_named(name)
+    if INFERENCE_TIMES not in scenario.needs:
+        return None
+    loop = scenario.timed_loop or scenario.run
+    timing = loop(Workload(_nothing, _ignore, new_step=lambda: _nothing), duration_s)
+    return 1e6 * (timing.elapsed_s - timing.paused_s) / timing.count
 
 
 def _nothing() -> None:
     """An empty step."""
 
 
-def _ignore(elapsed_s: float, samples: list[int]) -> None:
+def _ignore(elapsed_s: float, samples: Sequence[int]) -> None:
     """A report function that does nothing."""

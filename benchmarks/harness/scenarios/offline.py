@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import time
-
 from edgevid.benchmarks.harness.scenarios.scenario import (
     INFERENCE_TIMES,
     REPORT_INTERVAL_NS,
     TIMES_BETWEEN,
-    Clock,
-    Report,
     Scenario,
-    Step,
     Timing,
+    Workload,
     collection_paused,
+    new_samples,
 )
 
 
-def run(step: Step, duration_s: float, report: Report, clock: Clock | None = None) -> Timing:
+def run(workload: Workload, duration_s: float) -> Timing:
     """Run the same clip back to back, in batches of one.
 
     The run is timed as a whole (throughput = inferences / wall time), and the clock is read once after each
@@ -26,8 +23,8 @@ def run(step: Step, duration_s: float, report: Report, clock: Clock | None = Non
     waits for the whole set in this scenario. MLPerf's metric is throughput. Larger batches and overlapping
     inferences are not measured, so a backend that gains from them may be faster than reported.
     """
-    clock = clock or time.perf_counter_ns
-    samples: list[int] = []
+    step, clock, report = workload.step, workload.clock, workload.report
+    samples = new_samples()
     record = samples.append
     with collection_paused():
         start = clock()

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import time
-
 from edgevid.benchmarks.harness.scenarios.scenario import (
     INFERENCE_TIMES,
     REPORT_INTERVAL_NS,
-    Clock,
-    Report,
     Scenario,
-    Step,
     Timing,
+    Workload,
     collection_paused,
+    new_samples,
 )
 
 
-def run(step: Step, duration_s: float, report: Report, clock: Clock | None = None) -> Timing:
+def run(workload: Workload, duration_s: float) -> Timing:
     """Run one query after another; a sample is the latency of one, from just before to just after it.
 
     Samples exclude the harness's work between inferences. A query is one clip, or one pushed frame of a
-    streaming bundle. MLPerf's metric is the 90th percentile of the samples. ``clock`` returns nanoseconds;
-    the default is this computer's.
+    streaming bundle. MLPerf's metric is the 90th percentile of the samples.
     """
-    clock = clock or time.perf_counter_ns
-    samples: list[int] = []
+    step, clock, report = workload.step, workload.clock, workload.report
+    samples = new_samples()
     record = samples.append
     with collection_paused():
         start = clock()

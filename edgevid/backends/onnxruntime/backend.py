@@ -203,6 +203,8 @@ class OnnxRuntimeRunner:
         from edgevid.backends.onnxruntime.int8 import needs_wider_products
 
         self._ort, self.threads, self.op_coverage = onnxruntime, threads, op_coverage
+        # Inputs and outputs stay in the memory of the processor, and a GPU's provider copies them.
+        self.step_includes = ("transfers", "inference", "synchronization") if providers else ("inference",)
         options = session_options(threads, shares_cores)
         options.add_session_config_entry("session.x64quantprecision", str(int(needs_wider_products())))
         configure(options)

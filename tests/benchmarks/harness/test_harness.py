@@ -167,7 +167,7 @@ def test_a_worker_that_ends_at_once_is_a_clear_error(bundle):
         measure(bundle, worker=("true",))
 
 
-@pytest.mark.parametrize("name", ["server", "camera", "no-such"])
+@pytest.mark.parametrize("name", ["burst", "no-such"])
 def test_a_scenario_that_does_not_exist_is_refused_before_a_process_starts(bundle, name, monkeypatch):
     monkeypatch.setattr(harness.subprocess, "Popen", lambda *_, **__: pytest.fail("started"))
     with pytest.raises(BenchmarkError, match=" or ".join(SCENARIOS)):

@@ -34,6 +34,7 @@ class TensorRTRunner:
     """A ``Runner`` of an engine. ``threads`` is 1: the GPU does the work."""
 
     threads, op_coverage = 1, ()
+    step_includes = ("transfers", "inference", "synchronization")
 
     def __init__(self, trt: Any, cuda: Cuda, engine: Any, runtime: Any) -> None:
         self._loaded = LoadedEngine(cuda, engine, runtime)

@@ -1,0 +1,128 @@
+"""What others did during a measurement: processor time, steal, swapping, and the clock."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgevid.host.processor import clock_mhz
+
+PROC = Path("/proc")
+OTHERS_LIMIT = 0.05
+"""Cores that others may use on average before a measurement counts as disturbed; also of time stolen."""
+CLOCK_LIMIT = 0.05
+"""A relative change of the processor's clock from the beginning to the end."""
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Seconds since boot of all processors together, of this process and its children, and pages swapped."""
+
+    wall_s: float
+    busy_s: float
+    stolen_s: float
+    own_s: float
+    swapped_pages: int
+    clock_mhz: float | None
+
+
+class NoiseMonitor:
+    """As a context around a measurement, it counts what this process did not cause."""
+
+    def __init__(self, proc: Path = PROC) -> None:
+        self._proc = proc
+        self._before: Counters | None = None
+        self._after: Counters | None = None
+
+    def __enter__(self) -> NoiseMonitor:
+        self._before = read_counters(self._proc)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._after = read_counters(self._proc)
+
+    def fields(self) -> dict[str, Any] | None:
+        """``others_cores``, ``stolen_cores``: processors used by others or a hypervisor, on average.
+
+        ``swapped_mib`` is what the whole machine swapped in and out, ``clock_mhz`` the clock of the processor
+        before and after. None where the system has no /proc/stat.
+        """
+        if self._before is None or self._after is None:
+            return None
+        return noise_between(self._before, self._after)
+
+
+def noise_between(before: Counters, after: Counters) -> dict[str, Any]:
+    wall_s = max(after.wall_s - before.wall_s, 1e-3)
+    others_s = (after.busy_s - before.busy_s) - (after.own_s - before.own_s)
+    pages = after.swapped_pages - before.swapped_pages
+    return {
+        "others_cores": max(0.0, others_s / wall_s),
+        "stolen_cores": max(0.0, (after.stolen_s - before.stolen_s) / wall_s),
+        "swapped_mib": pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20),
+        "clock_mhz": None if before.clock_mhz is None else [before.clock_mhz, after.clock_mhz],
+    }
+
+
+def noise_warnings(noise: dict[str, Any] | None) -> list[str]:
+    """One sentence for each kind of disturbance, with how much of it there was."""
+    if noise is None:
+        return []
+    warnings = []
+    if noise["others_cores"] > OTHERS_LIMIT:
+        warnings.append(
+            f"other programs used {noise['others_cores']:.2f} cores during the measurement: stop them, and "
+            "measure again"
+        )
+    if noise["stolen_cores"] > OTHERS_LIMIT:
+        warnings.append(
+            f"the hypervisor took {noise['stolen_cores']:.2f} cores away during the measurement: measure on "
+            "a machine of your own"
+        )
+    if noise["swapped_mib"] > 0:
+        warnings.append(
+            f"the machine swapped {noise['swapped_mib']:.1f} MiB during the measurement: close other programs"
+        )
+    if noise["clock_mhz"] and None not in noise["clock_mhz"]:
+        first, last = noise["clock_mhz"]
+        if abs(last / first - 1) > CLOCK_LIMIT:
+            warnings.append(
+                f"the processor's clock went from {first:.0f} to {last:.0f} MHz during the measurement: fix "
+                "it, for example with 'cpupower frequency-set -g performance'"
+            )
+    return warnings
+
+
+def read_counters(proc: Path = PROC) -> Counters | None:
+    """Read the counters now; None where the system has no /proc/stat.
+
+    Source: proc(5). Guest time is inside user time; waiting for a disk is idle time.
+    """
+    try:
+        fields = (proc / "stat").read_text().partition("\n")[0].split()[1:]
+        ticks = [int(field) for field in fields]
+    except (OSError, ValueError):
+        return None
+    user, nice, system, _idle, _iowait, irq, softirq, stolen = ticks[:8]
+    second = os.sysconf("SC_CLK_TCK")
+    times = os.times()
+    return Counters(
+        time.monotonic(),
+        (user + nice + system + irq + softirq) / second,
+        stolen / second,
+        time.process_time() + times.children_user + times.children_system,
+        _swapped_pages(proc),
+        clock_mhz(),
+    )
+
+
+def _swapped_pages(proc: Path) -> int:
+    try:
+        lines = (proc / "vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    pairs = (line.split() for line in lines)
+    return sum(int(value) for key, value in pairs if key in ("pswpin", "pswpout"))
