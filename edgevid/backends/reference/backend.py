@@ -46,7 +46,9 @@ def open_model(artefact: Artefact, folder: Path, options: OpenOptions) -> Refere
     try:
         from onnx.reference import ReferenceEvaluator
 
-        return ReferenceRunner(ReferenceEvaluator(str(path)))
+        from edgevid.backends.reference.pools import AveragePool, MaxPool
+
+        return ReferenceRunner(ReferenceEvaluator(str(path), new_ops=[MaxPool, AveragePool]))
     except ImportError as error:
         raise BackendError(f"the reference evaluator needs the package onnx ({error}): {INSTALL}") from error
     except Exception as error:  # the exceptions of protobuf and onnx have no common base
