@@ -20,7 +20,7 @@ from edgevid.benchmarks.harness.scenarios.scenario import (
 from edgevid.benchmarks.harness.warmup import LIMIT_S, warm_up
 from edgevid.host.environment import environment_warnings
 from edgevid.host.noise import NoiseMonitor, noise_warnings
-from edgevid.host.probes import Probe
+from edgevid.host.probes import Probe, prepare
 from edgevid.specs import Manifest
 
 RECENT = 101
@@ -59,6 +59,7 @@ def measure(
     request: Request, session: Any, timer: Timer, environment: dict[str, Any], emit: Emit
 ) -> dict[str, Any]:
     """Measure ``session``, opened for ``request`` in ``environment``; returns the result."""
+    prepare(timer.probe)  # idle power, before the load
     warm = warm_up(timer.step, _reporter(emit, "warming up", LIMIT_S), clock=timer.clock)
     timer.memory.warmed_up()
     report = _reporter(emit, "measuring", request.duration_s)

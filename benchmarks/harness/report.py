@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from edgevid.benchmarks.harness.power import power_line
+
 COLUMNS = (
     "model", "target", "backend", "precision", "scenario", "threads",
     "p50 ms", "p90 ms", "p99 ms", "clips/s", "frames/s", "peak MiB",
@@ -25,8 +27,7 @@ def table(results: list[dict[str, Any]]) -> str:
         lines.append("(≤ x): the percentile is at most x with 99 % confidence")
     for device in _unique(result["environment"]["device"] for result in results):
         lines.append(f"device observed: {device}")
-    for reason in _unique(result["why_no_power"] for result in results if result["power_w"] is None):
-        lines.append(f"power: not measured, {reason}")
+    lines += _unique(power_line(result) for result in results)
     for model in _unique(result["model"] for result in results if result["streaming"]):
         lines.append(f"streaming: an inference of {model} is one pushed frame, not a clip")
     if any(result["weights"]["random"] for result in results):

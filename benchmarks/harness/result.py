@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edgevid.benchmarks.harness.power import power_fields
 from edgevid.benchmarks.harness.protocol import Request
 from edgevid.benchmarks.harness.scenarios.scenario import Timing
 from edgevid.benchmarks.harness.statistics import bounds_ms, stability_warnings, summary
@@ -54,7 +55,7 @@ def result_of(measured: Measured) -> dict[str, Any]:
     manifest.json, which lists the hash of every other file.
     """
     manifest, timing = measured.manifest, measured.timing
-    power_w, speed = measured.power["power_w"], throughput(manifest, timing)
+    speed = throughput(manifest, timing)
     return {
         "model": manifest.model,
         "target": manifest.target,
@@ -70,9 +71,12 @@ def result_of(measured: Measured) -> dict[str, Any]:
         "latency_includes": _includes(measured),
         "throughput": speed,
         "memory_mib": measured.memory_mib,
-        "power_w": power_w,
-        "energy_mj_per_clip": None if power_w is None else 1000 * power_w / speed["clips_per_s"],
-        "why_no_power": measured.power.get("why_no_power", ""),
+        **power_fields(
+            measured.power,
+            speed["clips_per_s"] * timing.elapsed_s,
+            speed["frames_per_s"] * timing.elapsed_s,
+            timing.elapsed_s,
+        ),
         "harness_overhead_us": measured.harness_overhead_us,
         "warnings": _warnings(measured),
         "weights": {"source": manifest.weights.source, "random": not manifest.weights.sha256},
@@ -111,6 +115,7 @@ def _warnings(measured: Measured) -> list[str]:
         *_device_warnings(measured),
         *measured.warm_up.warnings(),
         *measured.timing.warnings,
+        *measured.power.get("warnings", []),
         *stability_warnings(measured.timing.samples_ms),
     ]
     if (measured.harness_overhead_us or 0) > OVERHEAD_LIMIT_US:

@@ -69,7 +69,8 @@ class Observation:
             "failed_reads": self.samples.failed,
             "window_s": seconds,
             "idle_s": self.idle.seconds if self.idle else 0.0,
-            "core": self.samples.cpu,
+            "sampler_core": self.samples.cpu,
+            "sampler_cpu_s": self.samples.cpu_s,
             "simulated": sensor.simulated,
         }
 

@@ -71,6 +71,12 @@ class NullProbe:
         return {"power_w": None, "why_no_power": self.reason}
 
 
+def prepare(probe: Probe) -> None:
+    """Let ``probe`` measure what it needs before the load begins, such as idle power."""
+    if isinstance(probe, SensorProbe):
+        probe.prepare()
+
+
 def power_probe(source: PowerSource | None, asked: str | None = None) -> Probe:
     """The probe to measure power with, or a ``NullProbe`` with the reason for none.
 

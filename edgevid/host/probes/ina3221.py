@@ -23,6 +23,8 @@ SHUNT_STEP_UV, BUS_STEP_MV = 40.0, 8.0
 USUAL_SHUNT_UOHM = 5000.0
 UPDATE_S = 0.1
 """Where the driver does not tell how often it measures."""
+INTERVAL_S = 0.1
+"""A file takes half a millisecond to read, over I2C."""
 
 
 class Channel(NamedTuple):
@@ -48,7 +50,8 @@ def find(files: Files, rails: tuple[str, ...] = ()) -> Sensor:
     if not found:
         raise NoSensorError(f"INA3221: no power monitor of a Jetson under /{DEVICES}")
     labels = [channel.label for channel in found]
-    columns, measured = [], []
+    columns: list[str] = []
+    measured: list[Rail] = []
     for channel in found:
         unique = channel.label if labels.count(channel.label) == 1 else f"{channel.label} ({channel.chip})"
         places = tuple(range(len(columns), len(columns) + len(channel.files)))
@@ -61,6 +64,7 @@ def find(files: Files, rails: tuple[str, ...] = ()) -> Sensor:
         tuple(measured),
         total,
         files.source(columns),
+        interval_s=INTERVAL_S,
         update_s=max(channel.update_s for channel in found),
         simulated=files.simulated,
         why_no_total=why,

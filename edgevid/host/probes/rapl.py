@@ -26,7 +26,8 @@ def find(files: Files, rails: tuple[str, ...] = ()) -> Sensor:
     # Not intel-rapl-mmio: its package is the same one, read over another bus.
     found = files.glob(f"{ROOT}/intel-rapl:*") + files.glob(f"{ROOT}/intel-rapl:*/intel-rapl:*:*")
     zones = sorted({PurePosixPath(path).name: path for path in found}.items())
-    counters, paths = [], []
+    counters: list[Rail] = []
+    paths: list[str] = []
     for zone, path in zones:
         try:
             name = files.read(f"{path}/name")
