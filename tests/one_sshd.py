@@ -88,7 +88,7 @@ def ssh_server(**variables: str) -> Iterator[Server]:
     shutil.copy(folder / "user.pub", folder / "authorized")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    settings = {"EDGEVID_CACHE": str(folder / "cache"), **variables}
+    settings = {"EDGEVID_CACHE": str(folder / "cache"), "EDGEVID_LOCK_FOLDER": str(folder), **variables}
     words = " ".join(f'"{name}={value}"' for name, value in settings.items())
     (folder / "sshd").write_text(SERVER.format(port=port, folder=folder, variables=words))
     (folder / "config").write_text(CLIENT.format(folder=folder))

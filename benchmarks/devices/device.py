@@ -16,7 +16,7 @@ from typing import IO, Any
 from edgevid.benchmarks.devices import package
 from edgevid.benchmarks.devices.connection import Connection, Event
 from edgevid.benchmarks.devices.link import Link
-from edgevid.benchmarks.devices.trtexec import measured_by_trtexec, refuse_other_scenarios
+from edgevid.benchmarks.devices.trtexec import SERIES, measured_by_trtexec, refuse_other_scenarios
 from edgevid.benchmarks.harness.protocol import Progress, Request, error_from
 from edgevid.bundle.bundle import MANIFEST, Bundle
 from edgevid.bundle.manifest import MANIFEST_HASH
@@ -101,7 +101,9 @@ class Device:
         if self._connection is None:
             self._say(f"connecting to {self.address}")
             self._connection = Connection(self._link, os.environ.get(PYTHON))
-            self._connection.ask({"do": "hello", "owner": owner()})
+            waiting = self._connection.ask({"do": "hello", "owner": owner()})["finished"]
+            if waiting:
+                self._say(f"{waiting} finished measurement(s) wait there: --collect fetches them")
         return self._connection.ask(question, self._pass_on, data)
 
     def _lock(self, doing: str) -> None:
@@ -123,20 +125,25 @@ class Device:
     def _runner(self, bundle: Bundle, scenario: str) -> Event:
         """What measures ``bundle`` there: edgevid's runner, else the bundle's own scripts with trtexec."""
         files = dict(package.package_digests())
-        question = {"packages": package.NEEDED, "given": os.environ.get(PYTHON), "files": files}
+        packages = [*package.NEEDED, package.FOR_ENGINES]
+        question = {"packages": packages, "given": os.environ.get(PYTHON), "files": files}
         answer = self._ask({"do": "python", **question})
         best, oldest = answer["best"], tuple(answer["oldest"])
-        if best and not best["missing"] and tuple(best["version"]) >= oldest:
+        missing = [name for name in package.NEEDED if best and name in best["missing"]]
+        engines = has_scripts(bundle.manifest.files) and answer["trtexec"]
+        runs_engines = best and package.FOR_ENGINES not in best["missing"]
+        can_work = best and not missing and tuple(best["version"]) >= oldest
+        if can_work and (runs_engines or not engines or scenario not in SERIES):
             identity = None
             if not answer["same"]:
                 identity = package.package_identity()
                 contents = package.package_files()
                 self._put("packages", identity, files, lambda name: io.BytesIO(contents[name]))
             return {"runner": "worker", "python": best["python"], "package": identity}
-        if has_scripts(bundle.manifest.files):
+        if engines:
             refuse_other_scenarios(scenario, package.INSTALL)
             return {"runner": "trtexec"}
-        raise BenchmarkError(f"{self.address} {_what_is_missing(best, oldest)}")
+        raise BenchmarkError(f"{self.address} {_what_is_missing(best, missing, oldest)}")
 
     def _put(
         self, kind: str, identity: str, files: Mapping[str, str], opened: Callable[[str], IO[bytes]]
@@ -208,7 +215,7 @@ def _member(name: str, source: IO[bytes]) -> tarfile.TarInfo:
     return member
 
 
-def _what_is_missing(best: Event | None, oldest: tuple[int, ...]) -> str:
+def _what_is_missing(best: Event | None, missing: list[str], oldest: tuple[int, ...]) -> str:
     if best is None:
         return "has no Python that runs: install python3 there"
     version = ".".join(map(str, best["version"][:2]))
@@ -218,6 +225,6 @@ def _what_is_missing(best: Event | None, oldest: tuple[int, ...]) -> str:
             f"install one there and set {PYTHON} to its path"
         )
     return (
-        f"has Python {version} without {' and '.join(best['missing'])}: run there '{package.INSTALL}' "
+        f"has Python {version} without {' and '.join(missing)}: run there '{package.INSTALL}' "
         f"(or set {PYTHON} to a Python that has them)"
     )

@@ -13,6 +13,8 @@ import edgevid
 
 NEEDED = ("numpy", "onnxruntime", "msgspec", "psutil")
 """What they import: the packages that a board's Python must have."""
+FOR_ENGINES = "tensorrt"
+"""The package that also runs a bundle's engine; without it the board's trtexec does."""
 INSTALL = "python3 -m venv ~/.edgevid && ~/.edgevid/bin/pip install " + " ".join(NEEDED)
 """The command for a board; its environment is found there."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgevid.benchmarks.harness.memory import unread_memory
 from edgevid.benchmarks.harness.protocol import Request
 from edgevid.benchmarks.harness.result import Measured, result_of
 from edgevid.benchmarks.harness.scenarios.scenario import Timing
@@ -15,9 +16,10 @@ from edgevid.specs import Manifest, records
 
 SERIES = {"single-stream": "latency_ms", "offline": "interval_ms"}
 """What of trtexec's times is a sample of a scenario; others need edgevid's runner."""
+INCLUDES = ("transfers", "inference")
 WHY_NO_POWER = "trtexec measures no power: install edgevid's runner on the board"
 UNREAD = "edgevid's runner is not on the board, and its Python has no packages"
-UNOBSERVED = ("device", "gpus", "busy_percent", "packages", "edgevid", "thread_variables")
+UNOBSERVED = ("device", "gpus", "power_mode", "busy_percent", "packages", "edgevid", "thread_variables")
 
 
 def refuse_other_scenarios(name: str, install: str) -> None:
@@ -41,16 +43,15 @@ def measured_by_trtexec(request: Request, event: dict[str, Any]) -> dict[str, An
         threads=1,
         warm_up=WarmUp([], True, event["warm_up_s"]),
         timing=timing,
-        baseline_mib=None,
-        peak_mib=None,
+        step_includes=INCLUDES,
+        memory_mib=unread_memory(manifest, UNREAD),
         harness_overhead_us=0.0,  # nothing of edgevid runs between two inferences
         manifest_sha256=event["bundle_sha256"],
         environment=_environment(event),
         warnings=[],
         power=NullProbe(WHY_NO_POWER).fields(),
     )
-    result = result_of(measured)
-    return {**result, "latency_includes": ["copies to and from the GPU", "inference"], "timed_by": "trtexec"}
+    return {**result_of(measured), "timed_by": "trtexec"}
 
 
 def _environment(event: dict[str, Any]) -> dict[str, Any]:

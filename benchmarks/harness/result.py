@@ -124,7 +124,7 @@ def _warnings(measured: Measured) -> list[str]:
             f"{OVERHEAD_LIMIT_US:.0f} us: stop other programs, and measure again"
         )
     if measured.memory_mib["peak"] is None:
-        where = "this system" if measured.request.device == LOCAL else "a board over RPC"
+        where = "this system" if measured.request.device == LOCAL else "the board"
         warnings.append(f"{where} does not report the peak memory of a process: memory_mib.peak is null")
     return warnings
 

@@ -7,7 +7,8 @@ import stat
 import threading
 import time
 
-SHARED = "/tmp"
+FOLDER = "EDGEVID_LOCK_FOLDER"
+"""The environment variable of a board whose users share another folder than /tmp."""
 NAME = "edgevid-board.lock"
 REPORT_S = 60.0
 
@@ -18,11 +19,19 @@ class Problem(Exception):
 
 def lock_path(private):
     """The file that all users of the board lock; in the folder ``private`` where no folder is shared."""
+    shared = os.environ.get(FOLDER)
+    if shared is None and is_shared("/tmp"):
+        shared = "/tmp"
+    return os.path.join(shared or private, NAME)
+
+
+def is_shared(folder):
+    """Whether every user may make files in ``folder``, and nobody may remove another's."""
     try:
-        mode = os.stat(SHARED).st_mode
+        mode = os.stat(folder).st_mode
     except OSError:
-        mode = 0
-    return os.path.join(SHARED if mode & stat.S_ISVTX and mode & stat.S_IWOTH else private, NAME)
+        return False
+    return bool(mode & stat.S_ISVTX and mode & stat.S_IWOTH)
 
 
 class Lock:

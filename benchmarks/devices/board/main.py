@@ -56,7 +56,14 @@ class Board:
         """The Python for edgevid's runner, and whether it has the same edgevid as the computer that asks."""
         best = pythons.choose(command["packages"], command["given"])
         same = bool(best) and pythons.has_the_same_edgevid(best, command["files"])
-        return {"event": "python", "best": best, "same": same, "oldest": pythons.OLDEST}
+        has_trtexec = trtexec.is_installed()
+        return {
+            "event": "python",
+            "best": best,
+            "same": same,
+            "oldest": pythons.OLDEST,
+            "trtexec": has_trtexec,
+        }
 
     def do_run(self, command):
         """Measure; with ``detach`` go on alone, and leave the results in the journal."""
@@ -94,9 +101,11 @@ class Board:
                 event = worker.measure(request, run["python"], package, self.lock.descriptor, emit)
         except (Problem, OSError, ValueError, KeyError) as error:
             event = problem(error)
-        identity = f"{int(time.time() * 1000):x}-{os.getpid()}"
-        event["id"] = identity
-        self.journal.write(identity, self.owner, run["request"], event)
+        event["id"] = f"{int(time.time() * 1000):x}-{os.getpid()}"
+        try:
+            self.journal.write(event["id"], self.owner, run["request"], event)
+        except OSError as error:  # a full disk must not take what was measured from who waits for it
+            emit({"event": "progress", "phase": "the device cannot keep the result: " + str(error.strerror)})
         return event
 
 
@@ -121,7 +130,7 @@ def serve():
         try:
             if board is None:
                 board = Board(channel, command["owner"])
-                channel.send({"event": "hello"})
+                channel.send({"event": "hello", "finished": len(board.journal.entries(board.owner))})
             else:
                 channel.send(getattr(board, "do_" + command["do"])(command))
         except Exception as error:

@@ -23,9 +23,15 @@ print(json.dumps({
 
 
 def choose(packages, given):
-    """The best Python, as ``{"python", "version", "missing", "edgevid"}``; ``missing`` is empty if it can."""
-    found = [answer for answer in (ask(python, packages) for python in candidates(given)) if answer]
-    return min(found, key=lambda one: (tuple(one["version"]) < OLDEST, len(one["missing"])), default=None)
+    """The best Python, as ``{"python", "version", "missing", "edgevid"}``; None if none runs.
+
+    ``missing`` lists the ``packages`` that it has not got; the first ones count more.
+    """
+
+    def rank(answer):
+        return (tuple(answer["version"]) < OLDEST, [name in answer["missing"] for name in packages])
+
+    return min(filter(None, (ask(python, packages) for python in candidates(given))), key=rank, default=None)
 
 
 def candidates(given):

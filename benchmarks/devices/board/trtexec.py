@@ -7,6 +7,7 @@ again by its ``check.py``. The times are those that trtexec exports.
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 
@@ -15,7 +16,6 @@ from edgevid.benchmarks.devices.board.environment import observe
 from edgevid.benchmarks.devices.board.files import digest_of
 from edgevid.benchmarks.devices.board.lock import Problem
 
-SCRIPTS = ("build.sh", "common.sh", "bundle.env", "check.py")
 WARM_UP_MS = 2000
 # The names of a bundle's files reach the shell as arguments, never as text of a script.
 RUN = """
@@ -38,9 +38,10 @@ exec "$6" check.py "$precision"
 """
 
 
-def can_measure(files):
-    """Whether a bundle of these files builds its engine on the board by itself."""
-    return all(name in files for name in SCRIPTS)
+def is_installed():
+    """Whether this board has a trtexec, where a bundle's ``common.sh`` looks for it."""
+    paths = (os.environ.get("TRTEXEC", ""), shutil.which("trtexec") or "", "/usr/src/tensorrt/bin/trtexec")
+    return any(os.access(path, os.X_OK) for path in paths if path)
 
 
 def measure(request, folder, lock, emit):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import one_sshd
 import pytest
+from here_as_board import Here, python_with_simulated_worker
 from one_bundle import CLIP, write_bundle
 
 from edgevid.bundle.bundle import Bundle, write_manifest
@@ -62,3 +65,15 @@ def running_bundle(tmp_path: Path) -> Bundle:
     onnx.save(model, folder / "model.onnx")
     write_manifest(folder, CLIP)
     return Bundle.open(folder)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Iterator[Here]:
+    """This computer as a board, with a simulated worker."""
+    monkeypatch.setenv("EDGEVID_DEVICE_PYTHON", str(python_with_simulated_worker(tmp_path)))
+    home = tmp_path / "home"
+    home.mkdir()
+    board = Here(home)
+    yield board
+    for pid in board.workers():
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,165 @@
+"""What a board does, whatever it is reached by: this computer as a board, its worker simulated."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+
+import pytest
+from here_as_board import OUT_OF_MEMORY, REFUSES, Here, is_running
+
+from edgevid.benchmarks.devices import device as device_module
+from edgevid.benchmarks.devices.connection import Connection
+from edgevid.benchmarks.devices.device import Device
+from edgevid.benchmarks.harness.protocol import Request
+from edgevid.errors import BenchmarkError, BundleError
+
+
+def request(bundle, duration_s: float = 0.0, threads: int | None = None) -> Request:
+    return Request(str(bundle.path), "single-stream", duration_s, threads, "here")
+
+
+def wait_until(condition, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+class Running:
+    """A measurement in a thread: its phases, and its result or error."""
+
+    def __init__(self, here: Here, what: Request) -> None:
+        self.phases: list[str] = []
+        self.result = self.error = None
+        self.device = Device(here)
+        self.thread = threading.Thread(target=self._run, args=(what,))
+        self.thread.start()
+
+    def _run(self, what: Request) -> None:
+        try:
+            with self.device:
+                self.result = self.device.run(what, lambda event: self.phases.append(event["phase"]))
+        except BenchmarkError as error:
+            self.error = error
+
+    def says(self, phase: str) -> bool:
+        return any(phase in one for one in self.phases)
+
+
+def test_a_measurement_leaves_nothing_in_the_journal(here, bundle):
+    with Device(here) as device:
+        result = device.run(request(bundle), lambda event: None)
+        assert result["bundle"] == str(bundle.path)
+        assert result["environment"]["address"] == "here"
+        assert device.finished() == []
+
+
+def test_the_second_user_waits_and_sees_for_whom(here, bundle, monkeypatch):
+    names = iter(["alice@laptop", "bob@desk"])
+    monkeypatch.setattr(device_module, "owner", lambda: next(names))
+    alice = Running(here, request(bundle, 1.0))
+    wait_until(lambda: alice.says("measuring"))
+    bob = Running(Here(here.home), request(bundle))
+    wait_until(lambda: bob.says("waiting"))
+    assert bob.phases[-1] == "waiting for alice@laptop (measuring tiny, 0 min)"
+    alice.thread.join()
+    bob.thread.join()
+    assert alice.result and bob.result
+
+
+def test_who_was_killed_holds_no_lock(here, bundle):
+    alice = Running(here, request(bundle, 60))
+    wait_until(lambda: alice.says("measuring"))
+    for pid in (here.process.pid, *here.workers()):
+        os.kill(pid, signal.SIGKILL)
+    bob = Running(Here(here.home), request(bundle))
+    bob.thread.join(20)
+    assert bob.result
+    alice.thread.join(20)
+    assert "was lost" in str(alice.error) and "--collect" in str(alice.error)
+
+
+def test_the_lock_is_held_while_a_worker_runs_that_nobody_waits_for(here, bundle):
+    alice = Running(here, request(bundle, 60))
+    wait_until(lambda: alice.says("measuring"))
+    os.kill(here.process.pid, signal.SIGKILL)
+    alice.thread.join(20)
+    (worker,) = here.workers()
+    bob = Running(Here(here.home), request(bundle))
+    wait_until(lambda: bob.says("waiting"))
+    os.kill(worker, signal.SIGKILL)
+    bob.thread.join(20)
+    assert bob.result
+
+
+def test_the_runner_ends_when_its_input_does(here, bundle):
+    running = Running(here, request(bundle, 60))
+    wait_until(lambda: running.says("measuring"))
+    (worker,) = here.workers()
+    running.device._connection._input.close()
+    wait_until(lambda: not is_running(worker))
+    running.thread.join(20)
+    assert "was lost" in str(running.error)
+
+
+def test_a_finished_measurement_survives_the_loss_of_the_connection(here, bundle, monkeypatch):
+    def lost(self, request, event):
+        raise BenchmarkError("lost")
+
+    with monkeypatch.context() as patch, Device(here) as device, pytest.raises(BenchmarkError, match="lost"):
+        patch.setattr(Device, "_result", lost)
+        device.run(request(bundle), lambda event: None)
+    said = []
+    with Device(here, lambda event: said.append(event["phase"])) as device:
+        (entry,) = device.finished()
+        assert device.result(entry)["bundle"] == str(bundle.path)
+        device.forget([entry])
+        assert device.finished() == []
+    assert "1 finished measurement(s) wait there: --collect fetches them" in said
+
+
+def test_a_detached_board_measures_alone_and_keeps_the_results_in_order(here, bundle):
+    with Device(here) as device:
+        device.detach([request(bundle, 0.3), request(bundle, 0.1, threads=2)], lambda event: None)
+    here.process.wait(10)
+    bob = Running(Here(here.home), request(bundle))  # waits, since the lock went on with the board
+    bob.thread.join(20)
+    assert bob.result and bob.says("waiting")
+    with Device(here) as device:
+        entries = device.finished()
+        assert [entry["request"]["threads"] for entry in entries] == [None, 2]
+        assert [device.result(entry)["samples_ms"] for entry in entries] == [[1.0, 2.0]] * 2
+
+
+def test_results_are_their_owners(here, bundle, monkeypatch):
+    with Device(here) as device:
+        device.detach([request(bundle)], lambda event: None)
+    finished = here.board / "finished"
+    wait_until(lambda: list(finished.glob("*.json")))
+    with monkeypatch.context() as patch:
+        patch.setattr(device_module, "owner", lambda: "bob@desk")
+        with Device(here) as device:
+            assert device.finished() == []
+    with Device(here) as device:
+        assert len(device.finished()) == 1
+
+
+def test_how_a_worker_ended_is_said(here, bundle):
+    with Device(here) as device:
+        with pytest.raises(BenchmarkError, match=r"SIGKILL.*memory ran out.*a library says hello"):
+            device.run(request(bundle, threads=OUT_OF_MEMORY), lambda event: None)
+        with pytest.raises(BundleError, match="cut short"):
+            device.run(request(bundle, threads=REFUSES), lambda event: None)
+
+
+def test_a_board_that_says_nothing_is_lost(here):
+    """As behind a cable that was pulled out: no end, no word."""
+    connect = here.open
+    here.open = lambda command, errors: connect("exec sleep 60", errors)
+    connection = Connection(here, None, silence_s=0.2)
+    with contextlib.closing(connection), pytest.raises(BenchmarkError, match="here has said nothing for 0 s"):
+        connection.ask({"do": "hello", "owner": "alice"})
