@@ -36,7 +36,8 @@ class Settings:
 class Request:
     """One measurement; ``threads`` None is the backend's default, ``device`` "local" or a board's address.
 
-    ``pinned``: whether the process is pinned to as many cores as it has threads.
+    ``pinned``: whether the process is pinned to as many cores as it has threads. ``power``: what to measure
+    power with, as ``probes.power_probe`` takes it.
     """
 
     bundle: str
@@ -46,6 +47,7 @@ class Request:
     device: str = LOCAL
     settings: Settings = field(default_factory=Settings)
     pinned: bool = True
+    power: str | None = None
 
     @classmethod
     def from_json(cls, line: str) -> Request:

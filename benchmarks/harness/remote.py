@@ -18,7 +18,8 @@ from edgevid.benchmarks.harness.scenarios import scenarios_for
 from edgevid.benchmarks.harness.scenarios.scenario import INFERENCE_TIMES
 from edgevid.errors import BenchmarkError
 from edgevid.host.noise import NoiseMonitor
-from edgevid.host.probes import NullProbe
+from edgevid.host.power.meter import FORMS, is_meter, meter_probe
+from edgevid.host.probes import NullProbe, Probe
 from edgevid.specs import Manifest
 
 if TYPE_CHECKING:
@@ -47,12 +48,21 @@ def measure_remote(request: Request, open_session: Callable[..., Any], emit: Emi
     timer = Timer(
         clock.step,
         clock.now,
-        NullProbe(WHY_NO_POWER),
+        _power_probe(request.power),
         BoardMemory(),
         NoiseMonitor(NOWHERE),
         overhead_us=lambda scenario: 0.0,  # nothing of the harness runs between two inferences of the board
     )
     return measure(request, session, timer, environment, emit)
+
+
+def _power_probe(asked: str | None) -> Probe:
+    """An external meter that this computer reads, or none."""
+    if asked is None or asked == "none":
+        return NullProbe(WHY_NO_POWER)
+    if not is_meter(asked):
+        raise BenchmarkError(f"--power {asked}: {WHY_NO_POWER}, or read an external meter here ({FORMS})")
+    return meter_probe(asked)
 
 
 class BoardMemory:

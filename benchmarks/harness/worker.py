@@ -50,7 +50,7 @@ def measure_request(request: Request, open_session: Callable[..., Any], emit: Em
     session = open_session(request.bundle, threads=request.threads, shares_cores=scenario.shares_cores)
     step = session.prepare()
     memory.opened()
-    probe = power_probe(session.target.power if session.target else None)
+    probe = power_probe(session.target.power if session.target else None, request.power)
     timer = Timer(
         step,
         time.perf_counter_ns,

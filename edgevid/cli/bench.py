@@ -30,6 +30,7 @@ class Options:
     threads: int | None
     settings: Settings
     pinned: bool
+    power: str | None
 
 
 @click.command()
@@ -75,6 +76,12 @@ class Options:
 @click.option("--seed", default=0, show_default=True, help="Seed of the arrivals in server.")
 @click.option(
     "--pin/--no-pin", default=True, help="Pin the process to as many cores as it has threads.  [default: pin]"
+)
+@click.option(
+    "--power",
+    metavar="SOURCE",
+    help="Fail unless power is measured: with 'auto', a probe (edgevid list probes), or an external meter, "
+    "csv:PATH, serial:DEVICE[:BAUD] or a URL, that sends watts; 'none': do not.  [default: if possible]",
 )
 @click.option(
     "--json",
@@ -139,6 +146,7 @@ def _options_of(
     deadline: float | None,
     seed: int,
     pin: bool,
+    power: str | None,
 ) -> Options:
     for name, value, unit in (
         ("--duration", duration, "seconds"),
@@ -154,8 +162,12 @@ def _options_of(
         from edgevid.video.decode import probe
 
         probe(video)
+    if power is not None:
+        from edgevid.host.probes import check_power
+
+        check_power(power)
     settings = Settings(streams, latency_bound, video, fps, deadline, seed)
-    return Options(device, duration, threads, settings, pin)
+    return Options(device, duration, threads, settings, pin, power)
 
 
 def _scenarios_on(device: str, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -212,6 +224,7 @@ def _measure(subject: Subject, bundle: str, scenario: str, options: Options) -> 
             device=options.device,
             settings=options.settings,
             pinned=options.pinned,
+            power=options.power,
         )
     # The path of a temporary folder would be useless in a result.
     return {

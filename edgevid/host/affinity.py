@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 CPUS = Path("/sys/devices/system/cpu")
@@ -39,6 +39,14 @@ def placement(processors: Sequence[int], cpus: Path = CPUS) -> list[int]:
         (seconds if siblings in cores else firsts).append(number)
         cores.add(siblings)
     return firsts + seconds
+
+
+def spare(own: Iterable[int], online: int, cpus: Path = CPUS) -> list[int]:
+    """The first ``online`` processors without ``own``: those of cores apart first, and the slowest first."""
+    taken = set(own)
+    cores = {_read(cpus, number, "topology/thread_siblings_list") for number in taken} - {None}
+    others = placement([number for number in range(online) if number not in taken], cpus)[::-1]
+    return sorted(others, key=lambda number: _read(cpus, number, "topology/thread_siblings_list") in cores)
 
 
 def _max_khz(cpus: Path, number: int) -> int:

@@ -48,12 +48,12 @@ class Measurements:
         self.at: dict[int, BaseException] = {}
         self.before_each = lambda: None
 
-    def __call__(self, bundle, scenario, duration_s, threads, progress, device, settings, pinned):
+    def __call__(self, bundle, scenario, duration_s, threads, progress, device, settings, pinned, power):
         self.before_each()
         self.calls.append(
             {"bundle": bundle, "scenario": scenario, "duration_s": duration_s, "threads": threads}
         )
-        self.settings, self.pinned = settings, pinned
+        self.settings, self.pinned, self.power = settings, pinned, power
         self.devices.append(device)
         if error := self.at.get(len(self.calls)):
             raise error
@@ -198,6 +198,21 @@ def test_options_of_single_scenarios_reach_the_harness(run, bundle, measurements
     run(bundle, "--scenario", "camera", *options, "--video", str(tmp_path / "v.mp4"), "--no-pin")
     assert measurements.settings == Settings(3, 40.0, str(tmp_path / "v.mp4"), 12.5, 80.0, 7)
     assert measurements.pinned is False
+
+
+@pytest.mark.parametrize("source", ["auto", "none", "rapl", "csv:watts.csv", "http://meter/watts"])
+def test_the_source_of_power_reaches_the_measurement(run, bundle, measurements, source):
+    run(bundle, "--power", source)
+    assert measurements.power == source
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [("rapel", "unknown probe 'rapel': did you mean rapl"), ("usb:1", "use csv:PATH, serial:DEVICE[:BAUD]")],
+)
+def test_a_source_of_power_that_is_none_is_refused_at_once(run, bundle, measurements, source, words):
+    assert words in run(bundle, "--power", source)[2]
+    assert measurements.calls == []
 
 
 @pytest.mark.parametrize("name", ["burst", "single_stream"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgevid.host.affinity import pin, placement
+from edgevid.host.affinity import pin, placement, spare
 
 
 def write_cpus(folder: Path, *cpus: tuple[str, int]) -> Path:
@@ -34,6 +34,12 @@ def test_the_fast_cores_of_a_phone_come_first(tmp_path):
 
 def test_processors_without_a_description_are_taken_in_order_and_the_first_one_last(tmp_path):
     assert placement([0, 1, 2], tmp_path) == [1, 2, 0]
+
+
+def test_what_must_not_disturb_gets_a_core_apart_before_the_other_thread_of_a_core_in_use(tmp_path):
+    cpus = write_cpus(tmp_path, ("0,3", 24), ("1,4", 24), ("2,5", 18), ("0,3", 24), ("1,4", 24), ("2,5", 18))
+    assert spare([1], 6, cpus) == [5, 0, 2, 3, 4]
+    assert spare(range(6), 6, cpus) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot pin a process")

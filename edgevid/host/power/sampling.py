@@ -10,6 +10,7 @@ import subprocess
 import sys
 from typing import Any
 
+from edgevid.host.affinity import spare
 from edgevid.host.power.sensor import Samples, Sensor, SensorError
 
 COMMAND = (sys.executable, "-m", "edgevid.host.power.sampler")
@@ -91,5 +92,4 @@ def cores_for_sampler() -> list[int]:
     if not hasattr(os, "sched_getaffinity"):
         return []
     own = os.sched_getaffinity(0)
-    others = sorted(set(range(os.cpu_count() or 1)) - own, reverse=True)
-    return others + (sorted(own, reverse=True)[:1] if len(own) > 1 else [])
+    return spare(own, os.cpu_count() or 1) + (sorted(own)[-1:] if len(own) > 1 else [])

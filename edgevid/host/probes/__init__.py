@@ -99,6 +99,14 @@ def power_probe(source: PowerSource | None, asked: str | None = None) -> Probe:
     return _required(probe, source) if asked == "auto" else probe
 
 
+def check_power(asked: str) -> None:
+    """Raise an ``EdgevidError`` unless ``power_probe`` takes ``asked``, whatever this machine has."""
+    if is_meter(asked):
+        meter_probe(asked)
+    elif asked not in ("auto", "none"):
+        PROBES[asked]
+
+
 def _found(source: PowerSource | None) -> tuple[Probe | None, str]:
     """The target's probe, or the first automatic one whose sensor this device has; else the reason."""
     probes = [probe for probe in PROBES.values() if isinstance(probe, SensorProbe) and probe.automatic]
