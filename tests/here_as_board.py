@@ -23,8 +23,12 @@ end = time.monotonic() + request["duration_s"]
 while time.monotonic() < end:
     time.sleep(0.02)
 environment = {"device": "a simulated board", "pid": os.getpid()}
-emit(event="result", result={"model": "tiny", "scenario": request["scenario"], "bundle": request["bundle"],
-    "environment": environment, "samples_ms": [1.0, 2.0], "warnings": []})
+emit(event="result", result={"model": "tiny", "target": "cpu", "backend": "onnxruntime", "precision": "fp32",
+    "scenario": request["scenario"], "threads": 1, "bundle": request["bundle"], "environment": environment,
+    "latency_ms": {"mean": 1.5, "p50": 1.5, "p90": 1.9, "p99": 2.0}, "streaming": False,
+    "throughput": {"clips_per_s": 667.0, "frames_per_s": 2667.0}, "memory_mib": {"peak": 1.0, "weights": 1.0},
+    "weights": {"source": "seed 0", "random": True}, "power_w": None, "why_no_power": "it is simulated",
+    "samples_ms": [1.0, 2.0], "warnings": []})
 """
 OUT_OF_MEMORY, REFUSES = 9, 7
 """Numbers of threads that make the simulated worker die, and refuse."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import getpass
 import io
+import json
 import os
+import re
 import socket
 import tarfile
 import tempfile
@@ -18,11 +20,14 @@ from edgevid.benchmarks.devices.connection import Connection, Event
 from edgevid.benchmarks.devices.link import Link
 from edgevid.benchmarks.devices.trtexec import SERIES, measured_by_trtexec, refuse_other_scenarios
 from edgevid.benchmarks.harness.protocol import Progress, Request, error_from
+from edgevid.benchmarks.harness.scenarios import scenario_named
+from edgevid.benchmarks.harness.scenarios.scenario import Scenario
 from edgevid.bundle.bundle import MANIFEST, Bundle
 from edgevid.bundle.manifest import MANIFEST_HASH
 from edgevid.errors import BenchmarkError
 from edgevid.host.digest import sha256_of
 from edgevid.specs import LOCAL
+from edgevid.specs.records import UNPRINTABLE
 
 PYTHON = "EDGEVID_DEVICE_PYTHON"
 """The environment variable with the path of the Python to use on boards."""
@@ -91,7 +96,7 @@ class Device:
 
     def result(self, entry: Event) -> dict[str, Any]:
         """The result of an entry of ``finished``; raises the error that it ended with."""
-        return self._result(Request(**entry["request"]), entry["event"])
+        return self._result(Request.from_json(json.dumps(entry["request"])), entry["event"])
 
     def forget(self, entries: Sequence[Event]) -> None:
         """Remove what was ``finished`` from the board."""
@@ -118,22 +123,33 @@ class Device:
         run = {
             "request": {**asdict(request), "device": LOCAL},
             "bundle": identity,
+            "video": self._push_video(request.settings.video),
             "doing": f"measuring {bundle.manifest.model}",
         }
-        return {**run, **self._runner(bundle, request.scenario)}
+        return {**run, **self._runner(bundle, scenario_named(request.scenario))}
 
-    def _runner(self, bundle: Bundle, scenario: str) -> Event:
+    def _push_video(self, video: str | None) -> Event | None:
+        """Send the file that a camera shows; None for a stream, which the board opens itself."""
+        if video is None or not os.path.isfile(video):
+            return None
+        digest, suffix = sha256_of(video), os.path.splitext(video)[1]
+        name = f"video{suffix if re.fullmatch('[.][A-Za-z0-9]{1,8}', suffix) else ''}"
+        self._put("videos", digest, {name: digest}, lambda _: open(video, "rb"))  # noqa: SIM115
+        return {"id": digest, "name": name}
+
+    def _runner(self, bundle: Bundle, scenario: Scenario) -> Event:
         """What measures ``bundle`` there: edgevid's runner, else the bundle's own scripts with trtexec."""
         files = dict(package.package_digests())
-        packages = [*package.NEEDED, package.FOR_ENGINES]
+        needed = package.NEEDED + (package.FOR_VIDEO if scenario.shares_cores else ())
+        packages = [*needed, package.FOR_ENGINES]
         question = {"packages": packages, "given": os.environ.get(PYTHON), "files": files}
         answer = self._ask({"do": "python", **question})
         best, oldest = answer["best"], tuple(answer["oldest"])
-        missing = [name for name in package.NEEDED if best and name in best["missing"]]
+        missing = [name for name in needed if best and name in best["missing"]]
         engines = has_scripts(bundle.manifest.files) and answer["trtexec"]
         runs_engines = best and package.FOR_ENGINES not in best["missing"]
         can_work = best and not missing and tuple(best["version"]) >= oldest
-        if can_work and (runs_engines or not engines or scenario not in SERIES):
+        if can_work and (runs_engines or not engines or scenario.name not in SERIES):
             identity = None
             if not answer["same"]:
                 identity = package.package_identity()
@@ -141,9 +157,9 @@ class Device:
                 self._put("packages", identity, files, lambda name: io.BytesIO(contents[name]))
             return {"runner": "worker", "python": best["python"], "package": identity}
         if engines:
-            refuse_other_scenarios(scenario, package.INSTALL)
+            refuse_other_scenarios(scenario.name, package.install())
             return {"runner": "trtexec"}
-        raise BenchmarkError(f"{self.address} {_what_is_missing(best, missing, oldest)}")
+        raise BenchmarkError(f"{self.address} {_what_is_missing(best, missing, needed, oldest)}")
 
     def _put(
         self, kind: str, identity: str, files: Mapping[str, str], opened: Callable[[str], IO[bytes]]
@@ -185,10 +201,15 @@ class Device:
             minutes = f"{event['age_s'] / 60:.0f} min"
             self._say(f"waiting for {event['owner']} ({event['doing']}, {minutes})")
         else:
-            self.tell(event)
+            self.tell({**event, "phase": _printable(event["phase"])})
 
     def _say(self, phase: str) -> None:
-        self.tell({"event": "progress", **asdict(Progress(phase))})
+        """Another user of the board wrote a part of it: no color codes."""
+        self.tell({"event": "progress", **asdict(Progress(_printable(phase)))})
+
+
+def _printable(text: str) -> str:
+    return UNPRINTABLE.sub("?", " ".join(text.split()))
 
 
 def has_scripts(names: Mapping[str, str]) -> bool:
@@ -215,7 +236,9 @@ def _member(name: str, source: IO[bytes]) -> tarfile.TarInfo:
     return member
 
 
-def _what_is_missing(best: Event | None, missing: list[str], oldest: tuple[int, ...]) -> str:
+def _what_is_missing(
+    best: Event | None, missing: Sequence[str], needed: Sequence[str], oldest: tuple[int, ...]
+) -> str:
     if best is None:
         return "has no Python that runs: install python3 there"
     version = ".".join(map(str, best["version"][:2]))
@@ -225,6 +248,6 @@ def _what_is_missing(best: Event | None, missing: list[str], oldest: tuple[int, 
             f"install one there and set {PYTHON} to its path"
         )
     return (
-        f"has Python {version} without {' and '.join(missing)}: run there '{package.INSTALL}' "
+        f"has Python {version} without {' and '.join(missing)}: run there '{package.install(needed)}' "
         f"(or set {PYTHON} to a Python that has them)"
     )

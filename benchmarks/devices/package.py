@@ -6,17 +6,19 @@ import functools
 import hashlib
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import edgevid
 
 NEEDED = ("numpy", "onnxruntime", "msgspec", "psutil")
 """What they import: the packages that a board's Python must have."""
+FOR_VIDEO = ("av", "PIL")
+"""What a scenario with cameras imports besides."""
+DISTRIBUTIONS = {"PIL": "pillow"}
+"""What pip calls a package by another name."""
 FOR_ENGINES = "tensorrt"
 """The package that also runs a bundle's engine; without it the board's trtexec does."""
-INSTALL = "python3 -m venv ~/.edgevid && ~/.edgevid/bin/pip install " + " ".join(NEEDED)
-"""The command for a board; its environment is found there."""
 
 SUFFIXES = (".py", ".toml", ".cpp", ".h", ".txt")
 LEFT_OUT = tuple(
@@ -24,6 +26,12 @@ LEFT_OUT = tuple(
 )
 ELSEWHERE = ("kernels", "benchmarks", "targets")
 """Packages inside edgevid that lie beside it in a checkout."""
+
+
+def install(packages: Sequence[str] = NEEDED) -> str:
+    """The command that gives a board what it lacks, in an environment that is found there."""
+    names = " ".join(DISTRIBUTIONS.get(name, name) for name in packages)
+    return f"python3 -m venv ~/.edgevid && ~/.edgevid/bin/pip install {names}"
 
 
 @functools.cache

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from edgevid.benchmarks.harness.protocol import Settings
+from edgevid.benchmarks.harness.protocol import Request, Settings
 from edgevid.benchmarks.harness.scenarios import SCENARIOS
-from edgevid.cli import INTERRUPTED
+from edgevid.cli import INTERRUPTED, detached
 from edgevid.cli.measuring import progress_of
 from edgevid.cli.subjects import Subject, bundle_of, check_target, find, is_model
 from edgevid.errors import BenchmarkError
@@ -31,6 +31,10 @@ class Options:
     settings: Settings
     pinned: bool
     power: str | None
+
+    def request(self, bundle: str, scenario: str) -> Request:
+        duration_s = self.duration_s or SCENARIOS[scenario].duration_s
+        return Request(bundle, scenario, duration_s, self.threads, self.device, self.settings, self.pinned)
 
 
 @click.command()
@@ -77,6 +81,10 @@ class Options:
 @click.option(
     "--pin/--no-pin", default=True, help="Pin the process to as many cores as it has threads.  [default: pin]"
 )
+@click.option("--detach", is_flag=True, help="Let the board measure alone, and return at once.")
+@click.option(
+    "--collect", is_flag=True, help="Fetch what a board measured alone, or after a lost connection."
+)
 @click.option(
     "--power",
     metavar="SOURCE",
@@ -96,12 +104,19 @@ def command(
     target: str | None,
     scenarios: tuple[str, ...],
     json_to: str | None,
+    detach: bool,
+    collect: bool,
     **options: Any,
 ) -> int:
     """Measure latency, throughput and memory of each BUNDLE or MODEL, each in a fresh process."""
     from edgevid.benchmarks.harness.scenarios import scenario_named
     from edgevid.benchmarks.harness.store import ResultFile
 
+    for option, is_given in (("--detach", detach), ("--collect", collect)):
+        if is_given:
+            detached.check_device(options["device"], option)
+    if collect:
+        return detached.collect(options["device"], lambda results: _keep(results, json_to))
     # Check the whole request before spending time on a measurement.
     _refuse_swallowed_subject(subjects, json_to)
     for scenario in scenarios:
@@ -115,6 +130,15 @@ def command(
     check_target(found, target)
     store = ResultFile(Path(json_to)) if json_to not in (None, "-") else None
 
+    if detach:
+        with tempfile.TemporaryDirectory(prefix="edgevid-bench-") as workplace:
+            bundles = [
+                bundle_of(item, target, None, Path(workplace) / str(n)) for n, item in enumerate(found)
+            ]
+            detached.detach(
+                how.device, [how.request(bundle, name) for bundle in bundles for name in selection]
+            )
+        return 0
     results: list[dict[str, Any]] = []
     try:
         with tempfile.TemporaryDirectory(prefix="edgevid-bench-") as workplace:
@@ -236,6 +260,14 @@ def _measure(subject: Subject, bundle: str, scenario: str, options: Options) -> 
 
 def _saved(store: Any, results: list[dict[str, Any]]) -> str:
     return f"; results are in '{store.path}'" if store is not None and results else ""
+
+
+def _keep(results: list[dict[str, Any]], json_to: str | None) -> None:
+    from edgevid.benchmarks.harness.store import ResultFile
+
+    if json_to not in (None, "-"):
+        ResultFile(Path(json_to)).save(results)
+    _print(results, json_to)
 
 
 def _print(results: list[dict[str, Any]], json_to: str | None) -> None:

@@ -93,6 +93,10 @@ class Board:
         self.lock.describe(self.owner, run["doing"])
         folder = files.folder_of(self.root, "bundles", run["bundle"])
         request = dict(run["request"], bundle=folder)
+        if run["video"]:
+            video = files.folder_of(self.root, "videos", run["video"]["id"])
+            path = files.path_of(video, run["video"]["name"])
+            request["settings"] = dict(request["settings"], video=path)
         try:
             if run["runner"] == "trtexec":
                 event = trtexec.measure(request, folder, self.lock.descriptor, emit)
