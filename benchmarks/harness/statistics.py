@@ -6,6 +6,7 @@ does by default (definition 7 of Hyndman and Fan, "Sample Quantiles in Statistic
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -33,20 +34,24 @@ def summary(samples_ms: Sequence[float]) -> dict[str, float]:
 def percentile_bound(samples: Sequence[float], share: float, confidence: float = CONFIDENCE) -> float | None:
     """An upper bound of a percentile (``share`` 0.9 for p90) that holds with ``confidence``.
 
-    It is the k-th smallest sample, with k - 1 the quantile ``confidence`` of Binomial(n, share): the number
-    of samples below the true percentile exceeds k - 1 in at most 1 of 100 runs, whatever the distribution.
-    MLPerf LoadGen's early stopping gives the same order statistic. None if the samples are too few.
+    Of n samples, at most q lie below the true percentile with this confidence, q being the quantile of
+    Binomial(n, share); so the sample with q + 1 below it is a bound, whatever the distribution. It is the
+    estimate of MLPerf LoadGen's early stopping, which takes one sample more than the least that would do.
+    None if the samples are too few.
     """
-    count = len(samples)
-    if count < samples_needed(share, confidence):
+    rank = _binomial_quantile(len(samples), share, confidence) + 1
+    if rank >= len(samples):
         return None
-    rank = _binomial_quantile(count, share, confidence)
     return float(np.partition(np.asarray(samples), rank)[rank])
 
 
+@functools.cache
 def samples_needed(share: float, confidence: float = CONFIDENCE) -> int:
-    """The samples that a bound needs: the largest of n is one if share^n <= 1 - confidence."""
-    return math.ceil(math.log(1 - confidence) / math.log(share))
+    """The samples that a bound needs: the fewest of which one or none exceeds the percentile by chance."""
+    count = 1
+    while share**count + count * (1 - share) * share ** (count - 1) > 1 - confidence:
+        count += 1
+    return count
 
 
 def bounds_ms(samples_ms: Sequence[float]) -> dict[str, float | None]:
