@@ -7,6 +7,7 @@ from math import prod
 import onnx_ir as ir
 
 from edgevid import ops
+from edgevid.ops import standard
 
 
 def count_macs(graph: ir.Model) -> int:
@@ -28,16 +29,10 @@ def _macs(node: ir.Node) -> int:
         return ops.op_of(node.op_type).cost_of(node, _shape(node.inputs[0])).macs
     if node.domain:
         return 0
-    if node.op_type == "Conv":
-        return prod(_shape(node.outputs[0])) * prod(_shape(node.inputs[1])[1:])
-    if node.op_type == "ConvTranspose":
-        return prod(_shape(node.inputs[0])) * prod(_shape(node.inputs[1])[1:])
-    if node.op_type == "Gemm":
-        transposed = node.attributes.get_int("transA", 0)
-        return prod(_shape(node.outputs[0])) * _shape(node.inputs[0])[0 if transposed else 1]
-    if node.op_type == "MatMul":
-        return prod(_shape(node.outputs[0])) * _shape(node.inputs[0])[-1]
-    return 0
+    if node.op_type not in standard.WITH_MACS:
+        return 0
+    x, weights, y = (_shape(value) for value in (*node.inputs[:2], node.outputs[0]))
+    return standard.macs(node.op_type, x, weights, y, bool(node.attributes.get_int("transA", 0)))
 
 
 def _shape(value: ir.Value) -> tuple[int, ...]:
