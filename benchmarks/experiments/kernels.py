@@ -26,10 +26,10 @@ import onnx
 
 from edgevid.backends.onnxruntime.specialize import pipeline
 from edgevid.backends.onnxruntime.specialize.winograd import TILE
-from edgevid.benchmarks.experiments.kernel_rounds import Roofline, aligned, repeats_of
 from edgevid.benchmarks.experiments.sessions import bound, open_session
 from edgevid.benchmarks.experiments.study import Study, print_table, wall_ms
 from edgevid.benchmarks.harness.statistics import relative_spread
+from edgevid.benchmarks.profile.native_roofline import Roofline, aligned, repeats_of
 from edgevid.zoo import MODELS
 
 WARM_UPS = 3

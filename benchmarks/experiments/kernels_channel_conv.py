@@ -17,12 +17,12 @@ import numpy as np
 from edgevid.benchmarks.experiments.kernel_rounds import (
     Kernel,
     OnnxRuntime,
-    aligned,
     interleaved,
     kernel_study,
 )
 from edgevid.benchmarks.experiments.study import Study, print_table
 from edgevid.benchmarks.harness.statistics import relative_spread
+from edgevid.benchmarks.profile.native_roofline import aligned
 from edgevid.kernels.channel_conv.call import conv_of
 
 COPIES = 8

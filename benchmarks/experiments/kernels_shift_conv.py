@@ -19,9 +19,9 @@ import numpy as np
 
 from edgevid.backends.onnxruntime.specialize import pipeline
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
-from edgevid.benchmarks.experiments.kernel_rounds import Roofline
 from edgevid.benchmarks.experiments.sessions import REST_S, convolution, session
 from edgevid.benchmarks.experiments.study import Study, describe, interleave
+from edgevid.benchmarks.profile.native_roofline import Roofline
 
 LAYERS = (
     (64, 64, 56, 8),

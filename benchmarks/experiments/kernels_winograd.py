@@ -14,9 +14,9 @@ import numpy as np
 
 from edgevid.backends.onnxruntime.specialize.nchwc import block_size
 from edgevid.backends.onnxruntime.specialize.winograd import TILE, pays
-from edgevid.benchmarks.experiments.kernel_rounds import Roofline
 from edgevid.benchmarks.experiments.sessions import REST_S, convolution
 from edgevid.benchmarks.experiments.study import Run, Study, describe, interleave
+from edgevid.benchmarks.profile.native_roofline import Roofline
 from edgevid.kernels.winograd.reference import filters_to_points, points_to_blocks
 
 LAYERS = (

@@ -1,4 +1,4 @@
-// Measures the roofline bound: the C library's copy, and multiplications without loads.
+// Measures the roofline bound: the C library's copy, sums of what is read, and multiplications without loads.
 #include <cstring>
 
 #include "../ort/values.h"
@@ -18,6 +18,19 @@ extern "C" {
 void copy_on_threads(float* to, const float* from, int64_t count, int64_t threads, int64_t repeats) {
   edgevid::on_threads(count, threads, repeats, [=](int64_t begin, int64_t end) {
     std::memcpy(to + begin, from + begin, (end - begin) * sizeof(float));
+  });
+}
+
+// Every thread leaves the sum of its part in `result`.
+void read_on_threads(const float* from, int64_t count, int64_t threads, int64_t repeats, float* result) {
+  edgevid::on_threads(count, threads, repeats, [=](int64_t begin, int64_t end) {
+    kernel::Vector sums[kChains] = {};
+    constexpr int64_t kStep = kChains * kernel::kLanes;
+    for (int64_t i = begin; i + kStep <= end; i += kStep) {
+      for (int j = 0; j < kChains; ++j) sums[j] += kernel::load_as<kernel::Vector>(from + i + j * kernel::kLanes);
+    }
+    for (int j = 1; j < kChains; ++j) sums[0] += sums[j];
+    result[begin * threads / (count ? count : 1)] = sums[0][0];
   });
 }
 

@@ -1,0 +1,1 @@
+"""Where the time goes: ``edgevid bench --profile``; ``profile.measure`` is the entry point."""
