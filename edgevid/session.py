@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from edgevid.backends import BACKENDS, Backend, board_addresses, board_backend, opener
-from edgevid.backends.protocol import Board, OpenOptions, RemoteRunner, Stepper
+from edgevid.backends.protocol import Board, OpenOptions, ProfiledRunner, RemoteRunner, Stepper
 from edgevid.bundle.bundle import LABELS, Bundle
 from edgevid.bundle.model_files import check_models
 from edgevid.errors import BackendError, BundleError, EdgevidError, first_line
@@ -19,6 +19,8 @@ from edgevid.targets import TARGETS
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from edgevid.backends.protocol import Profile, Runner
 
 MAX_LABEL_BYTES = 16 << 20
 
@@ -137,17 +139,33 @@ class Session:
 
         ``array`` is the clip or frame, by default a seeded random one. Each call advances a stream's states.
         """
+        return self._prepare(self._runner, array)
+
+    def profiler(self) -> tuple[Callable[[], None], Callable[[int], Profile]]:
+        """Open the model once more with the runtime's profiler; ``BackendError`` if it has none.
+
+        Returns what ``prepare`` does, and a function that closes it and returns the profile without the first
+        runs, whose number it takes.
+        """
+        if not isinstance(self._runner, ProfiledRunner):
+            raise BackendError(
+                f"{self.backend} does not time single layers here: export with --backend onnxruntime"
+            )
+        with self._running():
+            profiler = self._runner.profiler()
+        return self._prepare(profiler.runner), profiler.finish
+
+    def _prepare(self, runner: Runner, array: np.ndarray | None = None) -> Callable[[], None]:
         import numpy as np
 
         spec = self.manifest.inputs[0]
         if array is None:
             array = np.random.default_rng(0).standard_normal(spec.sizes, dtype=np.float32)
         array = self._as_input(array, spec.shape)
-        if not self.manifest.streaming:
-            with self._running():
-                return self._runner.bind({spec.name: np.ascontiguousarray(array)})
-        stepper = self._stepper()
         with self._running():
+            if not self.manifest.streaming:
+                return runner.bind({spec.name: np.ascontiguousarray(array)})
+            stepper = runner.stepper(spec.name, self.manifest.states)
             stepper.push(array)
         return stepper.step
 

@@ -124,6 +124,65 @@ class Runner(Protocol):
     def stepper(self, frame: str, states: Sequence[StateSpec]) -> Stepper: ...
 
 
+@dataclass(frozen=True)
+class LayerTimes:
+    """A layer as it runs here: what it is, what it costs, and the milliseconds of each run.
+
+    ``name`` is its path in the user's network where that is known, ``op`` what runs it, ``provider`` the
+    runtime's execution provider. ``ran_by`` is "edgevid kernel", "runtime" for the runtime's own operator, or
+    "function body" for a temporal op without a kernel. ``nodes`` are those of the bundle's model file that it
+    computes, as "name (op)"; none for what the runtime added, such as a change of layout.
+
+    ``macs`` are those of the network, ``executed_macs`` those of the algorithm that ran (Winograd's are
+    fewer), None where shapes are unknown; ``arithmetic`` is their precision. Bytes are those that it must
+    read and write: each element of a tensor once, weights too, none where a tensor is only given a new shape.
+    ``spans_ms`` are start and duration of the parts of each run, by the runtime's clock.
+    """
+
+    name: str
+    op: str
+    provider: str
+    ran_by: str
+    nodes: tuple[str, ...]
+    macs: int | None
+    executed_macs: int | None
+    arithmetic: str
+    read_bytes: int
+    written_bytes: int
+    samples_ms: tuple[float, ...]
+    spans_ms: tuple[tuple[tuple[float, float], ...], ...]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The layers of a model in the order in which they ran, and start and duration of whole runs in ms.
+
+    ``not_run`` says of each node of the model file that no layer computes what became of it.
+    """
+
+    layers: tuple[LayerTimes, ...]
+    runs_ms: tuple[tuple[float, float], ...]
+    not_run: Mapping[str, str]
+
+
+class Profiler(Protocol):
+    """A model that is open a second time, in ``runner``, whose runtime times each layer.
+
+    ``finish(skip)`` closes it and returns the times without those of the first ``skip`` runs.
+    """
+
+    runner: Runner
+
+    def finish(self, skip: int) -> Profile: ...
+
+
+@runtime_checkable
+class ProfiledRunner(Runner, Protocol):
+    """A model whose runtime can time its layers."""
+
+    def profiler(self) -> Profiler: ...
+
+
 class Board(Protocol):
     """A board that is reached over the network; ``triple`` names its architecture, vendor and system.
 

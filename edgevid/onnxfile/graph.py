@@ -22,6 +22,8 @@ TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW, TENSOR_EXTERNAL, TENSOR_DATA_
 ENTRY_KEY, ENTRY_VALUE = 1, 2
 VALUE_NAME, VALUE_TYPE, TYPE_TENSOR, ELEMENT_TYPE, TENSOR_SHAPE, SHAPE_DIM, DIM_VALUE = 1, 2, 1, 1, 2, 1, 1
 FLOAT, EXTERNAL = 1, 1
+BITS = {2: 8, 3: 8, 4: 16, 5: 16, 7: 64, 9: 8, 10: 16, 11: 64, 13: 64, 16: 16, 21: 4, 22: 4}
+"""Bits of an element by ``TensorProto.DataType``, where they are not 32."""
 
 
 @dataclass
@@ -94,6 +96,11 @@ class Model:
             file, offset = folder / location["location"], int(location.get("offset", 0))
             return np.fromfile(file, np.float32, prod(shape), offset=offset).reshape(shape)
         return np.frombuffer(tensor.get(TENSOR_RAW), np.float32).reshape(shape)
+
+    def weight_bytes(self, name: str) -> int:
+        """The size of an initializer of any type of numbers."""
+        bits = BITS.get(self._tensors[name].get(TENSOR_TYPE, FLOAT), 32)
+        return (prod(self.weights[name]) * bits + 7) // 8
 
     def add_weight(self, name: str, shape: tuple[int, ...], file: str, offset: int) -> None:
         """Add a float32 initializer that is stored in ``file``, beginning at byte ``offset``."""

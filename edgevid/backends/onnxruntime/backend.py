@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from edgevid.errors import BackendError, first_line
 from edgevid.host.processor import usable_cores
 from edgevid.ops import DOMAIN
 from edgevid.specs import Artefact, Availability, StateSpec
+
+if TYPE_CHECKING:
+    from edgevid.backends.onnxruntime.profile.profiler import NodeProfiler
 
 NAME = "onnxruntime"
 MODEL, STANDARD_MODEL, ORT_MODEL, WEIGHTS = "model.edgevid.onnx", "model.onnx", "model.ort", "model.weights"
@@ -149,6 +153,7 @@ def open_model(artefact: Artefact, folder: Path, options: OpenOptions) -> OnnxRu
             specialized.configure,
             specialized.op_coverage,
             options.shares_cores,
+            source=path,
         )
     return OnnxRuntimeRunner(path, threads, providers, shares_cores=options.shares_cores)
 
@@ -187,7 +192,10 @@ def _register_kernels(options: Any, path: Path) -> None:
 
 
 class OnnxRuntimeRunner:
-    """A session of ONNX Runtime; inputs and outputs by name."""
+    """A session of ONNX Runtime; inputs and outputs by name.
+
+    ``source`` is the bundle's file if the one at ``path`` was made from it.
+    """
 
     def __init__(
         self,
@@ -197,6 +205,7 @@ class OnnxRuntimeRunner:
         configure: Callable[[Any], None] = lambda options: None,
         op_coverage: tuple[OpCoverage, ...] = (),
         shares_cores: bool = False,
+        source: Path | None = None,
     ) -> None:
         import onnxruntime
 
@@ -205,6 +214,10 @@ class OnnxRuntimeRunner:
         self._ort, self.threads, self.op_coverage = onnxruntime, threads, op_coverage
         # Inputs and outputs stay in the memory of the processor, and a GPU's provider copies them.
         self.step_includes = ("transfers", "inference", "synchronization") if providers else ("inference",)
+        self._path, self._source, self._configure = path, source or path, configure
+        self._open_again = functools.partial(
+            OnnxRuntimeRunner, path, threads, providers, op_coverage=op_coverage, shares_cores=shares_cores
+        )
         options = session_options(threads, shares_cores)
         options.add_session_config_entry("session.x64quantprecision", str(int(needs_wider_products())))
         configure(options)
@@ -234,6 +247,15 @@ class OnnxRuntimeRunner:
 
     def stepper(self, frame: str, states: Sequence[StateSpec]) -> DoubleBufferedStepper:
         return DoubleBufferedStepper(Bindings(self._session, self._ort, frame, states), states)
+
+    def profiler(self) -> NodeProfiler:
+        from edgevid.backends.onnxruntime.profile.profiler import NodeProfiler
+
+        return NodeProfiler(self._open_again, self._configure, self._source, self._path)
+
+    def end_profiling(self) -> Path:
+        """The file of the profiler, if the options asked for one."""
+        return Path(self._session.end_profiling())
 
     def _empty(self, shape: Sequence[int], type_: str):
         return _zeros(self._ort, shape, _numpy_type(type_))
