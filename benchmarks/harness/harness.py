@@ -38,18 +38,20 @@ def measure(
     settings: Settings = DEFAULTS,
     pinned: bool = True,
     power: str | None = None,
+    profile: bool = False,
 ) -> dict[str, Any]:
     """Measure ``bundle`` for ``duration_s`` seconds, or as long as the scenario takes by default, in a fresh
     process; returns one result.
 
-    ``device`` is "local" or the address of a board over RPC, ``power`` what to measure power with
-    (``probes.power_probe``). ``progress`` is called with each ``Progress`` of the worker. ``worker`` is the
-    command of a process that implements ``protocol``. Raises ``BenchmarkError`` if the worker sends nothing
-    for ``silence_limit_s`` seconds, dies, or ends without a result, and the worker's own ``EdgevidError`` if
-    it reports one. The worker has always ended when this function returns or raises.
+    ``device`` is "local" or the address of a board, ``power`` what to measure power with
+    (``probes.power_probe``); with ``profile`` the result says where the time goes. ``progress`` is called
+    with each ``Progress`` of the worker. ``worker`` is the command of a process that implements ``protocol``.
+    Raises ``BenchmarkError`` if the worker sends nothing for ``silence_limit_s`` seconds, dies, or ends
+    without a result, and the worker's own ``EdgevidError`` if it reports one. The worker has always ended
+    when this function returns or raises.
     """
     duration_s = duration_s or scenario_named(scenario).duration_s
-    request = Request(str(bundle), scenario, duration_s, threads, device, settings, pinned, power)
+    request = Request(str(bundle), scenario, duration_s, threads, device, settings, pinned, power, profile)
     with tempfile.TemporaryFile() as stderr, _running(worker or WORKER, request, stderr) as process:
         last = Progress("starting")
         try:

@@ -37,7 +37,7 @@ class Request:
     """One measurement; ``threads`` None is the backend's default, ``device`` "local" or a board's address.
 
     ``pinned``: whether the process is pinned to as many cores as it has threads. ``power``: what to measure
-    power with, as ``probes.power_probe`` takes it.
+    power with, as ``probes.power_probe`` takes it. ``profile``: whether the result says where the time goes.
     """
 
     bundle: str
@@ -48,6 +48,7 @@ class Request:
     settings: Settings = field(default_factory=Settings)
     pinned: bool = True
     power: str | None = None
+    profile: bool = False
 
     @classmethod
     def from_json(cls, line: str) -> Request:

@@ -21,12 +21,17 @@ from edgevid.benchmarks.harness.protocol import Progress, Request, error_event
 from edgevid.benchmarks.harness.remote import measure_remote
 from edgevid.benchmarks.harness.scenarios import overhead_us, scenario_named
 from edgevid.errors import EdgevidError
-from edgevid.host.affinity import pin
+from edgevid.host.affinity import allowed, pin
 from edgevid.host.environment import observe
 from edgevid.host.noise import NoiseMonitor
 from edgevid.host.probes import power_probe
 from edgevid.host.processor import usable_cores
 from edgevid.specs import LOCAL
+
+PROFILE_S = 10.0
+"""Layers need no longer, as their number of runs is limited."""
+NOT_THERE = "what runs on the board does not time single layers"
+NOT_OVER_RPC = "the layers of a bundle on a board over RPC are not timed: run 'edgevid bench --profile' there"
 
 
 def measure_request(request: Request, open_session: Callable[..., Any], emit: Emit) -> dict[str, Any]:
@@ -36,14 +41,16 @@ def measure_request(request: Request, open_session: Callable[..., Any], emit: Em
     """
     if is_device(request.device):
         with device_at(request.device) as device:
-            return device.run(request, emit)
+            result = device.run(request, emit)
+        return {"profile": {"why_not": NOT_THERE}} | result if request.profile else result
     if request.device != LOCAL:
-        return measure_remote(request, open_session, emit)
+        result = measure_remote(request, open_session, emit)
+        return result | {"profile": {"why_not": NOT_OVER_RPC}} if request.profile else result
     scenario = scenario_named(request.scenario)
     emit_progress(emit, Progress("opening"))
     environment = observe()
     import_runtime(request.bundle)
-    pinned_to = None
+    pinned_to, cores = None, allowed()
     if request.pinned and not scenario.shares_cores:
         pinned_to = pin(request.threads or usable_cores())
     memory = MemoryMeter()
@@ -61,7 +68,16 @@ def measure_request(request: Request, open_session: Callable[..., Any], emit: Em
         new_step=session.prepare,
         pinned_to=pinned_to,
     )
-    return measure(request, session, timer, environment, emit)
+    result = measure(request, session, timer, environment, emit)
+    if request.profile:
+        from edgevid.benchmarks.profile import profile
+
+        def report(phase: str) -> None:
+            emit_progress(emit, Progress(phase))
+
+        seconds, video = min(request.duration_s, PROFILE_S), request.settings.video
+        result |= {"profile": profile.measure(session, seconds, video, open_session, report, cores)}
+    return result
 
 
 def main(open_session: Callable[..., Any] | None = None) -> int:

@@ -13,6 +13,7 @@ import click
 from edgevid.benchmarks.harness.protocol import Request, Settings
 from edgevid.benchmarks.harness.scenarios import SCENARIOS
 from edgevid.cli import INTERRUPTED, detached
+from edgevid.cli.bench_profile import profile_options
 from edgevid.cli.measuring import progress_of
 from edgevid.cli.subjects import Subject, bundle_of, check_target, find, is_model
 from edgevid.errors import BenchmarkError
@@ -58,6 +59,7 @@ class Options:
     help="Seconds of each measurement; of each rate, for server.  [default: 10; sustained: 1800]",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to run on.  [default: the backend's]")
+@profile_options
 @click.option(
     "--streams",
     type=click.IntRange(min=1),
@@ -69,7 +71,11 @@ class Options:
     metavar="MS",
     help="The p99 that server keeps.  [default: 5 times the latency of a query alone]",
 )
-@click.option("--video", metavar="FILE", help="What a camera shows.  [default: moving shapes, 340x256]")
+@click.option(
+    "--video",
+    metavar="FILE",
+    help="What a camera shows, and a profile's stages are of.  [default: moving shapes, 340x256]",
+)
 @click.option("--fps", type=float, help="Frames per second of a camera.  [default: the video's]")
 @click.option(
     "--deadline",
@@ -106,11 +112,15 @@ def command(
     json_to: str | None,
     detach: bool,
     collect: bool,
+    profile: bool,
+    plot: Path | None,
+    trace: Path | None,
     **options: Any,
 ) -> int:
     """Measure latency, throughput and memory of each BUNDLE or MODEL, each in a fresh process."""
     from edgevid.benchmarks.harness.scenarios import scenario_named
     from edgevid.benchmarks.harness.store import ResultFile
+    from edgevid.benchmarks.profile.outputs import Outputs
 
     for option, is_given in (("--detach", detach), ("--collect", collect)):
         if is_given:
@@ -126,6 +136,8 @@ def command(
     selection = tuple(dict.fromkeys(scenarios)) or tuple(
         name for name in available if SCENARIOS[name].by_default
     )
+    outputs = Outputs(profile, plot, trace)
+    outputs.check(len(subjects))
     found = [find(name) for name in subjects]
     check_target(found, target)
     store = ResultFile(Path(json_to)) if json_to not in (None, "-") else None
@@ -146,7 +158,10 @@ def command(
                 backend = _board_backend(how.device)
                 bundle = bundle_of(subject, target, backend, Path(workplace) / str(number))
                 for scenario in selection:
-                    results.append(_measure(subject, bundle, scenario, how))
+                    with_profile = outputs.are_wanted and scenario == selection[0]  # one for each bundle
+                    result = _measure(subject, bundle, scenario, how, with_profile)
+                    outputs.write(result)
+                    results.append(result)
                     if store is not None:
                         store.save(results)
     except KeyboardInterrupt:
@@ -235,9 +250,12 @@ def _refuse_swallowed_subject(subjects: tuple[str, ...], json_to: str | None) ->
         )
 
 
-def _measure(subject: Subject, bundle: str, scenario: str, options: Options) -> dict[str, Any]:
+def _measure(
+    subject: Subject, bundle: str, scenario: str, options: Options, with_profile: bool
+) -> dict[str, Any]:
     from edgevid.benchmarks.harness.harness import measure
 
+    profile: dict[str, Any] = {"profile": True} if with_profile else {}
     with progress_of(f"{Path(subject.name).name} {scenario}") as show:
         result = measure(
             bundle,
@@ -249,6 +267,7 @@ def _measure(subject: Subject, bundle: str, scenario: str, options: Options) -> 
             settings=options.settings,
             pinned=options.pinned,
             power=options.power,
+            **profile,
         )
     # The path of a temporary folder would be useless in a result.
     return {
@@ -273,9 +292,10 @@ def _keep(results: list[dict[str, Any]], json_to: str | None) -> None:
 def _print(results: list[dict[str, Any]], json_to: str | None) -> None:
     """Print JSON only, or the table; results from before an error or Ctrl-C are printed too."""
     from edgevid.benchmarks.harness import report, store
+    from edgevid.benchmarks.profile.table import profiles
 
     if json_to == "-":
         if results:
             click.echo(store.to_json(results))
     elif results:
-        click.echo(report.table(results))
+        click.echo("\n".join([report.table(results), *profiles(results)]))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 CPUS = Path("/sys/devices/system/cpu")
@@ -26,6 +27,24 @@ def pin(threads: int, cpus: Path = CPUS) -> list[int] | None:
     except OSError:
         return None
     return chosen
+
+
+def allowed() -> list[int]:
+    """The logical processors of this process; empty where the system cannot pin."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+@contextlib.contextmanager
+def pinned_to(processors: Sequence[int]) -> Iterator[None]:
+    """Pin this thread, and those that it starts, to ``processors`` (none: as it is) until the block ends."""
+    before = allowed()
+    if processors and before:
+        os.sched_setaffinity(0, processors)
+    try:
+        yield
+    finally:
+        if processors and before:
+            os.sched_setaffinity(0, before)
 
 
 def placement(processors: Sequence[int], cpus: Path = CPUS) -> list[int]:

@@ -316,3 +316,21 @@ def test_importing_the_command_loads_nothing_heavy():
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         == "\n"
     )
+
+
+def test_a_bundle_has_one_profile_whatever_the_scenarios(run, bundle, monkeypatch, tmp_path):
+    asked = []
+
+    def measure(bundle, scenario, duration_s, threads, progress, profile=False, **options):
+        asked.append((scenario, profile))
+        extra = {"profile": {"why_not": "a test", "trace": [{"ph": "X"}]}} if profile else {}
+        return {**RESULT, "scenario": scenario, **extra}
+
+    monkeypatch.setattr(harness, "measure", measure)
+    trace = tmp_path / "trace.json"
+    status, out, _ = run(
+        bundle, "--trace", str(trace), "--scenario", "offline", "--scenario", "single-stream"
+    )
+    assert status == 0 and asked == [("offline", True), ("single-stream", False)]
+    assert "where the time goes:\nprofile: not available, a test" in out
+    assert json.loads(trace.read_text()) == [{"ph": "X"}]
