@@ -30,11 +30,17 @@ EXTRA_PACKAGES = {
     **dict.fromkeys(("torch", "onnx", "onnx-ir", "onnxscript"), "pip install 'edgevid[export]'"),
     "apache-tvm": "pip install 'edgevid[tvm]' (only for --backend tvm)",
     "tensorrt-rtx": "pip install 'edgevid[tensorrt]' (optional: counts kernels in TensorRT's plans)",
+    "nvidia-ml-py": "pip install 'edgevid[power]' (optional: the power of NVIDIA GPUs)",
     "triton": "pip install 'edgevid[triton]' (optional: the fused shift on NVIDIA GPUs)",
     "av": "pip install av",
     "openvino": "pip install openvino (optional: only to compare with it)",
 }
-MODULES = {"onnx-ir": "onnx_ir", "apache-tvm": "tvm", "tensorrt-rtx": "tensorrt_rtx"}
+MODULES = {
+    "nvidia-ml-py": "pynvml",
+    "onnx-ir": "onnx_ir",
+    "apache-tvm": "tvm",
+    "tensorrt-rtx": "tensorrt_rtx",
+}
 
 HOST_COMPILERS = {
     "gcc": "install gcc (Debian: apt install gcc)",

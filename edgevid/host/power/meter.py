@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.parse
 from dataclasses import replace
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -32,13 +33,15 @@ def meter_probe(spec: str, idle_s: float = IDLE_S) -> SensorProbe:
     It is required: without its numbers there is no measurement. ``BenchmarkError`` for a wrong ``spec``.
     """
     source = _source(spec)
+    interval_s = HTTP_POLL_S if "http" in source else POLL_S
     sensor = Sensor(
-        f"meter {spec}",
+        f"meter ({next(iter(source))})",  # its address may hold a password
         "external meter",
         (Rail("meter", (0,), 1.0, 0.0),),
         ("meter",),
         source,
-        interval_s=HTTP_POLL_S if "http" in source else POLL_S,
+        update_s=interval_s,
+        interval_s=interval_s,
         refine=_refined,
     )
 
@@ -71,13 +74,9 @@ def _refined(sensor: Sensor, samples: Samples) -> Sensor:
     """How often and how finely it measures, as its lines show."""
     (values,), (rail,) = samples.columns, sensor.rails
     gaps = [after - before for before, after in pairwise(samples.times_s)]
-    decimals = (
-        max(len(repr(value).partition(".")[2]) for value in values if value != int(value))
-        if any(value != int(value) for value in values)
-        else 0
-    )
+    decimals = max(-int(Decimal(repr(value)).normalize().as_tuple().exponent) for value in values)
     return replace(
         sensor,
         update_s=median(gaps) if gaps else sensor.update_s,
-        rails=(replace(rail, resolution=10.0**-decimals),),
+        rails=(replace(rail, resolution=10.0 ** -max(0, decimals)),),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import hypot
 from typing import Any
 
@@ -26,7 +27,8 @@ class Observation:
         """
         try:
             sensor = self.sensor.refine(self.sensor, self.samples)
-            return {**self._total(sensor), "power_sensor": self._record(sensor), "warnings": self._warnings()}
+            total = self._total(sensor)
+            return {**total, "power_sensor": self._record(sensor), "warnings": self._warnings(total)}
         except ValueError as error:
             raise SensorError(f"{self.sensor.name}: {error}", "measure longer (--duration)") from None
 
@@ -74,9 +76,15 @@ class Observation:
             "simulated": sensor.simulated,
         }
 
-    def _warnings(self) -> list[str]:
+    def _warnings(self, total: dict[str, Any]) -> list[str]:
         sensor, seconds = self.sensor, self.window.seconds
         warnings = []
+        joules, uncertainty_j = total["energy_j"], total["energy_j_uncertainty"]
+        if joules is not None and joules < uncertainty_j:
+            warnings.append(
+                f"the energy above idle ({joules:.3g} J) is within its uncertainty ({uncertainty_j:.2g} J): "
+                "stop other programs, and measure longer (--duration)"
+            )
         if seconds < sensor.shortest_window_s:
             warnings.append(
                 f"{sensor.name} measures too slowly for a window of {seconds:.3g} s: "
@@ -96,6 +104,8 @@ def energy(sensor: Sensor, rails: list[Rail], samples: Samples, window: Window) 
     resolution = hypot(*(rail.resolution for rail in rails))
     series = Series(samples.times_s, values)
     if sensor.is_counter:
+        if any(after < before for before, after in pairwise(values)):
+            raise SensorError(f"the counter of {sensor.name} went back", "measure again")
         return energy_of_counter(series, window, resolution, sensor.update_s)
     return energy_of_power(series, window, resolution, sensor.update_s, sensor.interval_s)
 

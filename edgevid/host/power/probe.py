@@ -17,6 +17,8 @@ from edgevid.host.power.sensor import NoSensorError, Sensor, SensorError
 from edgevid.specs import Availability
 
 IDLE_S = 3.0
+IDLE_UPDATES = 10
+"""A slow sensor observes the idle device for as many updates at least."""
 Find = Callable[[Files, tuple[str, ...]], Sensor]
 """Finds a sensor below a root; it gets the rails that a target's file names.
 
@@ -49,6 +51,7 @@ class SensorProbe:
         self._sensor: Sensor | None = None
         self._sampling: Sampling | None = None
         self._idle: Window | None = None
+        self._window: Window | None = None
         self._prepared, self._start_s = False, 0.0
         self._fields = nothing("the probe has not been entered")
 
@@ -88,7 +91,7 @@ class SensorProbe:
                 time.sleep(self._sensor.update_s + self._sensor.interval_s)
                 start = time.monotonic()
                 self._sampling.mark()
-                time.sleep(self.idle_s)
+                time.sleep(max(self.idle_s, IDLE_UPDATES * self._sensor.update_s))
                 self._sampling.mark()
                 self._idle = Window(start, time.monotonic())
                 time.sleep(self._sensor.interval_s)  # a slow read of this window ends before the load begins
@@ -102,19 +105,26 @@ class SensorProbe:
         return self
 
     def __exit__(self, *error: object) -> None:
-        window = Window(self._start_s, time.monotonic())
-        sampling, self._sampling, self._prepared = self._sampling, None, False
-        if sampling is None:
+        self._window, self._prepared = Window(self._start_s, time.monotonic()), False
+        if self._sampling is None:
             return
-        if error[0] is not None:
-            sampling.abandon()
-            return
-        with self._failures():
-            assert self._sensor is not None  # there is a sampler
-            self._fields = Observation(self._sensor, sampling.stop(), window, self._idle).fields()
+        if error[0] is None:
+            self._sampling.finish()
+        else:
+            self._sampling.abandon()
+            self._sampling = None
 
     def fields(self) -> dict[str, Any]:
-        """The keys that ``Probe.fields`` lists."""
+        """The keys that ``Probe.fields`` lists.
+
+        Only here are the samples taken over, so that they do not count as the network's memory.
+        """
+        sampling, self._sampling = self._sampling, None
+        if sampling is not None:
+            with self._failures():
+                assert self._sensor is not None and self._window is not None  # there was a sampler
+                observation = Observation(self._sensor, sampling.samples(), self._window, self._idle)
+                self._fields = observation.fields()
         return self._fields
 
     @contextlib.contextmanager

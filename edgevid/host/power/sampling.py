@@ -20,7 +20,7 @@ REMEDY = "check the sensor with 'edgevid doctor'"
 
 
 class Sampling:
-    """A sampler at work, from its first reading until ``stop``.
+    """A sampler at work, from its first reading until ``finish``.
 
     Its standard input is its leash: it ends when this process does. Raises ``SensorError`` if it cannot
     read.
@@ -47,8 +47,15 @@ class Sampling:
         """Ask for a reading now."""
         self._write(b"\n")
 
-    def stop(self) -> Samples:
-        """Take a last reading, and end the process; returns all samples."""
+    def finish(self) -> None:
+        """Ask for the last reading."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+            self._process.stdin = None
+
+    def samples(self) -> Samples:
+        """Everything that was read; the process has ended then."""
+        self.finish()
         try:
             output, _ = self._process.communicate(timeout=STOP_LIMIT_S)
             reply = json.loads(output)

@@ -29,6 +29,7 @@ def meter(tmp_path):
     thread.join()
 
 
+@pytest.mark.slow
 def test_a_meter_that_was_asked_for_gives_power_idle_power_and_net_energy(bundle, worker_that, meter):
     result = measure(bundle, duration_s=0.5, worker=worker_that(), power=meter)
     assert (result["power_w"], result["idle_power_w"]) == (pytest.approx(5.5), pytest.approx(5.5))

@@ -186,6 +186,17 @@ def test_failed_reads_and_slow_sensors_are_warned_of():
     assert "--duration 60" in slow and "2 reads of fake failed" in failed and "bus is busy" in failed
 
 
+def test_energy_that_its_uncertainty_hides_is_warned_of():
+    (warning,) = steady([5.0], idle=Window(2, 4), update_s=0)["warnings"]
+    assert "within its uncertainty" in warning and "--duration" in warning
+
+
+def test_a_counter_that_goes_back_without_a_wrap_is_not_believed():
+    sensor = sensor_of(Rail("a", (0,), 1.0, 0.0), is_counter=True)
+    with pytest.raises(SensorError, match="went back"):
+        Observation(sensor, Samples([0, 1, 2], [[5.0, 6.0, 1.0]]), Window(0, 2)).fields()
+
+
 def test_few_samples_widen_the_bound_as_students_t_does():
     assert [coverage(n) for n in (3, 4, 11, 31)] == pytest.approx([4.30, 3.18, 2.23, 2.04], rel=0.04)
     assert coverage(10_000) == 2

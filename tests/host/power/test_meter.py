@@ -12,8 +12,10 @@ import time
 import pytest
 
 from edgevid.errors import BenchmarkError
+from edgevid.host.power.files import LocalFiles
 from edgevid.host.power.meter import meter_probe
 from edgevid.host.power.meter_lines import Arrivals, watts
+from edgevid.host.power.sensor import Samples
 
 IDLE_W = 2.0
 
@@ -84,6 +86,14 @@ def test_a_meter_over_http_gives_the_true_energy_within_its_uncertainty(server):
     assert abs(fields["energy_j"] - true_j) < fields["energy_j_uncertainty"]
     assert fields["energy_j_uncertainty"] < 0.6 * true_j
     assert fields["power_sensor"]["scope"] == "external meter" and not fields["power_sensor"]["simulated"]
+
+
+def test_the_finest_decimal_is_the_resolution():
+    sensor = meter_probe("http://user:secret@meter/").find(LocalFiles(), ())
+    for values, step in (([5.0, 10.0], 1), ([5.0, 5.25], 0.01), ([1e-05, 2.0], 1e-05)):
+        (rail,) = sensor.refine(sensor, Samples([0.0, 0.5], [values])).rails
+        assert rail.resolution == pytest.approx(step)
+    assert "secret" not in sensor.describe()
 
 
 def test_lines_that_a_program_appends_are_read(tmp_path):

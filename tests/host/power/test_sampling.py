@@ -84,7 +84,7 @@ def test_samples_come_from_another_core_at_random_times(tmp_path):
     (tmp_path / "power").write_text("7")
     sampler = Sampling(sensor_of(tmp_path / "power", interval_s=0.02))
     time.sleep(0.4)
-    samples = sampler.stop()
+    samples = sampler.samples()
     gaps = [after - before for before, after in zip(samples.times_s, samples.times_s[1:])]
     assert set(samples.columns[0]) == {7.0} and samples.failed == 0
     assert max(gaps) - min(gaps) > 0.005
@@ -98,7 +98,7 @@ def test_a_mark_is_read_at_once(tmp_path):
     before = time.monotonic()
     sampler.mark()
     time.sleep(0.2)
-    samples = sampler.stop()
+    samples = sampler.samples()
     assert sum(before <= read < before + 0.15 for read in samples.times_s) == 1
     assert samples.times_s[-1] >= before + 0.2, "the last reading is after the end"
 
@@ -109,7 +109,7 @@ def test_a_read_that_fails_later_is_counted_and_told(tmp_path):
     sampler = Sampling(sensor_of(file, interval_s=0.01))
     file.unlink()
     time.sleep(0.05)
-    samples = sampler.stop()
+    samples = sampler.samples()
     assert samples.failed >= 1 and "power cannot be read: No such file" in samples.why
 
 
