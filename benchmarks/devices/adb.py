@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -12,12 +13,14 @@ from edgevid.benchmarks.devices.link import start
 from edgevid.errors import BenchmarkError
 
 TIMEOUT_S = 60.0
+GREETING, GREETING_S = ("authorizing", "connecting"), 5.0
 STATES = {
     "unauthorized": "it has not allowed this computer: unlock it and accept USB debugging",
     "offline": "adb finds it offline: plug it in again, or run 'adb reconnect offline'",
     "no permissions": "this user may not open its USB port: install the udev rules (Debian: apt install "
     "android-sdk-platform-tools-common), and plug it in again",
-    "authorizing": "it is being authorized: try again in a moment",
+    "authorizing": "it does not answer adb's greeting: plug it in again, or restart it",
+    "connecting": "it does not answer adb's greeting: plug it in again, or restart it",
     "recovery": "it is in recovery mode: restart it",
     "bootloader": "it is in its bootloader: restart it",
     "sideload": "it waits for a sideload: restart it",
@@ -51,9 +54,7 @@ class Adb:
 
     def _find(self) -> str:
         """The serial to use; ``BenchmarkError`` if there is no such device, or it is not ready."""
-        lines = _adb("devices").stdout.splitlines()
-        rows = [line.partition("\t") for line in lines if "\t" in line]
-        states = {serial.strip(): state.strip() for serial, _, state in rows}
+        states = _states()
         known = ", ".join(states) or "none"
         serial = self._given
         if not serial:
@@ -73,6 +74,18 @@ class Adb:
             if state.startswith(name):
                 raise BenchmarkError(f"{self.address}: {remedy}")
         return serial
+
+
+def _states() -> dict[str, str]:
+    """The state of each device by its serial, after a moment for those that are just being greeted."""
+    deadline = time.monotonic() + GREETING_S
+    while True:
+        lines = _adb("devices").stdout.splitlines()
+        rows = [line.partition("\t") for line in lines if "\t" in line]
+        states = {serial.strip(): state.strip() for serial, _, state in rows}
+        if time.monotonic() > deadline or not any(state in GREETING for state in states.values()):
+            return states
+        time.sleep(0.2)
 
 
 def _adb(*arguments: str, timeout_s: float | None = TIMEOUT_S) -> subprocess.CompletedProcess[str]:

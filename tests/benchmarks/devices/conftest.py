@@ -77,3 +77,10 @@ def here(tmp_path, monkeypatch) -> Iterator[Here]:
     yield board
     for pid in board.workers():
         os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def simulated_ssh(ssh, tmp_path, monkeypatch) -> one_sshd.Server:
+    """The server, with a simulated worker there."""
+    monkeypatch.setenv("EDGEVID_DEVICE_PYTHON", str(python_with_simulated_worker(tmp_path)))
+    return ssh
