@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from edgevid.benchmarks.harness.power import power_line
@@ -14,15 +14,25 @@ COLUMNS = (
 UNREAD = "not read"
 
 
-def table(results: list[dict[str, Any]]) -> str:
+def table(results: Sequence[dict[str, Any]]) -> str:
     """The numbers, what each scenario found, the observed device, why there is no power, and each warning."""
     from tabulate import tabulate
 
-    rows = [_row(result) for result in results]
+    rows = [row(result) for result in results]
     alignment = ["left"] * 5 + ["right"] * (len(COLUMNS) - 5)
     lines = [tabulate(rows, COLUMNS, colalign=alignment, disable_numparse=True), ""]
     for result in results:
-        lines += [f"{result['model']} {line}" for line in _scenario_lines(result)]
+        lines += [f"{result['model']} {line}" for line in scenario_lines(result)]
+    lines += notes(results)
+    for result in results:
+        name = f"{result['model']} {result['scenario']}"
+        lines += [f"warning: {name}: {warning}" for warning in result["warnings"]]
+    return "\n".join(lines)
+
+
+def notes(results: Sequence[dict[str, Any]]) -> list[str]:
+    """What holds for all results: the observed device, the power, and how to read the numbers."""
+    lines = []
     if any(bound is not None for result in results for bound in _bounds(result).values()):
         lines.append("(≤ x): the percentile is at most x with 99 % confidence")
     for device in _unique(result["environment"]["device"] for result in results):
@@ -32,13 +42,10 @@ def table(results: list[dict[str, Any]]) -> str:
         lines.append(f"streaming: an inference of {model} is one pushed frame, not a clip")
     if any(result["weights"]["random"] for result in results):
         lines.append("weights: random, which does not affect times, but predictions are meaningless")
-    for result in results:
-        name = f"{result['model']} {result['scenario']}"
-        lines += [f"warning: {name}: {warning}" for warning in result["warnings"]]
-    return "\n".join(lines)
+    return lines
 
 
-def _row(result: dict[str, Any]) -> tuple[str, ...]:
+def row(result: dict[str, Any]) -> tuple[str, ...]:
     latency_ms, bounds, throughput = result["latency_ms"], _bounds(result), result["throughput"]
     return (
         *(str(result[key]) for key in ("model", "target", "backend", "precision", "scenario", "threads")),
@@ -57,7 +64,7 @@ def _bounds(result: dict[str, Any]) -> dict[str, float | None]:
     return result.get("latency_bounds_ms") or {}
 
 
-def _scenario_lines(result: dict[str, Any]) -> Iterable[str]:
+def scenario_lines(result: dict[str, Any]) -> Iterable[str]:
     """What a scenario found besides latencies, and where the memory goes."""
     if server := result.get("server"):
         yield f"server: {_server(server)}"
