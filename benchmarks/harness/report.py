@@ -75,8 +75,8 @@ def scenario_lines(result: dict[str, Any]) -> Iterable[str]:
     memory = result["memory_mib"]
     if memory.get("network") is not None:
         yield (
-            f"{result['scenario']}: {memory['network']:.3g} MiB of the peak are the network's; weights "
-            f"{memory['weights']:.3g} MiB, activations {memory['activations']:.3g} MiB, states "
+            f"{result['scenario']}: {memory['network']:.3g} MiB of the peak are above the idle runner; "
+            f"weights {memory['weights']:.3g} MiB, activations {memory['activations']:.3g} MiB, states "
             f"{memory['states']:.3g} MiB"
         )
 
