@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,10 @@ class Recorder:
             self._store.add(result)
         except BenchmarkError as error:
             self._keep(result, error)
+
+    def known(self, measurement_ids: Sequence[str]) -> set[str]:
+        """Which of these the store has."""
+        return self._store.known(measurement_ids)
 
     def _keep(self, result: dict[str, Any], reason: BenchmarkError) -> None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,15 @@ class Store:
         long series of numbers is None.
         """
         return self._pages(list(_conditions(wanted)), samples)
+
+    def known(self, measurement_ids: Sequence[str]) -> set[str]:
+        """Which of these the store has."""
+        name, found = MEASUREMENTS.c.measurement_id, set[str]()
+        for start in range(0, len(measurement_ids), BATCH):
+            query = sa.select(name).where(name.in_(measurement_ids[start : start + BATCH]))
+            with reading(self._engine) as connection:
+                found |= set(connection.scalars(query))
+        return found
 
     def export_lines(self, file: str | Path, **wanted: Any) -> int:
         """Write results as JSON lines, replacing ``file`` at the end; returns how many."""

@@ -1,0 +1,1 @@
+"""``edgevid bench --matrix FILE.toml``: measurements one after another, and a journal to continue from."""
