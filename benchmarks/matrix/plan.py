@@ -7,7 +7,7 @@
     scenarios = ["single-stream", "offline"]
     duration = 10
 
-is eight measurements. Each list has a default of one entry, except that ``models`` or ``bundles`` is needed.
+is eight measurements. ``models`` or ``bundles`` is needed; every other key has a default.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ import hashlib
 import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
+from edgevid.benchmarks.harness.protocol import Settings
 from edgevid.benchmarks.harness.scenarios import SCENARIOS, scenario_named
 from edgevid.bundle.bundle import Bundle
 from edgevid.errors import BenchmarkError, EdgevidError
+from edgevid.host.probes import check_power
 from edgevid.specs import LOCAL, TOLERANCE, records
 from edgevid.specs.registry import check_choice
-from edgevid.targets import TARGETS
 from edgevid.zoo import MODELS
 
 if sys.version_info >= (3, 11):
@@ -44,7 +45,8 @@ class Matrix:
 
     ``bundles`` are folders, relative to the file's. ``targets`` and ``precisions`` are for ``models``, which
     are exported once for each; without ``precisions`` the target's own. ``duration`` is in seconds, of each
-    measurement. Without ``threads`` a backend has its own number.
+    measurement. Without ``threads`` a backend has its own number. ``settings``, ``pin`` and ``power``
+    are options of ``edgevid bench`` for all.
     """
 
     models: list[str] = field(default_factory=list)
@@ -55,6 +57,9 @@ class Matrix:
     devices: list[str] = field(default_factory=list)
     threads: list[int] = field(default_factory=list)
     duration: float | None = None
+    settings: Settings = field(default_factory=Settings)
+    pin: bool = True
+    power: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,9 @@ class Cell:
     device: str
     threads: int | None
     duration_s: float | None
+    settings: Settings = field(default_factory=Settings)
+    pinned: bool = True
+    power: str | None = None
 
     @property
     def key(self) -> str:
@@ -93,11 +101,14 @@ def _positive(value: float | None) -> str | None:
     return None if value is None or value > 0 else "must be above 0"
 
 
-RULES: records.Rules = {Matrix: {"threads": _positive, "duration": _positive}}
+RULES: records.Rules = {
+    Matrix: {"threads": _positive, "duration": _positive},
+    Settings: dict.fromkeys(("streams", "latency_bound_ms", "fps", "deadline_ms"), _positive),
+}
 
 
-def read_matrix(file: Path) -> list[Cell]:
-    """The measurements of a file, those of one export side by side.
+def read_matrix(file: Path, targets: Iterable[str]) -> list[Cell]:
+    """The measurements of a file, those of one export side by side; ``targets`` are those that exist.
 
     Raises ``BenchmarkError``, with the file's name, for a key, a name or a value that is not known.
     """
@@ -106,7 +117,7 @@ def read_matrix(file: Path) -> list[Cell]:
         for key in table:
             check_choice("key", key, [item.name for item in fields(Matrix)])
         matrix = records.decode(Matrix, table, RULES)
-        _check_names(matrix)
+        _check_names(matrix, targets)
         cells: dict[str, Cell] = {}
         for cell in _cells(matrix, file.parent):
             cells.setdefault(cell.key, cell)
@@ -119,7 +130,7 @@ def read_matrix(file: Path) -> list[Cell]:
         ) from error
 
 
-def _check_names(matrix: Matrix) -> None:
+def _check_names(matrix: Matrix, targets: Iterable[str]) -> None:
     if not matrix.models and not matrix.bundles:
         raise BenchmarkError('nothing to measure: name networks, models = ["tsm_mbv2"], or folders, bundles')
     for key in ("targets", "precisions"):
@@ -132,16 +143,22 @@ def _check_names(matrix: Matrix) -> None:
             )
         MODELS[model]
     for target in matrix.targets:
-        TARGETS[target]
+        check_choice("target", target, targets)
     for precision in matrix.precisions:
         check_choice("precision", precision, TOLERANCE)
     for scenario in matrix.scenarios:
         scenario_named(scenario)
+    if matrix.power is not None:
+        check_power(matrix.power)
 
 
 def _cells(matrix: Matrix, folder: Path) -> Iterator[Cell]:
+    settings = matrix.settings
+    if settings.video is not None:
+        settings = replace(settings, video=str((folder / settings.video).resolve()))
+    how = (None, matrix.duration, settings, matrix.pin, matrix.power)
     subjects = [
-        Cell(model, None, None, target, precision, "", "", None, matrix.duration)
+        Cell(model, None, None, target, precision, "", "", *how)
         for model in _unique(matrix.models)
         for target in _unique(matrix.targets) or [DEFAULT_TARGET]
         for precision in _unique(matrix.precisions) or (None,)
@@ -149,7 +166,7 @@ def _cells(matrix: Matrix, folder: Path) -> Iterator[Cell]:
     for name in _unique(matrix.bundles):
         bundle = Bundle.open(folder / name)
         path = str(bundle.path.resolve())
-        subjects.append(Cell(name, path, bundle.sha256, None, None, "", "", None, matrix.duration))
+        subjects.append(Cell(name, path, bundle.sha256, None, None, "", "", *how))
     by_default = [scenario.name for scenario in SCENARIOS.values() if scenario.by_default]
     for subject, device, scenario, threads in itertools.product(
         subjects,

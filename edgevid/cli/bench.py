@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
-from dataclasses import dataclass
+import uuid
 from pathlib import Path
 from typing import Any
 
 import click
 
-from edgevid.benchmarks.harness.protocol import Request, Settings
 from edgevid.benchmarks.harness.scenarios import SCENARIOS
-from edgevid.cli import INTERRUPTED, detached
+from edgevid.cli import INTERRUPTED, detached, matrices
+from edgevid.cli.bench_options import Options, options_of
 from edgevid.cli.bench_profile import profile_options
-from edgevid.cli.measuring import progress_of
+from edgevid.cli.measuring import Keep, keep_in, progress_of
 from edgevid.cli.subjects import Subject, bundle_of, check_target, find, is_model
 from edgevid.errors import BenchmarkError
 from edgevid.specs import LOCAL
 
 DEFAULT_SCENARIOS = " and ".join(item.name for item in SCENARIOS.values() if item.by_default)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How each measurement is made; None is the scenario's or the backend's own choice."""
-
-    device: str
-    duration_s: float | None
-    threads: int | None
-    settings: Settings
-    pinned: bool
-    power: str | None
-
-    def request(self, bundle: str, scenario: str) -> Request:
-        duration_s = self.duration_s or SCENARIOS[scenario].duration_s
-        return Request(bundle, scenario, duration_s, self.threads, self.device, self.settings, self.pinned)
 
 
 @click.command()
@@ -98,6 +81,14 @@ class Options:
     "csv:PATH, serial:DEVICE[:BAUD] or a URL, that sends watts; 'none': do not.  [default: if possible]",
 )
 @click.option(
+    "--store",
+    "store_at",
+    envvar="EDGEVID_STORE",
+    metavar="FILE|URL",
+    help="Add results to a file of SQLite, or to postgresql://USER@HOST/DATABASE.  [env: EDGEVID_STORE]",
+)
+@matrices.matrix_options
+@click.option(
     "--json",
     "json_to",
     is_flag=False,
@@ -110,6 +101,10 @@ def command(
     target: str | None,
     scenarios: tuple[str, ...],
     json_to: str | None,
+    store_at: str | None,
+    matrix: str | None,
+    journal: str | None,
+    retry_failed: bool,
     detach: bool,
     collect: bool,
     profile: bool,
@@ -122,16 +117,20 @@ def command(
     from edgevid.benchmarks.harness.store import ResultFile
     from edgevid.benchmarks.profile.outputs import Outputs
 
+    if matrix is not None:
+        return matrices.run(Path(matrix), journal, retry_failed, store_at, json_to, _print)
+    matrices.refuse_without_matrix(journal, retry_failed)
     for option, is_given in (("--detach", detach), ("--collect", collect)):
         if is_given:
             detached.check_device(options["device"], option)
+    keep = keep_in(store_at)
     if collect:
-        return detached.collect(options["device"], lambda results: _keep(results, json_to))
+        return detached.collect(options["device"], lambda results: _keep(results, json_to, keep))
     # Check the whole request before spending time on a measurement.
     _refuse_swallowed_subject(subjects, json_to)
     for scenario in scenarios:
         scenario_named(scenario)
-    how = _options_of(**options)
+    how = options_of(**options)
     available = _scenarios_on(how.device, scenarios)
     selection = tuple(dict.fromkeys(scenarios)) or tuple(
         name for name in available if SCENARIOS[name].by_default
@@ -164,6 +163,7 @@ def command(
                     results.append(result)
                     if store is not None:
                         store.save(results)
+                    keep(result)
     except KeyboardInterrupt:
         click.echo(
             f"edgevid: interrupted after {len(results)} measurement(s){_saved(store, results)}", err=True
@@ -172,41 +172,6 @@ def command(
     finally:
         _print(results, json_to)
     return 0
-
-
-def _options_of(
-    device: str,
-    duration: float | None,
-    threads: int | None,
-    streams: int | None,
-    latency_bound: float | None,
-    video: str | None,
-    fps: float | None,
-    deadline: float | None,
-    seed: int,
-    pin: bool,
-    power: str | None,
-) -> Options:
-    for name, value, unit in (
-        ("--duration", duration, "seconds"),
-        ("--latency-bound", latency_bound, "milliseconds"),
-        ("--fps", fps, "frames per second"),
-        ("--deadline", deadline, "milliseconds"),
-    ):
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise BenchmarkError(
-                f"{name} {value:g} is not a positive number of {unit}: use, for example, {name} 10"
-            )
-    if video is not None:
-        from edgevid.video.decode import probe
-
-        probe(video)
-    if power is not None:
-        from edgevid.host.probes import check_power
-
-        check_power(power)
-    settings = Settings(streams, latency_bound, video, fps, deadline, seed)
-    return Options(device, duration, threads, settings, pin, power)
 
 
 def _scenarios_on(device: str, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -271,6 +236,7 @@ def _measure(
         )
     # The path of a temporary folder would be useless in a result.
     return {
+        "measurement_id": str(uuid.uuid4()),
         **result,
         "bundle": None if subject.is_model else subject.name,
         "exported_for_this_run": subject.is_model,
@@ -281,11 +247,13 @@ def _saved(store: Any, results: list[dict[str, Any]]) -> str:
     return f"; results are in '{store.path}'" if store is not None and results else ""
 
 
-def _keep(results: list[dict[str, Any]], json_to: str | None) -> None:
+def _keep(results: list[dict[str, Any]], json_to: str | None, keep: Keep) -> None:
     from edgevid.benchmarks.harness.store import ResultFile
 
     if json_to not in (None, "-"):
         ResultFile(Path(json_to)).save(results)
+    for result in results:
+        keep(result)
     _print(results, json_to)
 
 

@@ -1,13 +1,31 @@
-"""Progress of a measurement on stderr: a bar on a terminal, lines in a log."""
+"""Progress of a measurement on stderr, a bar on a terminal and lines in a log; and where results go."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from edgevid.benchmarks.store.recorder import Recorder
+
+Keep = Callable[["dict[str, Any]"], None]
+"""Adds a result to a store."""
+
+
+def recorder_for(store: str) -> Recorder:
+    """What adds results to ``store``, a path or a URL; ``BenchmarkError`` if it cannot be used."""
+    from edgevid.benchmarks.store.recorder import Recorder
+
+    return Recorder(store, lambda line: click.echo(line, err=True))
+
+
+def keep_in(store: str | None) -> Keep:
+    """Adds a result to ``store``, which is opened at once; does nothing without one."""
+    return recorder_for(store).add if store else lambda result: None
 
 
 @contextlib.contextmanager

@@ -7,13 +7,14 @@ from one_bundle import STREAM, write_bundle
 
 from edgevid.benchmarks.matrix.plan import read_matrix
 from edgevid.errors import BenchmarkError
+from edgevid.targets import TARGETS
 
 
 @pytest.fixture
 def plan(tmp_path):
     def read(text: str):
         (tmp_path / "matrix.toml").write_text(text)
-        return read_matrix(tmp_path / "matrix.toml")
+        return read_matrix(tmp_path / "matrix.toml", TARGETS)
 
     return read
 
@@ -67,6 +68,8 @@ def test_another_bundle_scenario_device_duration_or_threads_has_another_key(plan
         base + 'devices = ["rpc://host:1/key"]',
         base + "duration = 3",
         base + "threads = [1]",
+        base + "pin = false",
+        base + "[settings]\nstreams = 2",
     )
     assert len({plan(text)[0].key for text in texts}) == len(texts)
 
@@ -82,6 +85,8 @@ def test_another_bundle_scenario_device_duration_or_threads_has_another_key(plan
         ('models = "tsm_mbv2"', "models: expected array, got str"),
         ('models = ["tsm_mbv2"]\nduration = 0', "duration must be above 0"),
         ('models = ["tsm_mbv2"]\nthreads = [0]', "threads.* must be above 0"),
+        ('models = ["tsm_mbv2"]\n[settings]\nsteams = 2', "settings.steams is an unknown key"),
+        ('models = ["tsm_mbv2"]\n[settings]\nstreams = 0', "settings.streams must be above 0"),
         ('models = ["my.module:net"]', "name its folder in bundles"),
         ('bundles = ["none"]', "there is no bundle"),
         ("", "nothing to measure"),
@@ -102,4 +107,4 @@ def test_targets_and_precisions_without_models_are_refused(plan, tmp_path):
 
 def test_a_file_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(BenchmarkError, match="cannot be read"):
-        read_matrix(tmp_path / "none.toml")
+        read_matrix(tmp_path / "none.toml", TARGETS)
