@@ -18,7 +18,12 @@ from typing import IO, Any
 from edgevid.benchmarks.devices import package
 from edgevid.benchmarks.devices.connection import Connection, Event
 from edgevid.benchmarks.devices.link import Link
-from edgevid.benchmarks.devices.trtexec import SERIES, measured_by_trtexec, refuse_other_scenarios
+from edgevid.benchmarks.devices.trtexec import (
+    SERIES,
+    WHY_NO_POWER,
+    measured_by_trtexec,
+    refuse_other_scenarios,
+)
 from edgevid.benchmarks.harness.protocol import Progress, Request, error_from
 from edgevid.benchmarks.harness.scenarios import scenario_named
 from edgevid.benchmarks.harness.scenarios.scenario import Scenario
@@ -126,7 +131,10 @@ class Device:
             "video": self._push_video(request.settings.video),
             "doing": f"measuring {bundle.manifest.model}",
         }
-        return {**run, **self._runner(bundle, scenario_named(request.scenario))}
+        runner = self._runner(bundle, scenario_named(request.scenario))
+        if runner["runner"] == "trtexec" and request.power not in (None, "none"):
+            raise BenchmarkError(f"--power {request.power}: {WHY_NO_POWER} ({package.install()})")
+        return {**run, **runner}
 
     def _push_video(self, video: str | None) -> Event | None:
         """Send the file that a camera shows; None for a stream, which the board opens itself."""

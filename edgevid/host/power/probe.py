@@ -85,6 +85,8 @@ class SensorProbe:
         self._prepared = True
         with self._failures():
             self._sensor = self.find(self.files, self.rails)
+            if self.required and not self._sensor.total:
+                raise SensorError(self._sensor.why_no_total, "without --power the result has its rails alone")
             self._sampling = Sampling(self._sensor)
             if self.idle_s:
                 # First forget what ran until now, which the sensor may still average.

@@ -147,6 +147,12 @@ def test_what_trtexec_cannot_measure_is_refused(board, jetson, monkeypatch):
     monkeypatch.setenv("EDGEVID_DEVICE_PYTHON", old_python("3.8"))
     with pytest.raises(BenchmarkError, match="use --scenario single-stream or offline"):
         measure(board, jetson, "server")
+    request = Request(str(jetson.path), "offline", 0.5, None, "here", power="ina3221")
+    with (
+        pytest.raises(BenchmarkError, match="--power ina3221: trtexec measures no power"),
+        Device(board) as device,
+    ):
+        device.run(request, lambda event: None)
 
 
 def test_another_bundle_needs_packages_and_is_told_which(board, bundle, monkeypatch):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 import simulated_boards as boards
@@ -177,6 +178,14 @@ def test_and_an_error_where_power_was_asked_for():
         SensorProbe("fake", "Fake", missing, idle_s=0).configured(required=True),
     ):
         pytest.fail("the window must not begin")
+
+
+def test_power_without_a_total_is_none_where_it_was_asked_for(tmp_path):
+    (tmp_path / "power").write_text("7")
+    sensor = replace(sensor_of(tmp_path / "power"), total=(), why_no_total="which rails add up is not known")
+    probe = SensorProbe("fake", "Fake", lambda files, rails: sensor, idle_s=0)
+    with pytest.raises(BenchmarkError, match="which rails add up is not known"):
+        probe.configured(required=True).prepare()
 
 
 def test_after_an_error_in_the_window_the_sampler_is_gone(tmp_path):
