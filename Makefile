@@ -4,7 +4,8 @@
 # make check  lint, and the tests that neither export a network nor compile: under a minute
 # make test-sanitized   run the kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make test-arm64   run what is for arm64 on an emulated computer, made in $(ARM64) of Debian's packages: the kernels'
-#                   tests and bundles for phones, for Jetson and of TVM; test-arm64-kernels, -mobile, -jetson, -tvm alone
+#                   tests, bundles for phones, for Jetson and of TVM, and a measurement over ssh; test-arm64-kernels,
+#                   -mobile, -jetson, -tvm, -devices alone
 # make wheel   build wheels with compiled kernels in dist/, for x86-64 and arm64: a device needs no compiler then
 # make test-onnxruntime   run the kernels' tests with the oldest ONNX Runtime that is supported to the newest
 #
@@ -21,7 +22,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --co
 
 # Kernels for GPUs, and what needs PyTorch to be tested, which the emulated computer does not have.
 NOT_FOR_CPU = $(foreach kind,cuda plugin triton tvm,--ignore-glob='*/test_*$(kind)*')
-ARM64_STAGES = test-arm64-kernels test-arm64-mobile test-arm64-jetson test-arm64-tvm
+ARM64_STAGES = test-arm64-kernels test-arm64-mobile test-arm64-jetson test-arm64-tvm test-arm64-devices
 
 .PHONY: demo test lint check wheel test-sanitized test-arm64 $(ARM64_STAGES) arm64-computer test-onnxruntime clean
 

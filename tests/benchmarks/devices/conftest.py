@@ -8,13 +8,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import one_sshd
 import pytest
 from here_as_board import Here, python_with_simulated_worker
-from one_bundle import CLIP, write_bundle
+from one_bundle import write_bundle, write_running_bundle
 
-from edgevid.bundle.bundle import Bundle, write_manifest
+from edgevid.bundle.bundle import Bundle
 
 
 @pytest.fixture(scope="session")
@@ -43,28 +42,8 @@ def bundle(tmp_path: Path) -> Bundle:
 @pytest.fixture
 def running_bundle(tmp_path: Path) -> Bundle:
     """Its network passes on the first five values of a clip."""
-    onnx = pytest.importorskip("onnx")
-    from onnx import TensorProto, helper, numpy_helper
-
-    folder = tmp_path / "first"
-    write_bundle(folder)
-    bounds = [
-        numpy_helper.from_array(np.array([n]), name) for name, n in {"start": 0, "end": 5, "axis": 1}.items()
-    ]
-    graph = helper.make_graph(
-        [
-            helper.make_node("Flatten", ["clip"], ["flat"]),
-            helper.make_node("Slice", ["flat", "start", "end", "axis"], ["logits"]),
-        ],
-        "first",
-        [helper.make_tensor_value_info("clip", TensorProto.FLOAT, CLIP.inputs[0].shape)],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, CLIP.outputs[0].shape)],
-        bounds,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, folder / "model.onnx")
-    write_manifest(folder, CLIP)
-    return Bundle.open(folder)
+    pytest.importorskip("onnx")
+    return write_running_bundle(tmp_path / "first")
 
 
 @pytest.fixture
