@@ -20,20 +20,33 @@ class Tiny(nn.Module):
         return self.layer(torch.relu(self.hidden(clip.mean((1, 3, 4)))))
 
 
-class Shifted(nn.Module):
-    """One residual block with a temporal shift: what the backends have kernels for, once."""
+class Block(nn.Module):
+    """A residual block with a temporal shift: what the backends have kernels for, once."""
 
-    def __init__(self, direction: str = "bidirectional") -> None:
+    def __init__(self, direction: str) -> None:
+        super().__init__()
+        self.shift, self.conv = TemporalShift(direction), nn.Conv2d(16, 16, 1)
+        self.spatial = nn.Conv2d(16, 16, 3, padding=1, groups=16)
+
+    def forward(self, x: torch.Tensor, frames: int) -> torch.Tensor:
+        return x + self.spatial(torch.relu(self.conv(self.shift(x, frames))))
+
+
+class Shifted(nn.Module):
+    """One block, or several, between a stem and a classifier."""
+
+    def __init__(self, direction: str = "bidirectional", blocks: int = 1) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.stem, self.norm = nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16)
-        self.shift, self.conv = TemporalShift(direction), nn.Conv2d(16, 16, 1)
-        self.spatial, self.layer = nn.Conv2d(16, 16, 3, padding=1, groups=16), nn.Linear(16, 5)
+        self.blocks = nn.ModuleList(Block(direction) for _ in range(blocks))
+        self.layer = nn.Linear(16, 5)
 
     def frame_logits(self, clip: torch.Tensor) -> torch.Tensor:
         frames = clip.shape[1]
         x = torch.relu(self.norm(self.stem(clip.flatten(0, 1))))
-        x = x + self.spatial(torch.relu(self.conv(self.shift(x, frames))))
+        for block in self.blocks:
+            x = block(x, frames)
         return self.layer(x.mean((2, 3))).unflatten(0, (-1, frames))
 
     def forward(self, clip: torch.Tensor) -> torch.Tensor:
@@ -43,3 +56,11 @@ class Shifted(nn.Module):
 def shifted_causal() -> Shifted:
     """The network for streams, by a name that ``edgevid export`` takes."""
     return Shifted("causal")
+
+
+def shifted_thrice() -> Shifted:
+    return Shifted(blocks=3)
+
+
+def shifted_causal_thrice() -> Shifted:
+    return Shifted("causal", blocks=3)

@@ -24,6 +24,11 @@ def bionic(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def mobile_stream_bundle(exported):
+def mobile_bundle(exported):
     """The whole network, whose kernels are what is tested here."""
+    return exported("tsm_mbv2", target="mobile")
+
+
+@pytest.fixture(scope="session")
+def mobile_stream_bundle(exported):
     return exported("tsm_mbv2_online", target="mobile", stream=True)

@@ -16,6 +16,7 @@ import pytest
 import torch
 from one_bundle import changed_bytes_are_noticed, rewrite
 from tiny_network import Tiny
+from warm_process import WarmPython
 
 import edgevid
 from edgevid import parity
@@ -202,10 +203,10 @@ def test_an_empty_folder_may_be_filled_and_missing_parents_are_made(tmp_path):
     assert small_export(tmp_path / "a" / "b" / "c").path.is_dir()
 
 
-def with_tiny_network() -> dict[str, str]:
-    """The environment of a child that imports ``tiny_network``."""
-    path = [str(Path(__file__).parent.parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path)), "PYTHONDONTWRITEBYTECODE": "1"}
+@pytest.fixture(scope="module")
+def warm_python():
+    with WarmPython() as python:
+        yield python
 
 
 EXPORT = """
@@ -228,18 +229,18 @@ def started_in_the_background():
     signal.signal(signal.SIGINT, handler)
 
 
-@pytest.mark.usefixtures("started_in_the_background")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_export_leaves_the_old_bundle_whole(copy, how):
+def test_an_interrupted_export_leaves_the_old_bundle_whole(
+    started_in_the_background, warm_python, copy, tmp_path, how
+):
     before = contents(copy.path)
-    command = [sys.executable, "-c", EXPORT, str(copy.path)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=with_tiny_network()
-    )
-    assert process.stdout.readline() == b"ready\n"
-    process.send_signal(how)
-    process.wait(timeout=30)
-    assert process.returncode != 0
+    process = warm_python.start(tmp_path, EXPORT, copy.path)
+    end = time.monotonic() + 60
+    while (tmp_path / "stdout").read_text() != "ready\n":
+        assert time.monotonic() < end, (tmp_path / "stderr").read_text()
+        time.sleep(0.02)
+    os.kill(process, how)
+    assert warm_python.exit_status() != 0
     assert contents(copy.path) == before
     if how == signal.SIGKILL:
         small_export(copy.path, force=True)
@@ -256,20 +257,15 @@ main(["export", "tiny_network:Tiny", "--frames", "2", "--size", "16", "-o", sys.
 """
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
-    result = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path / "out" / "b")],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=with_tiny_network(),
-    )
-    assert result.returncode == 2, result.stderr
-    assert result.stdout == ""
-    last = result.stderr.splitlines()[-1]
+def test_a_full_disk_is_one_line_and_leaves_nothing(warm_python, tmp_path):
+    warm_python.start(tmp_path, FULL_DISK, tmp_path / "out" / "b")
+    assert warm_python.exit_status() == 2
+    assert (tmp_path / "stdout").read_text() == ""
+    errors = (tmp_path / "stderr").read_text()
+    last = errors.splitlines()[-1]
     assert last.startswith("edgevid: cannot write in")
     assert "Free space" in last
-    assert "Traceback" not in result.stderr
+    assert "Traceback" not in errors
     assert list((tmp_path / "out").iterdir()) == []
 
 

@@ -14,6 +14,7 @@ from torch import nn
 import edgevid
 from edgevid.errors import EdgevidError, ExportError
 from edgevid.exporter.dynamic import MODEL
+from edgevid.zoo import MODELS
 from edgevid.zoo.layers.frame_stack import SpatiotemporalConv
 from edgevid.zoo.layers.motion import temporal_difference
 from edgevid.zoo.layers.pair_max import PairMax
@@ -146,13 +147,13 @@ def purpose(bundle):
 def temporal_ops(tmp_path_factory):
     network = TemporalOps()
     options = {"dynamic_batch": True, "dynamic_frames": True, "dynamic_size": True}
-    return network, exported(network, tmp_path_factory.mktemp("dynamic") / "bundle", frames=8, **options)
+    return network, exported(network, tmp_path_factory.mktemp("dynamic") / "bundle", frames=16, **options)
 
 
 def test_clips_of_any_number_length_and_size_run_through_every_temporal_op(temporal_ops):
     network, bundle = temporal_ops
     session = open_file(bundle)
-    for shape in ((1, 8, 16, 16), (2, 5, 16, 16), (1, 6, 9, 15), (5, 13, 32, 21)):
+    for shape in ((1, 16, 16, 16), (1, 8, 16, 16), (2, 5, 16, 16), (1, 6, 9, 15), (5, 13, 32, 21)):
         same(session, network, clips(*shape))
     numbers = "any number of clips and any number of frames and any number of pixels of height and width"
     assert numbers in purpose(bundle)
@@ -182,9 +183,15 @@ def test_the_file_holds_nothing_that_is_not_read_and_opens_in_silence(temporal_o
 def test_a_session_takes_any_number_of_clips(temporal_ops):
     network, bundle = temporal_ops
     with torch.no_grad():
-        expected = network(torch.from_numpy(clips(3, 8))).numpy()
-    result = edgevid.open(bundle.path).run(clips(3, 8))["logits"]
+        expected = network(torch.from_numpy(clips(3, 16))).numpy()
+    result = edgevid.open(bundle.path).run(clips(3, 16))["logits"]
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_number_that_becomes_one_inside_is_traced_again_at_twice_it(tmp_path):
+    """Torch takes a dimension of 1 for fixed, as two frames are after ``Pairs``."""
+    bundle = exported(Pairs(), tmp_path / "bundle", frames=2, dynamic_frames=True)
+    assert "any multiple of 2 frames" in purpose(bundle)
 
 
 def test_a_network_that_takes_every_second_number_says_so(tmp_path):
@@ -222,9 +229,15 @@ def test_the_command_takes_each_option(tmp_path, run_edgevid):
     own = ["tiny_network:Shifted", "--frames", 4, "--size", 16]
     shape = input_of_export(run_edgevid, tmp_path / "clips", *own, "--dynamic-batch", "--dynamic-frames")
     assert shape == ["batch", "frames", 3, 16, 16]
-    listed = ["mobilenet_v1", "--classes", 5, "--size", 64]
-    shape = input_of_export(run_edgevid, tmp_path / "images", *listed, "--dynamic-size")
-    assert shape == [1, 3, "height", "width"]
+    shape = input_of_export(run_edgevid, tmp_path / "sizes", *own, "--dynamic-size")
+    assert shape == [1, 4, 3, "height", "width"]
+
+
+def test_images_have_free_sizes_too(tmp_path):
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
+    network.edgevid_spec = MODELS["mobilenet_v1"]
+    session = open_file(exported(network, tmp_path / "bundle", frames=None, dynamic_size=True))
+    assert session.get_inputs()[0].shape == [1, 3, "height", "width"]
 
 
 def test_a_stream_and_tensorrt_take_no_free_dimensions(tmp_path):
