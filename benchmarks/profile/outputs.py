@@ -27,8 +27,13 @@ class Outputs:
     def are_wanted(self) -> bool:
         return bool(self.profile or self.plot or self.trace)
 
-    def check(self, bundles: int) -> None:
-        """``BenchmarkError`` if a file cannot be written, or would hold the profiles of several bundles."""
+    def check(self, bundles: int, detached: bool = False) -> None:
+        """``BenchmarkError`` if a file cannot be written, or would hold the profiles of several bundles, or
+        if nobody would wait for it."""
+        if detached and self.are_wanted:
+            raise BenchmarkError(
+                "a board that measures alone makes no profile: use --profile without --detach"
+            )
         for option, path in (("--plot", self.plot), ("--trace", self.trace)):
             if path is None:
                 continue

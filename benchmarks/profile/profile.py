@@ -92,7 +92,7 @@ def layers_of(session: Any, duration_s: float, report: Callable[[str], None]) ->
             "profiling_adds": with_profiler - unprofiled,
         },
         "samples_ms": {"unprofiled": plain_ms, "profiled": profiled_ms},
-        "macs": sum(layer["macs"] or 0 for layer in layers),
+        "macs": total_of(layers, "macs"),
         "bytes_are": BYTES_ARE,
         "roofline": limits.fields(),
         "layers": layers,
@@ -107,6 +107,12 @@ def layers_of(session: Any, duration_s: float, report: Callable[[str], None]) ->
             if op.kernel is None
         ],
     }
+
+
+def total_of(layers: Sequence[dict[str, Any]], key: str) -> int | None:
+    """The sum over the layers; None if one of them does not know."""
+    values = [layer[key] for layer in layers]
+    return None if None in values else sum(values)
 
 
 def _in_turn(plain: Step, profiled: Step, block: int) -> tuple[list[float], list[float]]:

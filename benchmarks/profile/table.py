@@ -16,7 +16,8 @@ RAN_BY = {
     "runtime": "the runtime's own operators",
     "function body": "function bodies of temporal ops",
 }
-CPU_PROVIDER = "CPUExecutionProvider"
+PROVIDER = "ExecutionProvider"
+CPU = f"CPU{PROVIDER}"
 
 
 def profiles(results: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -44,14 +45,14 @@ def _layers(profile: dict[str, Any], top: int) -> list[str]:
     if rest := ordered[top:]:
         time_ms, share = (sum(layer[key] for layer in rest) for key in ("time_ms", "share"))
         rows.append((f"{len(rest)} more", "", f"{time_ms:.3f}", f"{share:.1%}", "", "", "", ""))
-    time_ms, macs = (sum(layer[key] or 0 for layer in ordered) for key in ("time_ms", "macs"))
+    time_ms, macs = sum(layer["time_ms"] for layer in ordered), profile["macs"]
     bound_ms = sum(layer["bound_ms"] for layer in ordered)
     total = (
         f"all {len(ordered)} layers",
         "",
         f"{time_ms:.3f}",
         f"{sum(layer['share'] for layer in ordered):.1%}",
-        _rate(2 * macs / time_ms / 1e6 if time_ms else None),
+        _rate(2 * macs / time_ms / 1e6 if time_ms and macs is not None else None),
         _rate(sum(layer["bytes"] for layer in ordered) / time_ms / 1e6 if time_ms else None),
         f"{bound_ms / time_ms:.0%}" if time_ms else "",
         "",
@@ -77,13 +78,12 @@ def _row(layer: dict[str, Any]) -> tuple[str, ...]:
 
 def runs_as(layer: dict[str, Any]) -> str:
     """What runs a layer: ``edgevid ShiftConv``, ``Conv``, ``TemporalShift (function body)``."""
-    provider = layer["provider"].replace("ExecutionProvider", "")
-    where = "" if layer["provider"] == CPU_PROVIDER else f" on {provider}"
-    if layer["ran_by"] == "edgevid kernel":
-        return f"edgevid {layer['op']}{where}"
+    op, provider = layer["op"], layer["provider"]
+    where = f" on {provider.replace(PROVIDER, '')}" if provider.endswith(PROVIDER) and provider != CPU else ""
     if layer["ran_by"] == "function body":
-        return f"{layer['op']} (function body){where}"
-    return f"{layer['op']}{where}"
+        return f"{op} (function body){where}"
+    is_own = layer["ran_by"] == "edgevid kernel" and not op.startswith("edgevid")
+    return f"{'edgevid ' if is_own else ''}{op}{where}"
 
 
 def shortened(name: str, width: int) -> str:
@@ -132,8 +132,14 @@ def _who(profile: dict[str, Any]) -> list[str]:
         layers = [layer for layer in profile["layers"] if layer["ran_by"] == ran_by]
         if layers:
             parts.append(f"{words} {len(layers)} ({sum(layer['share'] for layer in layers):.0%})")
-    providers = ", ".join(dict.fromkeys(layer["provider"] for layer in profile["layers"]))
-    return [f"layers by who ran them: {', '.join(parts)}; execution provider: {providers}"]
+    providers = list(dict.fromkeys(layer["provider"] for layer in profile["layers"]))
+    lines = [f"layers by who ran them: {', '.join(parts)}; execution provider: {', '.join(providers)}"]
+    if others := [name for name in providers if name.endswith(PROVIDER) and name != CPU]:
+        lines.append(
+            f"warning: {' and '.join(others)} may work on after a node returns, so its time may be counted "
+            "for a later layer; the unprofiled latency is right"
+        )
+    return lines
 
 
 def _percent(part: float, whole: float) -> str:

@@ -136,7 +136,7 @@ def command(
         name for name in available if SCENARIOS[name].by_default
     )
     outputs = Outputs(profile, plot, trace)
-    outputs.check(len(subjects))
+    outputs.check(len(subjects), detach)
     found = [find(name) for name in subjects]
     check_target(found, target)
     store = ResultFile(Path(json_to)) if json_to not in (None, "-") else None

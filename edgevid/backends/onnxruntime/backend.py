@@ -251,6 +251,10 @@ class OnnxRuntimeRunner:
     def profiler(self) -> NodeProfiler:
         from edgevid.backends.onnxruntime.profile.profiler import NodeProfiler
 
+        if self._path.suffix == ORT_SUFFIX:
+            raise BackendError(
+                f"'{self._path.name}' has no graph that a profile can name: open the .onnx file"
+            )
         return NodeProfiler(self._open_again, self._configure, self._source, self._path)
 
     def end_profiling(self) -> Path:

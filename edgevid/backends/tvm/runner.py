@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from edgevid.backends.tvm.importer.importer import ENTRY
 from edgevid.errors import BackendError, first_line
 
 if TYPE_CHECKING:
+    from edgevid.backends.tvm.profiler import FunctionProfiler
     from edgevid.specs import StateSpec
 
 ONE_THREAD_PER_CORE = 1
@@ -26,13 +28,21 @@ class TvmRunner:
 
     op_coverage = ()
 
-    def __init__(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        threads: int,
+        recorder: FunctionProfiler | None = None,
+    ) -> None:
         import tvm
 
         # Not from tvm.relax, which needs the compiler: a device may not have it.
         from tvm.runtime.vm import VirtualMachine
 
         self._tensor, self.threads = tvm.runtime.tensor, threads
+        self._arguments = (path, inputs, outputs, threads)
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
         try:
             self._machine = VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
@@ -41,7 +51,8 @@ class TvmRunner:
                 f"TVM {tvm.__version__} cannot open '{path}': {first_line(error)}. "
                 "Export it again with this TVM"
             ) from error
-        self._main = self._machine[ENTRY]
+        machine = self._machine
+        self._main = machine[ENTRY] if recorder is None else recorder.instrument(machine, ENTRY)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         results = self.call([self.to_tensor(inputs[name]) for name in self.inputs])
@@ -54,6 +65,11 @@ class TvmRunner:
 
     def stepper(self, frame: str, states: Sequence[StateSpec]) -> DoubleBufferedStepper:
         return DoubleBufferedStepper(Arguments(self, frame, states), states)
+
+    def profiler(self) -> FunctionProfiler:
+        from edgevid.backends.tvm.profiler import FunctionProfiler
+
+        return FunctionProfiler(functools.partial(TvmRunner, *self._arguments))
 
     def call(self, tensors: Sequence) -> Sequence:
         """The outputs for ``tensors``, both as TVM's tensors in order."""

@@ -200,6 +200,22 @@ class EveryOp(torch.nn.Module):
         return self.classify(x.mean((2, 3))).unflatten(0, (-1, frames)).softmax(2).mean(1)
 
 
+@pytest.mark.parametrize("kind", ["tvm_bundle", "tvm_stream_bundle"])
+def test_a_profile_has_the_functions_that_run_and_the_macs_of_the_export(kind, request):
+    bundle = request.getfixturevalue(kind)
+    step, finish = edgevid.open(bundle.path, threads=1).profiler()
+    for _ in range(3):
+        step()
+    profile = finish(1)
+    assert sum(layer.macs for layer in profile.layers) == bundle.manifest.macs
+    assert len({layer.name for layer in profile.layers}) == len(profile.layers) > 50
+    # A stream's first step is that of the frame that it is opened with.
+    assert {len(layer.samples_ms) for layer in profile.layers} == {len(profile.runs_ms)}
+    for number, (start, duration) in enumerate(profile.runs_ms):
+        spans = [layer.spans_ms[number][0] for layer in profile.layers]
+        assert all(start <= begin and begin + took <= start + duration for begin, took in spans)
+
+
 @pytest.fixture(scope="module")
 def every_op_bundle(export, tmp_path_factory):
     torch.manual_seed(0)
