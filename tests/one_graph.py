@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevid.backends.onnxruntime.backend import OnnxRuntimeRunner
+from edgevid.backends.onnxruntime.runner import OnnxRuntimeRunner
 
 
 def save(path: Path, nodes: list, inputs: dict, outputs: dict, weights: dict[str, np.ndarray]) -> Path:

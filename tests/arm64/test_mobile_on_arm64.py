@@ -13,7 +13,7 @@ import pytest
 
 import edgevid
 from edgevid import parity
-from edgevid.backends.onnxruntime.backend import OnnxRuntimeRunner
+from edgevid.backends.onnxruntime.runner import OnnxRuntimeRunner
 
 LIBRARY = "android/jniLibs/arm64-v8a/libedgevid_kernels.so"
 TOLERANCE = 1e-4
