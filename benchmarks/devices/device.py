@@ -31,6 +31,7 @@ from edgevid.bundle.bundle import MANIFEST, Bundle
 from edgevid.bundle.manifest import MANIFEST_HASH
 from edgevid.errors import BenchmarkError
 from edgevid.host.digest import sha256_of
+from edgevid.host.environment import checkout
 from edgevid.specs import LOCAL
 from edgevid.specs.records import UNPRINTABLE
 
@@ -163,7 +164,8 @@ class Device:
                 identity = package.package_identity()
                 contents = package.package_files()
                 self._put("packages", identity, files, lambda name: io.BytesIO(contents[name]))
-            return {"runner": "worker", "python": best["python"], "package": identity}
+            run = {"runner": "worker", "python": best["python"], "package": identity}
+            return {**run, "checkout": checkout() if identity else {}}
         if engines:
             refuse_other_scenarios(scenario.name, package.install())
             return {"runner": "trtexec"}

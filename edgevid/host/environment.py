@@ -63,7 +63,7 @@ def observe(sysfs: Path = SYSFS, proc: Path = PROC) -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "packages": _versions(),
-        "edgevid": {"version": importlib.metadata.version("edgevid"), **_checkout()},
+        "edgevid": {"version": importlib.metadata.version("edgevid"), **checkout()},
         "thread_variables": {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
         "date_utc": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "not_read": not_read,
@@ -113,7 +113,7 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _checkout() -> dict[str, Any]:
+def checkout() -> dict[str, Any]:
     """The commit of the edgevid checkout, and whether files differ from it; null for an installed package."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():

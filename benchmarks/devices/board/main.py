@@ -103,6 +103,8 @@ class Board:
             else:
                 package = run["package"] and files.folder_of(self.root, "packages", run["package"])
                 event = worker.measure(request, run["python"], package, self.lock.descriptor, emit)
+                if event["event"] == "result":  # edgevid's files came from a checkout that is not here
+                    event["result"]["environment"].setdefault("edgevid", {}).update(run["checkout"])
         except (Problem, OSError, ValueError, KeyError) as error:
             event = problem(error)
         event["id"] = f"{int(time.time() * 1000):x}-{os.getpid()}"

@@ -4,7 +4,10 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
+import time
 
+REMINDER_S = 20.0
 running = set()  # type: "set[subprocess.Popen]"
 
 
@@ -23,6 +26,26 @@ def end(process):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     running.discard(process)
+
+
+@contextlib.contextmanager
+def reminding(emit, event, limit_s):
+    """Emit ``event`` now and then, with the time since, until ``limit_s``: what is long is not lost."""
+    done = threading.Event()
+    start = time.monotonic()
+
+    def remind():
+        while not done.wait(REMINDER_S) and time.monotonic() - start < limit_s:
+            emit(dict(event, elapsed_s=time.monotonic() - start))
+
+    emit(event)
+    thread = threading.Thread(target=remind, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def leave(status=99):

@@ -17,6 +17,7 @@ from edgevid.benchmarks.devices.board.files import digest_of
 from edgevid.benchmarks.devices.board.lock import Problem
 
 WARM_UP_MS = 2000
+BUILD_LIMIT_S = 7200
 # The names of a bundle's files reach the shell as arguments, never as text of a script.
 RUN = """
 cd "$1"
@@ -50,16 +51,18 @@ def measure(request, folder, lock, emit):
     emit({"event": "progress", "phase": "looking for trtexec"})
     status, output, errors = _script(folder, request, "look", lock)
     if status == 3:
-        emit({"event": "progress", "phase": "building the engine with the bundle's build.sh"})
-        status, output, errors = _call(["bash", "./build.sh"], folder, lock)
+        phase = {"event": "progress", "phase": "building the engine with the bundle's build.sh"}
+        with processes.reminding(emit, phase, BUILD_LIMIT_S):
+            status, output, errors = _call(["bash", "./build.sh"], folder, lock)
         if status:
             return _error("build.sh failed on the device: " + (_last(errors) or _last(output)))
         status, output, errors = _script(folder, request, "look", lock)
     if status:
         return _error(_last(errors) or "trtexec cannot be asked for its version on the device")
     version = output.split()[0]
-    emit({"event": "progress", "phase": "measuring with trtexec", "total_s": request["duration_s"]})
-    status, output, errors = _script(folder, request, "run", lock)
+    phase = {"event": "progress", "phase": "measuring with trtexec", "total_s": request["duration_s"]}
+    with processes.reminding(emit, phase, 2 * request["duration_s"] + 300):
+        status, output, errors = _script(folder, request, "run", lock)
     if status:
         return _error("the engine is not measured: " + (_last(output) or _last(errors)))
     times = samples(_read_json(os.path.join(folder, "times.json")), WARM_UP_MS)

@@ -1,5 +1,6 @@
 """A measurement by edgevid's own worker, with a Python of the board that has its packages."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -8,6 +9,8 @@ import tempfile
 from edgevid.benchmarks.devices.board import processes
 
 MODULE = "edgevid.benchmarks.harness.worker"
+OPENING, OPENING_LIMIT_S = "opening", 3600
+"""The phase in which a small board compiles the kernels, which takes it minutes, once."""
 
 
 def measure(request, python, package, lock, emit):
@@ -35,14 +38,19 @@ def measure(request, python, package, lock, emit):
                 process.stdin.close()
             except OSError:
                 pass  # it died at once, which its status says
-            for line in process.stdout:
-                try:
-                    event = json.loads(line.decode())
-                except ValueError:  # cut short by its death
-                    continue
-                if event["event"] in ("result", "error"):
-                    return event
-                emit(event)
+            with contextlib.ExitStack() as reminders:
+                for line in process.stdout:
+                    reminders.close()
+                    try:
+                        event = json.loads(line.decode())
+                    except ValueError:  # cut short by its death
+                        continue
+                    if event["event"] in ("result", "error"):
+                        return event
+                    if event["phase"] == OPENING:
+                        reminders.enter_context(processes.reminding(emit, event, OPENING_LIMIT_S))
+                    else:
+                        emit(event)
             return {"event": "error", "kind": "BenchmarkError", "message": _reason(process.wait(), errors)}
         finally:
             processes.end(process)

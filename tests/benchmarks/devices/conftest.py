@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ import pytest
 from here_as_board import Here, python_with_simulated_worker
 from one_bundle import write_bundle, write_running_bundle
 
+from edgevid.benchmarks.devices import device, package
 from edgevid.bundle.bundle import Bundle
 
 
@@ -47,9 +49,18 @@ def running_bundle(tmp_path: Path) -> Bundle:
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch) -> Iterator[Here]:
-    """This computer as a board, with a simulated worker."""
+def simulated(tmp_path, monkeypatch) -> None:
+    """Boards have a simulated worker, which needs none of edgevid's files."""
     monkeypatch.setenv("EDGEVID_DEVICE_PYTHON", str(python_with_simulated_worker(tmp_path)))
+    monkeypatch.setattr(device, "checkout", dict)
+    name = "edgevid/__init__.py"
+    monkeypatch.setattr(package, "package_files", lambda: {name: b""})
+    monkeypatch.setattr(package, "package_digests", lambda: {name: hashlib.sha256(b"").hexdigest()})
+
+
+@pytest.fixture
+def here(tmp_path, simulated) -> Iterator[Here]:
+    """This computer as a board."""
     home = tmp_path / "home"
     home.mkdir()
     board = Here(home)
@@ -59,7 +70,6 @@ def here(tmp_path, monkeypatch) -> Iterator[Here]:
 
 
 @pytest.fixture
-def simulated_ssh(ssh, tmp_path, monkeypatch) -> one_sshd.Server:
+def simulated_ssh(ssh, simulated) -> one_sshd.Server:
     """The server, with a simulated worker there."""
-    monkeypatch.setenv("EDGEVID_DEVICE_PYTHON", str(python_with_simulated_worker(tmp_path)))
     return ssh

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import simulated_adbd
-from here_as_board import python_with_simulated_worker
 
 from edgevid.benchmarks.devices import device_at
 from edgevid.benchmarks.harness.harness import measure
@@ -44,9 +43,8 @@ def connect(adb_variables, monkeypatch, tmp_path):
         device.close()
 
 
-def test_a_bundle_is_pushed_and_run_there(connect, bundle, tmp_path, monkeypatch):
+def test_a_bundle_is_pushed_and_run_there(connect, simulated, bundle):
     phone = connect("phone")
-    monkeypatch.setenv("EDGEVID_DEVICE_PYTHON", str(python_with_simulated_worker(tmp_path)))
     phases: list[str] = []
     address = f"adb://{phone.serial}"
     request = Request(str(bundle.path), "offline", 0.1, None, address)

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
+import io
 import os
 import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
 import threading
 import time
 
 import pytest
 from here_as_board import OUT_OF_MEMORY, REFUSES, Here, is_running
+from one_bundle import write_bundle
 
 from edgevid.benchmarks.devices import device as device_module
+from edgevid.benchmarks.devices import package
+from edgevid.benchmarks.devices.board import files, main
+from edgevid.benchmarks.devices.board.lock import Lock, Problem
 from edgevid.benchmarks.devices.connection import Connection
 from edgevid.benchmarks.devices.device import Device
 from edgevid.benchmarks.harness.protocol import Request
@@ -163,3 +174,101 @@ def test_a_board_that_says_nothing_is_lost(here):
     connection = Connection(here, None, silence_s=0.2)
     with contextlib.closing(connection), pytest.raises(BenchmarkError, match="here has said nothing for 0 s"):
         connection.ask({"do": "hello", "owner": "alice"})
+
+
+def test_a_python_with_the_same_edgevid_is_sent_none(here, bundle, tmp_path):
+    site = tmp_path / "site"
+    for name, content in package.package_files().items():
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_bytes(content)
+    here.variables["PYTHONPATH"] = str(site)
+    with Device(here) as device:
+        device.run(request(bundle), lambda event: None)
+        assert not (here.board / "packages").exists()
+        (site / "edgevid/__init__.py").write_text("# of another version\n")
+        device.run(request(bundle), lambda event: None)
+        assert len(list((here.board / "packages").iterdir())) == 1
+
+
+def test_a_full_disk_is_said_before_anything_is_sent(here, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small disk needs the right to mount one")
+    try:
+        here.variables["EDGEVID_CACHE"] = str(small)
+        bundle = write_bundle(tmp_path / "large", **{"large.bin": os.urandom(200_000)})
+        with Device(here) as device, pytest.raises(BenchmarkError, match="the disk of here is full: free"):
+            device.run(request(bundle), lambda event: None)
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_disk_that_fills_up_is_said():
+    full = main.problem(OSError(errno.ENOSPC, "No space left on device"))
+    assert full["message"].startswith("its disk is full: free space there")
+
+
+def test_another_account_of_the_board_waits_too():
+    """Its lock is in a folder for all, where no account may remove another's file."""
+    if os.getuid():
+        pytest.skip("another account needs root")
+    code = """
+import os, sys
+from edgevid.benchmarks.devices.board.lock import Lock
+os.setgid(65534)
+os.setuid(65534)
+lock = Lock(sys.argv[1])
+lock.acquire("bob", "x", lambda holder: print(holder["owner"], holder["doing"], flush=True))
+print(lock.holder()["owner"])
+"""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o1777)
+        lock = Lock(f"{folder}/lock")
+        lock.acquire("alice@laptop", "measuring tiny", lambda holder: None)
+        bob = subprocess.Popen(
+            [sys.executable, "-c", code, lock.path],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={"PATH": "/usr/bin"},
+        )
+        assert bob.stdout.readline() == "alice@laptop measuring tiny\n"
+        lock.release()
+        assert bob.communicate(timeout=20)[0] == "bob\n"
+
+
+def test_a_stranger_gets_no_file_out_of_a_folder(tmp_path):
+    for name in ("../x", "/x", "a/../../x", "a//x", "", "a\0b"):
+        with pytest.raises(Problem, match="do not use this bundle"):
+            files.path_of(str(tmp_path), name)
+    with pytest.raises(Problem):
+        files.folder_of(str(tmp_path), "bundles", "../../etc")
+
+
+def test_what_was_not_asked_for_or_arrives_damaged_is_refused(tmp_path):
+    def unpack(name: str, content: bytes, wanted: dict[str, str]) -> None:
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+        stream.seek(0)
+        files.unpack(stream, str(tmp_path), wanted)
+
+    digest = hashlib.sha256(b"right").hexdigest()
+    with pytest.raises(Problem, match="arrived damaged"):
+        unpack("a", b"wrong", {"a": digest})
+    with pytest.raises(Problem, match="nobody asked for"):
+        unpack("../x", b"right", {"a": digest})
+    unpack("a", b"right", {"a": digest})
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_the_oldest_bundles_make_room(tmp_path):
+    identities = [f"{number:064x}" for number in range(files.KEPT["videos"] + 2)]
+    for number, identity in enumerate(identities):
+        assert files.missing(str(tmp_path), "videos", identity, {"video": identity}) == ["video"]
+        os.utime(tmp_path / "videos" / identity, (number, number))
+    assert {folder.name for folder in (tmp_path / "videos").iterdir()} >= set(identities[2:])
+    assert not (tmp_path / "videos" / identities[0]).exists()

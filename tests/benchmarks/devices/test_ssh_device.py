@@ -13,11 +13,13 @@ import pytest
 from here_as_board import is_running
 from one_bundle import CLIP, write_bundle
 
+import edgevid
 from edgevid.benchmarks.devices import device_at
 from edgevid.benchmarks.devices.ssh import Ssh
 from edgevid.benchmarks.harness.harness import measure
 from edgevid.benchmarks.harness.protocol import Request, Settings
 from edgevid.errors import BenchmarkError
+from edgevid.host.environment import checkout
 from edgevid.video import moving_shapes
 
 
@@ -39,7 +41,7 @@ def test_a_bundle_is_measured_on_the_device_by_its_own_worker(ssh, running_bundl
     assert len(result["samples_ms"]) > 10 and result["threads"] == 1
     assert result["bundle"] == str(running_bundle.path)
     assert result["environment"]["address"] == ssh.address
-    assert result["environment"]["edgevid"]["version"]
+    assert result["environment"]["edgevid"] == {"version": edgevid.__version__, **checkout()}
     assert phases[0].startswith("connecting to ssh://") and "measuring" in phases
     assert not list((ssh.cache / "board" / "finished").iterdir()), "it was fetched"
 
