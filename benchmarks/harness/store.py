@@ -1,10 +1,11 @@
-"""The file that ``edgevid bench --json FILE`` writes, complete after each measurement."""
+"""The files that ``edgevid bench --json FILE --html FILE`` writes, complete after each measurement."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,25 @@ from edgevid.benchmarks.harness.result import document
 from edgevid.errors import BenchmarkError
 from edgevid.host.files import atomic_write
 
+Render = Callable[[list[dict[str, Any]]], str]
+
 
 class ResultFile:
-    """A file of results that is replaced atomically.
+    """A file of results that is replaced atomically; ``render`` makes its text.
 
     Raises ``BenchmarkError`` at once if it cannot be written, before any time is spent on measuring.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, option: str = "--json", render: Render | None = None) -> None:
         self.path = path
+        self._render = render or (lambda results: to_json(results) + "\n")
         # Replace the target of a link, not the link.
         self._file = path.resolve()
         if self._file.exists() and not self._file.is_file():
-            raise BenchmarkError(
-                f"'{path}' is not a file that can be replaced: use --json - for standard output"
-            )
+            other = f"use {option} - for standard output" if option == "--json" else "choose another file"
+            raise BenchmarkError(f"'{path}' is not a file that can be replaced: {other}")
         if self._file.exists() and not os.access(self._file, os.W_OK):
-            raise BenchmarkError(f"'{path}' is write-protected: choose another file for --json")
+            raise BenchmarkError(f"'{path}' is write-protected: choose another file for {option}")
         try:
             tempfile.TemporaryFile(dir=self._file.parent).close()
         except OSError as error:
@@ -38,7 +41,7 @@ class ResultFile:
 
     def save(self, results: list[dict[str, Any]]) -> None:
         """Replace the file's content with ``results``."""
-        atomic_write(self._file, (to_json(results) + "\n").encode())
+        atomic_write(self._file, self._render(results).encode())
 
 
 def to_json(results: list[dict[str, Any]]) -> str:

@@ -14,6 +14,7 @@ from edgevid.cli import INTERRUPTED, detached, matrices
 from edgevid.cli.bench_options import Options, options_of
 from edgevid.cli.bench_profile import profile_options
 from edgevid.cli.measuring import Keep, keep_in, progress_of
+from edgevid.cli.result_files import ResultFiles
 from edgevid.cli.subjects import Subject, bundle_of, check_target, find, is_model
 from edgevid.errors import BenchmarkError
 from edgevid.specs import LOCAL
@@ -96,11 +97,13 @@ DEFAULT_SCENARIOS = " and ".join(item.name for item in SCENARIOS.values() if ite
     metavar="FILE",
     help="Save results to FILE after each measurement; without FILE (last option, or '-') print only JSON.",
 )
+@click.option("--html", "html_to", metavar="FILE", help="Write results to a page, after each measurement.")
 def command(
     subjects: tuple[str, ...],
     target: str | None,
     scenarios: tuple[str, ...],
     json_to: str | None,
+    html_to: str | None,
     store_at: str | None,
     matrix: str | None,
     journal: str | None,
@@ -114,18 +117,21 @@ def command(
 ) -> int:
     """Measure latency, throughput and memory of each BUNDLE or MODEL, each in a fresh process."""
     from edgevid.benchmarks.harness.scenarios import scenario_named
-    from edgevid.benchmarks.harness.store import ResultFile
     from edgevid.benchmarks.profile.outputs import Outputs
 
     if matrix is not None:
-        return matrices.run(Path(matrix), journal, retry_failed, store_at, json_to, _print)
+        files = ResultFiles(json_to, html_to)
+        return matrices.run(
+            Path(matrix), journal, retry_failed, store_at, files, lambda results: _print(results, json_to)
+        )
     matrices.refuse_without_matrix(journal, retry_failed)
     for option, is_given in (("--detach", detach), ("--collect", collect)):
         if is_given:
             detached.check_device(options["device"], option)
     keep = keep_in(store_at)
     if collect:
-        return detached.collect(options["device"], lambda results: _keep(results, json_to, keep))
+        files = ResultFiles(json_to, html_to)
+        return detached.collect(options["device"], lambda results: _keep(results, json_to, files, keep))
     # Check the whole request before spending time on a measurement.
     _refuse_swallowed_subject(subjects, json_to)
     for scenario in scenarios:
@@ -139,7 +145,7 @@ def command(
     outputs.check(len(subjects), detach)
     found = [find(name) for name in subjects]
     check_target(found, target)
-    store = ResultFile(Path(json_to)) if json_to not in (None, "-") else None
+    files = ResultFiles(json_to, html_to)
 
     if detach:
         with tempfile.TemporaryDirectory(prefix="edgevid-bench-") as workplace:
@@ -161,13 +167,11 @@ def command(
                     result = _measure(subject, bundle, scenario, how, with_profile)
                     outputs.write(result)
                     results.append(result)
-                    if store is not None:
-                        store.save(results)
+                    files.save(results)
                     keep(result)
     except KeyboardInterrupt:
-        click.echo(
-            f"edgevid: interrupted after {len(results)} measurement(s){_saved(store, results)}", err=True
-        )
+        saved = f"; results are in {files}" if str(files) and results else ""
+        click.echo(f"edgevid: interrupted after {len(results)} measurement(s){saved}", err=True)
         return INTERRUPTED
     finally:
         _print(results, json_to)
@@ -243,15 +247,9 @@ def _measure(
     }
 
 
-def _saved(store: Any, results: list[dict[str, Any]]) -> str:
-    return f"; results are in '{store.path}'" if store is not None and results else ""
-
-
-def _keep(results: list[dict[str, Any]], json_to: str | None, keep: Keep) -> None:
-    from edgevid.benchmarks.harness.store import ResultFile
-
-    if json_to not in (None, "-"):
-        ResultFile(Path(json_to)).save(results)
+def _keep(results: list[dict[str, Any]], json_to: str | None, files: ResultFiles, keep: Keep) -> None:
+    if results:
+        files.save(results)
     for result in results:
         keep(result)
     _print(results, json_to)

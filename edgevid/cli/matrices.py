@@ -17,12 +17,13 @@ from edgevid.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from edgevid.benchmarks.matrix.plan import Cell
+    from edgevid.cli.result_files import ResultFiles
 
 FAILED = 1
-BESIDE_MATRIX = {"matrix", "journal", "retry_failed", "store_at", "json_to"}
+BESIDE_MATRIX = {"matrix", "journal", "retry_failed", "store_at", "json_to", "html_to"}
 """The options that a matrix does not have in its file."""
 
-Show = Callable[[list[dict[str, Any]], "str | None"], None]
+Show = Callable[[list[dict[str, Any]]], None]
 
 
 def matrix_options(command: Any) -> Any:
@@ -44,7 +45,7 @@ def run(
     journal_file: str | None,
     retry_failed: bool,
     store: str | None,
-    json_to: str | None,
+    files: ResultFiles,
     show: Show,
 ) -> int:
     """Measure the cells of ``file`` that its journal does not have; returns the exit status.
@@ -52,7 +53,6 @@ def run(
     The journal, and the folder of the bundles that are exported, are next to ``file`` by default. ``show``
     prints the results in the end.
     """
-    from edgevid.benchmarks.harness.store import ResultFile
     from edgevid.benchmarks.matrix.exports import Exports
     from edgevid.benchmarks.matrix.journal import Journal
     from edgevid.benchmarks.matrix.plan import read_matrix
@@ -61,7 +61,6 @@ def run(
 
     _refuse_other_options()
     cells = read_matrix(file, TARGETS)
-    result_file = ResultFile(Path(json_to)) if json_to not in (None, "-") else None
     recorder = recorder_for(store) if store else None
     path = Path(journal_file) if journal_file else file.with_suffix(".journal.jsonl")
     with Journal(path) as journal:
@@ -76,9 +75,9 @@ def run(
         finally:
             found = dict(journal.results())
             results = [found[cell.key] for cell in cells if cell.key in found]
-            if result_file is not None:
-                result_file.save(results)
-            show(results, json_to)
+            if results:
+                files.save(results)
+            show(results)
         failures = [
             (cell.title, journal.failures[cell.key]) for cell in cells if cell.key in journal.failures
         ]

@@ -164,8 +164,9 @@ def refused_before_measuring(run, measurements, *arguments: str) -> str:
     return err
 
 
-def test_a_json_file_that_cannot_be_written_is_refused_first(run, bundle, measurements, tmp_path):
-    err = refused_before_measuring(run, measurements, bundle, "--json", str(tmp_path / "no" / "such.json"))
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_a_file_that_cannot_be_written_is_refused_first(run, bundle, measurements, tmp_path, option):
+    err = refused_before_measuring(run, measurements, bundle, option, str(tmp_path / "no" / "such.file"))
     assert "No such file or directory" in err
 
 
@@ -213,6 +214,13 @@ def test_the_source_of_power_reaches_the_measurement(run, bundle, measurements, 
 def test_a_source_of_power_that_is_none_is_refused_at_once(run, bundle, measurements, source, words):
     assert words in run(bundle, "--power", source)[2]
     assert measurements.calls == []
+
+
+def test_a_page_of_the_results_is_written(run, bundle, measurements, tmp_path):
+    status, _, err = run(bundle, "--scenario", "offline", "--html", str(tmp_path / "page.html"))
+    assert status == 0, err
+    page = (tmp_path / "page.html").read_text()
+    assert "<title>edgevid bench</title>" in page and "the samples spread widely" in page
 
 
 @pytest.mark.parametrize("name", ["burst", "single_stream"])

@@ -15,7 +15,7 @@ from onnx.reference.ops.op_max_pool import MaxPool as LoopedMaxPool
 
 
 class MaxPool(LoopedMaxPool):
-    def _run(self, x: np.ndarray, **attributes: Any) -> tuple[np.ndarray, ...]:
+    def _run(self, x: np.ndarray, **attributes: Any) -> tuple[np.ndarray, ...]:  # type: ignore[override]
         if len(self.output) > 1:  # no network of ours asks where the maxima are
             return super()._run(x, **attributes)
         lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
@@ -79,9 +79,7 @@ class _Windows:
                 pads = [(0, 0)] * x.ndim
                 pads[2 + axis] = (0, over)
                 x = np.pad(x, pads, constant_values=beyond)
-            taps = (
-                x[(*before, slice(first, first + last + 1, stride))]
-                for first in range(0, length, self.dilations[axis])
-            )
-            x = functools.reduce(function, taps)
+            starts = range(0, length, self.dilations[axis])
+            taps = ((*before, slice(first, first + last + 1, stride)) for first in starts)
+            x = functools.reduce(function, (x[tap] for tap in taps))
         return x
