@@ -6,6 +6,8 @@ import ctypes
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +18,8 @@ from edgevid.kernels.common.standalone import compile
 
 MIN_SAMPLE_MS = 20.0
 """Shorter work is repeated within a sample, so that starting and joining threads does not dominate."""
-STEPS, PEAK_SAMPLES = 1_000_000, 40
-"""A run takes a millisecond or two."""
+STEPS, PEAK_SAMPLES = 300_000, 100
+"""A run takes about a millisecond."""
 
 
 class Roofline:
@@ -34,10 +36,9 @@ class Roofline:
         usable = [name for name, reason in reasons.items() if reason is None]
         if not usable:
             raise BenchmarkError(f"no kernel can be measured: {'; '.join(filter(None, reasons.values()))}")
-        self.isa, self.threads = usable[0], threads
-        self.library = _library(self.isa)
-        self.library.multiply_on_threads.restype = ctypes.c_int64
-        self._results = np.full(1 + threads, 0.5, np.float32)
+        self.isa, self.threads, self._sets = usable[0], threads, set(instruction_sets or ())
+        self.library = _library(compile.ROOFLINE, self.isa)
+        self._results = np.zeros(1 + threads, np.float32)
 
     def copy(self, to: np.ndarray, source: np.ndarray) -> Callable[[int], None]:
         """A function that repeats a copy; the caller keeps both arrays alive."""
@@ -55,26 +56,48 @@ class Roofline:
 
     def peak_gmacs(self) -> float:
         """MACs per nanosecond of all threads, the best of many short runs: others need the cores as well."""
-        best, results = 0.0, ctypes.c_void_p(self._results.ctypes.data)
+        return self._peak(self.library.multiply_on_threads, np.full(1 + self.threads, 0.5, np.float32))
+
+    def int8_peak_gmacs(self) -> float:
+        """The same of int8. Raises ``BenchmarkError`` or ``RuntimeError`` where that is not known."""
+        flags = self._int8_flags()
+        if flags is None:
+            raise BenchmarkError("this processor's widest instruction for int8 is not measured")
+        multiply = _library(compile.ROOFLINE_INT8, self.isa, *flags).multiply_int8_on_threads
+        return self._peak(multiply, np.ones(1 + self.threads, np.int32))
+
+    def _int8_flags(self) -> tuple[str, ...] | None:
+        """The flags that choose the instruction with the most products; None if it is not written here."""
+        if self._sets & {"amx_int8", "i8mm"}:
+            return None
+        if self.isa == "avx512" and "avx512_vnni" in self._sets:
+            return ("-DEDGEVID_AVX512_VNNI",)
+        if self.isa == "avx2" and "avx_vnni" in self._sets:
+            return ("-DEDGEVID_AVX_VNNI",)
+        if "asimddp" in self._sets:
+            return ("-march=armv8.2-a+dotprod", "-DEDGEVID_DOT")
+        return () if self.isa in ("avx512", "avx2") else None
+
+    def _peak(self, multiply: Any, results: np.ndarray) -> float:
+        multiply.restype, best, factor = ctypes.c_int64, 0.0, results[0]
+        steps, threads = ctypes.c_int64(STEPS), ctypes.c_int64(self.threads)
         for _ in range(PEAK_SAMPLES):
-            self._results[0] = 0.5
+            results[0] = factor
             start = time.perf_counter_ns()
-            macs = self.library.multiply_on_threads(
-                ctypes.c_int64(STEPS), ctypes.c_int64(self.threads), results
-            )
+            macs = multiply(steps, threads, ctypes.c_void_p(results.ctypes.data))
             best = max(best, macs * self.threads / (time.perf_counter_ns() - start))
         return best
 
 
-def _library(isa: str) -> ctypes.CDLL:
-    """The library for an instruction set, cached by its command and by the files that it consists of."""
+def _library(file: str, isa: str, *flags: str) -> ctypes.CDLL:
+    """The library of a file for an instruction set, cached by its command and all files that it reads."""
     folder = compile.KERNELS / "common"
     sources = [*(folder / "standalone").iterdir(), *(folder / "ort").glob("*.h")]
-    state = hashlib.sha256("".join(compile.command([compile.ROOFLINE], isa, folder)).encode())
+    state = hashlib.sha256("".join(compile.command([file], isa, folder, *flags)).encode())
     for path in sorted(path for path in sources if path.suffix in (".cpp", ".h")):
         state.update(path.read_bytes())
-    name = f"roofline-{isa}-{state.hexdigest()[:16]}.so"
-    return compile.library([compile.ROOFLINE], isa, cache_folder() / name)
+    name = f"{PurePath(file).stem}-{isa}-{state.hexdigest()[:16]}.so"
+    return compile.library([file], isa, cache_folder() / name, *flags)
 
 
 def aligned(shape: Sequence[int]) -> np.ndarray:

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from edgevid.benchmarks.profile.table import runs_as, shortened
+from edgevid.benchmarks.profile.table import runs_as, shortened, unit
 
 BARS, LABELED = 20, 6
 LETTER = 0.0105
@@ -85,7 +85,7 @@ def _roofline(axes: Any, layers: Sequence[dict[str, Any]], limits: dict[str, Any
         axes.plot([peak / cached, high], [peak, peak], color=INK, linewidth=1.2)
         below = number == 0 and len(peaks) > 1
         axes.text(
-            high / 1.06, peak * (0.93 if below else 1.06), f"peak {kind}: {peak:.0f} GFLOP/s",
+            high / 1.06, peak * (0.93 if below else 1.06), f"peak {kind}: {peak:.0f} {unit(kind)}",
             ha="right", va="top" if below else "bottom", fontsize=8,
         )  # fmt: skip
     for gb_s, style, words in (
@@ -95,7 +95,7 @@ def _roofline(axes: Any, layers: Sequence[dict[str, Any]], limits: dict[str, Any
         top = max(peaks.values())
         axes.plot([low, top / gb_s], [low * gb_s, top], style, color=INK, linewidth=1.2)
         begin = max(low, axes.get_ylim()[0] / gb_s)
-        place = begin * (top / gb_s / begin) ** 0.3
+        place = begin * (top / gb_s / begin) ** 0.12
         axes.annotate(
             f"copies {words}: {gb_s:.0f} GB/s", (place, place * gb_s), (8, -3), fontsize=8,
             textcoords="offset points", ha="left", va="top", backgroundcolor="white", zorder=2,

@@ -7,6 +7,7 @@ a network where the layer before has just written it.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ SIZES = tuple(1 << power for power in range(14, 28, 2))
 """Bytes that are moved, from caches to memory: 16 KiB to 64 MiB."""
 SAMPLES, SAMPLE_BYTES = 10, 1 << 25
 """Many short samples, of which the best counts: others may need the cores as well."""
-NATIVE = "compiled loops: fused multiply-adds in registers, memcpy, and sums of what is read"
+NATIVE = "compiled loops: multiply-adds in registers, memcpy, and sums of what is read"
 PORTABLE = (
     "no C++ compiler was found, so the peak is that of ONNX Runtime's MatMul and the bandwidth that of "
     "NumPy's copies and maxima; a layer may be a little faster"
@@ -91,8 +92,11 @@ def measure(threads: int, with_int8: bool = False) -> Limits:
             whole = native_roofline.aligned((2 * count,))
             read.append(_gb_s(native.read(whole), size))
         peaks = {"fp32": native.peak_gmacs()}
+        if with_int8:
+            with contextlib.suppress(BenchmarkError, RuntimeError, OSError):
+                peaks["int8"] = native.int8_peak_gmacs()
         limits = Limits(threads, native.isa, NATIVE, peaks, SIZES, tuple(copy), tuple(read))
-    if not with_int8:
+    if not with_int8 or "int8" in limits.peak_gmacs:
         return limits
     from edgevid.backends.onnxruntime.profile.matmul import peak_gmacs
 

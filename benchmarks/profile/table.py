@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-TOP = 15
+TOP, WIDTH = 15, 120
 NAME_WIDTH = 44
 DISTURBED = 0.1
 """The relative difference of a run's layers to the sum of their medians that is worth a warning."""
@@ -31,10 +32,20 @@ def table(profile: dict[str, Any], top: int = TOP) -> str:
     """Lines for a terminal; a profile without layers says why."""
     lines = []
     if "layers" in profile:
-        lines += [*_layers(profile, top), *_latency(profile), *_who(profile), *_fallbacks(profile)]
+        texts = (_limits(profile), _latency(profile), _who(profile), _fallbacks(profile))
+        lines += [*_layers(profile, top), "", *(line for text in texts for line in _wrapped(text))]
     else:
         lines.append(f"profile: not available, {profile['why_not']}")
-    return "\n".join([*lines, *_stages(profile)])
+    return "\n".join([*lines, *_wrapped(_stages(profile))])
+
+
+def _wrapped(lines: Iterable[str]) -> list[str]:
+    """Long lines of text, broken for a terminal."""
+    return [
+        part
+        for line in lines
+        for part in textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False) or [""]
+    ]
 
 
 def _layers(profile: dict[str, Any], top: int) -> list[str]:
@@ -59,7 +70,7 @@ def _layers(profile: dict[str, Any], top: int) -> list[str]:
     )
     text = tabulate([*rows, total], COLUMNS, colalign=RIGHT, disable_numparse=True)
     head, ruler, *body = text.splitlines()
-    return [head, ruler, *body[:-1], ruler, body[-1], "", *_limits(profile)]
+    return [head, ruler, *body[:-1], ruler, body[-1]]
 
 
 def _row(layer: dict[str, Any]) -> tuple[str, ...]:
@@ -86,6 +97,11 @@ def runs_as(layer: dict[str, Any]) -> str:
     return f"{'edgevid ' if is_own else ''}{op}{where}"
 
 
+def unit(arithmetic: str) -> str:
+    """Of operations per second: those of integers are none with a floating point."""
+    return "GOP/s" if arithmetic.startswith("int") else "GFLOP/s"
+
+
 def shortened(name: str, width: int) -> str:
     """The name without its first parts if it is too long, as ends of paths tell layers apart."""
     if len(name) <= width:
@@ -96,7 +112,7 @@ def shortened(name: str, width: int) -> str:
 
 def _limits(profile: dict[str, Any]) -> list[str]:
     limits = profile["roofline"]
-    peaks = ", ".join(f"{2 * peak:.0f} GFLOP/s {kind}" for kind, peak in limits["peak_gmacs"].items())
+    peaks = ", ".join(f"{2 * peak:.0f} {unit(kind)} {kind}" for kind, peak in limits["peak_gmacs"].items())
     threads = "1 thread" if limits["threads"] == 1 else f"{limits['threads']} threads"
     sizes, copy, read = limits["sizes"], limits["copy_gb_s"], limits["read_gb_s"]
     return [

@@ -12,6 +12,7 @@ from edgevid.kernels.common.build import cached_file, cxxflags, find_compiler, i
 
 KERNELS = Path(__file__).parents[2]
 ENTRY, ROOFLINE = "common/standalone/entry.cpp", "common/standalone/roofline.cpp"
+ROOFLINE_INT8 = "common/standalone/roofline_int8.cpp"
 CPU_FLAGS = {"avx512": {"avx512f", "avx512bw", "avx512vl", "fma"}, "avx2": {"avx2", "fma"}, "generic": set()}
 """The processor flags that each of edgevid's instruction sets needs."""
 

@@ -9,7 +9,7 @@ pytest.importorskip("onnx")
 from fake_session import FakeSession
 from one_graph import GraphSession, with_a_heavy_product
 
-from edgevid.benchmarks.profile import profile, roofline, stages
+from edgevid.benchmarks.profile import native_roofline, profile, roofline, stages
 from edgevid.benchmarks.profile.outputs import Outputs
 from edgevid.benchmarks.profile.table import shortened, table
 from edgevid.errors import BackendError, BenchmarkError
@@ -160,3 +160,27 @@ def test_a_picture_of_another_kind_or_in_no_folder_is_refused(tmp_path):
         Outputs(trace=tmp_path / "none" / "trace.json").check(1)
     with pytest.raises(BenchmarkError, match="not of 2"):
         Outputs(trace=tmp_path / "trace.json").check(2)
+
+
+def test_without_a_compiler_the_limits_are_those_of_onnxruntime_and_numpy(monkeypatch):
+    def no_compiler(isa, threads):
+        raise BenchmarkError("no C++ compiler was found")
+
+    monkeypatch.setattr(native_roofline, "Roofline", no_compiler)
+    monkeypatch.setattr(roofline, "SIZES", (1 << 14, 1 << 16))
+    monkeypatch.setattr(roofline, "SAMPLES", 2)
+    limits = roofline.measure(2, with_int8=True)
+    assert limits.isa is None and "no C++ compiler" in limits.method and "MatMulInteger" in limits.method
+    assert all(peak > 0 for peak in limits.peak_gmacs.values()) and len(limits.copy_gb_s) == 2
+    assert limits.bound(1000, "int8", 0, 0)[1] == "compute"
+
+
+def test_a_longer_line_is_broken_for_a_terminal(measured):
+    assert max(map(len, table(measured).splitlines())) <= 150
+    assert all(len(line) <= 120 for line in table(measured).splitlines() if line.startswith("bytes:"))
+
+
+def test_a_gpu_that_works_on_is_said(measured):
+    layers = [{**layer, "provider": "CUDAExecutionProvider"} for layer in measured["layers"]]
+    text = table({**measured, "layers": layers})
+    assert "MatMul on CUDA" in text and "CUDAExecutionProvider may work on after a node returns" in text
