@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from edgevid import ops
@@ -37,13 +38,23 @@ def measure_network(network: torch.nn.Module, shape: Sequence[int]) -> Facts:
     """Of a network on the meta device for an input of ``shape``."""
     counts: Counter[str] = Counter()
     formulas = {ops.OPS[kind].torch_op(): functools.partial(_flops, kind, counts) for kind in ops.OPS}
-    with FlopCounterMode(display=False, custom_mapping=formulas) as counter, torch.no_grad():
+    flops = FlopCounterMode(display=False, custom_mapping=formulas)
+    with flops as counter, torch.no_grad(), _NormalizationSkipped():
         network(torch.empty(shape, device="meta"))
     return Facts(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         macs=counter.get_total_flops() // 2,
         temporal_ops=dict(sorted(counts.items())),
     )
+
+
+class _NormalizationSkipped(TorchFunctionMode):
+    """Batch norm has no MACs, and most of the time would go into its shapes."""
+
+    def __torch_function__(self, function, types, arguments=(), keywords=None):
+        if function is torch.nn.functional.batch_norm:
+            return torch.empty_like(arguments[0])
+        return function(*arguments, **(keywords or {}))
 
 
 def fixed_numbers(name: str) -> dict[str, str]:
