@@ -80,7 +80,7 @@ class Here:
         )
         return self.process
 
-    def upload(self, source: Path, destination: str) -> None:
+    def upload(self, source: Path, destination: str, report) -> None:
         raise NotImplementedError
 
     def explain(self, status: int, errors) -> str:

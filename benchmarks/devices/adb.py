@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -13,6 +13,7 @@ from edgevid.benchmarks.devices.link import start
 from edgevid.errors import BenchmarkError
 
 TIMEOUT_S = 60.0
+REPORT_S = 10.0
 GREETING, GREETING_S = ("authorizing", "connecting"), 5.0
 STATES = {
     "unauthorized": "it has not allowed this computer: unlock it and accept USB debugging",
@@ -40,10 +41,19 @@ class Adb:
         self._serial = self._find()
         return start("adb", ["-s", self._serial, "shell", "-T", command], errors, "adb")
 
-    def upload(self, source: Path, destination: str) -> None:
-        result = _adb("-s", self._serial, "push", str(source), destination, timeout_s=None)
-        if result.returncode:
-            last = (result.stderr or result.stdout).strip().splitlines()[-1:] or ["no reason given"]
+    def upload(self, source: Path, destination: str, report: Callable[[], None]) -> None:
+        command = ["adb", "-s", self._serial, "push", str(source), destination]
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            while True:
+                try:
+                    output, _ = process.communicate(timeout=REPORT_S)
+                    break
+                except subprocess.TimeoutExpired:
+                    report()
+        if process.returncode:
+            last = output.strip().splitlines()[-1:] or ["no reason given"]
             if "No space left" in last[0]:
                 raise BenchmarkError(f"the disk of {self.address} is full: free space there")
             raise BenchmarkError(f"{self.address}: adb push failed ({last[0]}): try again")
@@ -88,10 +98,10 @@ def _states() -> dict[str, str]:
         time.sleep(0.2)
 
 
-def _adb(*arguments: str, timeout_s: float | None = TIMEOUT_S) -> subprocess.CompletedProcess[str]:
+def _adb(*arguments: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            ["adb", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s
+            ["adb", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_S
         )
     except OSError as error:
         raise BenchmarkError(

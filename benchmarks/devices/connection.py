@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import IO, Any
+from typing import Any, Protocol
 
 from edgevid.benchmarks.devices.link import Link
 from edgevid.benchmarks.devices.program import NO_PYTHON, command, program
@@ -23,6 +23,10 @@ SILENCE_S = 60.0
 CLOSING_S = 10.0
 CHUNK = 1 << 20
 LINE_LIMIT = 1 << 30
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 
 class Connection:
@@ -50,7 +54,7 @@ class Connection:
         self,
         question: Event,
         tell: Callable[[Event], None] = lambda event: None,
-        data: IO[bytes] | None = None,
+        data: Readable | None = None,
     ) -> Event:
         """The answer to ``question`` and its ``data``; ``tell`` gets the events before it."""
         self._send(question, data)
@@ -113,7 +117,7 @@ class Connection:
             if self._greeted:
                 self._send({"do": "alive"})
 
-    def _send(self, question: Event, data: IO[bytes] | None = None) -> None:
+    def _send(self, question: Event, data: Readable | None = None) -> None:
         with self._sending:  # no sign of life within the data, which is one itself
             self._write(json.dumps(question).encode() + b"\n")
             while data and (chunk := data.read(CHUNK)) and self._write(chunk):

@@ -10,6 +10,7 @@ import re
 import socket
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,15 +19,9 @@ from typing import IO, Any
 from edgevid.benchmarks.devices import package
 from edgevid.benchmarks.devices.connection import Connection, Event
 from edgevid.benchmarks.devices.link import Link
-from edgevid.benchmarks.devices.trtexec import (
-    SERIES,
-    WHY_NO_POWER,
-    measured_by_trtexec,
-    refuse_other_scenarios,
-)
+from edgevid.benchmarks.devices.trtexec import SERIES, measured_by_trtexec, refuse_what_it_cannot
 from edgevid.benchmarks.harness.protocol import Progress, Request, error_from
 from edgevid.benchmarks.harness.scenarios import scenario_named
-from edgevid.benchmarks.harness.scenarios.scenario import Scenario
 from edgevid.bundle.bundle import MANIFEST, Bundle
 from edgevid.bundle.manifest import MANIFEST_HASH
 from edgevid.errors import BenchmarkError
@@ -38,6 +33,7 @@ from edgevid.specs.records import UNPRINTABLE
 PYTHON = "EDGEVID_DEVICE_PYTHON"
 """The environment variable with the path of the Python to use on boards."""
 
+REPORT_S = 10.0
 Emit = Callable[[dict[str, Any]], None]
 
 
@@ -108,7 +104,7 @@ class Device:
         """Remove what was ``finished`` from the board."""
         self._ask({"do": "forget", "ids": [entry["id"] for entry in entries]})
 
-    def _ask(self, question: Event, data: IO[bytes] | None = None) -> Event:
+    def _ask(self, question: Event, data: Watched | None = None) -> Event:
         if self._connection is None:
             self._say(f"connecting to {self.address}")
             self._connection = Connection(self._link, os.environ.get(PYTHON))
@@ -132,10 +128,7 @@ class Device:
             "video": self._push_video(request.settings.video),
             "doing": f"measuring {bundle.manifest.model}",
         }
-        runner = self._runner(bundle, scenario_named(request.scenario))
-        if runner["runner"] == "trtexec" and request.power not in (None, "none"):
-            raise BenchmarkError(f"--power {request.power}: {WHY_NO_POWER} ({package.install()})")
-        return {**run, **runner}
+        return {**run, **self._runner(bundle, request)}
 
     def _push_video(self, video: str | None) -> Event | None:
         """Send the file that a camera shows; None for a stream, which the board opens itself."""
@@ -146,9 +139,10 @@ class Device:
         self._put("videos", digest, {name: digest}, lambda _: open(video, "rb"))  # noqa: SIM115
         return {"id": digest, "name": name}
 
-    def _runner(self, bundle: Bundle, scenario: Scenario) -> Event:
+    def _runner(self, bundle: Bundle, request: Request) -> Event:
         """What measures ``bundle`` there: edgevid's runner, else the bundle's own scripts with trtexec."""
         files = dict(package.package_digests())
+        scenario = scenario_named(request.scenario)
         needed = package.NEEDED + (package.FOR_VIDEO if scenario.shares_cores else ())
         packages = [*needed, package.FOR_ENGINES]
         question = {"packages": packages, "given": os.environ.get(PYTHON), "files": files}
@@ -167,7 +161,7 @@ class Device:
             run = {"runner": "worker", "python": best["python"], "package": identity}
             return {**run, "checkout": checkout() if identity else {}}
         if engines:
-            refuse_other_scenarios(scenario.name, package.install())
+            refuse_what_it_cannot(request, package.install())
             return {"runner": "trtexec"}
         raise BenchmarkError(f"{self.address} {_what_is_missing(best, missing, needed, oldest)}")
 
@@ -191,13 +185,19 @@ class Device:
                     f"the disk of {self.address} is full: free {size >> 20} MiB there, for example with "
                     "rm -r ~/.cache/edgevid/board"
                 )
-            self._say(f"sending {len(answer['names'])} file(s), {size / (1 << 20):.1f} MiB")
+            start = time.monotonic()
+
+            def report() -> None:
+                said = f"sending {len(answer['names'])} file(s), {size / (1 << 20):.1f} MiB"
+                self._say(said, time.monotonic() - start)
+
+            report()
             if self._link.uploads:
-                self._link.upload(Path(file.name), answer["upload"])
+                self._link.upload(Path(file.name), answer["upload"], report)
                 self._ask({"do": "tar", **folder, "upload": answer["upload"]})
             else:
                 file.seek(0)
-                self._ask({"do": "tar", **folder, "bytes": size}, file)
+                self._ask({"do": "tar", **folder, "bytes": size}, Watched(file, report))
 
     def _result(self, request: Request, event: Event) -> dict[str, Any]:
         if event["event"] == "error":
@@ -213,9 +213,23 @@ class Device:
         else:
             self.tell({**event, "phase": _printable(event["phase"])})
 
-    def _say(self, phase: str) -> None:
+    def _say(self, phase: str, elapsed_s: float = 0.0) -> None:
         """Another user of the board wrote a part of it: no color codes."""
-        self.tell({"event": "progress", **asdict(Progress(_printable(phase)))})
+        self.tell({"event": "progress", **asdict(Progress(_printable(phase), elapsed_s))})
+
+
+class Watched:
+    """A file that calls ``report`` now and then while it is read."""
+
+    def __init__(self, file: IO[bytes], report: Callable[[], None]) -> None:
+        self._file, self._report = file, report
+        self._next = time.monotonic() + REPORT_S
+
+    def read(self, size: int) -> bytes:
+        if time.monotonic() > self._next:
+            self._next = time.monotonic() + REPORT_S
+            self._report()
+        return self._file.read(size)
 
 
 def _printable(text: str) -> str:

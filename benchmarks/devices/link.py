@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -14,9 +14,9 @@ class Link(Protocol):
     """A way to a board. ``address`` names it to the user.
 
     ``open(command, errors)`` starts ``command`` in the board's shell, with pipes for its standard input and
-    output and the file ``errors`` for the rest. ``upload`` copies a file there; None: data goes through the
-    pipe. ``explain`` says in one line why ssh or adb, which ended with ``status`` and printed ``errors``, has
-    no connection.
+    output and the file ``errors`` for the rest. If it ``uploads``, ``upload`` copies a file there and calls
+    ``report`` now and then; otherwise data goes through the pipe. ``explain`` says in one line why ssh or
+    adb, which ended with ``status`` and printed ``errors``, has no connection.
     """
 
     address: str
@@ -24,7 +24,7 @@ class Link(Protocol):
     @property
     def uploads(self) -> bool: ...
     def open(self, command: str, errors: IO[bytes]) -> subprocess.Popen[bytes]: ...
-    def upload(self, source: Path, destination: str) -> None: ...
+    def upload(self, source: Path, destination: str, report: Callable[[], None]) -> None: ...
     def explain(self, status: int, errors: Sequence[str]) -> str: ...
 
 

@@ -17,11 +17,12 @@ MODULES = (
 NO_PYTHON = 86
 """The exit status of the command where there is no Python 3."""
 
-# No quotes, dollars or backslashes: it goes through a shell of the board, and first through the user's login
-# shell, which may be any.
+# One line of standard input, or what there is of it. No quotes, dollars or backslashes: it goes through a
+# shell of the board, and first through the user's login shell, which may be any.
 READ = (
     "import os,zlib,base64;"
-    "exec(zlib.decompress(base64.b64decode(bytes().join(iter(lambda:os.read(0,1),bytes([10]))))))"
+    "line=iter(lambda:os.read(0,1)or bytes([10]),bytes([10]));"
+    "exec(zlib.decompress(base64.b64decode(bytes().join(line))))"
 )
 NAMES = "python3 " + " ".join(f"python3.{minor}" for minor in range(14, 5, -1))
 START = (

@@ -9,7 +9,7 @@ import re
 import stat
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -87,7 +87,7 @@ class Ssh:
             words += ["-p", str(self._address.port)]
         return words
 
-    def upload(self, source: Path, destination: str) -> None:
+    def upload(self, source: Path, destination: str, report: Callable[[], None]) -> None:
         raise NotImplementedError("data goes through the pipe")
 
     def explain(self, status: int, errors: Sequence[str]) -> str:

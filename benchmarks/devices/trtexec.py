@@ -22,8 +22,11 @@ UNREAD = "edgevid's runner is not on the board, and its Python has no packages"
 UNOBSERVED = ("device", "gpus", "power_mode", "busy_percent", "packages", "edgevid", "thread_variables")
 
 
-def refuse_other_scenarios(name: str, install: str) -> None:
-    if name not in SERIES:
+def refuse_what_it_cannot(request: Request, install: str) -> None:
+    if request.power not in (None, "none"):
+        raise BenchmarkError(f"--power {request.power}: {WHY_NO_POWER} ({install})")
+    if request.scenario not in SERIES:
+        name = request.scenario
         raise BenchmarkError(
             f"trtexec alone cannot measure scenario '{name}': use --scenario {' or '.join(SERIES)}, or let "
             f"the board have the packages of edgevid's runner ({install})"

@@ -20,7 +20,7 @@ from here_as_board import OUT_OF_MEMORY, REFUSES, Here, is_running
 from one_bundle import write_bundle
 
 from edgevid.benchmarks.devices import device as device_module
-from edgevid.benchmarks.devices import package
+from edgevid.benchmarks.devices import package, program
 from edgevid.benchmarks.devices.board import files, main
 from edgevid.benchmarks.devices.board.lock import Lock, Problem
 from edgevid.benchmarks.devices.connection import Connection
@@ -272,3 +272,11 @@ def test_the_oldest_bundles_make_room(tmp_path):
         os.utime(tmp_path / "videos" / identity, (number, number))
     assert {folder.name for folder in (tmp_path / "videos").iterdir()} >= set(identities[2:])
     assert not (tmp_path / "videos" / identities[0]).exists()
+
+
+def test_the_program_does_not_wait_for_who_is_gone_before_it_began(here):
+    with tempfile.TemporaryFile() as errors:
+        process = here.open(program.command(), errors)
+        process.stdin.close()
+        assert process.wait(10) != 0
+        process.stdout.close()
