@@ -13,7 +13,7 @@ import click
 
 from edgevid.errors import EdgevidError
 
-COMMANDS = ("list", "export", "run", "bench", "inspect", "doctor")
+COMMANDS = ("list", "export", "run", "bench", "regress", "inspect", "doctor")
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -65,7 +65,8 @@ def main(arguments: list[str] | None = None) -> None:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         hint = f" (see '{context.command_path} --help')" if context else ""
-        _fail(error.format_message() + hint)
+        status = getattr(context.command, "bad_input", BAD_INPUT) if context else BAD_INPUT
+        _fail(error.format_message() + hint, status)
     except EdgevidError as error:
         _fail(str(error))
     except (click.Abort, KeyboardInterrupt):

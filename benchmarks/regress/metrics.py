@@ -1,0 +1,141 @@
+"""The metrics of the gate: those that pairs of processes measure, and those that are facts of a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgevid.benchmarks.regress.sequential import ALPHA, SignTest, holm
+from edgevid.specs import Manifest
+
+REGRESSION, PASS, IMPROVEMENT, INCONCLUSIVE = "regression", "pass", "improvement", "inconclusive"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number of one result of ``edgevid bench``; ``inverted``: larger is better.
+
+    ``decides``: while it is inconclusive, so is the gate. The mean of a process, and so its throughput,
+    varies many times as much as its median.
+    """
+
+    name: str
+    read: Callable[[dict[str, Any]], float | None]
+    inverted: bool = False
+    decides: bool = True
+
+
+MEASURES = (
+    Measure("latency_p50_ms", lambda result: result["latency_ms"]["p50"]),
+    Measure("memory_peak_mib", lambda result: result["memory_mib"]["peak"]),
+    Measure(
+        "throughput_clips_per_s",
+        lambda result: result["throughput"]["clips_per_s"],
+        inverted=True,
+        decides=False,
+    ),
+    Measure("energy_mj_per_clip", lambda result: result["energy_mj_per_clip"], decides=False),
+)
+
+
+@dataclass
+class PairedMetric:
+    """A measure of both bundles in each pair so far, and its verdict, which is kept once it is reached."""
+
+    measure: Measure
+    test: SignTest
+    baseline: list[float] = field(default_factory=list)
+    candidate: list[float] = field(default_factory=list)
+    verdict: str = INCONCLUSIVE
+    best_e_slower: float = 1.0
+
+    def add(self, baseline: dict[str, Any], candidate: dict[str, Any]) -> None:
+        """A pair of results; one that lacks the number, or has none above zero, does not count."""
+        before, after = self.measure.read(baseline), self.measure.read(candidate)
+        if before is None or after is None or min(before, after) <= 0:
+            return
+        self.baseline.append(before)
+        self.candidate.append(after)
+        self.test.add(before / after if self.measure.inverted else after / before)
+        self.best_e_slower = max(self.best_e_slower, self.test.e_slower)
+
+    @property
+    def is_measured(self) -> bool:
+        return bool(self.baseline)
+
+    def record(self) -> dict[str, Any]:
+        """The metric by the keys of ``edgevid regress --json``; a ``ratio`` above 1 is worse."""
+        interval = self.test.interval()
+        return {
+            "name": self.measure.name,
+            "baseline": _median(self.baseline),
+            "candidate": _median(self.candidate),
+            "ratio": self.test.ratio,
+            "interval": list(interval) if interval else [None, None],
+            "verdict": self.verdict,
+            "smallest_effect": self.test.smallest_effect(),
+            "samples": {"baseline": self.baseline, "candidate": self.candidate},
+        }
+
+
+def decide(metrics: list[PairedMetric]) -> None:
+    """Set the verdicts that the pairs allow; regressions with Holm's correction over the metrics."""
+    measured = [metric for metric in metrics if metric.is_measured]
+    worse = holm([metric.best_e_slower for metric in measured])
+    for metric, is_worse in zip(measured, worse):
+        if metric.verdict in (INCONCLUSIVE, PASS) and metric.test.e_faster >= 1 / ALPHA:
+            metric.verdict = IMPROVEMENT
+        elif metric.verdict == INCONCLUSIVE and is_worse:
+            metric.verdict = REGRESSION
+        elif metric.verdict == INCONCLUSIVE and metric.test.e_within >= 1 / ALPHA:
+            metric.verdict = PASS
+
+
+def facts(
+    baseline: Manifest, candidate: Manifest, sizes: tuple[int, int], threshold: float
+) -> list[dict[str, Any]]:
+    """The metrics that need no run: a bundle's size, and its distance to PyTorch within its tolerance."""
+    before, after = sizes
+    size = REGRESSION if after > before * (1 + threshold) else PASS
+    if after < before / (1 + threshold):
+        size = IMPROVEMENT
+    errors = baseline.parity.max_rel, candidate.parity.max_rel
+    parity = PASS if errors[1] <= candidate.parity.tolerance else REGRESSION
+    return [
+        _fact("bundle_size_mib", before / (1 << 20), after / (1 << 20), after / before, size),
+        _fact("parity_max_rel", *errors, None, parity),
+    ]
+
+
+def _fact(name: str, baseline: float, candidate: float, ratio: float | None, verdict: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "baseline": baseline,
+        "candidate": candidate,
+        "ratio": ratio,
+        "interval": [ratio, ratio],
+        "verdict": verdict,
+        "smallest_effect": 0.0,
+    }
+
+
+def overall(metrics: list[PairedMetric], fixed: list[dict[str, Any]]) -> str:
+    """A regression of any metric is one; then a metric that decides and is inconclusive makes all so."""
+    verdicts = [metric.verdict for metric in metrics if metric.is_measured] + [
+        fact["verdict"] for fact in fixed
+    ]
+    if REGRESSION in verdicts:
+        return REGRESSION
+    deciding = [metric for metric in metrics if metric.measure.decides]
+    if not deciding or any(metric.verdict == INCONCLUSIVE for metric in deciding):
+        return INCONCLUSIVE
+    return IMPROVEMENT if deciding[0].verdict == IMPROVEMENT else PASS
+
+
+def _median(values: list[float]) -> float | None:
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    if not ordered:
+        return None
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

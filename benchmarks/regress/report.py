@@ -1,0 +1,40 @@
+"""The verdict of the gate as a table for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+COLUMNS = ("metric", "baseline", "candidate", "change", "95% interval", "verdict")
+
+
+def report(verdict: dict[str, Any]) -> str:
+    """A row per metric, then the verdict in a sentence, with what these pairs could have seen."""
+    from tabulate import tabulate
+
+    rows = [_row(metric) for metric in verdict["metrics"]]
+    alignment = ["left", "right", "right", "right", "right", "left"]
+    table = tabulate(rows, COLUMNS, colalign=alignment, disable_numparse=True)
+    return f"{table}\n\n{sentence(verdict)}"
+
+
+def sentence(verdict: dict[str, Any]) -> str:
+    pairs = f"{verdict['pairs']} pairs of processes in {verdict['seconds']:.0f} s"
+    if verdict["discarded_pairs"]:
+        pairs += f" ({verdict['discarded_pairs']} more discarded, as others used the cores)"
+    text = f"{verdict['verdict']}: {pairs}; the slow-down to catch is {verdict['threshold']:.1%}"
+    if verdict["why"]:
+        return f"{text}. {verdict['why']}"
+    seen = [metric["smallest_effect"] for metric in verdict["metrics"] if metric["smallest_effect"]]
+    return f"{text}, and {max(seen):.1%} would have been seen" if seen else text
+
+
+def _row(metric: dict[str, Any]) -> tuple[str, ...]:
+    low, high = metric["interval"]
+    return (
+        metric["name"],
+        f"{metric['baseline']:.4g}",
+        f"{metric['candidate']:.4g}",
+        "" if metric["ratio"] is None else f"{metric['ratio'] - 1:+.1%}",
+        "" if low is None or low == high else f"{low - 1:+.1%} to {high - 1:+.1%}",
+        metric["verdict"],
+    )
