@@ -54,18 +54,20 @@ def test_layers_are_inside_their_runs(tmp_path):
     assert all(total <= duration for total, (_, duration) in zip(sums, profile.runs_ms))
 
 
-def test_a_fused_activation_belongs_to_its_convolution_and_a_constant_is_folded(tmp_path):
+@pytest.mark.parametrize("bias", [["stem.conv.bias"], []])
+def test_a_fused_activation_belongs_to_its_convolution_and_a_constant_is_folded(tmp_path, bias):
     weights = {
         "stem.conv.weight": np.ones((8, 3, 3, 3), np.float32),
         "stem.conv.bias": np.ones(8, np.float32),
         "two": np.array(2, np.float32),
     }
     nodes = [
-        helper.make_node("Conv", ["x", "stem.conv.weight", "stem.conv.bias"], ["a"], "conv_1"),
+        helper.make_node("Conv", ["x", "stem.conv.weight", *bias], ["a"], "conv_1"),
         helper.make_node("Relu", ["a"], ["b"], "relu_1"),
         helper.make_node("Mul", ["two", "two"], ["four"], "constant"),
         helper.make_node("Mul", ["b", "four"], ["y"], "scaled"),
     ]
+    weights = {name: array for name, array in weights.items() if bias or not name.endswith("bias")}
     path = save(tmp_path / "conv.onnx", nodes, {"x": (1, 3, 8, 8)}, {"y": (1, 8, 6, 6)}, weights)
     profile = profile_of(path)
     conv = max(profile.layers, key=lambda layer: layer.macs or 0)

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from edgevid.backends.onnxruntime.specialize.coverage import INSIDE_A_CONVOLUTION
 from edgevid.onnxfile.graph import Model, Node
 from edgevid.ops import DOMAIN
 from edgevid.ops.standard import WITH_MACS
@@ -130,8 +131,11 @@ def _place(index: int, file: _Graph, places: dict[int, int], optimized: _Graph) 
         for place in (*makers, *readers):
             if lowered_op_of(optimized.nodes[place]) == op:
                 return place
-    after_an_op = any(graph.nodes[maker].domain == DOMAIN for maker in graph.before(index))
-    is_first = node.op_type in WITH_MACS and not after_an_op
+    kernels = [optimized.nodes[place] for place in makers]
+    is_fused = any(
+        kernel.domain == DOMAIN and kernel.op_type.startswith(INSIDE_A_CONVOLUTION) for kernel in kernels
+    )
+    is_first = node.op_type in WITH_MACS and not is_fused
     if (is_first or node.op_type in BEFORE_ITS_READER) and readers:
         return min(readers)
     if makers:

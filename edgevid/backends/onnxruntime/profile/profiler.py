@@ -20,6 +20,7 @@ from edgevid.backends.onnxruntime.profile.origins import Origins, lowered_op_of,
 from edgevid.backends.protocol import LayerTimes, Profile, Runner
 from edgevid.onnxfile.graph import Model, Node
 from edgevid.ops import DOMAIN
+from edgevid.ops.standard import WITH_MACS
 
 KERNEL, RUNTIME, BODY = "edgevid kernel", "runtime", "function body"
 OPTIMIZED, WEIGHTS = "optimized.onnx", "optimized.weights"
@@ -114,8 +115,10 @@ class _Names:
         if path := lowered_op_of(first):
             return path
         if nodes:
-            same = [node.name for node in nodes if node.name and first.name.startswith(node.name)]
-            return (same or [nodes[-1].name])[0] or nodes[-1].outputs[0]
+            named = [node for node in nodes if node.name and first.name.startswith(node.name)]
+            heavy = [node for node in nodes if node.op_type in WITH_MACS]
+            main = (heavy or named or nodes[-1:])[0]
+            return main.name or main.outputs[0]
         makers = [self._makers[name] for name in first.inputs if name in self._makers]
         if not makers or makers[0] in indices:
             return first.name or first.op_type
