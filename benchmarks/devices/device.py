@@ -81,8 +81,11 @@ class Device:
         """Measure the bundle of ``request`` on the board; ``emit`` gets its progress. Returns the result."""
         self.tell = emit
         event = self._ask({"do": "run", "detach": False, "runs": [self._prepared(request)]})
-        result = self._result(request, event)
+        error = error_from(event) if event["event"] == "error" else None
+        result = {} if error else self._result(request, event)
         self._ask({"do": "forget", "ids": [event["id"]]})
+        if error:
+            raise error
         return result
 
     def detach(self, requests: Sequence[Request], emit: Emit) -> None:

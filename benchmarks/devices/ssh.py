@@ -105,6 +105,8 @@ class Ssh:
 
 def _socket(name: str) -> Path | None:
     """The path of a socket in a folder that only this user can enter; None if there can be none."""
+    if not hasattr(os, "getuid"):  # ssh on Windows shares no connections
+        return None
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     folder = Path(runtime, "edgevid") if runtime else Path(tempfile.gettempdir(), f"edgevid-{os.getuid()}")
     path = folder / hashlib.sha256(name.encode()).hexdigest()[:16]

@@ -1,4 +1,10 @@
-"""Answer one computer that wants bundles measured here; ``serve`` is what ``program`` calls on the board."""
+"""Answer one computer that wants bundles measured here; ``serve`` is what ``program`` calls on the board.
+
+Each command is a line of JSON with ``do``, and has one answer. After ``hello`` (who asks) come ``lock`` (wait
+for the others), ``put`` (which files of a folder are missing?) and ``tar`` (here they are), ``python`` (which
+one has the packages?), ``run`` (measure, or with ``detach`` go on alone), ``finished`` and ``forget``.
+``alive`` says that the computer is still there.
+"""
 
 import errno
 import os

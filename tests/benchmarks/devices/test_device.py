@@ -165,6 +165,7 @@ def test_how_a_worker_ended_is_said(here, bundle):
             device.run(request(bundle, threads=OUT_OF_MEMORY), lambda event: None)
         with pytest.raises(BundleError, match="cut short"):
             device.run(request(bundle, threads=REFUSES), lambda event: None)
+        assert device.finished() == []
 
 
 def test_a_board_that_says_nothing_is_lost(here):
@@ -280,3 +281,14 @@ def test_the_program_does_not_wait_for_who_is_gone_before_it_began(here):
         process.stdin.close()
         assert process.wait(10) != 0
         process.stdout.close()
+
+
+def test_a_board_without_python_is_told_to_install_one(tmp_path, monkeypatch):
+    monkeypatch.delenv("EDGEVID_DEVICE_PYTHON", raising=False)
+    (tmp_path / "sh").symlink_to("/bin/sh")
+    nothing = Here(tmp_path, PATH=str(tmp_path))
+    with (
+        Device(nothing) as device,
+        pytest.raises(BenchmarkError, match="here has no Python 3: install python3"),
+    ):
+        device.finished()

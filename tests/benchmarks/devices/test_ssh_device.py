@@ -95,6 +95,20 @@ def test_the_runner_is_gone_soon_after_the_connection(simulated_ssh, bundle):
     hello(simulated_ssh.address)  # and the next connection is a new one
 
 
+def test_a_detached_board_goes_on_without_a_connection(simulated_ssh, bundle):
+    with device_at(simulated_ssh.address) as device:
+        request = Request(str(bundle.path), "offline", 1.0, None, simulated_ssh.address)
+        device.detach([request], lambda event: None)
+    simulated_ssh.cut()
+    finished = simulated_ssh.cache / "board" / "finished"
+    assert not list(finished.glob("*.json"))
+    wait_until(lambda: list(finished.glob("*.json")))
+    with device_at(simulated_ssh.address) as device:
+        (entry,) = device.finished()
+        assert device.result(entry)["bundle"] == str(bundle.path)
+        device.forget([entry])
+
+
 def test_no_name_reaches_a_shell(simulated_ssh, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = ("$(touch x)", "; touch x", "-oProxyCommand=touch x", "a b'\"`touch x`", "x|y&z", "ü")
