@@ -86,6 +86,7 @@ class Kills:
     stored: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def run_until(self, kills: int) -> None:
+        open_store(self.address)  # imported before the forks, so that kills come amid measurements
         while self.kills < kills:
             self.runs += 1
             journal, witnesses = self.folder / f"{self.runs}.jsonl", self.folder / f"{self.runs}.witnesses"

@@ -30,18 +30,38 @@ class Runner:
 
     def run(self, cells: Sequence[Cell], retry_failed: bool = False) -> None:
         """Measure what is not finished, and with ``retry_failed`` what failed; failures go to the journal."""
+        waiting = set(self.start(cells, retry_failed))
+        for number, cell in enumerate(cells, 1):
+            if cell in waiting:
+                self.say(f"{number}/{len(cells)} {cell.title} ...")
+                self._measure(cell)
+
+    def start(self, cells: Sequence[Cell], retry_failed: bool = False) -> list[Cell]:
+        """The cells to measure. The store gets what an earlier run finished and could not add."""
         self._keep_finished()
         failed = set() if retry_failed else set(self.journal.failures)
         done = self.journal.finished | failed
         if before := sum(cell.key in done for cell in cells):
             self.say(f"{before} of {len(cells)} are in '{self.journal.path}' already")
-        for number, cell in enumerate(cells, 1):
-            if cell.key not in done:
-                self.say(f"{number}/{len(cells)} {cell.title} ...")
-                self._measure(cell)
+        return [cell for cell in cells if cell.key not in done]
+
+    def record(self, cell: Cell, result: dict[str, Any]) -> None:
+        """Keep a result: it is on disk when this returns."""
+        exported = cell.path is None
+        result = {
+            "measurement_id": str(uuid.uuid4()),
+            **result,
+            "bundle": None if exported else cell.name,
+            "exported_for_this_run": exported,
+        }
+        self.journal.finish(cell, result)
+        self.keep(result)
+
+    def record_failure(self, cell: Cell, reason: str) -> None:
+        self.journal.fail(cell, reason)
+        self.say(f"{cell.title} failed: {reason}")
 
     def _keep_finished(self) -> None:
-        """What an earlier run finished may not be in the store: it was killed, or had another store."""
         finished = self.journal.measurement_ids
         missing = set(finished) - self.known(finished)
         for _, result in self.journal.results() if missing else ():
@@ -53,15 +73,6 @@ class Runner:
             bundle = self.bundle_of(cell)
             result = self.measure(cell, bundle)
         except EdgevidError as error:
-            self.journal.fail(cell, str(error))
-            self.say(f"{cell.title} failed: {error}")
-            return
-        exported = cell.path is None
-        result = {
-            "measurement_id": str(uuid.uuid4()),
-            **result,
-            "bundle": None if exported else cell.name,
-            "exported_for_this_run": exported,
-        }
-        self.journal.finish(cell, result)
-        self.keep(result)
+            self.record_failure(cell, str(error))
+        else:
+            self.record(cell, result)
