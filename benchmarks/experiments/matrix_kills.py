@@ -92,9 +92,11 @@ class Kills:
             journal, witnesses = self.folder / f"{self.runs}.jsonl", self.folder / f"{self.runs}.witnesses"
             cells = fake_cells(*(f"run{self.runs}-{number}" for number in range(self.count)))
             kills_before, seen = self.kills, set[str]()
-            while len(seen) < self.count:
-                self._start(cells, journal, witnesses, kills)
+            ended = False
+            while not ended:  # a run that is killed after its last measurement may not have stored it
+                ended = self._start(cells, journal, witnesses, kills)
                 seen = self._check(journal, seen)
+            assert len(seen) == self.count
             measured = Counter(witnesses.read_text().splitlines())
             assert set(measured) == {cell.name for cell in cells}
             # A kill costs the running measurement and no other.
@@ -102,8 +104,8 @@ class Kills:
             self.measurements += measured.total()
             self._check_store(journal)
 
-    def _start(self, cells: list[Cell], journal: Path, witnesses: Path, kills: int) -> None:
-        """Run in a process that is killed, if there are kills left and it has not come to its end."""
+    def _start(self, cells: list[Cell], journal: Path, witnesses: Path, kills: int) -> bool:
+        """Run in a process that is killed if there are kills left; whether it came to its end before."""
         child = os.fork()
         if not child:
             status = 1
@@ -118,6 +120,7 @@ class Kills:
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         assert status in (0, -signal.SIGKILL), f"the run ended with {status}"
         self.kills += status != 0
+        return status == 0
 
     def _check(self, path: Path, before: set[str]) -> set[str]:
         """The cells that are finished, which include those ``before``."""
@@ -135,7 +138,7 @@ class Kills:
         with Journal(path) as journal:
             self.stored |= {result["measurement_id"]: result for _, result in journal.results()}
         found = list(open_store(self.address).results())
-        assert len(found) == len(self.stored) == self.runs * self.count
+        assert (len(found), len(self.stored)) == (self.runs * self.count,) * 2
         assert {result["measurement_id"]: result for result in found} == self.stored
 
 

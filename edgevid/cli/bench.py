@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import uuid
 from pathlib import Path
@@ -108,6 +109,7 @@ def command(
     matrix: str | None,
     journal: str | None,
     retry_failed: bool,
+    scheduler: str | None,
     detach: bool,
     collect: bool,
     profile: bool,
@@ -121,10 +123,9 @@ def command(
 
     if matrix is not None:
         files = ResultFiles(json_to, html_to)
-        return matrices.run(
-            Path(matrix), journal, retry_failed, store_at, files, lambda results: _print(results, json_to)
-        )
-    matrices.refuse_without_matrix(journal, retry_failed)
+        show = functools.partial(_print, json_to=json_to)
+        return matrices.run(Path(matrix), journal, retry_failed, scheduler, store_at, files, show)
+    matrices.refuse_without_matrix(journal=journal, retry_failed=retry_failed, scheduler=scheduler)
     for option, is_given in (("--detach", detach), ("--collect", collect)):
         if is_given:
             detached.check_device(options["device"], option)

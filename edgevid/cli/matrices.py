@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgevid.cli.result_files import ResultFiles
 
 FAILED = 1
-BESIDE_MATRIX = {"matrix", "journal", "retry_failed", "store_at", "json_to", "html_to"}
+BESIDE_MATRIX = {"matrix", "journal", "retry_failed", "scheduler", "store_at", "json_to", "html_to"}
 """The options that a matrix does not have in its file."""
 
 Show = Callable[[list[dict[str, Any]]], None]
@@ -28,6 +28,9 @@ Show = Callable[[list[dict[str, Any]]], None]
 
 def matrix_options(command: Any) -> Any:
     for option in (
+        click.option(
+            "--scheduler", metavar="ADDRESS", help="Measure a matrix on the devices of a Dask cluster."
+        ),
         click.option("--retry-failed", is_flag=True, help="Measure again what failed in a matrix."),
         click.option(
             "--journal", metavar="FILE", help="Where a matrix continues from.  [default: next to FILE.toml]"
@@ -44,15 +47,17 @@ def run(
     file: Path,
     journal_file: str | None,
     retry_failed: bool,
+    scheduler: str | None,
     store: str | None,
     files: ResultFiles,
     show: Show,
 ) -> int:
     """Measure the cells of ``file`` that its journal does not have; returns the exit status.
 
-    The journal, and the folder of the bundles that are exported, are next to ``file`` by default. ``show``
-    prints the results in the end.
+    The journal, and the folder of the bundles that are exported, are next to ``file`` by default. With the
+    address of a ``scheduler`` the devices are those of a Dask cluster. ``show`` prints the results.
     """
+    from edgevid.benchmarks.fleet.cluster import run_on_fleet
     from edgevid.benchmarks.matrix.exports import Exports
     from edgevid.benchmarks.matrix.journal import Journal
     from edgevid.benchmarks.matrix.plan import read_matrix
@@ -68,7 +73,10 @@ def run(
         if recorder is not None:
             runner = Runner(journal, runner.bundle_of, _measure, _say, recorder.add, recorder.known)
         try:
-            runner.run(cells, retry_failed)
+            if scheduler is None:
+                runner.run(cells, retry_failed)
+            else:
+                run_on_fleet(scheduler, runner, cells, retry_failed)
         except KeyboardInterrupt:
             _say(f"edgevid: interrupted; run the same command again to continue from '{path}'")
             return INTERRUPTED
@@ -88,10 +96,11 @@ def run(
     return FAILED if failures else 0
 
 
-def refuse_without_matrix(journal: str | None, retry_failed: bool) -> None:
-    if journal is not None or retry_failed:
-        name = "--retry-failed" if retry_failed else "--journal"
-        raise BenchmarkError(f"{name} is for a matrix: use it with --matrix FILE.toml")
+def refuse_without_matrix(**options: Any) -> None:
+    for name, value in options.items():
+        if value:
+            option = f"--{name.replace('_', '-')}"
+            raise BenchmarkError(f"{option} is for a matrix: use it with --matrix FILE.toml")
 
 
 def _refuse_other_options() -> None:

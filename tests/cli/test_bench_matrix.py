@@ -99,3 +99,11 @@ def test_what_belongs_into_the_file_is_refused(refuses, measured, matrix, argume
 def test_options_of_a_matrix_without_one_are_refused(refuses, measured, matrix):
     refuses(["bench", "net.cpu", "--retry-failed"], "use it with --matrix")
     refuses(["bench", "net.cpu", "--journal", "x"], "use it with --matrix")
+    refuses(["bench", "net.cpu", "--scheduler", "x"], "use it with --matrix")
+
+
+def test_a_scheduler_that_does_not_answer_is_refused(run_edgevid, measured, matrix, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("edgevid.benchmarks.fleet.cluster.CONNECT_S", 0.2)
+    done = run_edgevid("bench", "--matrix", matrix, "--scheduler", "tcp://127.0.0.1:1")
+    assert done.status == 2 and "the scheduler 'tcp://127.0.0.1:1' cannot be reached" in done.err
