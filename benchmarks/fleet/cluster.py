@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -58,6 +59,7 @@ class _Fleet:
     def __init__(self, runner: Runner, cells: Sequence[Cell], total: int, job: RunJob) -> None:
         self._runner, self._cells, self._total, self._job = runner, cells, total, job
         self._started = total - len(cells)
+        self._name, self._numbers = uuid.uuid4(), itertools.count()
         self._ends = False
         self._served: dict[str, asyncio.Task[None]] = {}
         self._last_seen: dict[str, float] = {}
@@ -175,7 +177,7 @@ class _Fleet:
         return answer
 
     async def _submit(self, client: Client, job: Job, device: Device) -> dict[str, Any]:
-        key = f"edgevid-{uuid.uuid4()}"
+        key = f"edgevid-{self._name}-{next(self._numbers)}"
         future = client.submit(self._job, job, key=key, resources={device.resource: 1}, pure=False)
         try:
             return await future

@@ -7,15 +7,18 @@ of the result. A kill at any time loses the running measurement and no other.
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from edgevid.benchmarks.matrix.plan import Cell
 from edgevid.benchmarks.store import lines
 from edgevid.errors import BenchmarkError
 
+LOCK_S = 3.0
+"""How long to wait for the lock: a process that a killed run was just starting has it for a moment more."""
 START = b'{"cell": '
 """How every line starts."""
 
@@ -75,13 +78,17 @@ class Journal:
             ) from error
         self._note(entry)
 
+    def _lock(self) -> None:
+        limit = time.monotonic() + LOCK_S
+        while not _locked(self._file):
+            if time.monotonic() > limit:
+                raise BenchmarkError(
+                    f"another run is using the journal '{self.path}': wait, or choose another with --journal"
+                )
+            time.sleep(0.02)
+
     def _read(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise BenchmarkError(
-                f"another run is using the journal '{self.path}': wait, or choose another with --journal"
-            ) from None
+        self._lock()
         # Before anything is removed from the file: it could be another one, named by mistake.
         self._file.seek(0)
         start = self._file.read(len(START))
@@ -106,6 +113,14 @@ class Journal:
             self.failures.pop(key, None)
         else:
             self.failures[key] = entry["failure"]
+
+
+def _locked(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _is_entry(entry: dict[str, Any]) -> bool:

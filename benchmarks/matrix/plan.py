@@ -12,6 +12,7 @@ is eight measurements. ``models`` or ``bundles`` is needed; every other key has 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -83,7 +84,7 @@ class Cell:
     pinned: bool = True
     power: str | None = None
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """The same for the same measurement in every run, wherever the bundle's folder is."""
         moved = replace(self, name="", path=None) if self.identity else self

@@ -89,7 +89,9 @@ def test_a_file_that_is_no_journal_is_refused_and_unchanged(paths, content):
     assert paths[0].read_bytes() == content
 
 
-def test_a_journal_belongs_to_one_run_at_a_time(paths):
+def test_a_journal_belongs_to_one_run_at_a_time(paths, monkeypatch):
+    monkeypatch.setattr("edgevid.benchmarks.matrix.journal.LOCK_S", 0.1)
+
     def open_it(queue):
         try:
             Journal(paths[0])
