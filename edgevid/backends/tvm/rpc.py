@@ -21,6 +21,7 @@ import numpy as np
 from edgevid.backends.stepper import DoubleBufferedStepper
 from edgevid.backends.tvm.importer.importer import ENTRY
 from edgevid.backends.tvm.runner import ONE_THREAD_PER_CORE
+from edgevid.backends.tvm.without_torch import import_tvm
 from edgevid.errors import BackendError
 
 if TYPE_CHECKING:
@@ -244,6 +245,7 @@ def _release(session) -> None:
 
 def _request_board(address: Address) -> tuple[str, int, str]:
     """Host, port and password of a free board, within ``BOARD_TIMEOUT_S``."""
+    import_tvm()
     from tvm.rpc.base import TrackerCode
 
     with _tracker_requests(address) as request:
@@ -268,6 +270,7 @@ def _request_board(address: Address) -> tuple[str, int, str]:
 @contextlib.contextmanager
 def _tracker_requests(address: Address) -> Iterator[Callable[..., Any]]:
     """A function that sends a request to the tracker and returns the response, within ``limit_s`` seconds."""
+    import_tvm()
     from tvm.rpc.base import RPC_TRACKER_MAGIC, TrackerCode, recvall, recvjson, sendjson
 
     def request(*message: Any, limit_s: float = TRACKER_TIMEOUT_S) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 
 from edgevid.backends.stepper import DoubleBufferedStepper
 from edgevid.backends.tvm.importer.importer import ENTRY
+from edgevid.backends.tvm.without_torch import import_tvm
 from edgevid.errors import BackendError, first_line
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ class TvmRunner:
         threads: int,
         recorder: FunctionProfiler | None = None,
     ) -> None:
-        import tvm
-
+        tvm = import_tvm()
         # Not from tvm.relax, which needs the compiler: a device may not have it.
         from tvm.runtime.vm import VirtualMachine
 

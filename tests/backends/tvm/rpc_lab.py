@@ -30,7 +30,7 @@ class Lab:
 
 @contextlib.contextmanager
 def running_lab(folder: Path) -> Iterator[Lab]:
-    """A tracker with a board. Their output goes to files in ``folder``."""
+    """A tracker with a board, without PyTorch. Their output goes to files in ``folder``."""
     (port,) = free_ports(1)
     options = ("--host", "127.0.0.1", "--port", str(port), "--port-end", str(port + 1))
     with running(folder, "rpc_tracker", *options) as process:
@@ -53,8 +53,12 @@ def running_board(folder: Path, tracker: str, key: str) -> Iterator[Lab]:
 def running(folder: Path, program: str, *options: str) -> Iterator[subprocess.Popen]:
     """A TVM program in its own process group; SIGTERM leaves its children, so they are killed too."""
     command = [sys.executable, "-m", f"tvm.exec.{program}", *options]
+    (folder / "torch.py").write_text("raise ImportError('a board has no PyTorch')\n")  # TVM would import it
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
     with (folder / f"{program}.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, start_new_session=True, env={**os.environ, "PYTHONPATH": path}
+        )
     try:
         yield process
     finally:

@@ -112,13 +112,21 @@ def test_the_requested_number_of_threads_works(tvm_bundle):
     assert counts == [1, 2]
 
 
-def test_it_runs_without_tvms_compiler(tvm_bundle):
+MAIN_WITHOUT_TORCH = """
+import sys
+import edgevid.cli
+try:
+    edgevid.cli.main()
+finally:
+    assert "tvm" in sys.modules and "torch" not in sys.modules, "TVM's FFI imports PyTorch if it can"
+"""
+
+
+def test_it_runs_without_tvms_compiler_and_without_pytorch(tvm_bundle):
     """As on a device that sets ``TVM_USE_RUNTIME_LIB=1``."""
     environment = {**os.environ, "TVM_USE_RUNTIME_LIB": "1"}
-    command = [sys.executable, "-c", "import edgevid.cli; edgevid.cli.main()", "inspect", tvm_bundle.path]
-    result = subprocess.run(
-        [*command, "--verify"], env=environment, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", MAIN_WITHOUT_TORCH, "inspect", tvm_bundle.path, "--verify"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "model.so: equal to PyTorch" in result.stdout
 
@@ -208,7 +216,7 @@ def test_a_profile_has_the_functions_that_run_and_the_macs_of_the_export(kind, r
         step()
     profile = finish(1)
     assert sum(layer.macs for layer in profile.layers) == bundle.manifest.macs
-    assert len({layer.name for layer in profile.layers}) == len(profile.layers) > 50
+    assert len({layer.name for layer in profile.layers}) == len(profile.layers) >= 8  # convolutions alone
     # A stream's first step is that of the frame that it is opened with.
     assert {len(layer.samples_ms) for layer in profile.layers} == {len(profile.runs_ms)}
     for number, (start, duration) in enumerate(profile.runs_ms):
