@@ -207,7 +207,10 @@ class Device:
             raise error_from(event)
         result = measured_by_trtexec(request, event) if event["event"] == "times" else event["result"]
         result["environment"]["address"] = self.address
-        return {**result, "bundle": request.bundle}
+        if request.settings.video and "camera" in result:
+            result["camera"]["video"] = request.settings.video  # not the path of its copy there
+        # The same each time that it is fetched: a store keeps it once.
+        return {**result, "bundle": request.bundle, "measurement_id": event["id"]}
 
     def _pass_on(self, event: Event) -> None:
         if event["event"] == "waiting":

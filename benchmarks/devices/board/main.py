@@ -9,7 +9,7 @@ one has the packages?), ``run`` (measure, or with ``detach`` go on alone), ``fin
 import errno
 import os
 import sys
-import time
+import uuid
 
 from edgevid.benchmarks.devices.board import files, processes, pythons, trtexec, worker
 from edgevid.benchmarks.devices.board.channel import Channel
@@ -113,7 +113,7 @@ class Board:
                     event["result"]["environment"].setdefault("edgevid", {}).update(run["checkout"])
         except (Problem, OSError, ValueError, KeyError) as error:
             event = problem(error)
-        event["id"] = f"{int(time.time() * 1000):x}-{os.getpid()}"
+        event["id"] = str(uuid.uuid4())
         try:
             self.journal.write(event["id"], self.owner, run["request"], event)
         except OSError as error:  # a full disk must not take what was measured from who waits for it

@@ -127,7 +127,9 @@ def test_a_finished_measurement_survives_the_loss_of_the_connection(here, bundle
     said = []
     with Device(here, lambda event: said.append(event["phase"])) as device:
         (entry,) = device.finished()
-        assert device.result(entry)["bundle"] == str(bundle.path)
+        result = device.result(entry)
+        assert result["bundle"] == str(bundle.path)
+        assert result["measurement_id"] == device.result(entry)["measurement_id"] == entry["id"]
         device.forget([entry])
         assert device.finished() == []
     assert "1 finished measurement(s) wait there: --collect fetches them" in said

@@ -53,7 +53,7 @@ def test_a_camera_on_the_device_shows_a_video_of_this_computer(ssh, running_bund
     result = measure(
         running_bundle.path, "camera", 0.3, device=ssh.address, settings=Settings(video=str(video), fps=20)
     )
-    assert result["samples_ms"]
+    assert result["samples_ms"] and result["camera"]["video"] == str(video)
 
 
 def test_only_what_changed_is_sent(ssh, bundle):
