@@ -11,7 +11,11 @@ from edgevid.benchmarks.profile.table import runs_as, shortened, unit
 BARS, LABELED = 20, 6
 LETTER = 0.0105
 """The width of a letter beside a bar, in widths of its axes."""
-OFFSETS = ((0, 11), (0, -11), (12, 0), (-12, 0), (11, 11), (-11, 11), (11, -11), (-11, -11))
+OFFSETS = tuple(
+    (x * scale, y * scale)
+    for scale in (11, 19, 27)
+    for x, y in ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1))
+)
 """Places of a number beside its point, in points of a font."""
 COLORS = {"edgevid kernel": "#c2410c", "runtime": "#1d4ed8", "function body": "#a16207"}
 MARKERS = {"edgevid kernel": "o", "runtime": "s", "function body": "^"}
@@ -35,20 +39,27 @@ def picture(result: dict[str, Any], suffix: str) -> bytes:
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    profile = result["profile"]
-    ordered = sorted(profile["layers"], key=lambda layer: -layer["time_ms"])
-    bars = min(len(ordered), BARS) + (len(ordered) > BARS)
     with pyplot.rc_context(STYLE):
-        figure = pyplot.figure(figsize=(9.5, 6.0 + 0.25 * bars), layout="constrained")
-        figure.suptitle(_title(result), x=0.01, ha="left", fontsize=11, fontweight="bold")
-        parts: Any = figure.subfigures(2, 1, height_ratios=(4.6, 0.25 * bars + 0.8))
-        above, below = parts
-        _roofline(above.subplots(), ordered, profile["roofline"])
-        _bars(below.subplots(), ordered)
-        file = io.BytesIO()
+        figure, file = figure_of(result), io.BytesIO()
         figure.savefig(file, format=suffix, dpi=150, metadata={"Date": None} if suffix == "svg" else None)
         pyplot.close(figure)
     return file.getvalue()
+
+
+def figure_of(result: dict[str, Any]) -> Any:
+    """The same as a figure of Matplotlib."""
+    from matplotlib import pyplot
+
+    profile = result["profile"]
+    ordered = sorted(profile["layers"], key=lambda layer: -layer["time_ms"])
+    bars = min(len(ordered), BARS) + (len(ordered) > BARS)
+    figure = pyplot.figure(figsize=(9.5, 6.0 + 0.25 * bars), layout="constrained")
+    figure.suptitle(_title(result), x=0.01, ha="left", fontsize=11, fontweight="bold")
+    parts: Any = figure.subfigures(2, 1, height_ratios=(4.6, 0.25 * bars + 0.8))
+    above, below = (part.subplots() for part in parts)
+    _bars(below, ordered)
+    _roofline(above, ordered, profile["roofline"])
+    return figure
 
 
 def _title(result: dict[str, Any]) -> str:
@@ -65,9 +76,7 @@ def _roofline(axes: Any, layers: Sequence[dict[str, Any]], limits: dict[str, Any
 
     Counted are the products that ran, which are fewer than the network's in Winograd's convolutions.
     """
-    axes.set(xscale="log", yscale="log")
-    axes.set_xlabel("FLOP per byte that is read or written")
-    axes.set_ylabel("GFLOP/s")
+    axes.set(xscale="log", yscale="log", xlabel="FLOP per byte that is read or written", ylabel="GFLOP/s")
     axes.set_title("Roofline: each layer, its area by its share of the time", loc="left", fontsize=10)
     points = _with_macs(layers)
     if not points:
@@ -75,31 +84,11 @@ def _roofline(axes: Any, layers: Sequence[dict[str, Any]], limits: dict[str, Any
         return
     x = [2 * layer["executed_macs"] / layer["bytes"] for layer in points]
     y = [2 * layer["executed_macs"] / layer["time_ms"] / 1e6 for layer in points]
-    peaks = {kind: 2 * peak for kind, peak in limits["peak_gmacs"].items()}
-    cached, uncached = max(limits["copy_gb_s"]), limits["copy_gb_s"][-1]
-    ridge = min(peaks.values()) / cached
-    low, high = min(*x, ridge, 1) / 2.5, max(*x, 50) * 3
-    axes.set_xlim(low, high)
-    axes.set_ylim(min(y) / 2, max(*peaks.values(), *y) * 1.6)
-    for number, (kind, peak) in enumerate(sorted(peaks.items(), key=lambda item: item[1])):
-        axes.plot([peak / cached, high], [peak, peak], color=INK, linewidth=1.2)
-        below = number == 0 and len(peaks) > 1
-        axes.text(
-            high / 1.06, peak * (0.93 if below else 1.06), f"peak {kind}: {peak:.0f} {unit(kind)}",
-            ha="right", va="top" if below else "bottom", fontsize=8,
-        )  # fmt: skip
-    for gb_s, style, words in (
-        (cached, "-", "in caches"),
-        (uncached, "--", f"of {limits['sizes'][-1] >> 20} MiB"),
-    ):
-        top = max(peaks.values())
-        axes.plot([low, top / gb_s], [low * gb_s, top], style, color=INK, linewidth=1.2)
-        begin = max(low, axes.get_ylim()[0] / gb_s)
-        place = begin * (top / gb_s / begin) ** 0.12
-        axes.annotate(
-            f"copies {words}: {gb_s:.0f} GB/s", (place, place * gb_s), (8, -3), fontsize=8,
-            textcoords="offset points", ha="left", va="top", backgroundcolor="white", zorder=2,
-        )  # fmt: skip
+    peaks = [2 * peak for peak in limits["peak_gmacs"].values()]
+    ridge = min(peaks) / max(limits["copy_gb_s"])
+    axes.set_xlim(min(*x, ridge, 1) / 2.5, max(*x, 50) * 3)
+    axes.set_ylim(min(y) / 2.5, max(*peaks, *y) * 1.6)
+    _ceilings(axes, limits)
     for kind, color in COLORS.items():
         chosen = [i for i, layer in enumerate(points) if layer["ran_by"] == kind]
         if chosen:
@@ -117,6 +106,32 @@ def _roofline(axes: Any, layers: Sequence[dict[str, Any]], limits: dict[str, Any
     _number(axes, list(zip(x, y)))
 
 
+def _ceilings(axes: Any, limits: dict[str, Any]) -> None:
+    """The peaks, and copies in caches and of the largest buffer."""
+    (low, high), (bottom, _) = axes.get_xlim(), axes.get_ylim()
+    cached, uncached = max(limits["copy_gb_s"]), limits["copy_gb_s"][-1]
+    peaks = sorted((2 * peak, kind) for kind, peak in limits["peak_gmacs"].items())
+    for peak, kind in peaks:
+        axes.plot([peak / cached, high], [peak, peak], color=INK, linewidth=1.2)
+        is_lower = (peak, kind) != peaks[-1]
+        axes.text(
+            high / 1.06, peak * (0.93 if is_lower else 1.06), f"peak {kind}: {peak:.0f} {unit(kind)}",
+            ha="right", va="top" if is_lower else "bottom", fontsize=8,
+        )  # fmt: skip
+    top = peaks[-1][0]
+    for gb_s, style, words in (
+        (cached, "-", "in caches"),
+        (uncached, "--", f"of {limits['sizes'][-1] >> 20} MiB"),
+    ):
+        axes.plot([low, top / gb_s], [low * gb_s, top], style, color=INK, linewidth=1.2)
+        begin = max(low, bottom / gb_s)
+        place = begin * (top / gb_s / begin) ** 0.12
+        axes.annotate(
+            f"copies {words}: {gb_s:.0f} GB/s", (place, place * gb_s), (8, -3), fontsize=8,
+            textcoords="offset points", ha="left", va="top", zorder=2,
+        )  # fmt: skip
+
+
 def _ticks() -> Any:
     from matplotlib.ticker import LogLocator
 
@@ -128,23 +143,27 @@ def _with_macs(layers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _number(axes: Any, points: Sequence[tuple[float, float]]) -> None:
-    """Number the first points, each number where it covers the fewest points and no other number."""
-    axes.figure.canvas.draw()
-    taken = [axes.transData.transform(point) for point in points]
-    scale = axes.figure.dpi / 72
-    for number, point in enumerate(points[:LABELED], 1):
-        center = axes.transData.transform(point)
-        places = {offset: center + [scale * part for part in offset] for offset in OFFSETS}
-        crowds = {
-            offset: sum(abs(place - other).max() < 7 * scale for other in taken)
-            for offset, place in places.items()
-        }
-        offset = min(OFFSETS, key=crowds.__getitem__)
-        taken += [places[offset]] * len(points)
-        axes.annotate(
-            str(number), point, offset, textcoords="offset points", ha="center", va="center", fontsize=8,
-            fontweight="bold", zorder=4,
+    """Number the first points, each number where it covers the fewest points and no other text."""
+    figure = axes.figure.figure
+    figure.canvas.draw()  # places the axes
+    centers = [axes.transData.transform(point) for point in points]
+    texts = [text.get_window_extent() for text in (*axes.texts, *axes.get_legend().get_texts())]
+    scale = figure.dpi / 72
+    for number, (point, center) in enumerate(zip(points[:LABELED], centers), 1):
+
+        def crowd(offset: tuple[int, int], center: Any = center) -> int:
+            at, half = center + [scale * part for part in offset], 6 * scale
+            covered = sum(abs(at - other).max() < half for other in centers)
+            return covered + len(points) * sum(
+                text.x0 - half < at[0] < text.x1 + half and text.y0 - half < at[1] < text.y1 + half
+                for text in texts
+            )
+
+        label = axes.annotate(
+            str(number), point, min(OFFSETS, key=crowd), textcoords="offset points", ha="center",
+            va="center", fontsize=8, fontweight="bold", zorder=4,
         )  # fmt: skip
+        texts.append(label.get_window_extent())
 
 
 def _bars(axes: Any, layers: Sequence[dict[str, Any]]) -> None:

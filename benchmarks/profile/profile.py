@@ -17,7 +17,7 @@ from edgevid.errors import BackendError, EdgevidError
 from edgevid.host.affinity import pinned_to
 
 WARM_UP_RUNS, BLOCKS = 5, 5
-MIN_RUNS, MAX_RUNS = 10, 100
+MIN_RUNS, MAX_RUNS = 20, 100
 """Runs with the profiler, at most as many as fit into the duration."""
 REST_S = 0.005
 """Between blocks, as a session's threads look for work for a while and would take the other's cores."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 pytest.importorskip("onnx")
@@ -143,14 +145,56 @@ def test_what_fits_into_caches_moves_faster():
     assert 10 < sum(middle) / LIMITS.memory_ms(*middle) / 1e6 < 100
 
 
+RESULT = {"model": "heavy", "precision": "fp32", "threads": 1, "environment": {"device": "a CPU"}}
+
+
 def test_the_picture_shows_the_layers(measured):
     pytest.importorskip("matplotlib", reason="pictures need the report extra")
     from edgevid.benchmarks.profile.plot import picture
 
-    result = {"model": "heavy", "precision": "fp32", "threads": 1, "environment": {"device": "a CPU"}}
-    image = picture({**result, "profile": measured}, "svg")
+    image = picture({**RESULT, "profile": measured}, "svg")
     assert image.startswith(b"<?xml") and b"NaN" not in image
     assert b"heavy" in image and b"GFLOP/s" in image
+
+
+def _boxes(figure):
+    """The place of each text that is drawn; those of ticks outside of the axes are not."""
+    from matplotlib.axes import Axes
+    from matplotlib.text import Text
+
+    hidden = set()
+    for axes in figure.findobj(Axes):
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+                if not low <= tick.get_loc() <= high:
+                    hidden |= {tick.label1, tick.label2}
+    texts = [text for text in figure.findobj(Text) if text not in hidden and text.get_visible()]
+    return {text: text.get_window_extent().padded(-1) for text in texts if text.get_text().strip()}
+
+
+def test_no_text_of_a_picture_covers_another(measured):
+    """With more layers than bars, whose numbers would lie on each other."""
+    pytest.importorskip("matplotlib", reason="pictures need the report extra")
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    from edgevid.benchmarks.profile.plot import STYLE, figure_of
+
+    layers = [layer for layer in measured["layers"] if layer["macs"]] * 10
+    with pyplot.rc_context(STYLE):
+        figure = figure_of({**RESULT, "profile": {**measured, "layers": [dict(item) for item in layers]}})
+        figure.canvas.draw()
+        boxes = _boxes(figure)
+        pyplot.close(figure)
+    covered = [
+        (one.get_text(), other.get_text())
+        for one, other in itertools.combinations(boxes, 2)
+        if boxes[one].overlaps(boxes[other])
+    ]
+    assert len(boxes) > 50 and covered == []
 
 
 def test_a_picture_of_another_kind_or_in_no_folder_is_refused(tmp_path):
