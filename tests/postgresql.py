@@ -65,8 +65,8 @@ class Server:
             time.sleep(0.05)
         raise RuntimeError(Path(self.folder, "log").read_text())
 
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGINT)
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        self.process.send_signal(how)
         self.process.wait(timeout=30)
 
     def url_of(self, database: str) -> str:
@@ -87,5 +87,5 @@ def server() -> Iterator[Server]:
         yield running
     finally:
         if running is not None:
-            running.stop()
+            running.stop(signal.SIGQUIT)  # without writing to disk what is deleted anyway
         shutil.rmtree(folder, ignore_errors=True)
