@@ -33,12 +33,14 @@ set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "edgevid-hypothesis")
 
 
 SLOW_FIXTURES = {"export", "exported", "library", "needs_kernel", "wheel"}
+SERVERS = {"adb_variables", "here", "script", "server", "ssh", "worker_that"}
+"""Fixtures that start a server or another process, for a second or two."""
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what exports or compiles by its fixtures; a run of several workers begins with the longest."""
+    """Mark what exports, compiles or starts a server by its fixtures; a run begins with the longest."""
     for item in items:
-        if SLOW_FIXTURES & set(item.fixturenames):
+        if (SLOW_FIXTURES | SERVERS) & set(item.fixturenames):
             item.add_marker("slow")
     items.sort(
         key=lambda item: (item.get_closest_marker("long") is None, item.get_closest_marker("slow") is None)

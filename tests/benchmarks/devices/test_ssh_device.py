@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from dataclasses import replace
@@ -179,13 +180,16 @@ def test_measurements_share_a_connection(ssh):
     assert subprocess.run(check, capture_output=True).returncode == 0
 
 
-def test_a_folder_of_sockets_that_others_can_enter_is_not_used(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    (tmp_path / "edgevid").mkdir(mode=0o755)
-    link = device_at("ssh://nano")._link
-    assert not any("ControlPath" in word for word in link.options())
-    (tmp_path / "edgevid").chmod(0o700)
-    assert any("ControlPath" in word for word in link.options())
+def test_a_folder_of_sockets_that_others_can_enter_is_not_used(monkeypatch):
+    with tempfile.TemporaryDirectory(dir="/tmp") as runtime:  # short, as paths of sockets must be
+        monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        folder = Path(runtime, "edgevid")
+        folder.mkdir()
+        folder.chmod(0o755)
+        link = device_at("ssh://nano")._link
+        assert not any("ControlPath" in word for word in link.options())
+        folder.chmod(0o700)
+        assert any("ControlPath" in word for word in link.options())
 
 
 def use_settings(server, folder: Path, monkeypatch, lines: str) -> None:

@@ -25,7 +25,7 @@ class Clock:
         return self.now_ns
 
     def sleep(self, seconds: float) -> None:
-        self.now_ns += max(1000, int(seconds * 1e9))
+        self.now_ns += max(50_000, int(seconds * 1e9))
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_the_predicted_rate_is_that_of_queueing_theory():
 def test_a_latency_counts_from_the_scheduled_arrival(serve):
     timing = serve(10, latency_bound_ms=1000)
     assert timing.includes == ("queueing", "inference")
-    assert min(timing.samples_ms) == pytest.approx(10, abs=0.01), "a query alone waits for nothing"
+    assert min(timing.samples_ms) == pytest.approx(10, abs=0.051), "a query alone waits for nothing"
     assert max(timing.samples_ms) > 20, "a query behind another waits for it"
 
 

@@ -20,6 +20,8 @@ from edgevid.host.power.sampling import COMMAND, Sampling
 from edgevid.host.power.sensor import Rail, Sensor, SensorError
 from edgevid.host.probes import rapl
 
+pytestmark = pytest.mark.slow  # in real time
+
 
 def sensor_of(*files, pattern="", **more) -> Sensor:
     rails = tuple(Rail(str(column), (column,), 1.0, 1.0) for column in range(len(files)))
@@ -100,10 +102,10 @@ def test_a_mark_is_read_at_once(tmp_path):
     time.sleep(0.1)  # the first readings
     before = time.monotonic()
     sampler.mark()
-    time.sleep(0.2)
+    time.sleep(1.0)
     samples = sampler.samples()
-    assert sum(before <= read < before + 0.15 for read in samples.times_s) == 1
-    assert samples.times_s[-1] >= before + 0.2, "the last reading is after the end"
+    assert sum(before <= read < before + 0.9 for read in samples.times_s) == 1
+    assert samples.times_s[-1] >= before + 1.0, "the last reading is after the end"
 
 
 def test_a_read_that_fails_later_is_counted_and_told(tmp_path):
