@@ -31,6 +31,12 @@ def reference(case: str) -> SimpleNamespace:
     return SimpleNamespace(state=state, clip=clip, logits=logits)
 
 
+def names_and_shapes(case: str) -> dict[str, torch.Tensor]:
+    """The ``state`` of a case without values, for tests of what is decided before any is read."""
+    meta = json.loads((DATA / f"{case}.json").read_text())
+    return {name: torch.empty(shape, device="meta") for name, shape in meta["keys"].items()}
+
+
 def _fill(name: str, shape: tuple[int, ...], scale: dict[str, float]):
     random = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
     if name.endswith("num_batches_tracked"):

@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from official import reference
+from official import names_and_shapes, reference
 
 import edgevid
 from edgevid.errors import WeightsError
@@ -219,7 +219,7 @@ def test_a_video_checkpoint_does_not_fill_a_network_of_other_channels():
 )
 def test_a_format_is_recognized_by_its_names(case, model, name):
     expected = edgevid.create_model(model).state_dict()
-    assert recognize(FORMATS, reference(case).state, expected)[0].name == name
+    assert recognize(FORMATS, names_and_shapes(case), expected)[0].name == name
 
 
 class TestPaddleFiles:

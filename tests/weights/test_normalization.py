@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from official import reference
+from official import names_and_shapes
 
 from edgevid.errors import EdgevidError
 from edgevid.specs import Preprocessing
@@ -46,7 +46,7 @@ def values(preprocessing: Preprocessing) -> tuple:
     ],
 )
 def test_the_names_in_a_checkpoint_identify_who_trained_it(case, model, project, expected):
-    state = reference(case).state
+    state = names_and_shapes(case)
     form = recognize(FORMATS, state, _names_of(model, case)).format
     preprocessing = preprocessing_of(form, MODELS[model])
     assert values(preprocessing) == expected
