@@ -34,17 +34,18 @@ OVERHEAD_US, OVERHEAD_MIB, SLOWDOWN_ERROR = 5.0, 5.0, 0.01
 
 def main() -> None:
     study = Study(__doc__.splitlines()[0], rounds=12)
-    study.parser.add_argument("bundle", type=Path, help="a bundle for this machine")
+    study.parser.add_argument("bundle", help="a bundle for this machine")
     study.parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement (2)")
     study.run(lambda options: measure_all(study, options))
 
 
 def measure_all(study: Study, options: argparse.Namespace) -> None:
-    harness = Harness(options)
+    bundle = Path(options.bundle)
+    harness = Harness(bundle, options)
     candidates: dict[str, Callable[[], float]] = {"harness": harness.p50_ms, "bare": harness.bare_p50_ms}
     if importlib.util.find_spec("mlperf_loadgen"):
         candidates["loadgen"] = lambda: harness.peer("loadgen")["p50_ms"]
-    if (options.bundle / STANDARD_MODEL).exists() and shutil.which(_benchmark_app()):
+    if (bundle / STANDARD_MODEL).exists() and shutil.which(_benchmark_app()):
         candidates["harness, OpenVINO"] = harness.openvino_p50_ms
         candidates["benchmark_app"] = harness.benchmark_app_p50_ms
     samples = interleave(candidates, options.rounds, clock=lambda run: run())
@@ -59,12 +60,12 @@ def measure_all(study: Study, options: argparse.Namespace) -> None:
     print(f"memory: {memory:.2f} MiB above a bare loop (bound: {OVERHEAD_MIB:g})")
     study.add("overhead_us", harness.overhead_us)
     study.add("peak_mib", {"harness": harness.peak_mib, "bare": harness.bare_peak_mib})
-    planted_slowdown(study, options, statistics.median(samples["harness"]))
+    planted_slowdown(study, bundle, options, statistics.median(samples["harness"]))
 
 
-def planted_slowdown(study: Study, options: argparse.Namespace, p50_ms: float) -> None:
+def planted_slowdown(study: Study, bundle: Path, options: argparse.Namespace, p50_ms: float) -> None:
     """Kernels that take 3 % of the inference longer, as the harness sees them."""
-    with PlantedKernels(options.bundle, options.threads, SLOWDOWN * p50_ms) as planted:
+    with PlantedKernels(bundle, options.threads, SLOWDOWN * p50_ms) as planted:
         samples = interleave(
             {"slower": planted.p50_ms, "as they are": planted.unchanged_p50_ms},
             2 * options.rounds,
@@ -78,8 +79,8 @@ def planted_slowdown(study: Study, options: argparse.Namespace, p50_ms: float) -
 class Harness:
     """The candidates; what they tell besides a p50 is kept."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._bundle, self._seconds, self._threads = options.bundle, options.seconds, options.threads
+    def __init__(self, bundle: Path, options: argparse.Namespace) -> None:
+        self._bundle, self._seconds, self._threads = bundle, options.seconds, options.threads
         self.overhead_us: list[float] = []
         self.peak_mib: list[float] = []
         self.bare_peak_mib: list[float] = []
