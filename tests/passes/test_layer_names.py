@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -20,6 +21,7 @@ class Network(nn.Module):
         return self.head(self.blocks(clip.transpose(1, 2)).mean((2, 3, 4)))
 
 
+@pytest.mark.slow
 def test_a_node_names_its_layer_before_and_after_the_passes():
     graph = trace(Network().eval(), torch.zeros(1, 4, 3, 8, 8))
     assert {describe(node) for node in graph.graph} >= {"blocks.0.0 (Conv)", "blocks.0.1 (Relu)"}
