@@ -85,9 +85,8 @@ class Camera:
 
         while True:
             with open_video(self._video) as (container, stream):
-                stream.thread_type = (
-                    "SLICE"  # as for a live source: threads that take whole frames delay them
-                )
+                # As for a live source: threads that take whole frames hold some back.
+                stream.thread_type = "SLICE"
                 stream.codec_context.thread_count = self._threads
                 for picture, _ in decoded_frames(container, stream, self._video, warn=False):
                     yield picture

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from edgevid.benchmarks.harness.scenarios import single_stream
 from edgevid.benchmarks.harness.scenarios.scenario import (
     HOST_CLOCK,
     INFERENCE_TIMES,
-    REPORT_INTERVAL_NS,
     Scenario,
     Timing,
     Workload,
-    collection_paused,
-    new_samples,
 )
 
 STREAMS = 8
@@ -26,29 +26,17 @@ def run(workload: Workload, duration_s: float) -> Timing:
     weights. MLPerf's metric is the 99th percentile of the samples.
     """
     assert workload.new_step, "the session makes further steps"
-    count, clock, report = workload.settings.streams or STREAMS, workload.clock, workload.report
+    count = workload.settings.streams or STREAMS
     steps = [workload.step, *(workload.new_step() for _ in range(count - 1))]
-    for step in steps:
-        step()  # the first inference of a stream allocates its buffers
-    samples = new_samples()
-    record = samples.append
-    with collection_paused():
-        start = clock()
-        deadline, next_report = start + int(duration_s * 1e9), start
-        end = start
-        while end < deadline:
-            begin = clock()
-            for step in steps:
-                step()
-            end = clock()
-            record(end - begin)
-            if end >= next_report:
-                report((end - start) / 1e9, samples)
-                next_report = end + REPORT_INTERVAL_NS
-        elapsed_s = (clock() - start) / 1e9
-    return Timing(
-        samples, elapsed_s, inferences=count * len(samples), details={"multi_stream": {"streams": count}}
-    )
+
+    def query() -> None:
+        for step in steps:
+            step()
+
+    query()  # the first inference of a stream allocates its buffers
+    timing = single_stream.run(replace(workload, step=query), duration_s)
+    details = {"multi_stream": {"streams": count}}
+    return replace(timing, inferences=count * len(timing.samples_ns), details=details)
 
 
 SCENARIO = Scenario(
