@@ -14,6 +14,7 @@ Ramdas et al., "Game-theoretic statistics and safe anytime-valid inference", Sta
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -62,11 +63,7 @@ class SignTest:
     @property
     def ratio(self) -> float | None:
         """The median ratio; None without pairs."""
-        values = sorted(self.log_ratios)
-        if not values:
-            return None
-        middle = len(values) // 2
-        return math.exp(values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2)
+        return math.exp(statistics.median(self.log_ratios)) if self.log_ratios else None
 
     def interval(self, confidence: float = INTERVAL_CONFIDENCE) -> tuple[float, float] | None:
         """The exact interval of the median ratio, the sign test inverted; None for too few pairs.
