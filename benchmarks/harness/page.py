@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from edgevid.benchmarks.harness.report import COLUMNS, notes, row, scenario_lines
+from edgevid.benchmarks.harness.report import COLUMNS, TEXT_COLUMNS, notes, row, scenario_lines
 
 WIDTH, HEIGHT, MARGIN = 720, 180, 44
 MAX_POINTS = 1500
 """Samples that are drawn; of more, the slowest of each group of neighbors is, so that no outlier is lost."""
 BINS = 60
-FIRST_NUMBER = 5
-"""The first column that is aligned to the right."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --soft: #57606a; --line: #d0d7de;
@@ -66,7 +64,7 @@ def _table(results: Sequence[dict[str, Any]]) -> str:
 
 def _cells(tag: str, texts: Sequence[str]) -> str:
     scope = ' scope="col"' if tag == "th" else ""
-    kinds = [' class="number"' if index >= FIRST_NUMBER else "" for index in range(len(texts))]
+    kinds = [' class="number"' if index >= TEXT_COLUMNS else "" for index in range(len(texts))]
     return "".join(f"<{tag}{scope}{kind}>{html.escape(text)}</{tag}>" for kind, text in zip(kinds, texts))
 
 

@@ -11,6 +11,8 @@ COLUMNS = (
     "model", "target", "backend", "precision", "scenario", "threads",
     "p50 ms", "p90 ms", "p99 ms", "clips/s", "frames/s", "peak MiB",
 )  # fmt: skip
+TEXT_COLUMNS = 5
+"""The first columns, which are aligned to the left; the others are numbers."""
 UNREAD = "not read"
 
 
@@ -19,7 +21,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     from tabulate import tabulate
 
     rows = [row(result) for result in results]
-    alignment = ["left"] * 5 + ["right"] * (len(COLUMNS) - 5)
+    alignment = ["left"] * TEXT_COLUMNS + ["right"] * (len(COLUMNS) - TEXT_COLUMNS)
     lines = [tabulate(rows, COLUMNS, colalign=alignment, disable_numparse=True), ""]
     for result in results:
         lines += [f"{result['model']} {line}" for line in scenario_lines(result)]
