@@ -50,7 +50,7 @@ def python_with_simulated_worker(folder: Path) -> Path:
 class Here:
     """This computer as a board, its home and lock in ``home``; ``process`` is the latest connection's."""
 
-    uploads = False
+    upload = None
 
     def __init__(self, home: Path, **variables: str) -> None:
         self.address = "here"
@@ -79,9 +79,6 @@ class Here:
             start_new_session=True,
         )
         return self.process
-
-    def upload(self, source: Path, destination: str, report) -> None:
-        raise NotImplementedError
 
     def explain(self, status: int, errors) -> str:
         return f"status {status}: {' '.join(errors)}"

@@ -31,8 +31,6 @@ STATES = {
 class Adb:
     """A device reached by ``adb``, which starts a server of its own and leaves it running."""
 
-    uploads = True
-
     def __init__(self, address: AdbAddress) -> None:
         self.address = str(address)
         self._given, self._serial = address.serial, ""

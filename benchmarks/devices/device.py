@@ -195,7 +195,7 @@ class Device:
                 self._say(said, time.monotonic() - start)
 
             report()
-            if self._link.uploads:
+            if self._link.upload is not None:
                 self._link.upload(Path(file.name), answer["upload"], report)
                 self._ask({"do": "tar", **folder, "upload": answer["upload"]})
             else:

@@ -9,22 +9,24 @@ from typing import IO, Protocol
 
 from edgevid.errors import BenchmarkError
 
+Upload = Callable[[Path, str, Callable[[], None]], None]
+"""``upload(source, destination, report)`` copies a file to the board and calls ``report`` now and then."""
+
 
 class Link(Protocol):
     """A way to a board. ``address`` names it to the user.
 
     ``open(command, errors)`` starts ``command`` in the board's shell, with pipes for its standard input and
-    output and the file ``errors`` for the rest. If it ``uploads``, ``upload`` copies a file there and calls
-    ``report`` now and then; otherwise data goes through the pipe. ``explain`` says in one line why ssh or
-    adb, which ended with ``status`` and printed ``errors``, has no connection.
+    output and the file ``errors`` for the rest. Where there is no ``upload``, data goes through the pipe.
+    ``explain`` says in one line why ssh or adb, which ended with ``status`` and printed ``errors``, has no
+    connection.
     """
 
     address: str
 
     @property
-    def uploads(self) -> bool: ...
+    def upload(self) -> Upload | None: ...
     def open(self, command: str, errors: IO[bytes]) -> subprocess.Popen[bytes]: ...
-    def upload(self, source: Path, destination: str, report: Callable[[], None]) -> None: ...
     def explain(self, status: int, errors: Sequence[str]) -> str: ...
 
 

@@ -9,7 +9,7 @@ import re
 import stat
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -65,7 +65,7 @@ REASONS = (
 class Ssh:
     """A computer reached by ``ssh``, over one connection that several measurements share."""
 
-    uploads = False
+    upload = None  # data goes through the pipe
 
     def __init__(self, address: SshAddress) -> None:
         self.address = str(address)
@@ -86,9 +86,6 @@ class Ssh:
         if self._address.port:
             words += ["-p", str(self._address.port)]
         return words
-
-    def upload(self, source: Path, destination: str, report: Callable[[], None]) -> None:
-        raise NotImplementedError("data goes through the pipe")
 
     def explain(self, status: int, errors: Sequence[str]) -> str:
         text, last = "\n".join(errors), errors[-1] if errors else f"ssh ended with exit status {status}"
