@@ -23,7 +23,9 @@ class Options:
 
     def request(self, bundle: str, scenario: str) -> Request:
         duration_s = self.duration_s or SCENARIOS[scenario].duration_s
-        return Request(bundle, scenario, duration_s, self.threads, self.device, self.settings, self.pinned)
+        return Request(
+            bundle, scenario, duration_s, self.threads, self.device, self.settings, self.pinned, self.power
+        )
 
 
 def options_of(
