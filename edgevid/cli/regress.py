@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import click
 
-from edgevid.errors import BenchmarkError, EdgevidError
+from edgevid.cli.regress_options import Comparison, comparison_options
+from edgevid.cli.regress_outputs import Outputs, output_options
+from edgevid.errors import EdgevidError
 
 STATUS = {"pass": 0, "improvement": 0, "regression": 1, "inconclusive": 2}
 CANNOT_COMPARE = 3
@@ -25,75 +24,28 @@ class Gate(click.Command):
 
 
 @click.command(cls=Gate)
-@click.option("--baseline", required=True, metavar="BUNDLE", help="The bundle to compare with.")
-@click.option("--candidate", required=True, metavar="BUNDLE", help="The bundle that may be slower.")
-@click.option(
-    "--threshold", default="3%", show_default=True, metavar="SHARE", help="The slow-down that must be caught."
-)
-@click.option("--budget", default="120s", show_default=True, metavar="TIME", help="Stop after this time.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads to run on.  [default: the backend's]")
-@click.option("--seed", type=int, help="Of the order in each pair.  [default: a new one each time]")
-@click.option(
-    "--json",
-    "json_to",
-    is_flag=False,
-    flag_value="-",
-    metavar="FILE",
-    help="Write the verdict and all samples to FILE; without FILE (last option, or '-') print only JSON.",
-)
-def command(
-    baseline: str,
-    candidate: str,
-    threshold: str,
-    budget: str,
-    threads: int | None,
-    seed: int | None,
-    json_to: str | None,
-) -> int:
+@comparison_options
+@output_options
+def command(comparison: Comparison, outputs: Outputs) -> int:
     """Compare two bundles in pairs of fresh processes, until it is decided or the budget is spent.
 
     Exit status: 0 no regression, 1 regression, 2 inconclusive, 3 the two cannot be compared.
     """
-    from edgevid.benchmarks.regress import gate
-    from edgevid.benchmarks.regress.report import report
-    from edgevid.host.files import atomic_write
-
     try:
-        options = gate.Options(_share(threshold), _seconds(budget), threads=threads, seed=seed)
-        with one_gate_at_a_time(), _progress(options.budget_s) as show:
-            verdict = gate.compare(baseline, candidate, options, show)
+        verdict = _compare(comparison)
     except EdgevidError as error:
         click.echo(f"edgevid: {' '.join(str(error).split())}", err=True)
         return CANNOT_COMPARE
-    document = json.dumps(verdict, indent=1, allow_nan=False)
-    if json_to == "-":
-        click.echo(document)
-    else:
-        if json_to is not None:
-            atomic_write(Path(json_to), (document + "\n").encode())
-        click.echo(report(verdict))
+    outputs.write(verdict)
     return STATUS[verdict["verdict"]]
 
 
-def _share(text: str) -> float:
-    """``3%`` or ``0.03``."""
-    with contextlib.suppress(ValueError):
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        if 0 < share < 1:
-            return share
-    raise BenchmarkError(
-        f"--threshold '{text}' is no share between 0 and 100%: use, for example, --threshold 3%"
-    )
+def _compare(comparison: Comparison) -> dict[str, Any]:
+    from edgevid.benchmarks.regress import gate
 
-
-def _seconds(text: str) -> float:
-    """``120s``, ``2m``, or a number of seconds."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    with contextlib.suppress(ValueError):
-        seconds = float(text.rstrip("smh")) * units.get(text[-1:], 1)
-        if 0 < seconds < math.inf:
-            return seconds
-    raise BenchmarkError(f"--budget '{text}' is no time: use, for example, --budget 120s")
+    options = comparison.options()
+    with one_gate_at_a_time(), _progress(options.budget_s) as show:
+        return gate.compare(*comparison.bundles(), options, show)
 
 
 @contextlib.contextmanager
