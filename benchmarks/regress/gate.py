@@ -51,7 +51,23 @@ class Progress:
     ratio: float | None
 
 
-Measure = Callable[..., dict[str, Any]]
+Result = dict[str, Any]
+Measure = Callable[..., Result]
+
+
+@dataclass
+class Pairs:
+    """What the pairs so far say of each metric; the times of ``discarded`` ones were not looked at."""
+
+    metrics: list[PairedMetric]
+    count: int = 0
+    discarded: int = 0
+    seconds: float = 0.0
+
+    @property
+    def is_decided(self) -> bool:
+        deciding = [metric for metric in self.metrics if metric.measure.decides and metric.is_measured]
+        return bool(self.count) and all(metric.verdict != INCONCLUSIVE for metric in deciding)
 
 
 def compare(
@@ -64,62 +80,73 @@ def compare(
 ) -> dict[str, Any]:
     """The document of ``edgevid regress --json``.
 
-    The order in a pair is drawn at random, so what the machine does in the long run favors neither. A pair
-    during which other programs used more than a twentieth of a core, or the hypervisor took time, is
-    discarded before its times are looked at. Raises ``BenchmarkError`` where the two cannot be compared.
+    The order in a pair is drawn at random, so what the machine does in the long run favors neither. Raises
+    ``BenchmarkError`` where the two cannot be compared.
     """
     bundles = Bundle.open(baseline), Bundle.open(candidate)
     before, after = (_of(bundle.manifest, SAME_BUNDLE) for bundle in bundles)
     _require_equal(before, after, "the bundles")
     sizes = _bytes(bundles[0]), _bytes(bundles[1])
     fixed = facts(bundles[0].manifest, bundles[1].manifest, sizes, options.threshold)
-    metrics = [PairedMetric(item, SignTest(options.threshold)) for item in MEASURES]
     draw = random.Random(options.seed)
-    start = clock()
-    pairs = discarded = 0
-    longest_s = 0.0
-    first: dict[str, Any] | None = None
-    while True:
-        began = clock()
-        order = [0, 1] if draw.random() < 0.5 else [1, 0]
-        results: list[dict[str, Any]] = [{}, {}]
-        for side in order:
+    first: Result = {}
+
+    def measure_pair() -> list[Result]:
+        results: list[Result] = [{}, {}]
+        for side in [0, 1] if draw.random() < 0.5 else [1, 0]:
             results[side] = measure(
                 bundles[side].path, "single-stream", options.process_s, options.threads, power="none"
             )
-        first = first or results[0]
+        if not first:
+            first.update(results[0])
         for result in results:
             _require_same_run(first, result)
-        if any(map(is_disturbed, results)):
-            discarded += 1
-        else:
-            pairs += 1
-            for metric in metrics:
-                metric.add(*results)
-            decide(metrics)
-        now = clock()
-        longest_s = max(longest_s, now - began)
-        show(Progress(pairs, discarded, now - start, metrics[0].test.ratio))
-        done = pairs and all(
-            metric.verdict != INCONCLUSIVE
-            for metric in metrics
-            if metric.measure.decides and metric.is_measured
-        )
-        if done or now - start + longest_s > options.budget_s:
-            break
-    verdict = overall(metrics, fixed)
+        return results
+
+    pairs = decide_by_pairs(measure_pair, options, show, clock)
+    verdict = overall(pairs.metrics, fixed)
     return {
         "verdict": verdict,
         "threshold": options.threshold,
-        "pairs": pairs,
-        "discarded_pairs": discarded,
-        "seconds": clock() - start,
-        "why": _why(verdict, pairs, discarded, options.budget_s),
-        "metrics": [metric.record() for metric in metrics if metric.is_measured] + fixed,
+        "pairs": pairs.count,
+        "discarded_pairs": pairs.discarded,
+        "seconds": pairs.seconds,
+        "why": _why(verdict, pairs.count, pairs.discarded, options.budget_s),
+        "metrics": [metric.record() for metric in pairs.metrics if metric.is_measured] + fixed,
         "baseline": _identity(bundles[0]),
         "candidate": _identity(bundles[1]),
         "environment": first["environment"],
     }
+
+
+def decide_by_pairs(
+    measure_pair: Callable[[], list[Result]],
+    options: Options,
+    show: Callable[[Progress], None] = lambda progress: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Pairs:
+    """Ask for pairs, results of the baseline and the candidate, until they decide or the budget is spent.
+
+    A pair during which other programs used more than a twentieth of a core, or the hypervisor took time, is
+    discarded before its times are looked at.
+    """
+    pairs = Pairs([PairedMetric(item, SignTest(options.threshold)) for item in MEASURES])
+    start = now = clock()
+    longest_s = 0.0
+    while not pairs.is_decided and now - start + longest_s <= options.budget_s:
+        results = measure_pair()
+        if any(map(is_disturbed, results)):
+            pairs.discarded += 1
+        else:
+            pairs.count += 1
+            for metric in pairs.metrics:
+                metric.add(*results)
+            decide(pairs.metrics)
+        longest_s = max(longest_s, clock() - now)
+        now = clock()
+        pairs.seconds = now - start
+        show(Progress(pairs.count, pairs.discarded, pairs.seconds, pairs.metrics[0].test.ratio))
+    return pairs
 
 
 def is_disturbed(result: dict[str, Any]) -> bool:
