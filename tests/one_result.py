@@ -1,4 +1,4 @@
-"""A result of ``edgevid bench --json``, whose values all follow from one number."""
+"""A result of ``edgevid bench --json`` and a verdict for the store; their values follow from one number."""
 
 from __future__ import annotations
 
@@ -37,3 +37,35 @@ def result(number: int, samples: int = 200, **changes: Any) -> dict[str, Any]:
         "warmup_ms": [chance.random() for _ in range(20)],
         **changes,
     }
+
+
+def verdict(number: int, ratio: float = 1.0, **changes: Any) -> dict[str, Any]:
+    """Of commit ``number``, whose latency is ``ratio`` times that of the reference."""
+    chance = random.Random(number)
+    pairs = [ratio * chance.uniform(0.99, 1.01) for _ in range(16)]
+    return {
+        "verdict_id": str(uuid.UUID(int=number)),
+        "model": "tsm_mbv2",
+        "threads": 2,
+        "reference_sha256": "a" * 64,
+        "candidate_sha256": f"{number:064x}",
+        "candidate_commit": f"{number:040x}",
+        "verdict": "pass",
+        "why": "",
+        "threshold": 0.03,
+        "environment": {
+            "device": "a simulated CPU",
+            "kernel": "6.1",
+            "date_utc": f"2026-{1 + number // 28:02}-{1 + number % 28:02}T10:00:00+00:00",
+        },
+        "metrics": {
+            "bundle_size_mib": {
+                "ratio": 1.0, "interval": [1.0, 1.0], "candidate": 9.5, "verdict": "pass", "pairs": []
+            },
+            "latency_p50_ms": {
+                "ratio": sorted(pairs)[8], "interval": [None, None], "candidate": 20.0 * ratio,
+                "verdict": "pass", "pairs": pairs,
+            },
+        },
+        **changes,
+    }  # fmt: skip

@@ -18,8 +18,10 @@ SERIES_LENGTH = 16
 NAMESPACE = uuid.UUID("5b5b0e0a-8a0c-4d5e-9d57-6f0f7c1f1a0e")
 
 Path = tuple["str | int", ...]
+Columns = Mapping[str, tuple[type, Path]]
+"""What can be searched for: each column with its type and its place in a record."""
 
-COLUMNS: dict[str, tuple[type, Path]] = {
+COLUMNS: Columns = {
     "model": (str, ("model",)),
     "target": (str, ("target",)),
     "backend": (str, ("backend",)),
@@ -38,18 +40,20 @@ COLUMNS: dict[str, tuple[type, Path]] = {
     "peak_mib": (float, ("memory_mib", "peak")),
     "energy_mj_per_clip": (float, ("energy_mj_per_clip",)),
 }
-"""What can be searched for: each column with its type and its place in a result."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A result as it is stored: ``record`` is JSON with null in the place of each series."""
+    """A record as it is stored: its identity, its ``columns`` by name, and the rest as JSON.
 
-    measurement_id: str
+    ``parts`` are its rows in a second table: the packed values of each series by their ``place`` in a result,
+    as JSON, which has null there.
+    """
+
+    identity: str
     columns: dict[str, Any]
     record: str
-    series: dict[str, bytes]
-    """Packed values by their place in the result, as JSON."""
+    parts: list[dict[str, Any]]
 
 
 def to_rows(result: dict[str, Any]) -> Rows:
@@ -58,35 +62,34 @@ def to_rows(result: dict[str, Any]) -> Rows:
         isinstance(result.get(key), str) for key in ("model", "scenario")
     ):
         raise BenchmarkError("this is not a result of 'edgevid bench': it names no model or no scenario")
-    result = {**result, "measurement_id": identify(result)}
+    result = {**result, "measurement_id": identify(result, "measurement_id")}
     series: dict[str, bytes] = {}
     try:
         record = json.dumps(_without_series(result, (), series), allow_nan=False)
     except (ValueError, TypeError, RecursionError) as error:
         raise BenchmarkError(f"this result is not JSON ({error}), so it cannot be stored") from error
-    return Rows(result["measurement_id"], dict(_columns(result)), record, series)
+    parts = [{"place": place, "data": data} for place, data in series.items()]
+    return Rows(result["measurement_id"], dict(columns_of(result, COLUMNS)), record, parts)
 
 
-def from_rows(record: str, series: Mapping[str, bytes]) -> dict[str, Any]:
+def from_rows(record: str, parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The result that ``to_rows`` was given, with its ``measurement_id``."""
     result = json.loads(record)
-    for place, data in series.items():
-        *path, last = json.loads(place)
-        _at(result, path)[last] = unpack(data)
+    for part in parts:
+        *path, last = json.loads(part["place"])
+        _at(result, path)[last] = unpack(bytes(part["data"]))
     return result
 
 
-def identify(result: dict[str, Any]) -> str:
-    """The result's ``measurement_id``; one that follows from its content if it has none."""
-    known = result.get("measurement_id")
+def identify(record: dict[str, Any], key: str) -> str:
+    """The record's ``key``, a UUID; one that follows from its content if it has none."""
+    known = record.get(key)
     if known is None:
-        return str(uuid.uuid5(NAMESPACE, json.dumps(result, sort_keys=True)))
+        return str(uuid.uuid5(NAMESPACE, json.dumps(record, sort_keys=True)))
     try:
         return str(uuid.UUID(known))
     except (ValueError, AttributeError, TypeError):
-        raise BenchmarkError(
-            "the measurement_id of this result is not a UUID: remove it or make one"
-        ) from None
+        raise BenchmarkError(f"the {key} of this record is not a UUID: remove it or make one") from None
 
 
 def utc(text: str) -> str | None:
@@ -100,10 +103,10 @@ def utc(text: str) -> str | None:
     return date.astimezone(datetime.timezone.utc).isoformat(timespec="seconds")
 
 
-def _columns(result: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Each column's value; None where the result has none of the column's type."""
-    for name, (kind, path) in COLUMNS.items():
-        value = _at(result, path)
+def columns_of(record: dict[str, Any], columns: Columns) -> Iterator[tuple[str, Any]]:
+    """Each column's value; None where the record has none of the column's type."""
+    for name, (kind, path) in columns.items():
+        value = _at(record, path)
         if kind is float and type(value) is int:
             value = float(value)
         if type(value) is not kind or (isinstance(value, int) and value >= 2**31):

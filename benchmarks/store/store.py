@@ -1,10 +1,11 @@
-"""The store: add results, and find them again exactly as they were."""
+"""The store: add records, and find them again exactly as they were."""
 
 from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,20 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from edgevid.benchmarks.store import lines
 from edgevid.benchmarks.store.engine import make_engine, name_of, reading, url_of, writing
+from edgevid.benchmarks.store.kinds import RESULT, VERDICT, Kind, kind_of
 from edgevid.benchmarks.store.migrate import prepare
-from edgevid.benchmarks.store.record import COLUMNS, Rows, from_rows, to_rows, utc
-from edgevid.benchmarks.store.schema import MEASUREMENTS, SERIES
+from edgevid.benchmarks.store.record import Rows
 from edgevid.errors import BenchmarkError
 from edgevid.host.files import atomic_path
-from edgevid.specs.registry import check_choice
 
 PAGE = 32
-"""Results in one query; no transaction stays open while a caller looks at them."""
+"""Records in one query; no transaction stays open while a caller looks at them."""
 BATCH = 100
-"""Results in one transaction of an import."""
+"""Records in one transaction of an import."""
 
 
 class Store:
-    """Results in a database; ``open_store`` opens one. ``name`` is what messages call it.
+    """Results and verdicts in a database; ``open_store`` opens one. ``name`` is what messages call it.
 
     Processes and threads may share it. Every method raises ``BenchmarkError``, in one line, if the database
     cannot be used; then nothing has changed.
@@ -39,16 +39,17 @@ class Store:
         self._engine = make_engine(url)
         prepare(self._engine, create)
 
-    def add(self, result: dict[str, Any]) -> str:
-        """Keep one result of ``edgevid bench --json``; returns its ``measurement_id``, a UUID.
+    def add(self, record: dict[str, Any]) -> str:
+        """Keep one result of ``edgevid bench --json``, or a verdict; returns its identity, a UUID.
 
-        A result without one gets one that follows from its content. A result that is in the store already is
-        not added again. It is on disk when this returns.
+        A result without a ``measurement_id`` gets one that follows from its content. What is in the store
+        already is not added again. It is on disk when this returns.
         """
-        rows = to_rows(result)
+        kind = kind_of(record)
+        rows = kind.to_rows(record)
         with writing(self._engine) as connection:
-            self._add(connection, rows)
-        return rows.measurement_id
+            self._add(connection, kind, rows)
+        return rows.identity
 
     def results(self, samples: bool = True, **wanted: Any) -> Iterator[dict[str, Any]]:
         """The results whose columns have the ``wanted`` values, in the order in which they were added.
@@ -58,11 +59,15 @@ class Store:
         observed device; ``since`` and ``until`` are ISO dates, the latter excluded. Without ``samples`` each
         long series of numbers is None.
         """
-        return self._pages(list(_conditions(wanted)), samples)
+        return self._pages(RESULT, list(RESULT.conditions(wanted)), samples)
+
+    def verdicts(self, **wanted: Any) -> Iterator[dict[str, Any]]:
+        """The verdicts of ``edgevid regress``, by columns of ``verdict.COLUMNS``, as ``results`` does."""
+        return self._pages(VERDICT, list(VERDICT.conditions(wanted)))
 
     def known(self, measurement_ids: Sequence[str]) -> set[str]:
         """Which of these the store has."""
-        name, found = MEASUREMENTS.c.measurement_id, set[str]()
+        name, found = RESULT.identity, set[str]()
         for start in range(0, len(measurement_ids), BATCH):
             query = sa.select(name).where(name.in_(measurement_ids[start : start + BATCH]))
             with reading(self._engine) as connection:
@@ -70,87 +75,86 @@ class Store:
         return found
 
     def export_lines(self, file: str | Path, **wanted: Any) -> int:
-        """Write results as JSON lines, replacing ``file`` at the end; returns how many."""
-        results = self.results(**wanted)
+        """Write results, and all verdicts unless some results are ``wanted``, as JSON lines; how many.
+
+        They replace ``file`` at the end.
+        """
+        records = chain(self.results(**wanted), () if wanted else self.verdicts())
         with _accessing(file), atomic_path(Path(file)) as temporary, open(temporary, "xb") as out:
-            return sum(out.write(lines.to_line(result)) > 0 for result in results)
+            return sum(out.write(lines.to_line(record)) > 0 for record in records)
 
     def import_lines(self, file: str | Path) -> int:
-        """Add the results in a file of JSON lines; returns how many the store did not have yet.
+        """Add the records in a file of JSON lines; returns how many the store did not have yet.
 
-        Raises ``BenchmarkError`` with the number of a line that is no result. Importing the repaired file
+        Raises ``BenchmarkError`` with the number of a line that is none. Importing the repaired file
         again adds what is missing.
         """
         added = 0
         with _accessing(file):
             for batch in _batches(Path(file)):
                 with writing(self._engine) as connection:
-                    added += sum(self._add(connection, rows) for rows in batch)
+                    added += sum(self._add(connection, kind, rows) for kind, rows in batch)
         return added
 
-    def _add(self, connection: sa.Connection, rows: Rows) -> bool:
-        """Whether the result was new; ``BenchmarkError`` if the store has another one of this identity."""
-        values = {"measurement_id": rows.measurement_id, **rows.columns, "record": rows.record}
+    def _add(self, connection: sa.Connection, kind: Kind, rows: Rows) -> bool:
+        """Whether the record was new; ``BenchmarkError`` if the store has another one of this identity."""
+        values = {kind.key: rows.identity, **rows.columns, "record": rows.record}
         insert: Any = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
-        statement = (
-            insert(MEASUREMENTS).values(values).on_conflict_do_nothing(index_elements=["measurement_id"])
-        )
+        statement = insert(kind.table).values(values).on_conflict_do_nothing(index_elements=[kind.key])
         if connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount:
-            series = [
-                {"measurement_id": rows.measurement_id, "place": place, "data": data}
-                for place, data in rows.series.items()
-            ]
-            if series:
-                connection.execute(SERIES.insert(), series)
+            if rows.parts:
+                parts = [{kind.key: rows.identity, **part} for part in rows.parts]
+                connection.execute(kind.parts.insert(), parts)
             return True
-        same = MEASUREMENTS.c.measurement_id == rows.measurement_id
-        record = connection.scalar(sa.select(MEASUREMENTS.c.record).where(same)) or "{}"
-        series_of = self._series(connection, [rows.measurement_id])
+        same = sa.select(kind.table.c.record).where(kind.identity == rows.identity)
+        known = connection.scalar(same) or "{}"
+        parts_of = self._parts(connection, kind, [rows.identity])
         # The content, since another zlib compresses to other bytes.
-        if from_rows(record, series_of[rows.measurement_id]) != from_rows(rows.record, rows.series):
+        if kind.from_rows(known, parts_of[rows.identity]) != kind.from_rows(rows.record, rows.parts):
             raise BenchmarkError(
-                f"the store '{self.name}' has another result with measurement_id {rows.measurement_id}: "
+                f"the store '{self.name}' has another {kind.name} with {kind.key} {rows.identity}: "
                 "remove that key from this one to keep both"
             )
         return False
 
-    def _pages(self, conditions: list[Any], samples: bool) -> Iterator[dict[str, Any]]:
+    def _pages(self, kind: Kind, conditions: list[Any], parts: bool = True) -> Iterator[dict[str, Any]]:
         last = 0
         while True:
             query = (
-                sa.select(MEASUREMENTS.c.id, MEASUREMENTS.c.measurement_id, MEASUREMENTS.c.record)
-                .where(MEASUREMENTS.c.id > last, *conditions)
-                .order_by(MEASUREMENTS.c.id)
+                sa.select(kind.table.c.id, kind.identity, kind.table.c.record)
+                .where(kind.table.c.id > last, *conditions)
+                .order_by(kind.table.c.id)
                 .limit(PAGE)
             )
             with reading(self._engine) as connection:
                 page = connection.execute(query).all()
-                names = [row.measurement_id for row in page]
-                series = self._series(connection, names if samples else [])
-            for row in page:
-                yield from_rows(row.record, series[row.measurement_id])
+                parts_of = self._parts(connection, kind, [row[1] for row in page] if parts else [])
+            for _, identity, record in page:
+                yield kind.from_rows(record, parts_of[identity])
             if len(page) < PAGE:
                 return
             last = page[-1].id
 
     @staticmethod
-    def _series(connection: sa.Connection, names: list[str]) -> dict[str, dict[str, bytes]]:
-        """The series of some results: packed values by measurement and place."""
-        found: dict[str, dict[str, bytes]] = defaultdict(dict)
-        for name, place, data in connection.execute(
-            sa.select(SERIES).where(SERIES.c.measurement_id.in_(names))
-        ):
-            found[name][place] = bytes(data)
+    def _parts(
+        connection: sa.Connection, kind: Kind, identities: list[str]
+    ) -> dict[str, list[Mapping[str, Any]]]:
+        """The rows in the second table of some records, by identity."""
+        found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        query = sa.select(kind.parts).where(kind.parts.c[kind.key].in_(identities))
+        for row in connection.execute(query).mappings():
+            found[row[kind.key]].append(row)
         return found
 
 
-def _batches(file: Path) -> Iterator[list[Rows]]:
-    """The rows of a file's results; those before a line that is none come before its error."""
-    batch: list[Rows] = []
+def _batches(file: Path) -> Iterator[list[tuple[Kind, Rows]]]:
+    """The rows of a file's records; those before a line that is none come before its error."""
+    batch: list[tuple[Kind, Rows]] = []
     try:
-        for number, result in lines.read(file):
+        for number, record in lines.read(file):
+            kind = kind_of(record)
             try:
-                batch.append(to_rows(result))
+                batch.append((kind, kind.to_rows(record)))
             except BenchmarkError as error:
                 raise BenchmarkError(f"line {number} of '{file}': {error}") from None
             if len(batch) == BATCH:
@@ -160,21 +164,6 @@ def _batches(file: Path) -> Iterator[list[Rows]]:
         yield batch
         raise
     yield batch
-
-
-def _conditions(wanted: dict[str, Any]) -> Iterator[sa.ColumnElement[bool]]:
-    dates = MEASUREMENTS.c.date_utc
-    for name, value in wanted.items():
-        check_choice("column", name, ["measurement_id", *COLUMNS, "since", "until"])
-        if name in ("since", "until"):
-            date = utc(str(value))
-            if date is None:
-                raise BenchmarkError(f"{name}: '{value}' is not a date: use, for example, 2026-11-28")
-            yield dates >= date if name == "since" else dates < date
-        elif isinstance(value, (list, tuple)):
-            yield MEASUREMENTS.c[name].in_(value)
-        else:
-            yield MEASUREMENTS.c[name] == value
 
 
 @contextlib.contextmanager
