@@ -23,6 +23,7 @@ from edgevid.benchmarks.harness.scenarios import overhead_us, scenario_named
 from edgevid.errors import EdgevidError
 from edgevid.host.affinity import allowed, pin
 from edgevid.host.environment import observe
+from edgevid.host.lifetime import end_with_parent
 from edgevid.host.noise import NoiseMonitor
 from edgevid.host.probes import power_probe
 from edgevid.host.processor import usable_cores
@@ -82,6 +83,7 @@ def measure_request(request: Request, open_session: Callable[..., Any], emit: Em
 
 def main(open_session: Callable[..., Any] | None = None) -> int:
     """Read a request, reply with events; returns the exit status."""
+    end_with_parent()
     # Ctrl-C reaches the whole process group; the parent handles it and ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = _private_stdout()
