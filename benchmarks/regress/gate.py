@@ -83,11 +83,7 @@ def compare(
     The order in a pair is drawn at random, so what the machine does in the long run favors neither. Raises
     ``BenchmarkError`` where the two cannot be compared.
     """
-    bundles = Bundle.open(baseline), Bundle.open(candidate)
-    before, after = (_of(bundle.manifest, SAME_BUNDLE) for bundle in bundles)
-    _require_equal(before, after, "the bundles")
-    sizes = _bytes(bundles[0]), _bytes(bundles[1])
-    fixed = facts(bundles[0].manifest, bundles[1].manifest, sizes, options.threshold)
+    bundles = _comparable(baseline, candidate)
     draw = random.Random(options.seed)
     first: Result = {}
 
@@ -104,19 +100,19 @@ def compare(
         return results
 
     pairs = decide_by_pairs(measure_pair, options, show, clock)
-    verdict = overall(pairs.metrics, fixed)
-    return {
-        "verdict": verdict,
-        "threshold": options.threshold,
-        "pairs": pairs.count,
-        "discarded_pairs": pairs.discarded,
-        "seconds": pairs.seconds,
-        "why": _why(verdict, pairs.count, pairs.discarded, options.budget_s),
-        "metrics": [metric.record() for metric in pairs.metrics if metric.is_measured] + fixed,
-        "baseline": _identity(bundles[0]),
-        "candidate": _identity(bundles[1]),
-        "environment": first["environment"],
-    }
+    why = _why(pairs.count, pairs.discarded, options.budget_s)
+    return _document(bundles, options, pairs, why, first["environment"])
+
+
+def compare_without_pairs(
+    baseline: str | Path, candidate: str | Path, options: Options, why: str
+) -> dict[str, Any]:
+    """The document of a comparison that could not measure within its budget, ``why`` with what to do.
+
+    It is inconclusive unless size or parity alone are a regression.
+    """
+    pairs = Pairs([], seconds=options.budget_s)
+    return _document(_comparable(baseline, candidate), options, pairs, why, None)
 
 
 def decide_by_pairs(
@@ -155,10 +151,39 @@ def is_disturbed(result: dict[str, Any]) -> bool:
     return noise is not None and (noise["others_cores"] > OTHERS_LIMIT or noise["stolen_cores"] > 0)
 
 
-def _why(verdict: str, pairs: int, discarded: int, budget_s: float) -> str:
-    """The reason of an inconclusive verdict, with what to do; empty for the others."""
-    if verdict != INCONCLUSIVE:
-        return ""
+def _comparable(baseline: str | Path, candidate: str | Path) -> tuple[Bundle, Bundle]:
+    bundles = Bundle.open(baseline), Bundle.open(candidate)
+    before, after = (_of(bundle.manifest, SAME_BUNDLE) for bundle in bundles)
+    _require_equal(before, after, "the bundles")
+    return bundles
+
+
+def _document(
+    bundles: tuple[Bundle, Bundle],
+    options: Options,
+    pairs: Pairs,
+    why: str,
+    environment: dict[str, Any] | None,
+) -> dict[str, Any]:
+    sizes = _bytes(bundles[0]), _bytes(bundles[1])
+    fixed = facts(bundles[0].manifest, bundles[1].manifest, sizes, options.threshold)
+    verdict = overall(pairs.metrics, fixed)
+    return {
+        "verdict": verdict,
+        "threshold": options.threshold,
+        "pairs": pairs.count,
+        "discarded_pairs": pairs.discarded,
+        "seconds": pairs.seconds,
+        "why": why if verdict == INCONCLUSIVE else "",
+        "metrics": [metric.record() for metric in pairs.metrics if metric.is_measured] + fixed,
+        "baseline": _identity(bundles[0]),
+        "candidate": _identity(bundles[1]),
+        "environment": environment,
+    }
+
+
+def _why(pairs: int, discarded: int, budget_s: float) -> str:
+    """Why these pairs do not decide, with what to do."""
     if discarded > pairs:
         return (
             f"other programs or the hypervisor used the cores in {discarded} of {pairs + discarded} pairs: "
