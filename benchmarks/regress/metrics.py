@@ -136,3 +136,13 @@ def overall(metrics: list[PairedMetric], fixed: list[dict[str, Any]]) -> str:
 
 def _median(values: list[float]) -> float | None:
     return statistics.median(values) if values else None
+
+
+def pair_ratios(metric: dict[str, Any]) -> list[float]:
+    """Of a recorded metric, each pair's ratio in the order of the run; above 1 is worse."""
+    inverted = any(measure.inverted for measure in MEASURES if measure.name == metric["name"])
+    samples = metric.get("samples") or {"baseline": [], "candidate": []}
+    return [
+        before / after if inverted else after / before
+        for before, after in zip(samples["baseline"], samples["candidate"])
+    ]

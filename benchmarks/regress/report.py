@@ -11,7 +11,7 @@ def report(verdict: dict[str, Any]) -> str:
     """A row per metric, then the verdict in a sentence, with what these pairs could have seen."""
     from tabulate import tabulate
 
-    rows = [_row(metric) for metric in verdict["metrics"]]
+    rows = [row(metric) for metric in verdict["metrics"]]
     alignment = ["left", "right", "right", "right", "right", "left"]
     table = tabulate(rows, COLUMNS, colalign=alignment, disable_numparse=True)
     return f"{table}\n\n{sentence(verdict)}"
@@ -28,7 +28,14 @@ def sentence(verdict: dict[str, Any]) -> str:
     return f"{text}, and {max(seen):.1%} would have been seen" if seen else text
 
 
-def _row(metric: dict[str, Any]) -> tuple[str, ...]:
+def described(metric: dict[str, Any], threshold: float) -> str:
+    """A metric in one line, such as ``latency_p50_ms: regression, 10 to 11.2 (+12.0%, ...)``."""
+    name, before, after, change, interval, result = row(metric)
+    parts = [change, interval and f"95% interval {interval}", f"the slow-down to catch is {threshold:.1%}"]
+    return f"{name}: {result}, {before} to {after} ({'; '.join(filter(None, parts))})"
+
+
+def row(metric: dict[str, Any]) -> tuple[str, ...]:
     low, high = metric["interval"]
     return (
         metric["name"],
