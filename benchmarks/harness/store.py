@@ -13,17 +13,17 @@ from edgevid.benchmarks.harness.result import document
 from edgevid.errors import BenchmarkError
 from edgevid.host.files import atomic_write
 
-Render = Callable[[list[dict[str, Any]]], str]
+Render = Callable[[Any], str]
 
 
 class ResultFile:
-    """A file of results that is replaced atomically; ``render`` makes its text.
+    """A file that is replaced atomically; ``render`` makes its text, by default from a list of results.
 
     Raises ``BenchmarkError`` at once if it cannot be written, before any time is spent on measuring.
     """
 
     def __init__(self, path: Path, option: str = "--json", render: Render | None = None) -> None:
-        self.path = path
+        self.path, self.option = path, option
         self._render = render or (lambda results: to_json(results) + "\n")
         # Replace the target of a link, not the link.
         self._file = path.resolve()
@@ -39,8 +39,8 @@ class ResultFile:
                 f"cannot write '{path}' ({error.strerror}): choose a file in a folder that you can write to"
             ) from error
 
-    def save(self, results: list[dict[str, Any]]) -> None:
-        """Replace the file's content with ``results``."""
+    def save(self, results: Any) -> None:
+        """Replace the file's content with ``results``, as ``render`` makes them."""
         atomic_write(self._file, self._render(results).encode())
 
 

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,9 +22,20 @@ POLL_S = 0.2
 
 
 class Gate(click.Command):
-    """Wrong use must not look like the verdict "inconclusive"."""
+    """Whatever goes wrong must not look like a verdict: 1 is "regression", and Python's own status too."""
 
     bad_input = CANNOT_COMPARE
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except (EdgevidError, OSError) as error:
+            click.echo(f"edgevid: {' '.join(str(error).split())}", err=True)
+        except Exception:  # a bug
+            traceback.print_exc()
+        return CANNOT_COMPARE
 
 
 @click.command(cls=Gate)
@@ -32,14 +44,14 @@ class Gate(click.Command):
 def command(comparison: Comparison, outputs: Outputs) -> int:
     """Compare two bundles in pairs of fresh processes, until it is decided or the budget is spent.
 
-    Exit status: 0 no regression, 1 regression, 2 inconclusive, 3 the two cannot be compared.
+    Exit status: 0 no regression, 1 regression, 2 inconclusive, 3 the two cannot be compared or the verdict
+    cannot be written.
     """
-    try:
-        verdict = _compare(comparison)
-    except EdgevidError as error:
-        click.echo(f"edgevid: {' '.join(str(error).split())}", err=True)
-        return CANNOT_COMPARE
-    outputs.write(verdict)
+    writer = outputs.open()
+    verdict = _compare(comparison)
+    writer.write(verdict)
+    if verdict["verdict"] == "inconclusive" and outputs.allow_inconclusive:
+        return 0
     return STATUS[verdict["verdict"]]
 
 
