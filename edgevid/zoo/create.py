@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from typing import Any
 
 from torch import nn
@@ -20,8 +21,8 @@ def create_model(
     T. The attribute ``edgevid_spec`` is the network's ``ModelSpec``, which defines other kinds of input, and
     the defaults of ``num_classes`` (mostly 400) and ``frames`` (mostly 8). Networks without a classifier
     ignore ``num_classes``, image classifiers ignore ``frames``. ``options`` are passed to the family's
-    builder, such as ``shift_div``. Raises ``UnknownNameError`` for an unknown name, ``EdgevidError`` for
-    invalid sizes.
+    builder, such as ``shift_div`` or ``width``. Raises ``UnknownNameError`` for an unknown name,
+    ``EdgevidError`` for invalid sizes and for an option that the family does not have.
     """
     spec = MODELS[name]
     num_classes = spec.classes if num_classes is None else num_classes
@@ -33,6 +34,9 @@ def create_model(
         sizes["frames"] = frames
     module, _, function = spec.builder.partition(":")
     build = getattr(importlib.import_module(module), function)
+    for option in options:
+        if option not in inspect.signature(build).parameters:
+            raise EdgevidError(f"{name} has no option {option}: leave it out, or choose another network")
     network = build(**sizes, **{**spec.options, **options})
     network.edgevid_spec = spec
     return network

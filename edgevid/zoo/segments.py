@@ -90,6 +90,7 @@ def make_backbone(
     temporal_pool: bool = False,
     make_non_local: Callable[[int], nn.Module] | None = None,
     channels: int = 3,
+    width: float = 1.0,
 ) -> nn.Module:
     """A backbone on frames, without a shift, or with a shift of ``1/shift_div`` of the channels each way."""
     check_choice("place of a shift", place, PLACES)
@@ -104,6 +105,8 @@ def make_backbone(
         raise EdgevidError(f"{backbone} has no option {next(iter(options))}: choose a ResNet")
     if channels != 3:
         options["channels"] = channels
+    if width != 1:
+        options["width"] = width
     make_shift = functools.partial(TemporalShift, shift, shift_div) if shift else None
     return BACKBONES[backbone](make_shift, **options)
 
@@ -121,6 +124,7 @@ def build(
     consensus: str = "average",
     modality: str = "rgb",
     dropout: float = 0.5,
+    width: float = 1.0,
 ) -> SegmentNetwork:
     """TSN (no ``shift``), or TSM (bidirectional or causal).
 
@@ -128,7 +132,8 @@ def build(
     ``temporal_pool`` halves the frames after the first stage; ``non_local`` names the pairwise function of
     non-local blocks in stages 2 and 3. ``non_local_bias`` gives their last convolution a bias: by default to
     the embedded Gaussian, as TSM's code does; MMAction2's blocks, of all four functions, have none.
-    ``modality`` is rgb, flow (10 channels) or rgb_difference (six frames, 18 channels).
+    ``modality`` is rgb, flow (10 channels) or rgb_difference (six frames, 18 channels). ``width`` multiplies
+    the channels of the backbone.
     """
     check_choice("modality", modality, MODALITIES)
     if shift == "causal" and (temporal_pool or non_local):
@@ -136,7 +141,7 @@ def build(
     bias = non_local == "embedded_gaussian" if non_local_bias is None else non_local_bias
     make_non_local = functools.partial(NonLocal, pairwise=non_local, out_bias=bias) if non_local else None
     channels = MODALITIES[modality].backbone_channels
-    network = make_backbone(backbone, shift, shift_div, place, temporal_pool, make_non_local, channels)
+    network = make_backbone(backbone, shift, shift_div, place, temporal_pool, make_non_local, channels, width)
     segments = TemporalPool.frames_out(frames) if temporal_pool else frames
     consensus_module = make_consensus(consensus, segments, network.feature_channels)
     return SegmentNetwork(network, num_classes, frames, dropout, consensus_module, modality)

@@ -12,6 +12,7 @@ import functools
 import torch
 from torch import nn
 
+from edgevid.errors import EdgevidError
 from edgevid.zoo.action_net.bn_inception import BNInception
 from edgevid.zoo.backbones.mobilenet_v2 import InvertedResidual, mobilenet_v2
 from edgevid.zoo.backbones.resnet import Bottleneck, resnet50
@@ -35,8 +36,8 @@ class Action(nn.Module):
         return self.excitation(self.over_time(x, frames), frames)
 
 
-def _resnet50(direction: str) -> nn.Module:
-    backbone = resnet50()
+def _resnet50(direction: str, width: float = 1.0) -> nn.Module:
+    backbone = resnet50(width=width)
     for block in backbone.modules():
         if isinstance(block, Bottleneck):
             block.shift = Action(block.conv1.in_channels, direction)
@@ -44,8 +45,8 @@ def _resnet50(direction: str) -> nn.Module:
     return backbone
 
 
-def _mobilenet_v2(direction: str) -> nn.Module:
-    backbone = mobilenet_v2()
+def _mobilenet_v2(direction: str, width: float = 1.0) -> nn.Module:
+    backbone = mobilenet_v2(width=width)
     for block in backbone.modules():
         if isinstance(block, InvertedResidual) and block.has_shortcut:
             expansion, norm = block.conv[0], block.conv[1]
@@ -72,7 +73,18 @@ BACKBONES = {"resnet50": _resnet50, "mobilenet_v2": _mobilenet_v2, "bn_inception
 
 
 def build(
-    num_classes: int, frames: int, backbone: str, direction: str, dropout: float = 0.5
+    num_classes: int,
+    frames: int,
+    backbone: str,
+    direction: str,
+    dropout: float = 0.5,
+    width: float = 1.0,
 ) -> SegmentNetwork:
-    """ACTION-Net; ``direction`` is bidirectional as published, or causal for streams (new here)."""
-    return SegmentNetwork(BACKBONES[backbone](direction), num_classes, frames, dropout)
+    """ACTION-Net; ``direction`` is bidirectional as published, or causal for streams (new here).
+
+    ``width`` multiplies the channels of the backbone; BN-Inception has no other width than 1.
+    """
+    if width != 1 and backbone == "bn_inception":
+        raise EdgevidError("BN-Inception has a single width: choose a ResNet or MobileNetV2")
+    options = {} if width == 1 else {"width": width}
+    return SegmentNetwork(BACKBONES[backbone](direction, **options), num_classes, frames, dropout)

@@ -14,6 +14,7 @@ from torch import nn
 
 from edgevid.zoo.layers.init import keep_variance
 from edgevid.zoo.layers.shift import NoShift
+from edgevid.zoo.layers.width import scale_channels
 
 # expansion, output channels, blocks, stride of the first block
 STAGES = (
@@ -25,6 +26,7 @@ STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
+HEAD_CHANNELS = 1280
 FIRST_BLOCKS = tuple(accumulate((count for _, _, count, _ in STAGES), initial=1))
 """The index of each stage's first block in ``features``, and of the head at the end; the stem is 0."""
 
@@ -70,21 +72,23 @@ class InvertedResidual(nn.Module):
 class MobileNetV2(nn.Module):
     """``(N*T, channels, H, W)`` frames to ``(N*T, 1280)`` features.
 
-    ``always_expands`` gives the first block a 1x1 convolution too, though its expansion is 1.
+    ``always_expands`` gives the first block a 1x1 convolution too, though its expansion is 1. ``width``
+    multiplies the channels of every layer, but the last one's only if it is above 1 (section 5).
     """
-
-    feature_channels = 1280
 
     def __init__(
         self,
         make_shift: Callable[[], nn.Module] | None = None,
         channels: int = 3,
         always_expands: bool = False,
+        width: float = 1.0,
     ):
         super().__init__()
-        layers: list[nn.Module] = [nn.Sequential(*conv_bn_relu6(channels, 32, 3, 2))]
-        inputs = 32
-        for expansion, outputs, count, first_stride in STAGES:
+        inputs = scale_channels(32, width)
+        self.feature_channels = scale_channels(HEAD_CHANNELS, max(1.0, width))
+        layers: list[nn.Module] = [nn.Sequential(*conv_bn_relu6(channels, inputs, 3, 2))]
+        for expansion, stage_channels, count, first_stride in STAGES:
+            outputs = scale_channels(stage_channels, width)
             for index in range(count):
                 stride = first_stride if index == 0 else 1
                 expands = always_expands or expansion != 1

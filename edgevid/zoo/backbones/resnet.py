@@ -16,6 +16,7 @@ from torch import nn
 from edgevid.zoo.layers.init import RESIDUAL_SCALE, keep_variance
 from edgevid.zoo.layers.shift import NoShift
 from edgevid.zoo.layers.temporal_pool import TemporalPool
+from edgevid.zoo.layers.width import scale_channels
 
 EXPANSION = 4
 ALTERNATE_FROM = 23
@@ -81,10 +82,9 @@ class ResNet(nn.Module):
     ``blocks`` is the number of blocks per stage. ``make_shift()`` makes the shift of a block; None for none.
     ``block`` makes a block from the arguments of ``Bottleneck``. ``make_non_local(channels)`` makes a
     non-local block; None for none. ``temporal_pool`` halves the frames after the first stage, rounding up.
-    ``alternate`` shifts only in every second block of a deep network, see ``ALTERNATE_FROM``.
+    ``alternate`` shifts only in every second block of a deep network, see ``ALTERNATE_FROM``. ``width``
+    multiplies the channels of every layer.
     """
-
-    feature_channels = 512 * EXPANSION
 
     def __init__(
         self,
@@ -97,14 +97,16 @@ class ResNet(nn.Module):
         temporal_pool: bool = False,
         make_non_local: Callable[[int], nn.Module] | None = None,
         alternate: bool = True,
+        width: float = 1.0,
     ):
         super().__init__()
-        self.add_stem(channels)
+        first_planes = inputs = scale_channels(64, width)
+        self.feature_channels = (first_planes << 3) * EXPANSION
+        self.add_stem(channels, inputs)
         self.temporal_pool = TemporalPool() if temporal_pool else None
         every = 2 if alternate and max(blocks) >= ALTERNATE_FROM else 1
-        inputs = 64
         for stage, count in enumerate(blocks):
-            planes, layer = 64 << stage, nn.ModuleList()
+            planes, layer = first_planes << stage, nn.ModuleList()
             for index in range(count):
                 shift = make_shift() if make_shift and index % every == 0 else NoShift()
                 stride = 2 if index == 0 and stage > 0 else 1
@@ -115,9 +117,9 @@ class ResNet(nn.Module):
             setattr(self, f"layer{stage + 1}", layer)
         keep_variance(self)
 
-    def add_stem(self, channels: int) -> None:
-        self.conv1: nn.Module = nn.Conv2d(channels, 64, 7, 2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+    def add_stem(self, channels: int, outputs: int) -> None:
+        self.conv1: nn.Module = nn.Conv2d(channels, outputs, 7, 2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from edgevid.zoo.layers.frame_stack import SpatiotemporalConv
-from edgevid.zoo.layers.motion import REDUCTION, MotionFeatures
+from edgevid.zoo.layers.motion import MotionFeatures, reduce_channels
 
 
 class SqueezeExcitation(nn.Module):
@@ -54,7 +54,7 @@ class MultipathExcitation(nn.Module):
 
     def __init__(self, channels: int, direction: str = "bidirectional") -> None:
         super().__init__()
-        reduced, causal = channels // REDUCTION, direction == "causal"
+        reduced, causal = reduce_channels(channels), direction == "causal"
         self.space_time = SpatiotemporalConv(1, 1, (3, 3, 3), padding=(1, 1), bias=False, causal=causal)
         self.channel_squeeze = nn.Conv2d(channels, reduced, 1, bias=False)
         self.channel_over_time = SpatiotemporalConv(reduced, reduced, (3, 1, 1), bias=False, causal=causal)

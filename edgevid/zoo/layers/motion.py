@@ -17,6 +17,11 @@ REDUCTION = 16
 """The ratio of channels to motion channels, as in all three papers."""
 
 
+def reduce_channels(channels: int) -> int:
+    """The motion channels for ``channels``: a narrow layer keeps one."""
+    return max(1, channels // REDUCTION)
+
+
 class MotionFeatures(nn.Module):
     """``(N*T, C, H, W)`` to ``(N*T, C // 16, H, W)``: the difference between each frame and the next one.
 
@@ -27,7 +32,7 @@ class MotionFeatures(nn.Module):
 
     def __init__(self, channels: int, direction: str = "bidirectional") -> None:
         super().__init__()
-        self.direction, self.channels = direction, channels // REDUCTION
+        self.direction, self.channels = direction, reduce_channels(channels)
         self.squeeze = nn.Conv2d(channels, self.channels, 1, bias=False)
         self.bn = nn.BatchNorm2d(self.channels)
         self.conv = nn.Conv2d(self.channels, self.channels, 3, padding=1, groups=self.channels, bias=False)

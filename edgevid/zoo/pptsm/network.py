@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 
+from edgevid.errors import EdgevidError
 from edgevid.zoo.backbones.mobilenet_v2 import mobilenet_v2
 from edgevid.zoo.layers.shift import TemporalShift
 from edgevid.zoo.pptsm.lcnet_v2 import LCNetV2, UnscaledDropout
@@ -31,14 +32,19 @@ def build(
     dropout: float = 0.5,
     unscaled_dropout: bool = False,
     shift_div: int | None = None,
+    width: float = 1.0,
 ) -> FeatureAverage:
     """PP-TSM; ``unscaled_dropout`` multiplies features in evaluation by the keep probability of dropout.
 
     ``shift_div`` defaults to ``frames``: a network trained on 16 frames shifts 1/16 of the channels each way.
-    A single frame has no neighbors, so its shifted channels are zero.
+    A single frame has no neighbors, so its shifted channels are zero. ``width`` multiplies the channels of
+    the backbone; LCNet v2 has no other width than 1.
     """
+    if width != 1 and backbone == "lcnet_v2":
+        raise EdgevidError("LCNet v2 has a single width: choose a ResNet or MobileNetV2")
+    options = {} if width == 1 else {"width": width}
     make_shift = functools.partial(TemporalShift, "past-first", shift_div or max(frames, 2))
-    network = FeatureAverage(BACKBONES[backbone](make_shift), num_classes, frames, dropout)
+    network = FeatureAverage(BACKBONES[backbone](make_shift, **options), num_classes, frames, dropout)
     if unscaled_dropout:
         network.dropout = UnscaledDropout(dropout)
     return network

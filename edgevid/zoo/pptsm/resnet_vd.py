@@ -36,11 +36,12 @@ class BottleneckVd(Bottleneck):
 class ResNetVd(ResNet):
     """``(N*T, 3, H, W)`` frames to ``(N*T, 2048)`` features."""
 
-    def add_stem(self, channels: int) -> None:
+    def add_stem(self, channels: int, outputs: int) -> None:
         layers: list[nn.Module] = []
-        for inputs, outputs, stride in ((channels, 32, 2), (32, 32, 1), (32, 64, 1)):
-            layers.append(nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False))
-            layers += [nn.BatchNorm2d(outputs), leaky_relu()]
+        half = outputs // 2
+        for before, after, stride in ((channels, half, 2), (half, half, 1), (half, outputs, 1)):
+            layers.append(nn.Conv2d(before, after, 3, stride, padding=1, bias=False))
+            layers += [nn.BatchNorm2d(after), leaky_relu()]
         self.conv1 = nn.Sequential(*layers)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)
 
@@ -48,9 +49,9 @@ class ResNetVd(ResNet):
         return self.maxpool(self.conv1(x))
 
 
-def resnet50_vd(make_shift: Callable[[], nn.Module] | None = None) -> ResNetVd:
-    return ResNetVd((3, 4, 6, 3), make_shift, block=BottleneckVd, alternate=False)
+def resnet50_vd(make_shift: Callable[[], nn.Module] | None = None, width: float = 1.0) -> ResNetVd:
+    return ResNetVd((3, 4, 6, 3), make_shift, block=BottleneckVd, alternate=False, width=width)
 
 
-def resnet101_vd(make_shift: Callable[[], nn.Module] | None = None) -> ResNetVd:
-    return ResNetVd((3, 4, 23, 3), make_shift, block=BottleneckVd, alternate=False)
+def resnet101_vd(make_shift: Callable[[], nn.Module] | None = None, width: float = 1.0) -> ResNetVd:
+    return ResNetVd((3, 4, 23, 3), make_shift, block=BottleneckVd, alternate=False, width=width)

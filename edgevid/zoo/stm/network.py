@@ -49,9 +49,14 @@ class STMBlock(Bottleneck):
         return self.relu(y + shortcut)
 
 
-def build(num_classes: int, frames: int, direction: str, dropout: float = 0.5) -> SegmentNetwork:
-    """STM on ResNet-50; ``direction`` is bidirectional as published, or causal for streams (new here)."""
-    backbone = ResNet((3, 4, 6, 3), block=functools.partial(STMBlock, direction=direction))
+def build(
+    num_classes: int, frames: int, direction: str, dropout: float = 0.5, width: float = 1.0
+) -> SegmentNetwork:
+    """STM on ResNet-50; ``direction`` is bidirectional as published, or causal for streams (new here).
+
+    ``width`` multiplies the channels of the backbone.
+    """
+    backbone = ResNet((3, 4, 6, 3), block=functools.partial(STMBlock, direction=direction), width=width)
     for module in backbone.modules():
         if isinstance(module, ChannelwiseMotion):
             # No ReLU follows these convolutions: with a ReLU's gain, motion would dominate.
