@@ -12,7 +12,7 @@ from edgevid.specs.registry import Registry, instance_of, submodules
 
 MODELS: Registry[ModelSpec] = Registry("model", "models", instance_of(ModelSpec))
 
-SHARED = ("backbones", "layers")
+SHARED = ("backbones", "layers", "training")
 """Packages shared by the families."""
 
 for _folder in submodules(__path__, __name__, folders=True):
