@@ -31,7 +31,7 @@ from edgevid.specs import (
     Weights,
     records,
 )
-from edgevid.specs.records import matches, one_of
+from edgevid.specs.records import at_least, matches, one_of, positive
 
 MANIFEST, MANIFEST_HASH = "manifest.json", "manifest.sha256"
 LABELS = "labels.txt"
@@ -41,19 +41,6 @@ MAX_SIDE = 1 << 15
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 DTYPES = ("float32", "float16", "bfloat16", "float64", "int8", "uint8", "int32", "int64", "bool")
 SHA256 = "[0-9a-f]{64}"
-
-
-def at_least(minimum: float, maximum: float = float("inf")) -> records.Rule:
-    says = (
-        f"must be at least {minimum:g}"
-        if maximum == float("inf")
-        else f"must be from {minimum:g} to {maximum:g}"
-    )
-    return lambda value: None if minimum <= value <= maximum else says
-
-
-def positive(value: float) -> str | None:
-    return None if value > 0 else "must be above 0"
 
 
 def a_size(value: int | str) -> str | None:

@@ -21,6 +21,9 @@ from edgevid.specs import Manifest
 from edgevid.video.labels import default_label_set, read_labels
 
 TOOLS = ("edgevid", "torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
+TRAINED_LABELS = "training"
+"""The name of the label set that a checkpoint of ``edgevid train`` brings."""
+
 OPTIONAL_TOOLS = ("apache-tvm", "tensorrt-rtx", "triton")
 
 
@@ -68,6 +71,9 @@ def describe(
 
 def write_labels(request: Request, classes: int, folder: Path) -> str | None:
     """Write the class names if there is a label set for them; returns the name of the set."""
+    if request.options.labels is None and request.trained is not None:
+        (folder / LABELS).write_text("\n".join(request.trained.classes) + "\n", "utf-8")
+        return TRAINED_LABELS
     name = request.options.labels or default_label_set(classes)
     if name is None:
         return None

@@ -11,7 +11,7 @@ import torch
 from edgevid.exporter.request import SEED, Request
 from edgevid.specs import Preprocessing, Weights
 from edgevid.weights import checkpoint_classes, load_checkpoint, preprocessing_of
-from edgevid.weights.read import digest_of, read_checkpoint
+from edgevid.weights.read import digest_of
 from edgevid.zoo.create import create_model
 
 log = logging.getLogger("edgevid")
@@ -52,15 +52,17 @@ def _build(request: Request) -> Network:
         log.warning("no --weights: %s gets random weights (seed %d)", request.spec.name, SEED)
         default = replace(default, source="the model's default, as its weights are random")
         return Network(_create(request, options.classes), default, f"random (seed {SEED})")
-    path = Path(options.weights)
-    checkpoint = read_checkpoint(path)
-    module = request.network
+    path, checkpoint, module = Path(options.weights), request.checkpoint, request.network
+    assert checkpoint is not None  # it was read with the options
     if module is None:
         module = _create(request, options.classes or checkpoint_classes(checkpoint.state().tensors))
     preprocessing = preprocessing_of(load_checkpoint(module, checkpoint, options.ema), request.spec)
+    if request.trained is not None:
+        preprocessing = replace(request.spec.preprocessing, source="as it was trained")
     return Network(module, preprocessing, path.name, digest_of(path))
 
 
 def _create(request: Request, classes: int | None) -> torch.nn.Module:
     torch.manual_seed(SEED)
-    return create_model(request.spec.name, num_classes=classes, frames=request.frames)
+    options = request.trained.options if request.trained else {}
+    return create_model(request.spec.name, num_classes=classes, frames=request.frames, **options)

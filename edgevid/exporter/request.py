@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 from dataclasses import dataclass, replace
@@ -13,13 +14,18 @@ from torch import nn
 from edgevid.backends import BACKENDS, backends_of
 from edgevid.backends.protocol import Backend
 from edgevid.bundle.bundle import check_destination
-from edgevid.errors import EdgevidError, ExportError
+from edgevid.errors import EdgevidError, ExportError, WeightsError
 from edgevid.exporter.calibration import check_calibration
 from edgevid.specs import ModelSpec, Preprocessing, Target, bundle_name
 from edgevid.specs.export_options import ExportOptions
 from edgevid.targets import TARGETS
 from edgevid.weights.normalization import NO_OVERRIDE, Override, parse_override
+from edgevid.weights.read import read_checkpoint
+from edgevid.weights.unwrap import Checkpoint
 from edgevid.zoo import MODELS
+from edgevid.zoo.training.trained import Trained, trained_of
+
+log = logging.getLogger("edgevid")
 
 SEED = 0
 """For random weights and the example input."""
@@ -29,7 +35,8 @@ SEED = 0
 class Request:
     """What to export, with every default that ``options`` leave open filled in.
 
-    ``network`` is the user's own module; if it is None, ``spec`` says how to build one.
+    ``network`` is the user's own module; if it is None, ``spec`` says how to build one. ``checkpoint`` is of
+    ``--weights``, and ``trained`` what one of ``edgevid train`` says about itself.
     """
 
     spec: ModelSpec
@@ -42,13 +49,16 @@ class Request:
     normalization: Override
     output: Path
     options: ExportOptions
+    checkpoint: Checkpoint | None = None
+    trained: Trained | None = None
 
     @property
     def streaming(self) -> bool:
         return self.options.stream
 
     def with_preprocessing(self, preprocessing: Preprocessing) -> Request:
-        return replace(self, spec=replace(self.spec, preprocessing=preprocessing))
+        """The network's preprocessing, known once it has its weights; the checkpoint is then freed."""
+        return replace(self, spec=replace(self.spec, preprocessing=preprocessing), checkpoint=None)
 
 
 def make_request(
@@ -76,27 +86,46 @@ def make_request(
     if normalization != NO_OVERRIDE and spec.channels != 3:
         raise EdgevidError(f"{spec.name} does not take RGB frames: leave out --mean, --std and --color")
     check_calibration(options.calibration, precision, spec)
-    size = options.size or spec.size
+    checkpoint = None if options.weights is None else read_checkpoint(options.weights)
+    trained = _record_in(checkpoint, spec)
+    size = options.size or (trained.preprocessing.crop if trained else spec.size)
     folder = Path(output or bundle_name(spec.name, target, backend.name, options.stream))
     check_destination(folder, options.force)
     return Request(
-        spec=replace(spec, preprocessing=spec.preprocessing.at_size(size)),
+        spec=replace(spec, preprocessing=(trained or spec).preprocessing.at_size(size)),
         network=network,
         target=device,
         backend=backend,
         precision=precision,
-        frames=_frames(spec, network, options),
+        frames=_frames(spec, network, options, trained),
         size=size,
         normalization=normalization,
         output=folder,
         options=options,
+        checkpoint=checkpoint,
+        trained=trained,
     )
 
 
-def _frames(spec: ModelSpec, network: nn.Module | None, options: ExportOptions) -> int:
+def _record_in(checkpoint: Checkpoint | None, spec: ModelSpec) -> Trained | None:
+    if checkpoint is None:
+        return None
+    try:
+        trained = trained_of(checkpoint.content)
+    except ValueError as error:
+        raise WeightsError(f"{checkpoint.label}: {error}; train it again") from None
+    if trained is not None and trained.model != spec.name:
+        log.warning("%s was trained as %s, not as %s", checkpoint.label, trained.model, spec.name)
+    return trained
+
+
+def _frames(
+    spec: ModelSpec, network: nn.Module | None, options: ExportOptions, trained: Trained | None
+) -> int:
     if spec.input == "image":
         return 1
-    return options.frames or getattr(network, "frames", None) or spec.frames
+    default = trained.frames if trained else spec.frames
+    return options.frames or getattr(network, "frames", None) or default
 
 
 def _check_network(spec: ModelSpec, network: nn.Module | None, options: ExportOptions) -> None:

@@ -62,6 +62,17 @@ def one_of(*values: Any) -> Rule:
     return lambda value: None if value in values else f"must be one of {names}"
 
 
+def at_least(minimum: float, maximum: float = math.inf) -> Rule:
+    """A rule: from ``minimum`` to ``maximum``."""
+    text = f"at least {minimum:g}" if maximum == math.inf else f"from {minimum:g} to {maximum:g}"
+    return lambda value: None if minimum <= value <= maximum else f"must be {text}"
+
+
+def positive(value: float) -> str | None:
+    """The rule: above 0."""
+    return None if value > 0 else "must be above 0"
+
+
 def matches(pattern: str, what: str) -> Rule:
     """A rule: the regular expression ``pattern`` matches the whole string, which is ``what``."""
     return lambda value: None if re.fullmatch(pattern, value) else f"must be {what}"

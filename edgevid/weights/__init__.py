@@ -99,23 +99,27 @@ def load_weights(
     model: nn.Module,
     path_or_state_dict: str | os.PathLike | Mapping[str, Any],
     ema: bool = False,
+    new_classes: bool = False,
 ) -> nn.Module:
     """Fill ``model`` from a checkpoint file, a folder of shards or a state dict, in any of ``FORMATS``.
 
     Returns ``model``. Removes training wrappers (``module.``, ``_orig_mod.``, a LightningModule's attribute)
     from the names and ignores the weights of losses and counters; one log line reports it. ``ema`` selects
-    the averaged weights of a checkpoint that has both.
+    the averaged weights of a checkpoint that has both. With ``new_classes`` a checkpoint with other classes
+    than the model's initializes its backbone, for a training on another data set.
     An image checkpoint (torchvision's) initializes the backbone: temporal layers keep their values, as does
     the classifier unless the number of classes matches, and a first convolution with input channels other
     than RGB takes the mean over RGB. A network without a classifier takes only the backbone of any
     checkpoint. A warning lists the layers that stay untrained. Raises ``WeightsError`` if the file cannot
     be read or the names do not fit (the message lists the first ones); the model is then unchanged.
     """
-    load_checkpoint(model, read_checkpoint(path_or_state_dict), ema)
+    load_checkpoint(model, read_checkpoint(path_or_state_dict), ema, new_classes)
     return model
 
 
-def load_checkpoint(model: nn.Module, checkpoint: Checkpoint, ema: bool = False) -> Format:
+def load_checkpoint(
+    model: nn.Module, checkpoint: Checkpoint, ema: bool = False, new_classes: bool = False
+) -> Format:
     """Like ``load_weights``, but returns the format of the checkpoint."""
     expected = model.state_dict()
     state, notes = checkpoint.state(ema, expected)
@@ -138,7 +142,7 @@ def load_checkpoint(model: nn.Module, checkpoint: Checkpoint, ema: bool = False)
     names = {name: source for name, source in names.items() if source not in ignored}
     names |= {source: source for source in recognized.outside if source not in ignored}
     tensors = {name: _converted(format_, name, state[source], expected) for name, source in names.items()}
-    backbone_only = format_.initializes or not any(name in expected for name in CLASSIFIER)
+    backbone_only = new_classes or format_.initializes or not any(name in expected for name in CLASSIFIER)
     if backbone_only:
         tensors = backbone_of(tensors, expected)
     else:
