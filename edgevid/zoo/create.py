@@ -34,8 +34,10 @@ def create_model(
         sizes["frames"] = frames
     module, _, function = spec.builder.partition(":")
     build = getattr(importlib.import_module(module), function)
+    parameters = inspect.signature(build).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     for option in options:
-        if option not in inspect.signature(build).parameters:
+        if option not in parameters and not takes_any:
             raise EdgevidError(f"{name} has no option {option}: leave it out, or choose another network")
     network = build(**sizes, **{**spec.options, **options})
     network.edgevid_spec = spec
