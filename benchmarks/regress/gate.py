@@ -101,7 +101,7 @@ def compare(
 
     pairs = decide_by_pairs(measure_pair, options, show, clock)
     why = _why(pairs.count, pairs.discarded, options.budget_s)
-    return _document(bundles, options, pairs, why, first["environment"])
+    return _document(bundles, options, pairs, why, first)
 
 
 def compare_without_pairs(
@@ -112,7 +112,7 @@ def compare_without_pairs(
     It is inconclusive unless size or parity alone are a regression.
     """
     pairs = Pairs([], seconds=options.budget_s)
-    return _document(_comparable(baseline, candidate), options, pairs, why, None)
+    return _document(_comparable(baseline, candidate), options, pairs, why, {})
 
 
 def decide_by_pairs(
@@ -163,7 +163,7 @@ def _document(
     options: Options,
     pairs: Pairs,
     why: str,
-    environment: dict[str, Any] | None,
+    first: Result,
 ) -> dict[str, Any]:
     sizes = _bytes(bundles[0]), _bytes(bundles[1])
     fixed = facts(bundles[0].manifest, bundles[1].manifest, sizes, options.threshold)
@@ -174,11 +174,12 @@ def _document(
         "pairs": pairs.count,
         "discarded_pairs": pairs.discarded,
         "seconds": pairs.seconds,
+        "threads": first.get("threads"),
         "why": why if verdict == INCONCLUSIVE else "",
         "metrics": [metric.record() for metric in pairs.metrics if metric.is_measured] + fixed,
         "baseline": _identity(bundles[0]),
         "candidate": _identity(bundles[1]),
-        "environment": environment,
+        "environment": first.get("environment"),
     }
 
 

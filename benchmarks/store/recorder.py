@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,13 @@ class Recorder:
     def known(self, measurement_ids: Sequence[str]) -> set[str]:
         """Which of these the store has."""
         return self._store.known(measurement_ids)
+
+    def verdicts_like(self, record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The other verdicts of the same network, reference, device and threads."""
+        same = {name: record.get(name) for name in ("model", "threads", "reference_sha256")}
+        for verdict in self._store.verdicts(device=record["environment"].get("device"), **same):
+            if verdict["verdict_id"] != record["verdict_id"]:
+                yield verdict
 
     def _keep(self, result: dict[str, Any], reason: BenchmarkError) -> None:
         try:

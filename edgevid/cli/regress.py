@@ -14,6 +14,7 @@ import click
 
 from edgevid.cli.regress_options import Comparison, comparison_options
 from edgevid.cli.regress_outputs import Outputs, output_options
+from edgevid.cli.regress_store import Keeping, keep, keeping_options
 from edgevid.errors import EdgevidError
 
 STATUS = {"pass": 0, "improvement": 0, "regression": 1, "inconclusive": 2}
@@ -40,15 +41,18 @@ class Gate(click.Command):
 
 @click.command(cls=Gate)
 @comparison_options
+@keeping_options
 @output_options
-def command(comparison: Comparison, outputs: Outputs) -> int:
+def command(comparison: Comparison, keeping: Keeping, outputs: Outputs) -> int:
     """Compare two bundles in pairs of fresh processes, until it is decided or the budget is spent.
 
     Exit status: 0 no regression, 1 regression, 2 inconclusive, 3 the two cannot be compared or the verdict
     cannot be written.
     """
-    writer = outputs.open()
+    writer, recorder = outputs.open(), keeping.recorder()
     verdict = _compare(comparison)
+    if recorder is not None:
+        verdict = keep(recorder, verdict, keeping.commit_here())
     writer.write(verdict)
     if verdict["verdict"] == "inconclusive" and outputs.allow_inconclusive:
         return 0
