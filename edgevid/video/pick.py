@@ -16,9 +16,10 @@ from edgevid.errors import VideoError
 from edgevid.video.declared import declared_duration_s, indexed_packets
 from edgevid.video.decode import AsShown, Container, Stream, decoded_frames, open_video
 from edgevid.video.frame import Picture
+from edgevid.video.frame_folder import count_frames, folder_pictures, folder_timeline
 from edgevid.video.hidden import shown_frames
 from edgevid.video.pipeline import ahead
-from edgevid.video.source import Source
+from edgevid.video.source import FrameFolder, Source
 from edgevid.video.stopwatch import Stopwatch
 from edgevid.video.timestamps import Timeline
 
@@ -65,6 +66,10 @@ def pick_frames(path: Source, choose: Choose, keep: Keep, watch: Stopwatch | Non
 
 
 def _picked(path: Source, choose: Choose) -> Generator[tuple[int, Picture], None, Timeline]:
+    if isinstance(path, FrameFolder):
+        total = count_frames(path)
+        yield from folder_pictures(path, _unique(choose(total)))
+        return folder_timeline(total)
     index = _index(path)
     if index.reliable and (yield from _by_seeking(path, index, _unique(choose(index.total)))):
         return index.timeline()

@@ -10,6 +10,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import av
@@ -53,7 +54,22 @@ class Pipe:
                 yield container
 
 
-Source: TypeAlias = "str | os.PathLike[str] | Address | Pipe"
+@dataclass(frozen=True)
+class FrameFolder:
+    """A video as pictures in a folder: number N, from 1, is the file ``pattern.format(N)``.
+
+    ``frames`` is how many there are; None counts the files. Only frames can be picked of it.
+    """
+
+    path: Path
+    pattern: str = "{:05d}.jpg"
+    frames: int | None = None
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+Source: TypeAlias = "str | os.PathLike[str] | Address | Pipe | FrameFolder"
 
 
 def parse_source(text: str, timeout_s: float = TIMEOUT_S, resume: bool = False) -> Source:
