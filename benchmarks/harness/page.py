@@ -10,62 +10,27 @@ from typing import Any
 import numpy as np
 
 from edgevid.benchmarks.harness.report import COLUMNS, TEXT_COLUMNS, notes, row, scenario_lines
+from edgevid.benchmarks.harness.web import cells, document, table
 
 WIDTH, HEIGHT, MARGIN = 720, 180, 44
 MAX_POINTS = 1500
 """Samples that are drawn; of more, the slowest of each group of neighbors is, so that no outlier is lost."""
 BINS = 60
-
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --soft: #57606a; --line: #d0d7de;
-  --dot: #0b62c4; --mark: #b3261e; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --paper: #0d1117; --soft: #9aa4af;
-  --line: #30363d; --dot: #6cb0ff; --mark: #ff8a80; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
-  max-width: 1100px; padding: 1rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; white-space: nowrap; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; }
-td.number, th.number { text-align: right; }
-svg { max-width: 100%; height: auto; display: block; }
-svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
-.dot { fill: var(--dot); } .axis { stroke: var(--line); }
-.mark { stroke: var(--mark); stroke-dasharray: 4 3; }
-.warning { border-left: 3px solid var(--mark); padding-left: .6rem; margin: .3rem 0; }
-pre { overflow-x: auto; }
-"""
+NUMBERS = range(TEXT_COLUMNS, len(COLUMNS))
 
 
 def page(results: Sequence[dict[str, Any]]) -> str:
     """The page; every text in it is escaped, since names come from bundles."""
+    rows = [f"<tr>{cells('td', row(result), NUMBERS)}</tr>" for result in results]
     body = "\n".join(
         [
             "<h1>edgevid bench</h1>",
-            _table(results),
+            table("Results", COLUMNS, NUMBERS, rows),
             *(f"<p>{html.escape(note)}</p>" for note in notes(results)),
             *(_section(result) for result in results),
         ]
     )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>edgevid bench</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n"
-        "</body>\n</html>\n"
-    )
-
-
-def _table(results: Sequence[dict[str, Any]]) -> str:
-    rows = "\n".join(f"<tr>{_cells('td', row(result))}</tr>" for result in results)
-    return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="Results"><table>\n'
-        f"<thead><tr>{_cells('th', COLUMNS)}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"
-    )
-
-
-def _cells(tag: str, texts: Sequence[str]) -> str:
-    scope = ' scope="col"' if tag == "th" else ""
-    kinds = [' class="number"' if index >= TEXT_COLUMNS else "" for index in range(len(texts))]
-    return "".join(f"<{tag}{scope}{kind}>{html.escape(text)}</{tag}>" for kind, text in zip(kinds, texts))
+    return document("edgevid bench", body)
 
 
 def _section(result: dict[str, Any]) -> str:

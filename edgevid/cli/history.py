@@ -20,6 +20,7 @@ from edgevid.errors import BenchmarkError
     metavar="FILE|URL",
     help="Where 'edgevid regress --store' has put its verdicts.  [env: EDGEVID_STORE]",
 )
+@click.option("--html", "html_to", metavar="FILE", help="Write all series to a page.")
 @click.option(
     "--json",
     "json_to",
@@ -28,13 +29,13 @@ from edgevid.errors import BenchmarkError
     metavar="FILE",
     help="Write all series to FILE; without FILE (last option, or '-') print only JSON.",
 )
-def command(store_at: str | None, json_to: str | None) -> int:
+def command(store_at: str | None, html_to: str | None, json_to: str | None) -> int:
     """List every series of verdicts, its changes for good, and the commits from which on it is worse.
 
     A series has the ratios of one metric to one baseline on one device.
     """
     from edgevid.benchmarks.harness.store import ResultFile
-    from edgevid.benchmarks.regress import history
+    from edgevid.benchmarks.regress import history, trend
     from edgevid.benchmarks.regress.series import series_of
     from edgevid.benchmarks.store import open_store
 
@@ -45,7 +46,12 @@ def command(store_at: str | None, json_to: str | None) -> int:
     def to_json(series: Any) -> str:
         return json.dumps(history.document(store.name, series), indent=1, allow_nan=False) + "\n"
 
+    def to_html(series: Any) -> str:
+        return trend.page(store.name, series)
+
     files = []
+    if html_to is not None:
+        files.append(ResultFile(Path(html_to), "--html", to_html))
     if json_to not in (None, STANDARD_OUTPUT):
         files.append(ResultFile(Path(json_to), "--json", to_json))
     series = series_of(store.verdicts())

@@ -71,7 +71,8 @@ def test_json_is_alone_on_standard_output_or_in_a_file(edgevid, store, tmp_path,
     monkeypatch.setenv("EDGEVID_STORE", store.name)
     _, out, _ = edgevid("history", "--json")
     assert len(json.loads(out)["series"]) == 2
-    _, table, _ = edgevid("history", "--json", "history.json")
+    _, table, _ = edgevid("history", "--html", "history.html", "--json", "history.json")
+    assert "latency_p50_ms" in (tmp_path / "history.html").read_text()
     assert json.loads((tmp_path / "history.json").read_text()) == json.loads(out)
     assert "latency_p50_ms" in table
 
