@@ -13,7 +13,7 @@ import click
 
 from edgevid.errors import EdgevidError
 
-COMMANDS = ("list", "export", "run", "bench", "regress", "history", "inspect", "doctor")
+COMMANDS = ("list", "export", "run", "bench", "regress", "history", "train", "inspect", "doctor")
 
 BAD_INPUT = 2
 INTERRUPTED = 130

@@ -42,11 +42,16 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Run:
-    """What must be the same for a training to continue."""
+    """What must be the same for a training to continue.
+
+    ``weights`` and ``teacher`` are the names of the files that it starts from and learns from, if any.
+    """
 
     trained: Trained
     recipe: Recipe
     seed: int
+    weights: str | None = None
+    teacher: str | None = None
 
     def as_json(self) -> str:
         return json.dumps(asdict(self))

@@ -32,8 +32,8 @@ Progress = Callable[[Iterable[Batch], int, str], Iterable[Batch]]
 class Training:
     """A training of ``network`` on ``clips``, tested on ``test_clips`` after each epoch.
 
-    ``starts_from_weights`` says that the network was trained before, so that its batch norms can be frozen.
-    ``teacher`` takes the same clips, in evaluation mode.
+    ``teacher`` takes the same clips, in evaluation mode. Batch norms are frozen only in a network that was
+    trained before.
     """
 
     network: nn.Module
@@ -41,7 +41,6 @@ class Training:
     clips: Clips
     test_clips: Clips
     save: Save
-    starts_from_weights: bool = False
     teacher: nn.Module | None = None
     progress: Progress = lambda batches, count, text: batches
 
@@ -50,7 +49,7 @@ class Training:
             if len(clips) < 2:
                 raise EdgevidError(f"the {name} split has {len(clips)} videos: at least 2 are needed")
         recipe = self.run.recipe
-        self._freezes = recipe.partial_bn and self.starts_from_weights
+        self._freezes = recipe.partial_bn and self.run.weights is not None
         for module in self.network.modules():
             if isinstance(module, nn.Dropout):
                 module.p = recipe.dropout

@@ -46,14 +46,16 @@ class TinyNetwork(nn.Module):
         return self.classifier(self.dropout(x.mean((2, 3)))).unflatten(0, (-1, frames)).mean(1)
 
 
-def make_training(recipe: Recipe, files: dict[str, bytes], shifts: bool = True, **options) -> Training:
+def make_training(
+    recipe: Recipe, files: dict[str, bytes], shifts: bool = True, weights: str | None = None, **options
+) -> Training:
     """A training of the tiny network whose files go into ``files``."""
     from edgevid.zoo.training.checkpoint import Run
 
     torch.manual_seed(0)
     return Training(
         options.pop("network", None) or TinyNetwork(shifts),
-        Run(TRAINED, recipe, seed=0),
+        Run(TRAINED, recipe, 0, weights),
         moving_squares(32),
         moving_squares(16, seed=1),
         files.__setitem__,

@@ -68,10 +68,10 @@ def test_a_file_of_another_kind_is_no_state(tmp_path):
 
 def test_partial_batch_norm_is_for_networks_that_were_trained_before():
     recipe = dataclasses.replace(SHORT, epochs=1, partial_bn=True)
-    for before in (False, True):
+    for weights in (None, "before.pt"):
         network = TinyNetwork()
-        train(recipe, network=network, starts_from_weights=before)
-        assert (network.second_norm.running_mean.abs().sum() == 0) == before
+        train(recipe, network=network, weights=weights)
+        assert (network.second_norm.running_mean.abs().sum() == 0) == bool(weights)
         assert network.first_norm.running_mean.abs().sum() > 0
 
 
