@@ -32,7 +32,7 @@ class Layout:
     """``recognizes`` tells by the names of a few files; ``read`` raises ``DatasetError``.
 
     ``files`` says in a message which files it needs. ``split``, one of ``splits``, is the one whose accuracy
-    is published.
+    is published. Of the layouts that recognize a folder, the one of the lowest ``rank`` is taken.
     """
 
     name: str
@@ -42,3 +42,4 @@ class Layout:
     read: Callable[[Path, str, Choices], Dataset]
     split: str = "validation"
     splits: tuple[str, ...] = SPLITS
+    rank: int = 0

@@ -8,15 +8,8 @@ from edgevid.errors import UnknownNameError
 from edgevid.video.datasets import DatasetError, open_dataset
 
 
-def write(root, *names):
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
-
-
-def test_the_folders_are_the_classes_in_sorted_order(tmp_path):
-    root = write(tmp_path, "run/b.mp4", "run/a.avi", "jump/a.mp4", "jump/notes.txt", ".cache/x.mp4")
+def test_the_folders_are_the_classes_in_sorted_order(plant):
+    root = plant("run/b.mp4", "run/a.avi", "jump/a.mp4", "jump/notes.txt", ".cache/x.mp4")
     dataset = open_dataset(root)
     assert (dataset.layout, dataset.split, dataset.classes) == ("folders", "test", ("jump", "run"))
     assert [(video.name, video.label) for video in dataset.videos] == [
@@ -28,8 +21,8 @@ def test_the_folders_are_the_classes_in_sorted_order(tmp_path):
     assert dataset.videos[0].exists
 
 
-def test_a_split_with_folders_of_its_own_keeps_the_classes_of_all(tmp_path):
-    root = write(tmp_path, "train/jump/a.mp4", "train/run/b.mp4", "val/run/c.mp4")
+def test_a_split_with_folders_of_its_own_keeps_the_classes_of_all(plant):
+    root = plant("train/jump/a.mp4", "train/run/b.mp4", "val/run/c.mp4")
     dataset = open_dataset(root, "validation")
     assert dataset.classes == ("jump", "run")
     assert [(video.name, video.label) for video in dataset.videos] == [("run/c.mp4", 1)]
@@ -37,15 +30,15 @@ def test_a_split_with_folders_of_its_own_keeps_the_classes_of_all(tmp_path):
         open_dataset(root)
 
 
-def test_what_is_no_data_set_is_refused_in_one_line(tmp_path):
-    with pytest.raises(DatasetError, match="no folder at"):
+def test_what_is_no_data_set_is_refused_in_one_line(plant, tmp_path):
+    with pytest.raises(DatasetError, match="no data set at"):
         open_dataset(tmp_path / "none")
     with pytest.raises(DatasetError, match=r"no known layout.*CLASS/VIDEO"):
         open_dataset(tmp_path)
     with pytest.raises(UnknownNameError, match="did you mean folders"):
         open_dataset(tmp_path, layout="folder")
     with pytest.raises(UnknownNameError, match="folders has train, validation, test"):
-        open_dataset(write(tmp_path, "run/a.mp4"), "dev")
+        open_dataset(plant("run/a.mp4"), "dev")
     (tmp_path / "run" / "a.mp4").unlink()
     with pytest.raises(DatasetError, match="lists no video"):
         open_dataset(tmp_path, layout="folders")

@@ -1,4 +1,4 @@
-"""The layouts: each module here with a ``LAYOUT``, the most particular first and class folders last."""
+"""The layouts: each module here with a ``LAYOUT``, the most particular first."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from edgevid.video.datasets.layout import Layout
 _FOUND = [module.LAYOUT for module in submodules(__path__, __name__)]
 
 LAYOUTS: dict[str, Layout] = {
-    layout.name: layout for layout in sorted(_FOUND, key=lambda layout: layout.name == "folders")
+    layout.name: layout for layout in sorted(_FOUND, key=lambda layout: layout.rank)
 }

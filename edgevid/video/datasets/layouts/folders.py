@@ -59,4 +59,5 @@ LAYOUT = Layout(
     recognizes=_recognizes,
     read=_read,
     split="test",
+    rank=2,
 )
