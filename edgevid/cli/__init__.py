@@ -13,7 +13,9 @@ import click
 
 from edgevid.errors import EdgevidError
 
-COMMANDS = ("list", "export", "run", "bench", "regress", "history", "train", "inspect", "doctor")
+COMMANDS = (
+    "list", "export", "run", "bench", "compare", "search", "regress", "history", "train", "inspect", "doctor",
+)  # fmt: skip
 
 BAD_INPUT = 2
 INTERRUPTED = 130

@@ -16,7 +16,7 @@ from edgevid.cli.bench_options import Options, options_of
 from edgevid.cli.bench_profile import profile_options
 from edgevid.cli.measuring import Keep, keep_in, progress_of
 from edgevid.cli.result_files import ResultFiles
-from edgevid.cli.subjects import Subject, bundle_of, check_target, find, is_model
+from edgevid.cli.subjects import Subject, bundle_of, check_target, find, refuse_swallowed
 from edgevid.errors import BenchmarkError
 from edgevid.specs import LOCAL
 
@@ -134,7 +134,7 @@ def command(
         files = ResultFiles(json_to, html_to)
         return detached.collect(options["device"], lambda results: _keep(results, json_to, files, keep))
     # Check the whole request before spending time on a measurement.
-    _refuse_swallowed_subject(subjects, json_to)
+    refuse_swallowed(subjects, json_to, "bench")
     for scenario in scenarios:
         scenario_named(scenario)
     how = options_of(**options)
@@ -204,20 +204,6 @@ def _board_backend(device: str) -> str | None:
 
     backend = board_backend(device)
     return None if backend is None else backend.name
-
-
-def _refuse_swallowed_subject(subjects: tuple[str, ...], json_to: str | None) -> None:
-    """Refuse ``--json BUNDLE``, where click takes the bundle as the output file."""
-    if json_to is not None and json_to != "-" and (Path(json_to).is_dir() or is_model(json_to)):
-        names = " ".join([*subjects, json_to])
-        raise BenchmarkError(
-            f"--json took '{json_to}' as the file to write: "
-            f"use 'edgevid bench {names} --json' (to print JSON) or 'edgevid bench {names} --json FILE'"
-        )
-    if not subjects:
-        raise BenchmarkError(
-            "nothing to measure: pass a bundle's folder or a network, for example 'edgevid bench tsm_mbv2'"
-        )
 
 
 def _measure(

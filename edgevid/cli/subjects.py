@@ -56,6 +56,21 @@ def find(name: str) -> Subject:
     return Subject(name, is_model=True)
 
 
+def refuse_swallowed(subjects: tuple[str, ...], json_to: str | None, command: str) -> None:
+    """Refuse no subject at all, and ``--json BUNDLE``, where click takes the bundle as the output file."""
+    call = f"edgevid {command}"
+    if json_to is not None and json_to != "-" and (Path(json_to).is_dir() or is_model(json_to)):
+        names = " ".join([*subjects, json_to])
+        raise BenchmarkError(
+            f"--json took '{json_to}' as the file to write: "
+            f"use '{call} {names} --json' (to print JSON) or '{call} {names} --json FILE'"
+        )
+    if not subjects:
+        raise BenchmarkError(
+            f"nothing to measure: pass a bundle's folder or a network, for example '{call} tsm_mbv2'"
+        )
+
+
 def check_target(subjects: list[Subject], target: str | None) -> None:
     """A bundle already has a target, which ``--target`` must match."""
     if target is None:

@@ -1,0 +1,1 @@
+"""``edgevid compare``: accuracy against latency of bundles and networks, in one interleaved run."""
