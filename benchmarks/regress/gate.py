@@ -83,7 +83,7 @@ def compare(
     The order in a pair is drawn at random, so what the machine does in the long run favors neither. Raises
     ``BenchmarkError`` where the two cannot be compared.
     """
-    bundles = _comparable(baseline, candidate)
+    bundles = comparable(baseline, candidate)
     draw = random.Random(options.seed)
     first: Result = {}
 
@@ -112,7 +112,7 @@ def compare_without_pairs(
     It is inconclusive unless size or parity alone are a regression.
     """
     pairs = Pairs([], seconds=options.budget_s)
-    return _document(_comparable(baseline, candidate), options, pairs, why, {})
+    return _document(comparable(baseline, candidate), options, pairs, why, {})
 
 
 def decide_by_pairs(
@@ -151,11 +151,18 @@ def is_disturbed(result: dict[str, Any]) -> bool:
     return noise is not None and (noise["others_cores"] > OTHERS_LIMIT or noise["stolen_cores"] > 0)
 
 
-def _comparable(baseline: str | Path, candidate: str | Path) -> tuple[Bundle, Bundle]:
+def comparable(baseline: str | Path, candidate: str | Path) -> tuple[Bundle, Bundle]:
+    """Raises ``BenchmarkError`` where they differ in more than a commit may change."""
     bundles = Bundle.open(baseline), Bundle.open(candidate)
     before, after = (_of(bundle.manifest, SAME_BUNDLE) for bundle in bundles)
     _require_equal(before, after, "the bundles")
     return bundles
+
+
+def facts_of(bundles: tuple[Bundle, Bundle], threshold: float) -> list[dict[str, Any]]:
+    """The metrics that need no run; a bundle that grows by more than ``threshold`` is a regression."""
+    before, after = bundles
+    return facts(before.manifest, after.manifest, (_bytes(before), _bytes(after)), threshold)
 
 
 def _document(
@@ -165,8 +172,7 @@ def _document(
     why: str,
     first: Result,
 ) -> dict[str, Any]:
-    sizes = _bytes(bundles[0]), _bytes(bundles[1])
-    fixed = facts(bundles[0].manifest, bundles[1].manifest, sizes, options.threshold)
+    fixed = facts_of(bundles, options.threshold)
     verdict = overall(pairs.metrics, fixed)
     return {
         "verdict": verdict,
@@ -177,8 +183,8 @@ def _document(
         "threads": first.get("threads"),
         "why": why if verdict == INCONCLUSIVE else "",
         "metrics": [metric.record() for metric in pairs.metrics if metric.is_measured] + fixed,
-        "baseline": _identity(bundles[0]),
-        "candidate": _identity(bundles[1]),
+        "baseline": identity(bundles[0]),
+        "candidate": identity(bundles[1]),
         "environment": first.get("environment"),
     }
 
@@ -221,5 +227,5 @@ def _bytes(bundle: Bundle) -> int:
     return sum((bundle.path / name).stat().st_size for name in bundle.manifest.files)
 
 
-def _identity(bundle: Bundle) -> dict[str, Any]:
+def identity(bundle: Bundle) -> dict[str, Any]:
     return {"bundle": str(bundle.path), "bundle_sha256": bundle.sha256, "model": bundle.manifest.model}

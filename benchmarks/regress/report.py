@@ -18,6 +18,8 @@ def report(verdict: dict[str, Any]) -> str:
 
 
 def sentence(verdict: dict[str, Any]) -> str:
+    if verdict.get("measure") == "instructions":
+        return _of_instructions(verdict)
     pairs = f"{verdict['pairs']} pairs of processes in {verdict['seconds']:.0f} s"
     if verdict["discarded_pairs"]:
         pairs += f" ({verdict['discarded_pairs']} more discarded, as others used the cores)"
@@ -35,13 +37,23 @@ def described(metric: dict[str, Any], threshold: float) -> str:
     return f"{name}: {result}, {before} to {after} ({'; '.join(filter(None, parts))})"
 
 
+def _of_instructions(verdict: dict[str, Any]) -> str:
+    text = (
+        f"{verdict['verdict']}: instructions of one inference, counted in {verdict['seconds']:.0f} s; "
+        f"more than {verdict['threshold']:+.1%} is a regression"
+    )
+    return ". ".join([text, *filter(None, [verdict["why"]]), *verdict["notes"]])
+
+
 def row(metric: dict[str, Any]) -> tuple[str, ...]:
     low, high = metric["interval"]
+    is_count = metric["name"].startswith("instructions")
+    number, change = (",.0f", "+.2%") if is_count else (".4g", "+.1%")
     return (
         metric["name"],
-        f"{metric['baseline']:.4g}",
-        f"{metric['candidate']:.4g}",
-        "" if metric["ratio"] is None else f"{metric['ratio'] - 1:+.1%}",
+        format(metric["baseline"], number),
+        format(metric["candidate"], number),
+        "" if metric["ratio"] is None else format(metric["ratio"] - 1, change),
         "" if low is None or low == high else f"{low - 1:+.1%} to {high - 1:+.1%}",
         metric["verdict"],
     )
