@@ -12,10 +12,11 @@ from typing import Any
 
 import click
 
+from edgevid.cli.regress_measures import Measures, measure_options
 from edgevid.cli.regress_options import Comparison, comparison_options
 from edgevid.cli.regress_outputs import Outputs, output_options
 from edgevid.cli.regress_store import Keeping, keep, keeping_options
-from edgevid.errors import EdgevidError
+from edgevid.errors import BenchmarkError, EdgevidError
 
 STATUS = {"pass": 0, "improvement": 0, "regression": 1, "inconclusive": 2}
 CANNOT_COMPARE = 3
@@ -41,16 +42,25 @@ class Gate(click.Command):
 
 @click.command(cls=Gate)
 @comparison_options
+@measure_options
 @keeping_options
 @output_options
-def command(comparison: Comparison, keeping: Keeping, outputs: Outputs) -> int:
+def command(comparison: Comparison, measures: Measures, keeping: Keeping, outputs: Outputs) -> int:
     """Compare two bundles in pairs of fresh processes, until it is decided or the budget is spent.
 
     Exit status: 0 no regression, 1 regression, 2 inconclusive, 3 the two cannot be compared or the verdict
     cannot be written.
     """
+    if measures.self_test:
+        with one_gate_at_a_time(comparison.options().budget_s) as is_alone:
+            if not is_alone:
+                raise BenchmarkError(
+                    "another 'edgevid regress' uses this machine: start the self-test after it"
+                )
+            measures.test_itself(comparison, outputs.json_to)
+        return 0
     writer, recorder = outputs.open(), keeping.recorder()
-    verdict = _compare(comparison)
+    verdict = _compare(comparison, measures)
     if recorder is not None:
         verdict = keep(recorder, verdict, keeping.commit_here())
     writer.write(verdict)
@@ -59,11 +69,13 @@ def command(comparison: Comparison, keeping: Keeping, outputs: Outputs) -> int:
     return STATUS[verdict["verdict"]]
 
 
-def _compare(comparison: Comparison) -> dict[str, Any]:
+def _compare(comparison: Comparison, measures: Measures) -> dict[str, Any]:
     from edgevid.benchmarks.regress import gate
 
     options, bundles = comparison.options(), comparison.bundles()
     with one_gate_at_a_time(options.budget_s) as is_alone:
+        if measures.instructions:  # exact, whoever else is here
+            return measures.count(comparison)
         if not is_alone:
             why = (
                 f"another 'edgevid regress' used this machine for all of the {options.budget_s:g} s: run one "

@@ -83,14 +83,14 @@ comparison_options = group(
 )
 
 
-def share(text: str) -> float:
+def share(text: str, option: str = "--threshold", example: str = "3%") -> float:
     """``3%`` or ``0.03``."""
     with contextlib.suppress(ValueError):
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
         if 0 < value < 1:
             return value
     raise BenchmarkError(
-        f"--threshold '{text}' is no share between 0 and 100%: use, for example, --threshold 3%"
+        f"{option} '{text}' is no share between 0 and 100%: use, for example, {option} {example}"
     )
 
 

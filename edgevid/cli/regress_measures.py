@@ -1,0 +1,113 @@
+"""What ``edgevid regress`` measures: times, instructions, or what it can detect here."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgevid.cli.regress_options import Comparison, group, share
+from edgevid.cli.result_files import STANDARD_OUTPUT
+from edgevid.errors import BenchmarkError
+
+LINE_INTERVAL_S = 10.0
+
+
+@dataclass(frozen=True)
+class Measures:
+    """By what the bundles are compared."""
+
+    instructions: bool
+    instructions_threshold: str
+    self_test: bool
+
+    def count(self, comparison: Comparison) -> dict[str, Any]:
+        """Count instructions; the verdict."""
+        from edgevid.benchmarks.regress import instructions
+
+        options = instructions.Options(
+            share(self.instructions_threshold, "--instructions-threshold", "0.5%"),
+            share(comparison.threshold),
+        )
+        with _progress("counting instructions", "inferences") as show:
+            return instructions.compare(*comparison.bundles(), options, show)
+
+    def test_itself(self, comparison: Comparison, json_to: str | None) -> None:
+        """Print what the gate can detect here, and write it to ``json_to``."""
+        from edgevid.benchmarks.harness.store import ResultFile
+        from edgevid.benchmarks.regress import self_test
+
+        if comparison.baseline is None:
+            raise BenchmarkError("--self-test measures a bundle of yours: name it with --baseline")
+        options, to_json = comparison.options(), functools.partial(json.dumps, indent=1, allow_nan=False)
+        file = ResultFile(Path(json_to), render=to_json) if json_to not in (None, STANDARD_OUTPUT) else None
+        with _progress("measuring", "s") as show:
+            result = self_test.run(comparison.baseline, options, show)
+        if file:
+            file.save(result)
+        click.echo(to_json(result) if json_to == STANDARD_OUTPUT else self_test.table(result))
+
+
+measure_options = group(
+    "measures",
+    Measures,
+    click.option(
+        "--instructions",
+        is_flag=True,
+        help="Count instructions of one inference instead of time, which no other load disturbs (valgrind).",
+    ),
+    click.option(
+        "--instructions-threshold",
+        default="0.5%",
+        show_default=True,
+        metavar="SHARE",
+        help="The growth of instructions that is a regression.",
+    ),
+    click.option(
+        "--self-test",
+        is_flag=True,
+        help="Say which slow-downs of --baseline this machine detects within --budget, which it also takes.",
+    ),
+)
+
+
+@contextlib.contextmanager
+def _progress(title: str, unit: str) -> Iterator[Callable[[float, float], None]]:
+    """A function of what is done and what there is to do: a bar on a terminal, else lines, on stderr."""
+    if not sys.stderr.isatty():
+        due_s = 0.0
+
+        def line(done: float, total: float) -> None:
+            nonlocal due_s
+            if time.monotonic() >= due_s:
+                due_s = time.monotonic() + LINE_INTERVAL_S
+                click.echo(f"{title}: {done:.0f}/{total:.0f} {unit}", err=True)
+
+        yield line
+        return
+    from tqdm import tqdm
+
+    bar_format = "{desc} |{bar}| {n:.0f}/{total:.0f} {unit}"
+    with tqdm(
+        desc=title,
+        unit=unit,
+        total=1,
+        bar_format=bar_format,
+        file=sys.stderr,
+        leave=False,
+        dynamic_ncols=True,
+    ) as bar:
+
+        def show(done: float, total: float) -> None:
+            bar.total, bar.n = total, min(done, total)
+            bar.refresh()
+
+        yield show

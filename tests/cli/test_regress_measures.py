@@ -1,0 +1,80 @@
+"""What ``edgevid regress`` measures: the options, and where they lead."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from one_bundle import write_bundle
+
+from edgevid.benchmarks.regress import instructions, self_test
+
+COUNTED = {
+    "verdict": "regression", "measure": "instructions", "threshold": 0.005, "pairs": 0, "discarded_pairs": 0,
+    "seconds": 61.0, "why": "", "notes": ["counted on AVX2"],
+    "metrics": [
+        {"name": "instructions", "baseline": 64_000_000, "candidate": 66_000_000, "ratio": 66 / 64,
+         "interval": [66 / 64, 66 / 64], "verdict": "regression", "smallest_effect": 0.0005},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def regress(run_edgevid, monkeypatch, tmp_path):
+    """``regress(*options)`` on two bundles; ``regress.options`` are those that the counts got."""
+    monkeypatch.setenv("EDGEVID_CACHE", str(tmp_path / "cache"))
+    old, new = (write_bundle(tmp_path / name).path for name in ("old", "new"))
+
+    def compare(baseline, candidate, options, show):
+        run.options = options
+        show(1, 4)
+        return COUNTED
+
+    def run(*arguments):
+        return run_edgevid("regress", "--baseline", old, "--candidate", new, *arguments)
+
+    monkeypatch.setattr(instructions, "compare", compare)
+    return run
+
+
+def test_instructions_are_counted_instead_of_times(regress):
+    result = regress("--instructions")
+    assert result.status == 1 and "66,000,000" in result.out and "counted on AVX2" in result.out
+    assert "counting instructions: 1/4 inferences" in result.err
+    assert regress.options.threshold == pytest.approx(0.005)
+
+
+def test_instructions_have_a_threshold_of_their_own(regress):
+    regress("--instructions", "--instructions-threshold", "0.1%", "--threshold", "5%")
+    assert (regress.options.threshold, regress.options.size_threshold) == pytest.approx((0.001, 0.05))
+    wrong = regress("--instructions", "--instructions-threshold", "few")
+    assert wrong.status == 3 and "--instructions-threshold 0.5%" in wrong.err
+
+
+SELF_TEST = {
+    "sentence": "in a budget of 60 s this machine catches a slow-down of 3%", "threshold": 0.03,
+    "budget_s": 60.0, "rounds": 12, "disturbed_processes": 0.0, "trials": 200, "seconds": 58.0,
+    "false_alarms": {"share": 0.0, "upper_bound": 0.015, "passed": 1.0, "inconclusive": 0.0, "pairs": 16,
+                     "seconds": 30.0},
+    "slowdowns": [{"slowdown": 0.03, "caught": 0.98, "passed": 0.0, "inconclusive": 0.02, "pairs": 15,
+                   "seconds": 28.0}],
+}  # fmt: skip
+
+
+def test_a_self_test_prints_a_table_or_json_and_needs_a_bundle(run_edgevid, monkeypatch, tmp_path):
+    def run(bundle, options, show):
+        assert (bundle, options.budget_s) == (str(tmp_path), 60)
+        show(30, 60)
+        return SELF_TEST
+
+    monkeypatch.setenv("EDGEVID_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(self_test, "run", run)
+    command = ("regress", "--self-test", "--baseline", tmp_path, "--budget", "60s")
+    result = run_edgevid(*command)
+    assert result.status == 0 and "98.0%" in result.out and "catches a slow-down of 3%" in result.out
+    assert "measuring: 30/60 s" in result.err
+    assert json.loads(run_edgevid(*command, "--json").out) == SELF_TEST
+    run_edgevid(*command, "--json", tmp_path / "result.json")
+    assert json.loads((tmp_path / "result.json").read_text()) == SELF_TEST
+    without = run_edgevid("regress", "--self-test")
+    assert without.status == 3 and "--baseline" in without.err
