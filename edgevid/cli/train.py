@@ -53,6 +53,12 @@ Item = TypeVar("Item")
 @click.option("--epochs", type=int, help="Passes over the videos. [default: the recipe's]")
 @click.option("--batch", type=int, help="Clips in a step. [default: the recipe's]")
 @click.option("--lr", type=float, help="Learning rate of the backbone. [default: the recipe's]")
+@click.option(
+    "--classifier-rate",
+    type=float,
+    metavar="FACTOR",
+    help="The classifier's rate in multiples of --lr; 1 suits random weights. [default: the recipe's, 5]",
+)
 @click.option("--dropout", type=float, help="Before the classifier. [default: the recipe's]")
 @click.option("--scales", metavar="A,B,...", help="Sides of crops, as shares of the image's short side.")
 @click.option("--flip", is_flag=True, help="Mirror clips at random; not for classes with a direction.")
@@ -66,6 +72,13 @@ Item = TypeVar("Item")
 @click.option("--width", type=float, default=1.0, show_default=True, help="Multiple of the channels.")
 @click.option("--weights", metavar="FILE", help="Checkpoint to start from. [default: random weights]")
 @click.option("--teacher", metavar="FILE", help="A checkpoint.pt of edgevid whose answers are imitated too.")
+@click.option(
+    "--keep",
+    type=click.Choice(("best", "last")),
+    default="best",
+    show_default=True,
+    help="The epoch that checkpoint.pt is of; the last one where the test split chooses nothing.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads. [default: one per core]")
 @click.option(
@@ -79,7 +92,7 @@ Item = TypeVar("Item")
 def command(model: str, output: str | None, resume: bool, dataset: str, **options: Any) -> int:
     """Train MODEL, a network of 'edgevid list models', on the videos of a data set.
 
-    The folder gets checkpoint.pt, the best weights, which 'edgevid export MODEL --weights' reads with their
+    The folder gets checkpoint.pt, weights which 'edgevid export MODEL --weights' reads with their
     preprocessing and classes; last.pt, from which --resume continues; classes.txt and the curves.
     """
     try:
@@ -87,8 +100,9 @@ def command(model: str, output: str | None, resume: bool, dataset: str, **option
     except ModuleNotFoundError:
         raise EdgevidError("training needs PyTorch: pip install 'edgevid[train]'") from None
     from edgevid.host.processor import usable_cores
-    from edgevid.zoo.training.checkpoint import BEST, LAST, read_state
+    from edgevid.zoo.training.checkpoint import KEPT, LAST, read_state
     from edgevid.zoo.training.curves import curves_json
+    from edgevid.zoo.training.loop import kept_epoch
 
     folder = Path(output or f"{model}.train")
     last = folder / LAST
@@ -119,10 +133,9 @@ def command(model: str, output: str | None, resume: bool, dataset: str, **option
     finally:
         if done:
             _draw(training, done)
-    best = max(done, key=lambda epoch: (epoch.test_accuracy, epoch.number))
-    trained = training.run.trained
-    click.echo(f"wrote {folder / BEST}: epoch {best.number}, top-1 {best.test_accuracy:.1%}")
-    click.echo(f"  next: edgevid export {trained.model} --weights {folder / BEST}")
+    kept = kept_epoch(done, training.keeps_last)
+    click.echo(f"wrote {folder / KEPT}: epoch {kept.number}, top-1 {kept.test_accuracy:.1%}")
+    click.echo(f"  next: edgevid export {model} --weights {folder / KEPT}")
     return 0
 
 
@@ -196,6 +209,7 @@ def _prepare(
         clips,
         test_clips,
         save=lambda name, data: atomic_write(folder / name, data),
+        keeps_last=options["keep"] == "last",
         teacher=teacher,
         progress=_shown,
     )
@@ -210,6 +224,7 @@ def _recipe(options: dict[str, Any]) -> Recipe:
             ("epochs", "epochs"),
             ("batch", "batch"),
             ("rate", "lr"),
+            ("classifier_rate", "classifier_rate"),
             ("dropout", "dropout"),
         )
         if options[option] is not None

@@ -1,4 +1,4 @@
-"""Checkpoints of a training: ``checkpoint.pt``, the best weights, and ``last.pt``, what ``--resume`` needs.
+"""Checkpoints of a training: ``checkpoint.pt``, the weights to use, and ``last.pt``, what ``--resume`` needs.
 
 Random numbers are no part of them: each epoch seeds its own from the training's seed and its number.
 """
@@ -21,7 +21,7 @@ from edgevid.zoo.create import create_model
 from edgevid.zoo.training.recipe import Recipe
 from edgevid.zoo.training.trained import KEY, Trained, trained_of
 
-BEST, LAST = "checkpoint.pt", "last.pt"
+KEPT, LAST = "checkpoint.pt", "last.pt"
 
 NOT_A_CHECKPOINT = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError)
 """What PyTorch raises for a file of another kind."""

@@ -93,7 +93,9 @@ def _batch(
 ) -> Batch:
     import torch
 
-    pixels = torch.stack([prepare(clips.videos[index]) for index in chosen])
+    # Channels last in memory, in which convolutions are up to a third faster on a processor.
+    pixels = torch.stack([prepare(clips.videos[index]).permute(0, 2, 3, 1) for index in chosen])
+    pixels = pixels.permute(0, 1, 4, 2, 3)
     labels = torch.tensor([clips.labels[index] for index in chosen])
     return Batch(normalize(pixels, preprocessing), labels)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from edgevid.errors import EdgevidError
-from edgevid.zoo.training.checkpoint import BEST, LAST, Epoch, Run, State, network_bytes, state_bytes
+from edgevid.zoo.training.checkpoint import KEPT, LAST, Epoch, Run, State, network_bytes, state_bytes
 from edgevid.zoo.training.clips import Batch, Clips, test_batches, training_batches
 from edgevid.zoo.training.norms import freeze_but_first, recompute_statistics
 from edgevid.zoo.training.objective import loss_of, mix
@@ -28,12 +28,18 @@ Progress = Callable[[Iterable[Batch], int, str], Iterable[Batch]]
 """Shows how many of so many batches are done; the text says of what."""
 
 
+def kept_epoch(epochs: Sequence[Epoch], keeps_last: bool) -> Epoch:
+    """The one whose weights are kept; of equals the later one, as its rate was lower."""
+    return epochs[-1] if keeps_last else max(epochs, key=lambda epoch: (epoch.test_accuracy, epoch.number))
+
+
 @dataclass
 class Training:
     """A training of ``network`` on ``clips``, tested on ``test_clips`` after each epoch.
 
-    ``teacher`` takes the same clips, in evaluation mode. Batch norms are frozen only in a network that was
-    trained before.
+    ``checkpoint.pt`` is of the epoch with the best accuracy, or with ``keeps_last`` of the last one: where
+    the test clips choose the epoch, its accuracy on them is no fair estimate. ``teacher`` takes the same
+    clips, in evaluation mode. Batch norms are frozen only in a network that was trained before.
     """
 
     network: nn.Module
@@ -41,6 +47,7 @@ class Training:
     clips: Clips
     test_clips: Clips
     save: Save
+    keeps_last: bool = False
     teacher: nn.Module | None = None
     progress: Progress = lambda batches, count, text: batches
 
@@ -49,6 +56,7 @@ class Training:
             if len(clips) < 2:
                 raise EdgevidError(f"the {name} split has {len(clips)} videos: at least 2 are needed")
         recipe = self.run.recipe
+        self.network.to(memory_format=torch.channels_last)
         self._freezes = recipe.partial_bn and self.run.weights is not None
         for module in self.network.modules():
             if isinstance(module, nn.Dropout):
@@ -65,9 +73,8 @@ class Training:
             done = list(state.epochs)
         for number in range(len(done), self.run.recipe.epochs):
             done.append(self._epoch(number))
-            # Of equals the later one: its rate was lower.
-            if done[-1].test_accuracy >= max(epoch.test_accuracy for epoch in done):
-                self.save(BEST, network_bytes(self.network, self.run.trained))
+            if done[-1] == kept_epoch(done, self.keeps_last):
+                self.save(KEPT, network_bytes(self.network, self.run.trained))
             self.save(LAST, state_bytes(self.network, self._optimizer, self.run, done))
             yield done[-1]
 

@@ -8,8 +8,8 @@ from torch import nn
 from edgevid.zoo.training.norms import batch_norms
 from edgevid.zoo.training.recipe import Recipe
 
-CLASSIFIER_RATE, BIAS_RATE = 5.0, 2.0
-"""Factors of TSM's code (``get_optim_policies``) and of PP-TSM's head; its bias has both.
+BIAS_RATE = 2.0
+"""The factor of biases in TSM's code (``get_optim_policies``), and of the classifier's in PP-TSM's head.
 
 TSN's factor for the first convolution is for optical flow, which is not trained here.
 """
@@ -26,7 +26,7 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
             if not parameter.requires_grad:
                 continue
             is_bias = kind == "bias" and module not in norms
-            factor = CLASSIFIER_RATE if name == "classifier" else 1.0
+            factor = recipe.classifier_rate if name == "classifier" else 1.0
             factor *= BIAS_RATE if is_bias else 1.0
             groups.setdefault((factor, not is_bias and module not in norms), []).append(parameter)
     return torch.optim.SGD(

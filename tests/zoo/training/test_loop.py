@@ -11,7 +11,8 @@ import torch
 from synthetic_clips import TRAINED, TinyNetwork, make_training
 
 from edgevid.errors import EdgevidError, WeightsError
-from edgevid.zoo.training.checkpoint import LAST, Run, load_network, network_bytes, read_state
+from edgevid.zoo.training.checkpoint import LAST, Epoch, Run, load_network, network_bytes, read_state
+from edgevid.zoo.training.loop import kept_epoch
 from edgevid.zoo.training.recipe import RECIPES, Recipe
 
 SHORT = Recipe(epochs=4, batch=8, rate=0.05, scales=(1.0, 0.875), dropout=0.2)
@@ -58,6 +59,14 @@ def test_a_training_with_other_settings_does_not_continue(tmp_path):
     (tmp_path / LAST).write_bytes(files[LAST])
     with pytest.raises(WeightsError, match=r"other settings \(epochs 1, not 4\)"):
         read_state(tmp_path / LAST, Run(TRAINED, SHORT, 0))
+
+
+def test_the_best_epoch_is_kept_or_the_last_one():
+    results = [
+        Epoch(number, 0.1, 1.0, 0.5, 1.0, accuracy, 1.0) for number, accuracy in enumerate((0.7, 0.7, 0.6))
+    ]
+    assert kept_epoch(results, keeps_last=False).number == 1
+    assert kept_epoch(results, keeps_last=True).number == 2
 
 
 def test_a_file_of_another_kind_is_no_state(tmp_path):
