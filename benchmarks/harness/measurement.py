@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Protocol
 
+from edgevid.benchmarks.harness import turns
 from edgevid.benchmarks.harness.protocol import Progress, Request
 from edgevid.benchmarks.harness.result import Measured, result_of
 from edgevid.benchmarks.harness.scenarios import scenario_named
@@ -43,6 +44,7 @@ class Timer:
 
     ``new_step`` makes a step with an input of its own, None where there is only one. ``noise`` counts what
     other programs did. ``overhead_us(scenario)`` is the harness's per inference, None where there is none.
+    ``turns``: the lines that say when to run, None for one run of the requested time.
     """
 
     step: Step
@@ -53,6 +55,7 @@ class Timer:
     overhead_us: Callable[[str], float | None]
     new_step: Callable[[], Step] | None = None
     pinned_to: list[int] | None = None
+    turns: Iterable[str] | None = None
 
 
 def measure(
@@ -60,12 +63,17 @@ def measure(
 ) -> dict[str, Any]:
     """Measure ``session``, opened for ``request`` in ``environment``; returns the result."""
     prepare(timer.probe)  # idle power, before the load
-    warm = warm_up(timer.step, _reporter(emit, "warming up", LIMIT_S), clock=timer.clock)
+    limit_s = LIMIT_S if timer.turns is None else turns.WARM_UP_S
+    warm = warm_up(timer.step, _reporter(emit, "warming up", limit_s), limit_s, timer.clock)
     timer.memory.warmed_up()
     report = _reporter(emit, "measuring", request.duration_s)
     workload = Workload(timer.step, report, timer.clock, request.settings, timer.new_step, session)
-    with timer.probe, timer.noise:
-        timing = scenario_named(request.scenario).run(workload, request.duration_s)
+    run = scenario_named(request.scenario).run
+    if timer.turns is None:
+        with timer.probe, timer.noise:
+            timing = run(workload, request.duration_s)
+    else:
+        timing = turns.run_in_turns(run, workload, timer.turns, timer.noise, emit)
     # Before anything else is computed, so that the peak is the network's and not the harness's.
     timer.memory.finished()
     emit_progress(emit, Progress("summarizing"))

@@ -3,6 +3,9 @@
 The parent writes one ``Request`` to the worker's standard input. The worker replies with events:
 ``{"event": "progress", "phase", "elapsed_s", "total_s", "p50_ms"}`` any number of times, then either
 ``{"event": "result", "result": {...}}`` or ``{"event": "error", "kind": "BundleError", "message": "..."}``.
+
+A worker that measures in turns (``turns.py``) also sends ``{"event": "turn", "seconds"}`` when it is ready
+and after each turn. It reads a line with "begin" and one with the seconds of each turn, until its input ends.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ class Request:
 
     ``pinned``: whether the process is pinned to as many cores as it has threads. ``power``: what to measure
     power with, as ``probes.power_probe`` takes it. ``profile``: whether the result says where the time goes.
+    ``in_turns``: whether the parent says when to run, in place of ``duration_s``.
     """
 
     bundle: str
@@ -49,6 +53,7 @@ class Request:
     pinned: bool = True
     power: str | None = None
     profile: bool = False
+    in_turns: bool = False
 
     @classmethod
     def from_json(cls, line: str) -> Request:

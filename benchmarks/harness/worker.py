@@ -64,10 +64,11 @@ def measure_request(request: Request, open_session: Callable[..., Any], emit: Em
         time.perf_counter_ns,
         probe,
         memory,
-        NoiseMonitor(),
+        NoiseMonitor(cores=pinned_to),
         overhead_us,
         new_step=session.prepare,
         pinned_to=pinned_to,
+        turns=sys.stdin if request.in_turns else None,
     )
     result = measure(request, session, timer, environment, emit)
     if request.profile:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgevid.benchmarks.harness.harness import measure
+from edgevid.benchmarks.harness.turns import measure_in_turns
 from edgevid.benchmarks.regress.metrics import (
     INCONCLUSIVE,
     MEASURES,
@@ -37,7 +37,7 @@ class Options:
     threshold: float = 0.03
     budget_s: float = 120.0
     process_s: float = PROCESS_S
-    threads: int | None = None
+    threads: int = 1
     seed: int | None = None
 
 
@@ -52,7 +52,7 @@ class Progress:
 
 
 Result = dict[str, Any]
-Measure = Callable[..., Result]
+Measure = Callable[..., list[Result]]
 
 
 @dataclass
@@ -75,24 +75,21 @@ def compare(
     candidate: str | Path,
     options: Options,
     show: Callable[[Progress], None] = lambda progress: None,
-    measure: Measure = measure,
+    measure: Measure = measure_in_turns,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
     """The document of ``edgevid regress --json``.
 
-    The order in a pair is drawn at random, so what the machine does in the long run favors neither. Raises
-    ``BenchmarkError`` where the two cannot be compared.
+    The processes of a pair take turns in an order that is drawn at random, so what the machine does in the
+    meantime favors neither. Raises ``BenchmarkError`` where the two cannot be compared.
     """
     bundles = comparable(baseline, candidate)
     draw = random.Random(options.seed)
     first: Result = {}
 
     def measure_pair() -> list[Result]:
-        results: list[Result] = [{}, {}]
-        for side in [0, 1] if draw.random() < 0.5 else [1, 0]:
-            results[side] = measure(
-                bundles[side].path, "single-stream", options.process_s, options.threads, power="none"
-            )
+        paths = [bundle.path for bundle in bundles]
+        results = measure(paths, options.process_s, options.threads, draw)
         if not first:
             first.update(results[0])
         for result in results:
@@ -123,8 +120,8 @@ def decide_by_pairs(
 ) -> Pairs:
     """Ask for pairs, results of the baseline and the candidate, until they decide or the budget is spent.
 
-    A pair during which other programs used more than a twentieth of a core, or the hypervisor took time, is
-    discarded before its times are looked at.
+    A pair during which other programs, or the hypervisor, used more than a twentieth of the cores that it
+    ran on is discarded before its times are looked at.
     """
     pairs = Pairs([PairedMetric(item, SignTest(options.threshold)) for item in MEASURES])
     start = now = clock()
@@ -148,7 +145,7 @@ def decide_by_pairs(
 def is_disturbed(result: dict[str, Any]) -> bool:
     """Whether others used the cores meanwhile; what the system does not tell is no disturbance."""
     noise = result["environment"].get("during")
-    return noise is not None and (noise["others_cores"] > OTHERS_LIMIT or noise["stolen_cores"] > 0)
+    return noise is not None and max(noise["others_here_cores"], noise["stolen_cores"]) > OTHERS_LIMIT
 
 
 def comparable(baseline: str | Path, candidate: str | Path) -> tuple[Bundle, Bundle]:

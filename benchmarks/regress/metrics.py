@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgevid.benchmarks.harness.turns import turn_ratios
 from edgevid.benchmarks.regress.sequential import ALPHA, SignTest, holm
 from edgevid.specs import Manifest
 
+Result = dict[str, Any]
 REGRESSION, PASS, IMPROVEMENT, INCONCLUSIVE = "regression", "pass", "improvement", "inconclusive"
 
 
@@ -18,17 +21,22 @@ class Measure:
     """A number of one result of ``edgevid bench``; ``inverted``: larger is better.
 
     ``decides``: while it is inconclusive, so is the gate. The mean of a process, and so its throughput,
-    varies many times as much as its median.
+    varies many times as much as its median. ``ratio`` of a pair of results is by default that of the numbers.
     """
 
     name: str
-    read: Callable[[dict[str, Any]], float | None]
+    read: Callable[[Result], float | None]
     inverted: bool = False
     decides: bool = True
+    ratio: Callable[[Result, Result], float] | None = None
 
 
 MEASURES = (
-    Measure("latency_p50_ms", lambda result: result["latency_ms"]["p50"]),
+    Measure(
+        "latency_p50_ms",
+        lambda result: result["latency_ms"]["p50"],
+        ratio=lambda *pair: statistics.median(turn_ratios(*pair)),
+    ),
     Measure("memory_peak_mib", lambda result: result["memory_mib"]["peak"]),
     Measure(
         "throughput_clips_per_s",
@@ -51,14 +59,17 @@ class PairedMetric:
     verdict: str = INCONCLUSIVE
     best_e_slower: float = 1.0
 
-    def add(self, baseline: dict[str, Any], candidate: dict[str, Any]) -> None:
+    def add(self, baseline: Result, candidate: Result) -> None:
         """A pair of results; one that lacks the number, or has none above zero, does not count."""
         before, after = self.measure.read(baseline), self.measure.read(candidate)
         if before is None or after is None or min(before, after) <= 0:
             return
         self.baseline.append(before)
         self.candidate.append(after)
-        self.test.add(before / after if self.measure.inverted else after / before)
+        if self.measure.ratio is not None:
+            self.test.add(self.measure.ratio(baseline, candidate))
+        else:
+            self.test.add(before / after if self.measure.inverted else after / before)
         self.best_e_slower = max(self.best_e_slower, self.test.e_slower)
 
     @property
@@ -77,6 +88,7 @@ class PairedMetric:
             "verdict": self.verdict,
             "smallest_effect": self.test.smallest_effect(),
             "samples": {"baseline": self.baseline, "candidate": self.candidate},
+            "pair_ratios": [math.exp(value) for value in self.test.log_ratios],
         }
 
 
@@ -136,13 +148,3 @@ def overall(metrics: list[PairedMetric], fixed: list[dict[str, Any]]) -> str:
 
 def _median(values: list[float]) -> float | None:
     return statistics.median(values) if values else None
-
-
-def pair_ratios(metric: dict[str, Any]) -> list[float]:
-    """Of a recorded metric, each pair's ratio in the order of the run; above 1 is worse."""
-    inverted = any(measure.inverted for measure in MEASURES if measure.name == metric["name"])
-    samples = metric.get("samples") or {"baseline": [], "candidate": []}
-    return [
-        before / after if inverted else after / before
-        for before, after in zip(samples["baseline"], samples["candidate"])
-    ]

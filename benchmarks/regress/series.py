@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from edgevid.benchmarks.regress.changes import MIN_POINTS, Levels, levels_of
 from edgevid.benchmarks.regress.gate import SAME_ENVIRONMENT
-from edgevid.benchmarks.regress.metrics import MEASURES, pair_ratios
+from edgevid.benchmarks.regress.metrics import MEASURES
 
 ACCEPTED = "accepted"
 """The verdict of a record that says why a reference was accepted."""
@@ -65,7 +65,7 @@ def record_of(verdict: dict[str, Any], commit: str | None) -> dict[str, Any] | N
             "interval": metric["interval"],
             "candidate": metric["candidate"],
             "verdict": metric["verdict"],
-            "pairs": pair_ratios(metric),
+            "pairs": metric.get("pair_ratios", []),
         }
         for metric in verdict["metrics"]
         if metric["ratio"] is not None and metric["interval"][0] is not None

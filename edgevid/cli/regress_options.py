@@ -47,7 +47,7 @@ class Comparison:
     candidate: str | None
     threshold: str
     budget: str
-    threads: int | None
+    threads: int
     seed: int | None
 
     def bundles(self) -> tuple[str, str]:
@@ -77,7 +77,11 @@ comparison_options = group(
     ),
     click.option("--budget", default="120s", show_default=True, metavar="TIME", help="Stop after this time."),
     click.option(
-        "--threads", type=click.IntRange(min=1), help="Threads to run on.  [default: the backend's]"
+        "--threads",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Threads to run on: others on the machine disturb one least.",
     ),
     click.option("--seed", type=int, help="Of the order in each pair.  [default: a new one each time]"),
 )

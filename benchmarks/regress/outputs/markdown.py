@@ -11,7 +11,6 @@ import re
 import statistics
 from typing import Any
 
-from edgevid.benchmarks.regress.metrics import pair_ratios
 from edgevid.benchmarks.regress.outputs.findings import Source, printable
 from edgevid.benchmarks.regress.report import COLUMNS, row, sentence
 
@@ -24,7 +23,8 @@ def render(verdict: dict[str, Any], source: Source) -> str:
     lines = [f"### edgevid regress: {_plain(verdict['candidate']['model'])}: **{verdict['verdict']}**", ""]
     lines += [_line((*COLUMNS, "pairs")), _line(["---"] * (len(COLUMNS) + 1))]
     for metric in verdict["metrics"]:
-        lines.append(_line([*map(_plain, row(metric)), sparkline(pair_ratios(metric), verdict["threshold"])]))
+        bars = sparkline(metric.get("pair_ratios", []), verdict["threshold"])
+        lines.append(_line([*map(_plain, row(metric)), bars]))
     lines += ["", _plain(sentence(verdict)), ""]
     lines += ["<sub>A bar is a pair of processes, or several; half of the height is no change.</sub>", ""]
     return "\n".join(lines)

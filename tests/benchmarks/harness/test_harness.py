@@ -12,7 +12,6 @@ import threading
 
 import pytest
 
-from edgevid.benchmarks.harness import harness
 from edgevid.benchmarks.harness.harness import measure
 from edgevid.benchmarks.harness.scenarios import SCENARIOS
 from edgevid.errors import BenchmarkError, BundleError
@@ -169,7 +168,7 @@ def test_a_worker_that_ends_at_once_is_a_clear_error(bundle):
 
 @pytest.mark.parametrize("name", ["burst", "no-such"])
 def test_a_scenario_that_does_not_exist_is_refused_before_a_process_starts(bundle, name, monkeypatch):
-    monkeypatch.setattr(harness.subprocess, "Popen", lambda *_, **__: pytest.fail("started"))
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("started"))
     with pytest.raises(BenchmarkError, match=" or ".join(SCENARIOS)):
         measure(bundle, name)
 

@@ -16,7 +16,7 @@ from edgevid.errors import BenchmarkError
 ENVIRONMENT = {
     "device": "a simulated CPU", "board": None, "power_mode": None, "os": "Debian", "kernel": "6.1",
     "python": "3.11", "packages": {"onnxruntime": "1.32"}, "thread_variables": {}, "cpu": {"governor": None},
-    "during": {"others_cores": 0.0, "stolen_cores": 0.0},
+    "during": {"others_here_cores": 0.0, "stolen_cores": 0.0},
 }  # fmt: skip
 
 
@@ -30,15 +30,22 @@ class Machine:
         self.order: list[str] = []
         self.change = lambda result, name, number: None
 
-    def measure(self, bundle, scenario, duration_s, threads, power):
+    def measure(self, bundles, duration_s, threads, draw):
+        results = {}
+        for bundle in draw.sample(bundles, len(bundles)):
+            results[bundle] = self.one(bundle)
+        return [results[bundle] for bundle in bundles]
+
+    def one(self, bundle):
         self.now_s += 1.0
         self.order.append(bundle.name)
         slower, memory = self.factors[bundle.name]
         drift = 1 + 0.3 * np.sin(self.now_s / 20)
         p50 = 10 * slower * drift * np.exp(0.01 * self.random.standard_normal())
         result = {
-            "scenario": scenario, "threads": 2, "backend": "onnxruntime", "latency_includes": ["inference"],
-            "latency_ms": {"p50": p50}, "throughput": {"clips_per_s": 1000 / p50},
+            "scenario": "single-stream", "threads": 2, "backend": "onnxruntime",
+            "latency_includes": ["inference"],
+            "latency_ms": {"p50": p50}, "turn_p50_ms": [p50], "throughput": {"clips_per_s": 1000 / p50},
             "memory_mib": {"peak": 100 * memory}, "energy_mj_per_clip": None,
             "environment": copy.deepcopy(ENVIRONMENT),
         }  # fmt: skip
@@ -83,6 +90,8 @@ def test_a_slower_candidate_is_a_regression_with_its_effect(gate):
     assert verdict["verdict"] == latency["verdict"] == "regression"
     low, high = latency["interval"]
     assert low <= 1.05 <= high or abs(latency["ratio"] - 1.05) < 0.02
+    assert len(latency["pair_ratios"]) == verdict["pairs"]
+    assert metric(verdict, "throughput_clips_per_s")["ratio"] > 1.02, "worse is above 1"
 
 
 def test_a_faster_candidate_is_an_improvement(gate):
@@ -115,7 +124,8 @@ def test_a_disturbed_pair_is_discarded_before_its_times_are_looked_at(gate):
 
     def disturb(result, name, number):
         if number % 6 == 1:
-            result["environment"]["during"]["others_cores"] = 0.9
+            result["environment"]["during"]["others_here_cores"] = 0.9
+            result["turn_p50_ms"] = [50 * value for value in result["turn_p50_ms"]]
             result["latency_ms"]["p50"] *= 50
 
     machine.change = disturb
@@ -162,7 +172,7 @@ def test_bundles_of_different_targets_are_refused(tmp_path):
 
 
 def test_the_table_has_each_metric_and_the_verdict(gate):
-    text = report(gate(Machine(slower=1.05)))
+    text = report(gate(Machine(slower=1.55)))
     assert "latency_p50_ms" in text and "+5" in text and "regression: " in text
 
 

@@ -14,9 +14,9 @@ from one_bundle import write_bundle
 
 GATE = """
 import sys
-from edgevid.benchmarks.harness import harness
+from edgevid.benchmarks.harness import process
 from edgevid.cli import main
-harness.WORKER = tuple(sys.argv[1:3])
+process.WORKER = tuple(sys.argv[1:3])
 main(["regress", *sys.argv[3:]])
 """
 

@@ -33,9 +33,9 @@ def gate_verdict(**changes) -> dict:
         "verdict": "pass", "threshold": 0.03, "why": "", "threads": 2,
         "metrics": [
             {"name": LATENCY, "ratio": 1.01, "interval": [0.99, 1.03], "candidate": 10.0, "verdict": "pass",
-             "samples": {"baseline": [10.0, 10.0], "candidate": [10.1, 10.3]}},
+             "pair_ratios": [1.01, 1.03]},
             {"name": "throughput_clips_per_s", "ratio": 1.0, "interval": [None, None], "candidate": 100.0,
-             "verdict": "inconclusive", "samples": {"baseline": [100.0], "candidate": [99.0]}},
+             "verdict": "inconclusive", "pair_ratios": [1.01]},
             {"name": "bundle_size_mib", "ratio": 1.0, "interval": [1.0, 1.0], "candidate": 9.0,
              "verdict": "pass"},
             {"name": "parity_max_rel", "ratio": None, "interval": [None, None], "candidate": 1e-6,

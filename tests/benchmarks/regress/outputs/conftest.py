@@ -16,6 +16,7 @@ def document():
             "name": "latency_p50_ms", "baseline": 10.0, "candidate": 10.0 * slower, "ratio": slower,
             "interval": [slower - 0.01, slower + 0.01], "verdict": verdict, "smallest_effect": 0.02,
             "samples": {"baseline": before, "candidate": after},
+            "pair_ratios": [new / old for old, new in zip(before, after)],
         }  # fmt: skip
         size = {
             "name": "bundle_size_mib", "baseline": 1.0, "candidate": 1.0, "ratio": 1.0,

@@ -36,12 +36,6 @@ def test_a_line_of_blocks_shows_each_pair_or_the_median_of_some():
     assert sparkline([], 0.03) == ""
 
 
-def test_throughput_that_falls_goes_up_as_what_is_worse_does(document):
-    slower = document("regression", slower=0.5)
-    slower["metrics"][0]["name"] = "throughput_clips_per_s"
-    assert "████" in rendered("markdown", slower)
-
-
 def test_markdown_stays_far_under_the_limit_and_shows_names_as_they_are(document):
     text = rendered("markdown", document("regression", 1.1, pairs=20_000, model=HOSTILE))
     assert len(text.encode()) < 10_000
