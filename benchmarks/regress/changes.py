@@ -127,12 +127,12 @@ def without_spikes(values: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _pelt(values: np.ndarray, penalty: float) -> list[int]:
-    """The end of each level."""
+    """The end of each level. The linear kernel is least squares, in C."""
     try:
         import ruptures
     except ImportError as error:
         raise BenchmarkError("a history needs ruptures: pip install 'edgevid[history]'") from error
-    return ruptures.Pelt(model="l2", min_size=MIN_LENGTH, jump=1).fit(values).predict(pen=penalty)
+    return ruptures.KernelCPD(kernel="linear", min_size=MIN_LENGTH).fit(values).predict(pen=penalty)
 
 
 def _movement(
