@@ -132,7 +132,8 @@ def _pelt(values: np.ndarray, penalty: float) -> list[int]:
         import ruptures
     except ImportError as error:
         raise BenchmarkError("a history needs ruptures: pip install 'edgevid[history]'") from error
-    return ruptures.KernelCPD(kernel="linear", min_size=MIN_LENGTH).fit(values).predict(pen=penalty)
+    search = ruptures.KernelCPD(kernel="linear", min_size=MIN_LENGTH)
+    return list(map(int, search.fit(values).predict(pen=penalty)))
 
 
 def _movement(

@@ -156,12 +156,6 @@ def comparable(baseline: str | Path, candidate: str | Path) -> tuple[Bundle, Bun
     return bundles
 
 
-def facts_of(bundles: tuple[Bundle, Bundle], threshold: float) -> list[dict[str, Any]]:
-    """The metrics that need no run; a bundle that grows by more than ``threshold`` is a regression."""
-    before, after = bundles
-    return facts(before.manifest, after.manifest, (_bytes(before), _bytes(after)), threshold)
-
-
 def _document(
     bundles: tuple[Bundle, Bundle],
     options: Options,
@@ -169,7 +163,7 @@ def _document(
     why: str,
     first: Result,
 ) -> dict[str, Any]:
-    fixed = facts_of(bundles, options.threshold)
+    fixed = facts(*bundles, options.threshold)
     verdict = overall(pairs.metrics, fixed)
     return {
         "verdict": verdict,
@@ -218,10 +212,6 @@ def _of(record: Any, keys: tuple[str, ...]) -> dict[str, Any]:
     if isinstance(record, dict):
         return {key: record.get(key) for key in keys}
     return {key: getattr(record, key) for key in keys}
-
-
-def _bytes(bundle: Bundle) -> int:
-    return sum((bundle.path / name).stat().st_size for name in bundle.manifest.files)
 
 
 def identity(bundle: Bundle) -> dict[str, Any]:

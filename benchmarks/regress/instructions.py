@@ -18,7 +18,7 @@ from typing import Any
 
 from edgevid.benchmarks.regress import callgrind, gate
 from edgevid.benchmarks.regress.callgrind import Counts
-from edgevid.benchmarks.regress.metrics import IMPROVEMENT, INCONCLUSIVE, PASS, REGRESSION
+from edgevid.benchmarks.regress.metrics import IMPROVEMENT, INCONCLUSIVE, PASS, REGRESSION, facts
 from edgevid.bundle.bundle import Bundle
 from edgevid.host.environment import observe
 from edgevid.host.processor import usable_cores
@@ -50,7 +50,7 @@ def compare(
     bundles = gate.comparable(baseline, candidate)
     before, after = count_both(bundles, show, count)
     metrics = metrics_of(before, after, options.threshold)
-    fixed = gate.facts_of(bundles, options.size_threshold)
+    fixed = facts(*bundles, options.size_threshold)
     verdict = overall(metrics, fixed)
     return {
         "verdict": verdict,

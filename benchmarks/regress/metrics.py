@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from edgevid.benchmarks.harness.turns import turn_ratios
 from edgevid.benchmarks.regress.sequential import ALPHA, SignTest, holm
-from edgevid.specs import Manifest
+from edgevid.bundle.bundle import Bundle
+from edgevid.host.memory import MIB
 
 Result = dict[str, Any]
 REGRESSION, PASS, IMPROVEMENT, INCONCLUSIVE = "regression", "pass", "improvement", "inconclusive"
@@ -46,6 +47,10 @@ MEASURES = (
     ),
     Measure("energy_mj_per_clip", lambda result: result["energy_mj_per_clip"], decides=False),
 )
+
+
+FACTS = ("bundle_size_mib", "parity_max_rel")
+"""What needs no run."""
 
 
 @dataclass
@@ -105,19 +110,31 @@ def decide(metrics: list[PairedMetric]) -> None:
             metric.verdict = PASS
 
 
-def facts(
-    baseline: Manifest, candidate: Manifest, sizes: tuple[int, int], threshold: float
+def facts(baseline: Bundle, candidate: Bundle, threshold: float) -> list[dict[str, Any]]:
+    """The metrics that need no run; a bundle that grows by more than ``threshold`` is a regression."""
+    tolerance = candidate.manifest.parity.tolerance
+    return facts_between(values_of(baseline), values_of(candidate), tolerance, threshold)
+
+
+def values_of(bundle: Bundle) -> dict[str, float]:
+    """What a bundle says of itself: its size, and its distance to PyTorch."""
+    size = sum((bundle.path / name).stat().st_size for name in bundle.manifest.files)
+    return dict(zip(FACTS, (size / MIB, bundle.manifest.parity.max_rel)))
+
+
+def facts_between(
+    baseline: Mapping[str, float], candidate: Mapping[str, float], tolerance: float, threshold: float
 ) -> list[dict[str, Any]]:
-    """The metrics that need no run: a bundle's size, and its distance to PyTorch within its tolerance."""
-    before, after = sizes
+    """The metrics of ``values_of`` two bundles; the candidate's parity must be within its ``tolerance``."""
+    (before, error_before), (after, error) = (
+        tuple(values[name] for name in FACTS) for values in (baseline, candidate)
+    )
     size = REGRESSION if after > before * (1 + threshold) else PASS
     if after < before / (1 + threshold):
         size = IMPROVEMENT
-    errors = baseline.parity.max_rel, candidate.parity.max_rel
-    parity = PASS if errors[1] <= candidate.parity.tolerance else REGRESSION
     return [
-        _fact("bundle_size_mib", before / (1 << 20), after / (1 << 20), after / before, size),
-        _fact("parity_max_rel", *errors, None, parity),
+        _fact(FACTS[0], before, after, after / before, size),
+        _fact(FACTS[1], error_before, error, None, PASS if error <= tolerance else REGRESSION),
     ]
 
 

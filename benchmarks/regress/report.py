@@ -26,7 +26,8 @@ def sentence(verdict: dict[str, Any]) -> str:
     text = f"{verdict['verdict']}: {pairs}; the slow-down to catch is {verdict['threshold']:.1%}"
     if verdict["why"]:
         return f"{text}. {verdict['why']}"
-    seen = [metric["smallest_effect"] for metric in verdict["metrics"] if metric["smallest_effect"]]
+    in_pairs = [metric for metric in verdict["metrics"] if "samples" in metric]
+    seen = [metric["smallest_effect"] for metric in in_pairs if metric["smallest_effect"]]
     return f"{text}, and {max(seen):.1%} would have been seen" if seen else text
 
 

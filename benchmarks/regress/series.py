@@ -85,6 +85,24 @@ def record_of(verdict: dict[str, Any], commit: str | None) -> dict[str, Any] | N
     }
 
 
+def acceptance_of(
+    bundle_sha256: str, model: str, reason: str, commit: str | None, environment: dict[str, Any]
+) -> dict[str, Any]:
+    """What the store keeps of a new reference."""
+    return {
+        "verdict_id": str(uuid.uuid4()),
+        "model": model,
+        "threads": None,
+        "reference_sha256": bundle_sha256,
+        "candidate_sha256": bundle_sha256,
+        "candidate_commit": commit,
+        "verdict": ACCEPTED,
+        "why": reason,
+        "metrics": {},
+        "environment": environment,
+    }
+
+
 def series_of(records: Iterable[dict[str, Any]]) -> list[Series]:
     """The series of verdicts from a store, by model, device, threads, reference and metric."""
     points: dict[Key, list[dict[str, Any]]] = {}

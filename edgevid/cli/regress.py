@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from edgevid.cli.regress_baseline import BaselineFile, baseline_options
 from edgevid.cli.regress_measures import Measures, measure_options
 from edgevid.cli.regress_options import Comparison, comparison_options
 from edgevid.cli.regress_outputs import Outputs, output_options
@@ -43,9 +44,12 @@ class Gate(click.Command):
 @click.command(cls=Gate)
 @comparison_options
 @measure_options
+@baseline_options
 @keeping_options
 @output_options
-def command(comparison: Comparison, measures: Measures, keeping: Keeping, outputs: Outputs) -> int:
+def command(
+    comparison: Comparison, measures: Measures, kept: BaselineFile, keeping: Keeping, outputs: Outputs
+) -> int:
     """Compare two bundles in pairs of fresh processes, until it is decided or the budget is spent.
 
     Exit status: 0 no regression, 1 regression, 2 inconclusive, 3 the two cannot be compared or the verdict
@@ -60,7 +64,11 @@ def command(comparison: Comparison, measures: Measures, keeping: Keeping, output
             measures.test_itself(comparison, outputs.json_to)
         return 0
     writer, recorder = outputs.open(), keeping.recorder()
-    verdict = _compare(comparison, measures)
+    if kept.reason is not None:
+        kept.accept(comparison, recorder, keeping.commit_here())
+        return 0
+    comparison, verdict = kept.resolved(comparison)
+    verdict = verdict or _compare(comparison, measures)
     if recorder is not None:
         verdict = keep(recorder, verdict, keeping.commit_here())
     writer.write(verdict)

@@ -66,7 +66,9 @@ class Comparison:
 comparison_options = group(
     "comparison",
     Comparison,
-    click.option("--baseline", metavar="BUNDLE", help="The bundle to compare with."),
+    click.option(
+        "--baseline", metavar="BUNDLE|FILE.json", help="The bundle to compare with, or a file that names it."
+    ),
     click.option("--candidate", metavar="BUNDLE", help="The bundle that may be slower."),
     click.option(
         "--threshold",

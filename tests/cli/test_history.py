@@ -129,3 +129,34 @@ def test_a_store_that_goes_away_leaves_the_verdict_as_it_is(regress, store, monk
 def test_a_store_that_cannot_be_opened_is_refused_before_anything_is_measured(regress):
     code, out, err = regress(1.0, "--store", "/none/results.db")
     assert (code, out) == (3, "") and "check that its folder exists" in err
+
+
+def test_a_baseline_file_is_accepted_with_a_reason_that_the_store_has_too(edgevid, regress, tmp_path):
+    accept = ("--baseline", "tiny.json", "--candidate", "new", "--update-baseline")
+    assert edgevid("regress", *accept, " ")[0] == 3
+    code, out, err = edgevid("regress", *accept, "the new head", "--store", "new.db")
+    assert (code, out) == (0, "") and "'new' is the reference of 'tiny.json': the new head" in err
+    (record,) = open_store("new.db").verdicts(verdict="accepted")
+    assert record["why"] == "the new head" and record["metrics"] == {}
+    assert regress(1.0, "--baseline", "tiny.json")[0] == 0  # measured in pairs, since the reference is there
+
+
+def test_a_baseline_file_whose_reference_is_gone_compares_what_needs_no_run(edgevid, regress, tmp_path):
+    edgevid("regress", "--baseline", "tiny.json", "--candidate", "new", "--update-baseline", "first")
+    (tmp_path / "new").rename(tmp_path / "moved")
+    code, out, _ = edgevid("regress", "--baseline", "tiny.json", "--candidate", "old")
+    assert code == 0 and "bundle_size_mib" in out and "pass --reference BUNDLE" in out
+    assert regress(1.0, "--baseline", "tiny.json", "--reference", "moved")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--baseline", "old", "--candidate", "new", "--update-baseline", "why"],
+        ["--baseline", "old", "--candidate", "new", "--reference", "old"],
+        ["--baseline", "none.json", "--candidate", "new"],
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(edgevid, regress, arguments):
+    code, out, err = edgevid("regress", *arguments)
+    assert (code, out) == (3, "") and err.count("\n") == 1
