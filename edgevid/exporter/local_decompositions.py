@@ -23,7 +23,7 @@ WHOLE = frozenset(
     {
         aten.conv1d.default, aten.conv2d.default, aten.conv3d.default, aten.linear.default,
         aten.matmul.default, aten.max_pool2d.default, aten.max_pool3d.default, aten.layer_norm.default,
-        aten.pad.default,
+        aten.pad.default, aten.softmax.int, aten.upsample_nearest2d.vec,
     }
 )  # fmt: skip
 """Composite operators that ONNX has, so they are kept; their results are new tensors. Others are traced."""

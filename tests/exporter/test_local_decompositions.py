@@ -64,6 +64,9 @@ LOCAL = {
     "a mean by a pool": lambda x: functional.adaptive_avg_pool2d(x, 1).flatten(1),
     "dropout": lambda x: functional.dropout(functional.relu(x), training=False) * 2,
     "a pool": lambda x: functional.avg_pool2d(x, 2),
+    "a softmax": lambda x: functional.softmax(x, -1) + functional.softmax(x, 1),
+    "larger by the nearest": lambda x: functional.interpolate(x, scale_factor=2, mode="nearest"),
+    "of a size by the nearest": lambda x: functional.interpolate(x, size=(11, 20), mode="nearest"),
 }
 TRACED = {
     "a view read after its base was written": view_read_after_its_base_was_written,
