@@ -1,4 +1,7 @@
-"""Trace each network of the zoo once for all tests of a worker: tracing is most of the time of an export."""
+"""Trace each network of the zoo once for all tests of a worker: tracing is most of the time of an export.
+
+The tables that PyTorch makes anew for each export are shared too.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 
 import onnx_ir as ir
 import torch
+from torch.onnx._internal.exporter import _decomp
 from torch.onnx._internal.exporter._constants import TORCHLIB_OPSET
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
@@ -18,18 +22,29 @@ MAX_GRAPHS = 12
 """Graphs that are kept; each holds the weights of its network."""
 
 _from_torchlib = ONNXRegistry.from_torchlib
+_decomposition_table = functools.cache(_decomp.create_onnx_friendly_decomposition_table)
 _graphs: OrderedDict[str, ir.Model] = OrderedDict()
 _trace = graph.trace
 
 
 def install() -> None:
-    """Let exports trace with ``trace``, and share PyTorch's table of what ONNX has for its operators.
+    """Let exports trace with ``trace``, and share PyTorch's tables of what ONNX has for its operators.
 
-    PyTorch makes the table anew for each export, from the source of 500 functions: of a small network's
-    export that is half of the time.
+    PyTorch makes the first anew for each export, from the source of 500 functions, and from it the table of
+    what is decomposed: of a small network's export that is half of the time.
     """
     graph.trace = trace
     ONNXRegistry.from_torchlib = staticmethod(_copy_of_registry)
+    _decomp.create_onnx_friendly_decomposition_table = lambda ops: dict(_decomposition_table(frozenset(ops)))
+    torch._decomp.decomposition_table[BATCH_NORM] = _shapes_of_batch_norm
+
+
+BATCH_NORM = torch.ops.aten._native_batch_norm_legit_no_training.default
+
+
+def _shapes_of_batch_norm(x: torch.Tensor, *_: object) -> tuple[torch.Tensor, ...]:
+    """Of a norm's results, which a trace computes on tensors without data, operator by operator."""
+    return torch.empty_like(x), x.new_empty(0), x.new_empty(0)
 
 
 def _copy_of_registry(opset_version: int = TORCHLIB_OPSET) -> ONNXRegistry:
