@@ -9,10 +9,12 @@
 # make wheel   build wheels with compiled kernels in dist/, for x86-64 and arm64: a device needs no compiler then
 # make test-onnxruntime   run the kernels' tests with the oldest ONNX Runtime that is supported to the newest
 #
-# PYTHON is any Python from 3.10 on; VENV is where the virtual environment goes; VIDEO is a video of yours.
+# PYTHON is any Python from 3.10 on; VENV is where the virtual environment goes; VIDEO is a video of yours; DURATION is
+# for how many seconds the demo measures each scenario.
 
 PYTHON ?= python3
 VENV ?= .venv
+DURATION ?= 5
 VIDEO ?= demo/moving_shapes.mp4
 ARM64 ?= build/arm64
 SANITIZED_FILES ?= tests/kernels
@@ -31,7 +33,7 @@ demo: $(VENV)/.export-installed
 	@if [ "$(VIDEO)" = demo/moving_shapes.mp4 ]; then \
 	    $(VENV)/bin/python -m edgevid.video.moving_shapes demo/moving_shapes.mp4; fi
 	$(VENV)/bin/edgevid run demo/tsm_mbv2 --video "$(VIDEO)"
-	$(VENV)/bin/edgevid bench demo/tsm_mbv2 --duration 5 --json demo/bench.json
+	$(VENV)/bin/edgevid bench demo/tsm_mbv2 --duration $(DURATION) --json demo/bench.json
 
 test: $(VENV)/.test-installed
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST_OPTIONS)

@@ -94,7 +94,7 @@ def test_make_demo_exports_runs_and_measures(tmp_path):
     for name in ("Makefile", "pyproject.toml", "setup.py", "constraints.txt"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
         os.utime(tmp_path / name, (0, 0))
-    result = bash(f"make demo VENV={VENV}", tmp_path)
+    result = bash(f"make demo VENV={VENV} DURATION=1", tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "equal to PyTorch" in result.stdout
     assert "single-stream" in result.stdout
