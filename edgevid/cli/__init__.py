@@ -14,7 +14,8 @@ import click
 from edgevid.errors import EdgevidError
 
 COMMANDS = (
-    "list", "export", "run", "bench", "compare", "search", "regress", "history", "train", "inspect", "doctor",
+    "list", "export", "run", "bench", "compare", "search",
+    "regress", "history", "train", "dataset", "inspect", "doctor",
 )  # fmt: skip
 
 BAD_INPUT = 2

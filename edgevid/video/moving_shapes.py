@@ -9,8 +9,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import numpy as np
+
+from edgevid.video.encode import write_h264
 
 WIDTH, HEIGHT, FRAMES, FRAME_RATE = 340, 256, 90, 30
 
@@ -31,12 +32,7 @@ def frames() -> Iterator[np.ndarray]:
 
 def write(path: Path) -> None:
     """Encode the frames into an mp4 file at ``path``."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FRAME_RATE)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        for image in frames():
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
+    write_h264(path, frames(), FRAME_RATE)
 
 
 if __name__ == "__main__":
