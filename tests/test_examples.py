@@ -80,9 +80,13 @@ def regress(run_edgevid, monkeypatch):
     monkeypatch.setattr(warmup, "AGREEMENT", 10.0)
     monkeypatch.setattr(environment, "BUSY_WINDOW_S", 0.01)
 
-    def measure(bundle, scenario, duration_s, threads, power):
-        request = Request(str(bundle), scenario, 0.05, threads, pinned=False, power=power)
-        return worker.measure_request(request, edgevid.open, lambda event: None)
+    def measure(paths, duration_s, threads, draw):
+        results = [{}, {}]
+        for side in draw.sample((0, 1), 2):
+            request = Request(str(paths[side]), "single-stream", 0.05, threads, pinned=False, power="none")
+            result = worker.measure_request(request, edgevid.open, lambda event: None)
+            results[side] = {**result, "turn_p50_ms": [result["latency_ms"]["p50"]]}
+        return results
 
     monkeypatch.setattr(gate, "compare", functools.partial(gate.compare, measure=measure))
 
