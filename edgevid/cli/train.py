@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgevid.cli.progress import shown
 from edgevid.errors import EdgevidError, VideoError
 
 if TYPE_CHECKING:
@@ -28,10 +27,7 @@ INTERRUPTED = 130
 KEPT_PER_FRAME = 4
 """Frames of a training video that are kept for each frame of a clip; more are thinned out evenly."""
 
-LINE_EVERY_S = 10.0
 MOST_NAMED = 3
-
-Item = TypeVar("Item")
 
 
 @click.command("train")
@@ -211,7 +207,7 @@ def _prepare(
         save=lambda name, data: atomic_write(folder / name, data),
         keeps_last=options["keep"] == "last",
         teacher=teacher,
-        progress=_shown,
+        progress=shown,
     )
 
 
@@ -258,7 +254,7 @@ def _decode(
     damaged: list[str] = []
     count = len(dataset.videos)
     decoded = decode_all([video.source for video in dataset.videos], short_side, choose, threads, memory_gib)
-    for video, frames in zip(dataset.videos, _shown(decoded, count, f"decoding {dataset.split}")):
+    for video, frames in zip(dataset.videos, shown(decoded, count, f"decoding {dataset.split}")):
         if isinstance(frames, VideoError):
             damaged.append(str(frames))
         else:
@@ -275,21 +271,6 @@ def _draw(training: Training, epochs: list[Epoch]) -> None:
 
     for name, data in draw_curves(training.run, epochs).items():
         training.save(name, data)
-
-
-def _shown(items: Iterable[Item], count: int, text: str) -> Iterator[Item]:
-    """A bar on a terminal, a line every ten seconds in a log, on stderr."""
-    if sys.stderr.isatty():
-        from tqdm import tqdm
-
-        yield from tqdm(items, total=count, desc=text, file=sys.stderr, leave=False, dynamic_ncols=True)
-        return
-    next_line = time.monotonic() + LINE_EVERY_S
-    for number, item in enumerate(items, 1):
-        yield item
-        if time.monotonic() >= next_line:
-            _say(f"{text}: {number}/{count}")
-            next_line = time.monotonic() + LINE_EVERY_S
 
 
 def _say(line: str) -> None:
