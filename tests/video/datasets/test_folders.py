@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edgevid.errors import UnknownNameError
-from edgevid.video.datasets import DatasetError, open_dataset
+from edgevid.video.datasets import Choices, DatasetError, open_dataset
+from edgevid.video.source import FrameFolder
 
 
 def test_the_folders_are_the_classes_in_sorted_order(plant):
@@ -28,6 +29,19 @@ def test_a_split_with_folders_of_its_own_keeps_the_classes_of_all(plant):
     assert [(video.name, video.label) for video in dataset.videos] == [("run/c.mp4", 1)]
     with pytest.raises(DatasetError, match="no split 'test': it has train, validation"):
         open_dataset(root)
+
+
+def test_without_folders_for_splits_all_is_test_so_that_none_is_trained_on_by_mistake(plant):
+    with pytest.raises(DatasetError, match="no split 'train': it has test"):
+        open_dataset(plant("run/a.mp4"), "train")
+
+
+def test_a_video_may_be_a_folder_of_frames(plant):
+    root = plant("run/a/1.jpg", "run/b/1.jpg")
+    dataset = open_dataset(root, layout="folders", choices=Choices(pattern="{}.jpg"))
+    assert [video.source for video in dataset.videos] == [
+        FrameFolder(root / "run" / name, "{}.jpg") for name in "ab"
+    ]
 
 
 def test_what_is_no_data_set_is_refused_in_one_line(plant, tmp_path):

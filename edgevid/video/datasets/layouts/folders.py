@@ -1,6 +1,7 @@
 """A folder of videos for each class; its name is the class.
 
-The folders lie in the root, or in one folder for each split. Classes are in the order of their sorted names.
+The folders lie in the root, and are then all of the test split, or in one folder for each split. Classes are
+in the order of their sorted names. With a pattern of frames' names, a video is a folder of frames.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ def _folders(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _videos(folder: Path) -> list[Path]:
+def _videos(folder: Path, pattern: str | None = None) -> list[Path]:
+    if pattern is not None:
+        return _folders(folder)
     return sorted(path for path in folder.iterdir() if VIDEO_SUFFIX.fullmatch(path.suffix))
 
 
@@ -37,19 +40,18 @@ def _recognizes(root: Path) -> bool:
 
 
 def _read(root: Path, split: str, choices: Choices) -> Dataset:
-    parents = {name: folder for name in SPLITS if (folder := _split_folder(root, name))}
-    if parents and split not in parents:
+    parents = {name: folder for name in SPLITS if (folder := _split_folder(root, name))} or {"test": root}
+    if split not in parents:
         raise DatasetError(f"'{root}' has no split '{split}': it has {', '.join(parents)}")
-    parent = parents.get(split, root)
     # A class may have no video in one split.
-    names = {folder.name for top in parents.values() or [root] for folder in _folders(top)}
-    classes = tuple(sorted(names))
+    classes = sorted({folder.name for parent in parents.values() for folder in _folders(parent)})
     videos = [
-        LabelledVideo(path, classes.index(folder.name), f"{folder.name}/{path.name}")
-        for folder in _folders(parent)
-        for path in _videos(folder)
+        LabelledVideo(path, label, f"{name}/{path.name}", choices.pattern)
+        for label, name in enumerate(classes)
+        if (parents[split] / name).is_dir()
+        for path in _videos(parents[split] / name, choices.pattern)
     ]
-    return Dataset(root.resolve().name, root, split, classes, tuple(videos))
+    return Dataset(root.resolve().name, root, split, tuple(classes), tuple(videos))
 
 
 LAYOUT = Layout(

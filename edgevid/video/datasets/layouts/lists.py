@@ -1,7 +1,7 @@
 """Lists as of TSN, TSM, MMAction2 and PaddleVideo: ``VIDEO LABEL`` or ``FOLDER FRAMES LABEL`` in each line.
 
 Names may have spaces, so a line is split from its right end. The classes' names are in a file beside the
-list; without one they are numbers.
+list or in the root; without one they are numbers.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _read(root: Path, split: str, choices: Choices) -> Dataset:
     for name, frames, label in listed:
         is_file = frames is None or VIDEO_SUFFIX.fullmatch(Path(name).suffix)
         videos.append(LabelledVideo(folder / name, label, name, None if is_file else default, frames))
-    names = find_file(path.parent, (), NAMES)
+    names = find_file(path.parent, (), NAMES) or find_file(root, FOLDERS, NAMES)
     highest = max((video.label for video in videos), default=-1)
     classes = read_lines(names) if names else [str(label) for label in range(highest + 1)]
     if highest >= len(classes):
