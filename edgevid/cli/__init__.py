@@ -15,7 +15,7 @@ from edgevid.errors import EdgevidError
 
 COMMANDS = (
     "list", "export", "run", "bench", "compare", "search",
-    "regress", "history", "train", "dataset", "inspect", "doctor",
+    "regress", "history", "train", "dataset", "eval", "inspect", "doctor",
 )  # fmt: skip
 
 BAD_INPUT = 2

@@ -38,13 +38,15 @@ def dense_indices(total_frames: int, frames: int, stride: int | None = None, cli
 
     Test-time dense sampling of I3D and of the official TSM code, which takes 10 windows of 64 frames that
     start evenly from the first frame to the last possible one. A single window is the middle one. Indices
-    wrap around in a video that is shorter than a window. ``stride`` defaults to 64 // ``frames``, at least 1.
+    wrap around in a video that is shorter than a window. ``stride`` defaults to 64 // ``frames``, at least 1;
+    another one makes a window as long as its frames.
 
     Returns int64 indices of shape (clips, frames), from 0.
     """
     _check(total_frames, frames)
+    window = max(DENSE_WINDOW, frames) if stride is None else frames * stride
     stride = max(1, DENSE_WINDOW // frames) if stride is None else stride
-    last_start = max(0, total_frames - frames * stride)
+    last_start = max(0, total_frames - window)
     starts = np.linspace(0, last_start, num=clips, dtype=int) if clips > 1 else np.array([last_start // 2])
     return ((starts[:, None] + stride * np.arange(frames)) % total_frames).astype(np.int64)
 

@@ -36,7 +36,7 @@ def test_segments_are_those_of_the_official_code(total, frames):
     assert segment_indices(total, frames).tolist() == official_segments(total, frames)
 
 
-@given(total=st.integers(1, 5000), frames=st.sampled_from([4, 8, 16, 32, 64]))
+@given(total=st.integers(1, 5000), frames=st.integers(1, 64))
 def test_ten_dense_clips_are_those_of_the_official_code(total, frames):
     indices = dense_indices(total, frames, clips=10)
     assert indices.shape == (10, frames)

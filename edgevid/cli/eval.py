@@ -1,0 +1,160 @@
+"""``edgevid eval``: the accuracy of a bundle on a labelled data set."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgevid.cli import INTERRUPTED
+from edgevid.cli.result_files import STANDARD_OUTPUT
+
+INTERVAL_S = 10.0
+"""Between two lines of progress in a log."""
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--dataset",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The folder of a data set: Kinetics, Something-Something, Jester, UCF-101, HMDB-51, lists as of "
+    "TSN, or a folder for each class.",
+)
+@click.option("--split", help="train, validation or test.  [default: the one whose accuracy is published]")
+@click.option("--layout", help="How the data set lies on disk.  [default: recognized by its files]")
+@click.option(
+    "--fold", type=click.IntRange(min=1), default=1, help="Which division into train and test.  [default: 1]"
+)
+@click.option(
+    "--labels",
+    type=click.Choice(["sorted", "file"]),
+    help="The order of the classes that the network was trained with.  "
+    "[default: the usual one of the layout]",
+)
+@click.option(
+    "--videos", metavar="DIR", type=click.Path(path_type=Path), help="Where the videos are, if elsewhere."
+)
+@click.option("--pattern", help="Names of pictures in folders of frames, such as img_{:05d}.jpg.")
+@click.option(
+    "--protocol",
+    default="bundle",
+    show_default=True,
+    metavar="P",
+    help="How views are taken and averaged: 'bundle' (its own sampling, center crop), "
+    "SAMPLING-CLIPSxCROPS[-full] such as uniform-1x1 or dense-10x3-full, or another project's: tsm-official, "
+    "tsm-official-10crop, tsm-official-twice, tsm-official-dense, mmaction2-tsm, mmaction2-tsm-dense, "
+    "mmaction2-tsm-sthv2, mmaction2-val, mmaction2-3d, pptsm, pptsm-dense.",
+)
+@click.option("--online", is_flag=True, help="Also stream every frame through a streaming bundle.")
+@click.option("--early", is_flag=True, help="Also give top-1 after 10%, 20%, ... of the frames.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads of the network.  [default: the backend's]"
+)
+@click.option(
+    "--readers", type=click.IntRange(min=1), help="Threads that read videos.  [default: one per core]"
+)
+@click.option(
+    "--predictions",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write each video's label and five best classes: CSV if FILE ends in .csv, else JSON lines.",
+)
+@click.option("--resume", is_flag=True, help="Continue where the same command was killed.")
+@click.option("--scheduler", metavar="ADDRESS", help="Evaluate on the workers of a Dask cluster.")
+@click.option(
+    "--json",
+    "json_to",
+    is_flag=False,
+    flag_value=STANDARD_OUTPUT,
+    metavar="FILE",
+    help="Write the result to FILE; without FILE (last option, or '-') print only JSON.",
+)
+def command(
+    bundle: Path,
+    folder: Path,
+    split: str | None,
+    layout: str | None,
+    fold: int,
+    labels: str | None,
+    videos: Path | None,
+    pattern: str | None,
+    protocol: str,
+    online: bool,
+    early: bool,
+    threads: int | None,
+    readers: int | None,
+    predictions: Path | None,
+    resume: bool,
+    scheduler: str | None,
+    json_to: str | None,
+) -> int | None:
+    """Measure the accuracy of BUNDLE: top-1, top-5, mean of the classes, calibration, confusion matrix.
+
+    Frames are preprocessed as in training (FFmpeg and Pillow). A video that cannot be read is named and left
+    out of every figure. With --json FILE or --predictions FILE each prediction is first written to a journal
+    beside that file, from which --resume continues.
+    """
+    from edgevid.benchmarks.evaluation.cluster import Cluster
+    from edgevid.benchmarks.evaluation.evaluate import Evaluation, Request
+    from edgevid.benchmarks.evaluation.records import prediction_file
+    from edgevid.benchmarks.evaluation.report import text
+    from edgevid.benchmarks.evaluation.run import evaluate
+    from edgevid.benchmarks.harness.store import ResultFile
+    from edgevid.video.datasets import Choices, open_dataset
+
+    files = []
+    if json_to not in (None, STANDARD_OUTPUT):
+        files.append(ResultFile(Path(json_to), render=lambda outcome: _json(outcome.result) + "\n"))
+    if predictions is not None:
+        render = lambda outcome: prediction_file(predictions, outcome.records, outcome.result["classes"])  # noqa: E731
+        files.append(ResultFile(predictions, "--predictions", render))
+    beside = files[0].path if files else Path("edgevid-eval")
+    journal = beside.with_name(f"{beside.stem}.journal.jsonl") if files or resume else None
+
+    dataset = open_dataset(folder.absolute(), split, layout, Choices(fold, labels, videos, pattern))
+    request = Request(protocol, online, early, threads, readers)
+    run_videos = Cluster(scheduler, bundle, dataset).run if scheduler else Evaluation.run
+    try:
+        with _progress(f"{bundle.name} on {dataset.name}", len(dataset.videos)) as show:
+            outcome = evaluate(bundle, dataset, request, journal, resume, run_videos, show)
+    except KeyboardInterrupt:
+        hint = f"; the same command with --resume continues from '{journal}'" if journal else ""
+        click.echo(f"edgevid: interrupted{hint}", err=True)
+        return INTERRUPTED
+    for file in files:
+        file.save(outcome)
+    click.echo(_json(outcome.result) if json_to == STANDARD_OUTPUT else text(outcome.result))
+    return None
+
+
+def _json(result: dict[str, Any]) -> str:
+    return json.dumps(result, allow_nan=False)
+
+
+@contextlib.contextmanager
+def _progress(title: str, total: int) -> Iterator[Callable[[int, float], None]]:
+    """A bar with the running accuracy on a terminal, a line every ten seconds elsewhere, on stderr."""
+    from tqdm import tqdm
+
+    next_s = time.monotonic() + INTERVAL_S
+    with tqdm(total=total, desc=title, unit="video", file=sys.stderr, leave=False, disable=None) as bar:
+
+        def show(done: int, top1: float) -> None:
+            nonlocal next_s
+            bar.set_postfix_str(f"top-1 {top1:.1%}", refresh=False)
+            bar.update(done - bar.n)
+            if bar.disable and time.monotonic() >= next_s:
+                next_s = time.monotonic() + INTERVAL_S
+                click.echo(f"{title}: {done}/{total} videos, top-1 {top1:.1%}", err=True)
+
+        yield show
