@@ -13,8 +13,8 @@ FILE = Path(__file__).with_name("published.csv")
 FLOATS = ("fp32", "fp16")
 """Precisions for which a published accuracy, always of float weights, is shown."""
 
-Evaluate = Callable[[str, str], "dict[str, Any]"]
-"""``evaluate(bundle, dataset)``: ``top1``, ``top1_interval`` and ``protocol``, measured here."""
+Evaluate = Callable[[str], "dict[str, Any]"]
+"""``evaluate(bundle)``: what ``edgevid eval --json`` says of it on the data set of this comparison."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,12 @@ def of_published(row: Published | None) -> dict[str, Any]:
     }
 
 
-def of_measured(result: dict[str, Any], dataset: str) -> dict[str, Any]:
+def of_measured(result: dict[str, Any]) -> dict[str, Any]:
     return {
         "top1": result["top1"],
         "interval": result["top1_interval"],
         "kind": "measured",
         "protocol": result["protocol"],
-        "dataset": dataset,
+        "dataset": result["dataset"],
         "source": "measured here",
     }

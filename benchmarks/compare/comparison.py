@@ -30,8 +30,9 @@ class Tools:
     """What a comparison works with; tests have fakes.
 
     ``bundle_of`` returns the folder of a candidate's bundle, and may raise ``EdgevidError`` as ``measure``
-    and ``evaluate`` may. ``stored(bundle_sha256)`` are a store's results, to be used if they agree with
-    ``environment()`` and ``threads``. ``say`` prints a line, ``show`` the progress of the rounds.
+    and ``evaluate`` may; without ``evaluate`` accuracies are those that others published.
+    ``stored(bundle_sha256)`` are a store's results, to be used if they agree with ``environment()`` and
+    ``threads``. ``say`` prints a line, ``show`` the progress of the rounds.
     """
 
     bundle_of: Callable[[Candidate], str]
@@ -81,16 +82,17 @@ class Comparison:
             if entry.results
         ]
 
-    def add_accuracies(self, dataset: str | None, published_on: str | None = None) -> None:
-        """Measure the accuracy of each point on ``dataset``; without one, take what others published."""
-        if dataset is None or self._tools.evaluate is None:
+    def add_accuracies(self, published_on: str | None = None) -> None:
+        """Measure the accuracy of each point, or take what others published, on one data set."""
+        evaluate = self._tools.evaluate
+        if evaluate is None:
             rows = accuracy.choose(self.points, accuracy.published(), published_on)
             for point, row in zip(self.points, rows):
                 point["accuracy"] = accuracy.of_published(row)
         else:
             for number, point in enumerate(self.points, 1):
                 self._tools.say(f"{number}/{len(self.points)} accuracy of {point['bundle']} ...")
-                point["accuracy"] = self._evaluate(point, dataset, self._tools.evaluate)
+                point["accuracy"] = self._evaluate(point, evaluate)
         mark_pareto(self.points)
 
     def document(self, seconds: float, rounds: int) -> dict[str, Any]:
@@ -129,9 +131,9 @@ class Comparison:
             else:
                 self._tools.say(f"{entry.candidate.title}: to be measured, as {found.why_not}")
 
-    def _evaluate(self, point: dict[str, Any], dataset: str, evaluate: Evaluate) -> dict[str, Any]:
+    def _evaluate(self, point: dict[str, Any], evaluate: Evaluate) -> dict[str, Any]:
         try:
-            return accuracy.of_measured(evaluate(point["bundle"], dataset), dataset)
+            return accuracy.of_measured(evaluate(point["bundle"]))
         except EdgevidError as error:
             self.notes.append(f"{point['bundle']} has no accuracy: {error}")
             return accuracy.of_published(None)
@@ -145,7 +147,6 @@ def compare(
     candidates: Sequence[Candidate],
     tools: Tools,
     rounds: int = ROUNDS,
-    dataset: str | None = None,
     published_on: str | None = None,
     seed: int | None = None,
 ) -> dict[str, Any]:
@@ -153,5 +154,5 @@ def compare(
     start = time.monotonic()
     comparison = Comparison(tools)
     comparison.measure(candidates, rounds, seed)
-    comparison.add_accuracies(dataset, published_on)
+    comparison.add_accuracies(published_on)
     return comparison.document(time.monotonic() - start, rounds)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from edgevid.benchmarks.compare.accuracy import of_measured
+from edgevid.benchmarks.compare.accuracy import Evaluate, of_measured
 from edgevid.benchmarks.compare.comparison import Comparison, Tools
 from edgevid.benchmarks.compare.notes import notes_of
 from edgevid.benchmarks.search.budget import Budget, amounts, load
@@ -48,11 +48,11 @@ class Search:
         self.failures: dict[Option, str] = {}
         self.skipped: dict[Option, str] = {}
 
-    def run(self, dataset: str | None = None) -> dict[str, Any]:
-        """The document of ``edgevid search --json``; accuracies are measured on ``dataset``, or published."""
+    def run(self) -> dict[str, Any]:
+        """The document of ``edgevid search --json``."""
         start = time.monotonic()
-        if dataset is not None:
-            self._options = self._evaluated(dataset)
+        if self._tools.evaluate is not None:
+            self._options = self._evaluated(self._tools.evaluate)
         proposal, confirmed = self._propose(), set[Option]()
         while not confirmed.issuperset(chosen := [option for option in proposal if option]):
             self._measure_side_by_side(chosen)
@@ -60,8 +60,8 @@ class Search:
             proposal = self._propose()
         return self._document(proposal, confirmed, time.monotonic() - start)
 
-    def _evaluated(self, dataset: str) -> list[Option]:
-        """The options with accuracies of ``dataset``: those within the budgets, and the cheapest above."""
+    def _evaluated(self, evaluate: Evaluate) -> list[Option]:
+        """The options with measured accuracies: those within the budgets, and the cheapest above."""
         found: list[Option] = []
         over = 0
         for option in cheapest_first(self._options):
@@ -69,17 +69,14 @@ class Search:
                 self.skipped[option] = "cheaper ones are over the budget already"
             elif point := self._measured(option, whatever=True):
                 over += not self._fits(option)
+                self._tools.say(f"{option.candidate.title}: measuring its accuracy ...")
                 try:
-                    found.append(self._evaluate(option, point, dataset))
+                    point["accuracy"] = of_measured(evaluate(point["bundle"]))
                 except EdgevidError as error:
                     self.failures[option] = str(error)
+                else:
+                    found.append(replace(option, accuracy=point["accuracy"]))
         return found
-
-    def _evaluate(self, option: Option, point: Point, dataset: str) -> Option:
-        assert self._tools.evaluate is not None, "there is one with a data set"
-        self._tools.say(f"{option.candidate.title}: measuring its accuracy ...")
-        point["accuracy"] = of_measured(self._tools.evaluate(point["bundle"], dataset), dataset)
-        return replace(option, accuracy=point["accuracy"])
 
     def _propose(self) -> Proposal:
         ordered = sorted(

@@ -44,15 +44,15 @@ def test_points_have_speed_and_the_published_accuracy_where_there_is_one(bundles
 
 
 def test_with_a_data_set_accuracies_are_measured_and_a_failure_is_a_note(bundles):
-    def evaluate(bundle, dataset):
+    def evaluate(bundle):
         if bundle.endswith("tiny"):
             raise BenchmarkError("it has no labels")
-        return {"top1": 0.9, "top1_interval": [0.88, 0.92], "protocol": "uniform, 1 crop"}
+        return {"top1": 0.9, "top1_interval": [0.88, 0.92], "protocol": "uniform-1x1", "dataset": "digits"}
 
-    document = compare(list(bundles.values()), tools(evaluate=evaluate), rounds=1, dataset="digits")
+    document = compare(list(bundles.values()), tools(evaluate=evaluate), rounds=1)
     known, tiny = document["points"]
     assert known["accuracy"] == {
-        "top1": 0.9, "interval": [0.88, 0.92], "kind": "measured", "protocol": "uniform, 1 crop",
+        "top1": 0.9, "interval": [0.88, 0.92], "kind": "measured", "protocol": "uniform-1x1",
         "dataset": "digits", "source": "measured here",
     }  # fmt: skip
     assert tiny["accuracy"]["kind"] is None

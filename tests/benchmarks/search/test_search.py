@@ -63,13 +63,18 @@ class Lab:
         first = self.runs.count(name) == 1
         return process(gmacs * ms * (self.noise if first else 1.0), memory_mib={"peak": 50.0 + 10 * gmacs})
 
-    def evaluate(self, path: str, dataset: str):
+    def evaluate(self, path: str):
         top1 = NETWORKS[path.rpartition("/")[2]][2]
-        return {"top1": top1, "top1_interval": [top1 - 0.01, top1 + 0.01], "protocol": "1 crop"}
+        return {
+            "top1": top1,
+            "top1_interval": [top1 - 0.01, top1 + 0.01],
+            "protocol": "1 crop",
+            "dataset": "digits",
+        }
 
-    def search(self, *budgets: str, dataset: str | None = None, **changes):
-        tools = Tools(lambda item: item.path, self.measure, evaluate=self.evaluate, **changes)
-        return Search(self.options, [parse(text) for text in budgets], tools, rounds=3).run(dataset)
+    def search(self, *budgets: str, **changes):
+        tools = Tools(lambda item: item.path, self.measure, **changes)
+        return Search(self.options, [parse(text) for text in budgets], tools, rounds=3).run()
 
 
 @pytest.fixture
@@ -144,13 +149,12 @@ def test_energy_without_a_sensor_is_refused(lab):
 def test_with_a_data_set_accuracies_are_measured_for_what_is_near_the_budget(lab):
     evaluated = []
 
-    def evaluate(path, dataset):
+    def evaluate(path):
         evaluated.append(path.rpartition("/")[2])
-        return Lab.evaluate(lab, path, dataset)
+        return lab.evaluate(path)
 
     lab.options = [dataclasses.replace(option, accuracy=of_published(None)) for option in lab.options]
-    lab.evaluate = evaluate
-    document = lab.search("latency=60ms", dataset="digits")
+    document = lab.search("latency=60ms", evaluate=evaluate)
     assert names(document) == ("large", "medium", "small")
     assert evaluated == ["tiny", "small", "medium", "large", "huge"], "two over the budget, and no more"
     assert document["best"]["accuracy"]["kind"] == "measured"
