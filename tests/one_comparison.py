@@ -7,11 +7,12 @@ from typing import Any
 from edgevid.benchmarks.compare.accuracy import of_published
 from edgevid.benchmarks.compare.points import mark_pareto
 
+DISTURBED = {"others_here_cores": 1.0, "stolen_cores": 0.0}
 ENVIRONMENT = {
     "device": "a simulated CPU", "board": None, "power_mode": None, "os": "Debian", "kernel": "6.1",
     "python": "3.11", "packages": {"onnxruntime": "1.32"}, "thread_variables": {}, "cpu": {"governor": None},
     "edgevid": {"version": "0.1.0", "commit": "0123abc", "changed": False},
-    "during": {"others_cores": 0.0, "stolen_cores": 0.0},
+    "during": {"others_here_cores": 0.0, "stolen_cores": 0.0},
 }  # fmt: skip
 
 

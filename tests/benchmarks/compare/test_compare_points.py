@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from one_bundle import CLIP, STREAM
-from one_comparison import ENVIRONMENT, point, process
+from one_comparison import DISTURBED, ENVIRONMENT, point, process
 
 from edgevid.benchmarks.compare.points import fronts, labels, mark_pareto, point_of
 
@@ -26,7 +26,7 @@ def test_a_point_is_the_median_of_its_processes_and_keeps_their_samples():
 
 
 def test_a_disturbed_process_is_counted_and_does_not_count():
-    noisy = process(99, environment={**ENVIRONMENT, "during": {"others_cores": 1.0, "stolen_cores": 0.0}})
+    noisy = process(99, environment={**ENVIRONMENT, "during": DISTURBED})
     result = point_of("tiny.cpu", CLIP, [process(10), noisy, process(12)], "measured")
     assert result["latency_ms"]["p50"] == 11 and result["disturbed_processes"] == 1
 

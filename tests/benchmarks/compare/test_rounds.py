@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from one_comparison import ENVIRONMENT, process
+from one_comparison import DISTURBED, ENVIRONMENT, process
 
 from edgevid.benchmarks.compare.rounds import LONGEST_S, estimate, measure_rounds, undisturbed
 from edgevid.errors import BenchmarkError
@@ -50,7 +50,7 @@ def test_a_slow_bundle_has_fewer_processes():
 
 
 def test_disturbed_processes_are_left_out_unless_all_are():
-    noisy = process(99, environment={**ENVIRONMENT, "during": {"others_cores": 1.0, "stolen_cores": 0.0}})
+    noisy = process(99, environment={**ENVIRONMENT, "during": DISTURBED})
     quiet = process(10)
     assert undisturbed([noisy, quiet]) == [quiet]
     assert undisturbed([noisy, noisy]) == [noisy, noisy]
