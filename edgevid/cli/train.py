@@ -148,7 +148,7 @@ def _plan(model: str, dataset: str, options: dict[str, Any]) -> tuple[Run, list[
     splits = [open_dataset(dataset, options[name]) for name in ("split", "test_split")]
     if splits[0].classes != splits[1].classes:
         raise EdgevidError(f"the splits of '{dataset}' have different classes: train and test on the same")
-    if {video.name for video in splits[0].videos} & {video.name for video in splits[1].videos}:
+    if {video.path for video in splits[0].videos} & {video.path for video in splits[1].videos}:
         raise EdgevidError(
             f"'{dataset}' has the same videos in '{splits[0].split}' and '{splits[1].split}': what is tested "
             "must not be trained on, choose others with --split and --test-split"

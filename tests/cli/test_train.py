@@ -34,9 +34,9 @@ def dataset(tmp_path_factory) -> Path:
     """4 videos to train on and 2 to test on of each of two classes, and a file that is none."""
     root = tmp_path_factory.mktemp("squares")
     for split, rows in (("train", (0, 8, 16, 24)), ("test", (4, 20))):
-        for row in rows:
+        for number, row in enumerate(rows):
             for name in ("left", "right"):
-                write_square(root / split / name / f"{row}.mp4", row, name == "right")
+                write_square(root / split / name / f"{number}.mp4", row, name == "right")
     (root / "train" / "left" / "broken.mp4").write_bytes(b"no video")
     return root
 
