@@ -122,8 +122,9 @@ def test_the_action_says_that_there_is_no_verdict(act):
 
 def test_inputs_are_arguments_whatever_they_say(act):
     hostile = """$(touch hacked) `touch hacked`"; touch hacked; '"""
-    result = act("pass", baseline=hostile, candidate=hostile, threads=hostile, file=hostile, budget=hostile)
-    assert result.arguments.count(hostile) == 5 and not Path("hacked").exists()
+    names = ("baseline", "candidate", "reference", "threshold", "threads", "file", "budget")
+    result = act("pass", **dict.fromkeys(names, hostile))
+    assert result.arguments.count(hostile) == len(names) and not Path("hacked").exists()
     assert all("${{" not in step["run"] for step in ACTION["runs"]["steps"])
 
 
@@ -132,6 +133,7 @@ def test_gitlab_warns_of_inconclusive_and_fails_on_the_rest(shell, verdict):
     variables = {**TEMPLATE["variables"], "BASELINE": "the old", "CANDIDATE": "new"}
     result = shell("\n".join(TEMPLATE["script"]), verdict, **variables)
     assert result.status == STATUS[verdict] and "the old" in result.arguments
+    assert "--reference" not in result.arguments
     assert TEMPLATE["allow_failure"]["exit_codes"] == [STATUS["inconclusive"]]
     if verdict:
         assert all(Path(report).is_file() for report in TEMPLATE["artifacts"]["reports"].values())

@@ -34,7 +34,13 @@ def sentence(verdict: dict[str, Any]) -> str:
 def described(metric: dict[str, Any], threshold: float) -> str:
     """A metric in one line, such as ``latency_p50_ms: regression, 10 to 11.2 (+12.0%, ...)``."""
     name, before, after, change, interval, result = row(metric)
-    parts = [change, interval and f"95% interval {interval}", f"the slow-down to catch is {threshold:.1%}"]
+    commit = metric.get("first_bad_commit")
+    parts = [
+        change,
+        interval and f"95% interval {interval}",
+        f"threshold {threshold:.1%}",
+        commit and f"since commit {commit[:10]}",
+    ]
     return f"{name}: {result}, {before} to {after} ({'; '.join(filter(None, parts))})"
 
 

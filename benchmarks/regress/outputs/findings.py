@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgevid.benchmarks.regress.metrics import INCONCLUSIVE, REGRESSION
+from edgevid.benchmarks.regress.metrics import REGRESSION
 from edgevid.benchmarks.regress.report import described
 from edgevid.host import commands
+
+NOT_DECIDED = "not_decided"
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Finding:
-    """A metric that regressed, or, not an ``is_error``, that nothing was decided; ``rule`` is its name."""
+    """A metric that regressed; or, no ``is_error``, what was not decided. ``rule`` names either."""
 
     rule: str
     is_error: bool
@@ -35,12 +37,17 @@ class Finding:
 
 
 def findings(verdict: dict[str, Any]) -> list[Finding]:
-    """Each metric that regressed; or that the verdict is inconclusive, with what to do."""
+    """Each metric that regressed; or what could not be decided and why, with what to do."""
     worse = [metric for metric in verdict["metrics"] if metric["verdict"] == REGRESSION]
     found = [Finding(metric["name"], True, described(metric, verdict["threshold"])) for metric in worse]
-    if verdict["verdict"] == INCONCLUSIVE:
-        found.append(Finding(INCONCLUSIVE, False, f"inconclusive: {verdict['why']}"))
+    if is_undecided(verdict):
+        found.append(Finding(NOT_DECIDED, False, f"{verdict['verdict']}: {verdict['why']}"))
     return found
+
+
+def is_undecided(verdict: dict[str, Any]) -> bool:
+    """Whether something could not be decided, even of a verdict that passes by the sizes alone."""
+    return verdict["verdict"] != REGRESSION and bool(verdict["why"])
 
 
 def source_of(model: str, bundle: Path) -> Source:

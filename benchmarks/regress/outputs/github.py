@@ -11,7 +11,7 @@ LIMIT = 10
 
 
 def render(verdict: dict[str, Any], source: Source) -> str:
-    """An error per regression, or a notice that nothing was decided; a line each."""
+    """An error per regression, or a notice that something was not decided; a line each."""
     return "".join(_command(finding, source) for finding in findings(verdict)[:LIMIT])
 
 

@@ -9,7 +9,7 @@ from edgevid.benchmarks.regress.outputs.findings import Source, findings
 
 
 def render(verdict: dict[str, Any], source: Source) -> str:
-    """A major issue per regression, or one of severity ``info`` that nothing was decided."""
+    """A major issue per regression, or one of severity ``info`` that something was not decided."""
     model = verdict["candidate"]["model"]
     issues = [
         {

@@ -6,17 +6,17 @@ from typing import Any
 from xml.etree import ElementTree
 
 from edgevid.benchmarks.regress.metrics import INCONCLUSIVE, REGRESSION
-from edgevid.benchmarks.regress.outputs.findings import Source, printable
+from edgevid.benchmarks.regress.outputs.findings import Source, is_undecided, printable
 from edgevid.benchmarks.regress.report import described, sentence
 
 
 def render(verdict: dict[str, Any], source: Source) -> str:
-    """A regression is a failure; what is inconclusive is skipped, as is the test ``verdict`` if all is."""
+    """A regression is a failure; what is inconclusive is skipped, with a test ``verdict`` that says why."""
     cases = [
         (metric["name"], metric["verdict"], described(metric, verdict["threshold"]))
         for metric in verdict["metrics"]
     ]
-    if verdict["verdict"] == INCONCLUSIVE:
+    if is_undecided(verdict):
         cases.append(("verdict", INCONCLUSIVE, sentence(verdict)))
     verdicts = [case[1] for case in cases]
     counts = {

@@ -11,7 +11,7 @@ from edgevid.benchmarks.regress.outputs.findings import Finding, Source, finding
 
 
 def render(verdict: dict[str, Any], source: Source) -> str:
-    """A result per regression, or a note that nothing was decided."""
+    """A result per regression, or a note that something was not decided."""
     found = findings(verdict)
     rules = [{"id": finding.rule, "shortDescription": {"text": _title(finding.rule)}} for finding in found]
     run = {

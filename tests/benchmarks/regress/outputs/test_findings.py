@@ -14,14 +14,25 @@ def test_a_regression_says_the_metric_the_effect_and_the_threshold(document):
     (finding,) = findings(document("regression", slower=1.1))
     assert finding.rule == "latency_p50_ms" and finding.is_error
     assert finding.message == (
-        "latency_p50_ms: regression, 10 to 11 (+10.0%; 95% interval +9.0% to +11.0%; "
-        "the slow-down to catch is 3.0%)"
+        "latency_p50_ms: regression, 10 to 11 (+10.0%; 95% interval +9.0% to +11.0%; threshold 3.0%)"
     )
+
+
+def test_a_level_that_rose_names_its_first_bad_commit(document):
+    verdict = document("regression", slower=1.1)
+    verdict["metrics"][0]["first_bad_commit"] = "0123456789abcdef"
+    assert findings(verdict)[0].message.endswith("threshold 3.0%; since commit 0123456789)")
 
 
 def test_inconclusive_is_one_finding_that_is_no_error_and_says_what_to_do(document):
     (finding,) = findings(document("inconclusive", pairs=0))
     assert not finding.is_error and "raise --budget" in finding.message
+
+
+def test_a_pass_without_times_says_so(document):
+    verdict = {**document("pass", pairs=0), "why": "times were not compared: pass --reference BUNDLE"}
+    (finding,) = findings(verdict)
+    assert not finding.is_error and finding.message.startswith("pass: times were not compared")
 
 
 @pytest.mark.parametrize("verdict", ["pass", "improvement"])
