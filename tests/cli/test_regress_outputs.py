@@ -43,8 +43,8 @@ def bundles(monkeypatch, tmp_path):
 def regress(bundles, monkeypatch, run_edgevid):
     """``regress("pass", ...)`` -> exit status, stdout and stderr of a comparison that ends so."""
 
-    def run(verdict: str, *arguments: str):
-        monkeypatch.setattr(gate, "compare", lambda *_: document(verdict))
+    def run(verdict: str, *arguments: str, compare=None):
+        monkeypatch.setattr(gate, "compare", compare or (lambda *_: document(verdict)))
         return run_edgevid("regress", *bundles, *arguments)
 
     return run
@@ -159,3 +159,25 @@ def test_a_reader_that_went_away_does_not_change_the_verdict(on_disk):
     result = on_disk(PLENTY, stdout=writer)
     os.close(writer)
     assert (result.returncode, result.stderr) == (1, "")
+
+
+MEASURED = {
+    "environment": {"device": "a simulated CPU"},
+    "baseline": {"bundle": "old", "bundle_sha256": "a" * 64, "model": "tiny"},
+    "candidate": {"bundle": "new", "bundle_sha256": "b" * 64, "model": "tiny"},
+}
+
+
+@pytest.mark.parametrize(("verdict", "status"), [("regression", 1), ("pass", 0), ("inconclusive", 2)])
+def test_a_store_that_goes_away_changes_no_verdict_and_loses_none(regress, verdict, status):
+    def compare(*_):
+        Path("verdicts.db").unlink()
+        Path("verdicts.db").mkdir()
+        return document(verdict) | MEASURED
+
+    result = regress(verdict, "--store", "verdicts.db", "--report", "junit:j.xml", compare=compare)
+    assert result.status == status and f"{verdict}: 16 pairs" in result.out
+    assert "edgevid-unsaved.jsonl" in result.err and "Traceback" not in result.err
+    (line,) = Path("edgevid-unsaved.jsonl").read_text().splitlines()
+    assert json.loads(line)["verdict"] == verdict
+    assert Path("j.xml").is_file()
