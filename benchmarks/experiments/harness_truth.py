@@ -2,34 +2,44 @@
 
 ``python -m edgevid.benchmarks.experiments.harness_truth BUNDLE [--rounds 12] [--seconds 2] [--json FILE]``
 
-Each round runs, in an order that rotates, fresh processes: the harness, a bare loop, MLPerf's LoadGen
-(SingleStream, x86-64 only), and, on the bundle's model of standard operators, the harness with OpenVINO as
-its runtime and OpenVINO's ``benchmark_app``. Then the kernels are compared with ones that are slower by a
-known time.
+What is compared takes turns, so that the machine's speed, which others on it change, is the same for both:
+in one process the harness, a bare loop and MLPerf's LoadGen (SingleStream, x86-64 only); on the bundle's
+model of standard operators the harness with OpenVINO as its runtime, and OpenVINO's ``benchmark_app``, which
+is stopped while it waits; and the kernels with ones that are slower by a known time. Each round has fresh
+processes.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
+import os
+import random
 import re
-import shutil
+import signal
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+import time
 from pathlib import Path
+from typing import IO
 
 from edgevid.benchmarks.experiments.harness_peers import STANDARD_MODEL
 from edgevid.benchmarks.experiments.planted import SLOWDOWN, PlantedKernels
-from edgevid.benchmarks.experiments.study import Study, interleave, paired_ratio
+from edgevid.benchmarks.experiments.study import Study, paired_ratio
 from edgevid.benchmarks.harness.harness import measure
+from edgevid.benchmarks.harness.process import WorkerProcess
+from edgevid.benchmarks.harness.protocol import Request
+from edgevid.benchmarks.harness.turns import BEGIN
 from edgevid.errors import BenchmarkError
+from edgevid.host.affinity import allowed, pinned_to, placement
 
-PEERS = "edgevid.benchmarks.experiments.harness_peers"
-BOUNDS = {"bare": 0.03, "loadgen": 0.03, "benchmark_app": 0.03}
-OVERHEAD_US, OVERHEAD_MIB, SLOWDOWN_ERROR = 5.0, 5.0, 0.01
+PEERS = (sys.executable, "-m", "edgevid.benchmarks.experiments.harness_peers")
+BENCHMARK_APP = Path(sys.executable).with_name("benchmark_app")
+BOUND, OVERHEAD_US, OVERHEAD_MIB, SLOWDOWN_ERROR = 0.03, 5.0, 5.0, 0.01
+APP_TURN_S = 0.1
+APP_MEASURES = b"[Step 10/11]"
 
 
 def main() -> None:
@@ -40,92 +50,113 @@ def main() -> None:
 
 
 def measure_all(study: Study, options: argparse.Namespace) -> None:
-    bundle = Path(options.bundle)
-    harness = Harness(bundle, options)
-    candidates: dict[str, Callable[[], float]] = {"harness": harness.p50_ms, "bare": harness.bare_p50_ms}
-    if importlib.util.find_spec("mlperf_loadgen"):
-        candidates["loadgen"] = lambda: harness.peer("loadgen")["p50_ms"]
-    if (bundle / STANDARD_MODEL).exists() and shutil.which(_benchmark_app()):
-        candidates["harness, OpenVINO"] = harness.openvino_p50_ms
-        candidates["benchmark_app"] = harness.benchmark_app_p50_ms
-    samples = interleave(candidates, options.rounds, clock=lambda run: run())
+    peers(study, options)
+    if (Path(options.bundle) / STANDARD_MODEL).exists() and BENCHMARK_APP.exists():
+        benchmark_app(study, options)
+    overhead(study, options)
+    planted_slowdown(study, options)
+
+
+def peers(study: Study, options: argparse.Namespace) -> None:
+    """The harness, a bare loop and LoadGen; the p50 of a process is the median of its turns."""
+    rounds = [_peer("together", options) for _ in range(options.rounds)]
+    for name in [name for name in rounds[0] if name != "harness"]:
+        ratios = [
+            statistics.median(ours / theirs for ours, theirs in zip(turns["harness"], turns[name]))
+            for turns in rounds
+        ]
+        study.add(f"p50 ratio, harness / {name}", ratios)
+        print(f"p50 of the harness / {name}: {paired_ratio(ratios, [1] * len(ratios))} (bound: 1 ± {BOUND})")
+
+
+def benchmark_app(study: Study, options: argparse.Namespace) -> None:
+    samples: dict[str, list[float]] = {"harness, OpenVINO": [], "benchmark_app": []}
+    for _ in range(options.rounds):
+        for name, p50_ms in zip(samples, openvino_p50s_ms(options)):
+            samples[name].append(p50_ms)
     study.add("p50_ms", samples)
-    for name, bound in BOUNDS.items():
-        if name in samples:
-            over = "harness, OpenVINO" if name == "benchmark_app" else "harness"
-            ratio = paired_ratio(samples[over], samples[name])
-            print(f"p50 of the {over} / {name}: {ratio} (bound: 1 ± {bound})", flush=True)
-    print(f"overhead: {statistics.median(harness.overhead_us):.2f} us per inference (bound: {OVERHEAD_US:g})")
-    memory = statistics.median(harness.peak_mib) - statistics.median(harness.bare_peak_mib)
-    print(f"memory: {memory:.2f} MiB above a bare loop (bound: {OVERHEAD_MIB:g})")
-    study.add("overhead_us", harness.overhead_us)
-    study.add("peak_mib", {"harness": harness.peak_mib, "bare": harness.bare_peak_mib})
-    planted_slowdown(study, bundle, options, statistics.median(samples["harness"]))
+    ratio = paired_ratio(*samples.values())
+    print(f"p50 of the harness with OpenVINO / benchmark_app: {ratio} (bound: 1 ± {BOUND})", flush=True)
 
 
-def planted_slowdown(study: Study, bundle: Path, options: argparse.Namespace, p50_ms: float) -> None:
-    """Kernels that take 3 % of the inference longer, as the harness sees them."""
-    with PlantedKernels(bundle, options.threads, SLOWDOWN * p50_ms) as planted:
-        samples = interleave(
-            {"slower": planted.p50_ms, "as they are": planted.unchanged_p50_ms},
-            2 * options.rounds,
-            clock=lambda run: run(options.seconds),
-        )
-    ratio = paired_ratio(samples["slower"], samples["as they are"])
+def openvino_p50s_ms(options: argparse.Namespace) -> tuple[float, float]:
+    """The p50 of the harness's worker and of ``benchmark_app``; while one has its turn the other waits."""
+    command = [
+        BENCHMARK_APP, "-m", Path(options.bundle) / STANDARD_MODEL, "-d", "CPU", "-api", "sync", "-hint",
+        "none", "-nstreams", "1", "-nthreads", str(options.threads), "-infer_precision", "f32", "-t",
+        str(max(2, round(2 * options.seconds))),
+    ]  # fmt: skip
+    unbuffered = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    request = Request(options.bundle, "single-stream", options.seconds, options.threads, in_turns=True)
+    with (
+        tempfile.TemporaryFile() as output,
+        WorkerProcess(request, (*PEERS, "openvino")) as worker,
+        pinned_to(placement(allowed())[: options.threads]),  # as the worker is
+        subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=unbuffered) as app,
+    ):
+        try:
+            while app.poll() is None and APP_MEASURES not in _content(output):
+                time.sleep(0.02)
+            events = (event for event in worker.events() if event["event"] != "progress")
+            app.send_signal(signal.SIGSTOP)
+            next(events)
+            worker.send(BEGIN)
+            while app.poll() is None:
+                app.send_signal(signal.SIGSTOP)
+                worker.send(APP_TURN_S)
+                next(events)
+                app.send_signal(signal.SIGCONT)
+                time.sleep(APP_TURN_S)
+            worker.finish()
+            result = next(events)["result"]
+        finally:
+            app.kill()
+        match = re.search(r"Median:\s*([\d.]+) ms", _content(output).decode())
+    if match is None:
+        raise BenchmarkError("benchmark_app printed no median")
+    return result["latency_ms"]["p50"], float(match[1])
+
+
+def _content(file: IO[bytes]) -> bytes:
+    return os.pread(file.fileno(), 1 << 20, 0)
+
+
+def overhead(study: Study, options: argparse.Namespace) -> None:
+    results = [
+        measure(options.bundle, "single-stream", options.seconds, options.threads)
+        for _ in range(options.rounds)
+    ]
+    overhead_us = [result["harness_overhead_us"] for result in results]
+    peak_mib = {
+        "harness": [result["memory_mib"]["peak"] for result in results],
+        "bare": [_peer("bare", options)["peak_mib"] for _ in results],
+    }
+    memory = statistics.median(peak_mib["harness"]) - statistics.median(peak_mib["bare"])
+    print(f"overhead: {statistics.median(overhead_us):.2f} us per inference (bound: {OVERHEAD_US:g})")
+    print(f"memory: {memory:.2f} MiB above a bare loop (bound: {OVERHEAD_MIB:g})", flush=True)
+    study.add("overhead_us", overhead_us)
+    study.add("peak_mib", peak_mib)
+
+
+def planted_slowdown(study: Study, options: argparse.Namespace) -> None:
+    """Kernels that take 3 % of the inference longer, as pairs of processes see them."""
+    result = measure(options.bundle, "single-stream", options.seconds, options.threads)
+    with PlantedKernels(
+        Path(options.bundle), options.threads, SLOWDOWN * result["latency_ms"]["p50"]
+    ) as planted:
+        draw = random.Random(0)
+        samples = planted.ratios(options.rounds, options.seconds, draw)
+    ratio = paired_ratio(samples, [1] * len(samples))
     study.add("planted slowdown", samples, planted=SLOWDOWN, pauses=planted.pauses)
     print(f"kernels slower by {SLOWDOWN:.1%}: {ratio} (bound: {1 + SLOWDOWN:g} ± {SLOWDOWN_ERROR:g})")
 
 
-class Harness:
-    """The candidates; what they tell besides a p50 is kept."""
-
-    def __init__(self, bundle: Path, options: argparse.Namespace) -> None:
-        self._bundle, self._seconds, self._threads = bundle, options.seconds, options.threads
-        self.overhead_us: list[float] = []
-        self.peak_mib: list[float] = []
-        self.bare_peak_mib: list[float] = []
-
-    def p50_ms(self) -> float:
-        result = measure(self._bundle, "single-stream", self._seconds, self._threads)
-        self.overhead_us.append(result["harness_overhead_us"])
-        self.peak_mib.append(result["memory_mib"]["peak"])
-        return result["latency_ms"]["p50"]
-
-    def bare_p50_ms(self) -> float:
-        result = self.peer("bare")
-        self.bare_peak_mib.append(result["peak_mib"])
-        return result["p50_ms"]
-
-    def openvino_p50_ms(self) -> float:
-        worker = (sys.executable, "-m", PEERS, "openvino")
-        result = measure(self._bundle, "single-stream", self._seconds, self._threads, worker=worker)
-        return result["latency_ms"]["p50"]
-
-    def peer(self, kind: str) -> dict[str, float]:
-        command = [sys.executable, "-m", PEERS, kind, self._bundle, str(self._seconds), str(self._threads)]
-        return json.loads(_output(command).splitlines()[-1])
-
-    def benchmark_app_p50_ms(self) -> float:
-        command = [
-            _benchmark_app(), "-m", str(self._bundle / STANDARD_MODEL), "-d", "CPU", "-api", "sync", "-hint",
-            "none", "-nstreams", "1", "-nthreads", str(self._threads), "-infer_precision", "f32", "-t",
-            str(max(1, round(self._seconds))),
-        ]  # fmt: skip
-        match = re.search(r"Median:\s*([\d.]+) ms", _output(command))
-        if match is None:
-            raise BenchmarkError("benchmark_app printed no median")
-        return float(match[1])
-
-
-def _benchmark_app() -> str:
-    return str(Path(sys.executable).with_name("benchmark_app"))
-
-
-def _output(command: list[str]) -> str:
+def _peer(kind: str, options: argparse.Namespace) -> dict:
+    command = [*PEERS, kind, options.bundle, str(options.seconds), str(options.threads)]
     process = subprocess.run(command, capture_output=True, text=True)
     if process.returncode:
-        raise BenchmarkError(f"{command[0]} failed: {(process.stderr or process.stdout).strip()[-300:]}")
-    return process.stdout
+        raise BenchmarkError(f"{command[2]} failed: {process.stderr.strip()[-300:]}")
+    return json.loads(process.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
+import statistics
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import edgevid
-from edgevid.benchmarks.harness.harness import measure
+from edgevid.benchmarks.harness.turns import measure_in_turns, turn_ratios
 from edgevid.errors import BenchmarkError
 
 SLOWDOWN = 0.03
@@ -52,26 +55,30 @@ class PlantedKernels:
             raise BenchmarkError(f"{SOURCE} has no compute function to slow down")
         text = text.replace(COMPUTE, f"{COMPUTE}    planted_wait();\n")
         source.write_text(re.sub(r'(#include "op.h"\n)', rf"\1{WAIT % self._wait_ns}", text))
+        for package in (self._slower, self._unchanged):  # compiles the kernels: one after the other
+            code = f"import edgevid; edgevid.open({str(self._bundle)!r})"
+            subprocess.run(_python(package, code), check=True)
         return self
 
     def __exit__(self, *error: object) -> None:
         self._folder.cleanup()
 
-    def p50_ms(self, seconds: float) -> float:
-        return self._measure(self._slower, seconds)
-
-    def unchanged_p50_ms(self, seconds: float) -> float:
-        return self._measure(self._unchanged, seconds)
-
-    def _measure(self, package: Path, seconds: float) -> float:
-        # The path comes first, before an editable installation.
-        code = (
-            f"import sys; sys.path.insert(0, {str(package)!r}); "
-            "from edgevid.benchmarks.harness.worker import main; sys.exit(main())"
+    def ratios(self, pairs: int, seconds: float, draw: random.Random) -> list[float]:
+        """Slower / unchanged of each of ``pairs`` pairs of processes, as ``edgevid regress`` takes it."""
+        workers = [_worker(self._unchanged), _worker(self._slower)]
+        results = (
+            measure_in_turns([self._bundle] * 2, seconds, self._threads, draw, workers) for _ in range(pairs)
         )
-        worker = (sys.executable, "-c", code)
-        result = measure(self._bundle, "single-stream", seconds, self._threads, worker=worker)
-        return result["latency_ms"]["p50"]
+        return [statistics.median(turn_ratios(*pair)) for pair in results]
+
+
+def _worker(package: Path) -> tuple[str, ...]:
+    return _python(package, "from edgevid.benchmarks.harness.worker import main; sys.exit(main())")
+
+
+def _python(package: Path, code: str) -> tuple[str, ...]:
+    # The path comes first, before an editable installation.
+    return (sys.executable, "-c", f"import sys; sys.path.insert(0, {str(package)!r}); {code}")
 
 
 def _kernels(bundle: Path) -> tuple[str, ...]:
