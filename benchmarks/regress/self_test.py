@@ -1,6 +1,6 @@
 """``edgevid regress --self-test``: what the gate can detect on this machine within a budget.
 
-Fresh processes are measured in rounds: two as they are and one for each known slow-down, in random order.
+Fresh processes take turns in rounds: two as they are and one for each known slow-down, in random order.
 Trials of the gate then draw rounds from these and decide as it does, about equal sides or a slower one.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgevid.benchmarks.harness.harness import measure
+from edgevid.benchmarks.harness.turns import measure_in_turns
 from edgevid.benchmarks.regress import slowed
 from edgevid.benchmarks.regress.gate import (
     Measure,
@@ -43,22 +43,23 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Process:
-    """A measurement and the time it took, process and all."""
+class Round:
+    """The results of two processes as they are, of one for each slow-down, and the time of a pair of them."""
 
-    result: Result
-    seconds: float
+    equal: list[Result]
+    slower: dict[float, Result]
+    pair_s: float
 
-
-Round = dict[float, list[Process]]
-"""The processes of one round by their slow-down; two of 0."""
+    def results(self) -> Iterator[Result]:
+        yield from self.equal
+        yield from self.slower.values()
 
 
 def run(
     bundle: str | Path,
     options: Options,
     show: Callable[[float, float], None] = lambda elapsed_s, budget_s: None,
-    measure: Measure = measure,
+    measure: Measure = measure_in_turns,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
     """The document of ``edgevid regress --self-test --json``; it takes about ``options.budget_s``.
@@ -87,13 +88,13 @@ def run(
         "budget_s": options.budget_s,
         "rounds": len(rounds),
         "disturbed_processes": statistics.mean(
-            is_disturbed(process.result) for process in _processes(rounds)
+            is_disturbed(result) for one in rounds for result in one.results()
         ),
         "trials": TRIALS,
         "false_alarms": _false_alarms(equal),
         "slowdowns": [{"slowdown": share, **_summary(trials)} for share, trials in zip(SLOWDOWNS, slower)],
         "seconds": clock() - start,
-        "environment": rounds[0][0.0][0].result["environment"],
+        "environment": rounds[0].equal[0]["environment"],
     }
     return {"sentence": sentence(result), **result}
 
@@ -144,16 +145,11 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 def _rounds(path: Path, options: Options, measure: Measure, clock: Callable[[], float]) -> Iterator[Round]:
     draw = random.Random(options.seed)
+    workers = [(sys.executable, "-m", slowed.__name__, str(share)) for share in ALL]
     while True:
-        one: Round = {share: [] for share in ALL}
-        for share in draw.sample(ALL, len(ALL)):
-            worker = (sys.executable, "-m", slowed.__name__, str(share))
-            began = clock()
-            result = measure(
-                path, "single-stream", options.process_s, options.threads, power="none", worker=worker
-            )
-            one[share].append(Process(result, clock() - began))
-        yield one
+        began = clock()
+        results = measure([path] * len(ALL), options.process_s, options.threads, draw, workers)
+        yield Round(results[:2], dict(zip(SLOWDOWNS, results[2:])), 2 / len(ALL) * (clock() - began))
 
 
 def _trial(rounds: list[Round], share: float, options: Options, seed: int) -> tuple[str, Pairs]:
@@ -164,11 +160,9 @@ def _trial(rounds: list[Round], share: float, options: Options, seed: int) -> tu
     def pair() -> list[Result]:
         nonlocal now_s
         one = draw.choice(rounds)
-        before, after = draw.sample(one[0.0], 2)
-        if share:
-            after = one[share][0]
-        now_s += before.seconds + after.seconds
-        return [before.result, after.result]
+        before, after = draw.sample(one.equal, 2)
+        now_s += one.pair_s
+        return [before, one.slower[share] if share else after]
 
     pairs = decide_by_pairs(pair, options, clock=lambda: now_s)
     return overall(pairs.metrics, []), pairs
@@ -204,9 +198,3 @@ def upper_bound(count: int, trials: int) -> float:
         tail = sum(math.comb(trials, k) * p**k * (1 - p) ** (trials - k) for k in range(count + 1))
         low, high = (p, high) if tail > 1 - CONFIDENCE else (low, p)
     return high
-
-
-def _processes(rounds: list[Round]) -> Iterator[Process]:
-    for one in rounds:
-        for processes in one.values():
-            yield from processes

@@ -20,15 +20,18 @@ class Machine:
         self.random = np.random.default_rng(0)
         self.spread, self.disturbed, self.now_s, self.shares = spread, disturbed, 0.0, []
 
-    def measure(self, bundle, scenario, duration_s, threads, power, worker):
-        self.now_s += 1.0
-        self.shares.append(float(worker[-1]))
-        p50 = 10 * (1 + self.shares[-1]) * np.exp(self.spread * self.random.standard_normal())
+    def measure(self, bundles, duration_s, threads, draw, workers):
+        self.now_s += len(bundles)
+        return [self.one(float(worker[-1])) for worker in workers]
+
+    def one(self, share):
+        self.shares.append(share)
+        p50 = 10 * (1 + share) * np.exp(self.spread * self.random.standard_normal())
         others = float(self.random.random() < self.disturbed)
         return {
-            "latency_ms": {"p50": p50}, "throughput": {"clips_per_s": 1000 / p50},
+            "latency_ms": {"p50": p50}, "turn_p50_ms": [p50], "throughput": {"clips_per_s": 1000 / p50},
             "memory_mib": {"peak": 100.0}, "energy_mj_per_clip": None,
-            "environment": {"during": {"others_cores": others, "stolen_cores": 0.0}},
+            "environment": {"during": {"others_here_cores": others, "stolen_cores": 0.0}},
         }  # fmt: skip
 
 
@@ -70,12 +73,12 @@ def test_disturbed_processes_cost_time_and_are_said(test_on):
     )
 
 
-def test_each_round_has_every_slowdown_once_in_random_order(test_on):
+def test_each_round_has_every_slowdown_once(test_on):
     machine = Machine(spread=0.005)
     result = test_on(machine)
     rounds = [tuple(machine.shares[i : i + 5]) for i in range(0, len(machine.shares), 5)]
     assert len(rounds) == result["rounds"] == 24, "as many as the budget allows"
-    assert {tuple(sorted(one)) for one in rounds} == {(0.0, 0.0, 0.03, 0.05, 0.1)} and len(set(rounds)) > 10
+    assert set(rounds) == {(0.0, 0.0, 0.03, 0.05, 0.1)}
 
 
 def test_a_budget_that_is_too_short_is_refused_with_one_that_is_not(test_on):
