@@ -37,6 +37,11 @@ def names_and_shapes(case: str) -> dict[str, torch.Tensor]:
     return {name: torch.empty(shape, device="meta") for name, shape in meta["keys"].items()}
 
 
+def zeros_of(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Zeros of the shapes in ``state``, which may be without values, where any values do."""
+    return {name: torch.zeros(tensor.shape, dtype=tensor.dtype) for name, tensor in state.items()}
+
+
 def _fill(name: str, shape: tuple[int, ...], scale: dict[str, float]):
     random = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
     if name.endswith("num_batches_tracked"):

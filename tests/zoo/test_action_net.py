@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from official import reference
+from official import names_and_shapes, reference, zeros_of
 from torch import nn
 
 import edgevid
@@ -44,7 +44,9 @@ def test_a_checkpoint_on_resnet_fills_action_net_and_no_other_network():
     with pytest.raises(WeightsError, match="not the weights of this network"):
         edgevid.load_weights(edgevid.create_model("tsm_r50", num_classes=27), state)
     with pytest.raises(WeightsError, match="not the weights of this network"):
-        edgevid.load_weights(edgevid.create_model("action_r50"), reference("tsm_r50_8f_kinetics").state)
+        edgevid.load_weights(
+            edgevid.create_model("action_r50"), zeros_of(names_and_shapes("tsm_r50_8f_kinetics"))
+        )
 
 
 @pytest.mark.parametrize("name", ["action_r50", "stm_r50"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from official import reference
+from official import names_and_shapes, reference, zeros_of
 from torch.nn.functional import conv2d
 
 import edgevid
@@ -68,4 +68,6 @@ def test_the_backbone_takes_the_weights_of_tsm(caplog):
 
 def test_a_pyramid_network_does_not_take_the_weights_of_another_backbone():
     with pytest.raises(WeightsError, match="is unknown"):
-        edgevid.load_weights(edgevid.create_model("tsm_r50_fpn"), reference("tsm_r101_8f_something").state)
+        edgevid.load_weights(
+            edgevid.create_model("tsm_r50_fpn"), zeros_of(names_and_shapes("tsm_r101_8f_something"))
+        )

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from official import reference
+from official import names_and_shapes, reference, zeros_of
 from torch import nn
 
 import edgevid
@@ -74,8 +74,10 @@ def test_every_tensor_of_a_released_checkpoint_finds_its_place(case):
     ],
 )
 def test_a_checkpoint_of_another_network_is_refused(case, model):
+    with torch.device("meta"):  # which is decided by names and shapes
+        network = edgevid.create_model(model)
     with pytest.raises(WeightsError, match="not the weights of this network"):
-        edgevid.load_weights(edgevid.create_model(model), reference(case).state)
+        edgevid.load_weights(network, zeros_of(names_and_shapes(case)))
 
 
 def in_the_names_of_mmaction2(state: dict) -> dict:
@@ -102,8 +104,9 @@ def in_the_names_of_mmaction2(state: dict) -> dict:
     ],
 )
 def test_a_network_whose_names_fit_but_whose_strides_differ_is_refused(model, reason):
-    network = edgevid.create_model(model, num_classes=3)
-    theirs = in_the_names_of_mmaction2(network.state_dict())
+    with torch.device("meta"):
+        network = edgevid.create_model(model, num_classes=3)
+    theirs = zeros_of(in_the_names_of_mmaction2(network.state_dict()))
     with pytest.raises(WeightsError, match=f"though their names fit: {reason}"):
         edgevid.load_weights(network, theirs)
     slow = edgevid.create_model("slow_r50", num_classes=3)
@@ -114,7 +117,7 @@ def test_i3d_of_32_frames_takes_mmaction2s_weights_and_not_pytorchvideos():
     network = edgevid.create_model("i3d_r50_32x2")
     edgevid.load_weights(network, in_the_names_of_mmaction2(network.state_dict()))
     with pytest.raises(WeightsError, match="pytorchvideo's I3D keeps every frame"):
-        edgevid.load_weights(network, reference("i3d_8x8_r50_kinetics").state)
+        edgevid.load_weights(network, zeros_of(names_and_shapes("i3d_8x8_r50_kinetics")))
 
 
 @torch.no_grad()
