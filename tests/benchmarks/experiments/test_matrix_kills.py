@@ -14,7 +14,7 @@ import pytest
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_twenty_kills_lose_and_double_nothing(tmp_path, database):
     module = "edgevid.benchmarks.experiments.matrix_kills"
-    command = [sys.executable, "-m", module, "--kills", "20", "--cells", "12", "--within", "0.7"]
+    command = [sys.executable, "-m", module, "--kills", "20", "--cells", "6", "--within", "0.35"]
     if database == "sqlite":
         found = run(command, tmp_path)
     elif not postgresql.program("initdb"):
@@ -23,7 +23,7 @@ def test_twenty_kills_lose_and_double_nothing(tmp_path, database):
         with postgresql.server() as server:
             found = run([*command, "--store", server.url_of("kills")], tmp_path)
     assert found["kills"] == 20
-    assert found["finished"] == found["runs"] * 12
+    assert found["finished"] == found["runs"] * 6
     assert found["running_when_killed"] <= 20
 
 
