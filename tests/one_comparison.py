@@ -39,6 +39,7 @@ def point(
         accuracy = {
             "top1": top1, "interval": interval, "kind": kind, "protocol": "8 frames, 1 crop",
             "dataset": "digits", "source": "measured here" if kind == "measured" else "a README",
+            "remarks": [],
         }  # fmt: skip
     return {
         "model": model, "target": "cpu", "backend": "onnxruntime", "precision": "fp32", "frames": 8,

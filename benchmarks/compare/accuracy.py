@@ -13,6 +13,9 @@ FILE = Path(__file__).with_name("published.csv")
 FLOATS = ("fp32", "fp16")
 """Precisions for which a published accuracy, always of float weights, is shown."""
 
+KEYS = ("top1", "interval", "kind", "protocol", "dataset", "source")
+"""Of the ``accuracy`` of a point; ``remarks`` are what ``edgevid eval`` says of a measured one."""
+
 Evaluate = Callable[[str], "dict[str, Any]"]
 """``evaluate(bundle)``: what ``edgevid eval --json`` says of it on the data set of this comparison."""
 
@@ -68,7 +71,7 @@ def _kind(row: Published) -> tuple[str, str]:
 def of_published(row: Published | None) -> dict[str, Any]:
     """The ``accuracy`` of a point; empty of facts where nobody published one."""
     if row is None:
-        return dict.fromkeys(("top1", "interval", "kind", "protocol", "dataset", "source"))
+        return {**dict.fromkeys(KEYS), "remarks": []}
     return {
         "top1": row.top1,
         "interval": None,
@@ -76,6 +79,7 @@ def of_published(row: Published | None) -> dict[str, Any]:
         "protocol": row.protocol,
         "dataset": row.dataset,
         "source": row.source,
+        "remarks": [],
     }
 
 
@@ -87,4 +91,5 @@ def of_measured(result: dict[str, Any]) -> dict[str, Any]:
         "protocol": result["protocol"],
         "dataset": result["dataset"],
         "source": "measured here",
+        "remarks": result["remarks"],
     }

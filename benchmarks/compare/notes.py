@@ -18,6 +18,9 @@ def _of_accuracy(points: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield "measured and published accuracies are of different protocols: do not compare them"
     if "measured" in kinds and any(point["random_weights"] for point in points):
         yield "random weights have an accuracy at chance: export with --weights"
+    for point in points:
+        for remark in point["accuracy"]["remarks"]:
+            yield f"{point['model']}: {remark}"
     if {"fp16"} & {point["precision"] for point in points if point["accuracy"]["kind"] == "published"}:
         yield "a published accuracy beside fp16 is that of float32"
 

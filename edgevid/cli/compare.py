@@ -63,7 +63,8 @@ def command(
     refuse_swallowed(subjects, json_to, "compare")
     outputs = Outputs(json_to, html_to, plot)
     of_networks = {name: options.pop(name) for name in OF_NETWORKS}
-    candidates = _candidates(subjects, of_networks, options["device"], all_backends)
+    device, dataset = options["device"], options["dataset"]
+    candidates = _candidates(subjects, of_networks, device, dataset, all_backends)
     with tools_of(**options) as tools:
         document = compare(candidates, tools, rounds, published_on=published, seed=seed)
     if json_to != STANDARD_OUTPUT:
@@ -73,7 +74,7 @@ def command(
 
 
 def _candidates(
-    names: Sequence[str], options: dict[str, Any], device: str, all_backends: bool
+    names: Sequence[str], options: dict[str, Any], device: str, dataset: str | None, all_backends: bool
 ) -> list[Candidate]:
     """The bundles and networks of the command line; ``EdgevidError`` for one that does not exist."""
     from edgevid.benchmarks.compare.candidates import Candidate
@@ -89,7 +90,7 @@ def _candidates(
         raise BenchmarkError(
             "--all-backends has every backend and precision: leave --backend and --precision out"
         )
-    choices = choices_of(models, device=device, **options)
+    choices = choices_of(models, device=device, dataset=dataset, **options)
     found: list[Candidate] = []
     for subject in subjects:
         if not subject.is_model:

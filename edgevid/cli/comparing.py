@@ -19,6 +19,7 @@ from edgevid.errors import BenchmarkError
 from edgevid.specs import LOCAL, TOLERANCE
 
 if TYPE_CHECKING:
+    from edgevid.benchmarks.compare.accuracy import Evaluate
     from edgevid.benchmarks.compare.candidates import Choices
     from edgevid.benchmarks.compare.comparison import Tools
     from edgevid.benchmarks.compare.rounds import Progress
@@ -54,11 +55,17 @@ def comparing_options(command: Any) -> Any:
         click.option(
             "--device", default=LOCAL, show_default=True, help="Where to run, as in 'edgevid bench'."
         ),
+        click.option("--dataset", metavar="DIR", help="Measure accuracies on DIR, as in 'edgevid eval'."),
+        click.option(
+            "--protocol", default="bundle", show_default=True, metavar="P", help="As in 'edgevid eval'."
+        ),
         click.option(
             "--published", metavar="NAME",
-            help="Data set of the published accuracies.  [default: the one that has most of the networks]",
+            help="Without --dataset: whose published accuracies to show.  [default: of most networks]",
         ),
-        click.option("--calibration", metavar="DIR", help="Folder of videos for int8."),
+        click.option(
+            "--calibration", metavar="DIR", help="Folder of videos for int8.  [default: that of --dataset]"
+        ),
         click.option(
             "--weights", multiple=True, metavar="[MODEL=]FILE",
             help="Checkpoint of a network; repeatable.  [default: random weights]",
@@ -83,6 +90,7 @@ def choices_of(
     sizes: Sequence[int],
     weights: Sequence[str],
     calibration: str | None,
+    dataset: str | None,
     device: str,
 ) -> Choices:
     """The options of the networks, checked; ``BenchmarkError`` for an unknown name."""
@@ -97,7 +105,13 @@ def choices_of(
     if not backends and (board := board_backend(device)) is not None:
         backends = [board.name]
     return Choices(
-        targets or ["cpu"], backends, precisions, frames, sizes, _weights_of(models, weights), calibration
+        targets or ["cpu"],
+        backends,
+        precisions,
+        frames,
+        sizes,
+        _weights_of(models, weights),
+        calibration or dataset,
     )
 
 
@@ -126,6 +140,8 @@ def tools_of(
     duration: float,
     threads: int | None,
     power: str | None,
+    dataset: str | None,
+    protocol: str,
 ) -> Iterator[Tools]:
     """Exports to ``output`` or to a temporary folder, measurements in fresh processes, and the store."""
     from edgevid.benchmarks.compare.comparison import Tools
@@ -151,12 +167,29 @@ def tools_of(
         yield Tools(
             bundle_of=lambda item: item.path or exports.bundle(item.name, item.options),
             measure=measure_and_keep,
+            evaluate=_evaluator(dataset, protocol, threads) if dataset else None,
             stored=_stored(store) if store and device == LOCAL else None,
             environment=functools.cache(observe),
             threads=threads,
             say=say,
             show=stack.enter_context(_rounds_progress()),
         )
+
+
+def _evaluator(dataset: str, protocol: str, threads: int | None) -> Evaluate:
+    """The function that ``edgevid eval`` calls, for one data set; ``EdgevidError`` at once if it is none."""
+    from edgevid.benchmarks.evaluation.evaluate import Request
+    from edgevid.benchmarks.evaluation.run import evaluate
+    from edgevid.cli.eval import progress_on
+    from edgevid.video.datasets import open_dataset
+
+    opened, request = open_dataset(Path(dataset).absolute()), Request(protocol, threads=threads)
+
+    def run(bundle: str) -> dict[str, Any]:
+        with progress_on(f"{Path(bundle).name} on {opened.name}", len(opened.videos)) as show:
+            return evaluate(Path(bundle), opened, request, progress=show).result
+
+    return run
 
 
 def _stored(store: str) -> Callable[[str], Iterator[dict[str, Any]]]:

@@ -125,7 +125,7 @@ def command(
     request = Request(protocol, online, early, threads, readers)
     run_videos = Cluster(scheduler, bundle, dataset).run if scheduler else Evaluation.run
     try:
-        with _progress(f"{bundle.name} on {dataset.name}", len(dataset.videos)) as show:
+        with progress_on(f"{bundle.name} on {dataset.name}", len(dataset.videos)) as show:
             outcome = evaluate(bundle, dataset, request, journal, resume, run_videos, show)
     except KeyboardInterrupt:
         hint = f"; the same command with --resume continues from '{journal}'" if journal else ""
@@ -142,7 +142,7 @@ def _json(result: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def _progress(title: str, total: int) -> Iterator[Callable[[int, float], None]]:
+def progress_on(title: str, total: int) -> Iterator[Callable[[int, float], None]]:
     """A bar with the running accuracy on a terminal, a line every ten seconds elsewhere, on stderr."""
     from tqdm import tqdm
 

@@ -76,7 +76,16 @@ def command(
     bundles = [subject.name for subject in found if not subject.is_model]
     backends = [backend] if backend else []
     choices = choices_of(
-        models, [target], backends, precisions, frames, sizes, weights, calibration, options["device"]
+        models,
+        [target],
+        backends,
+        precisions,
+        frames,
+        sizes,
+        weights,
+        calibration,
+        options["dataset"],
+        options["device"],
     )
     candidates = options_of(models, bundles, choices, TARGETS[target], published)
     with tools_of(**options) as tools:

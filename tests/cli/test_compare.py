@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from one_bundle import write_bundle
+from one_bundle import CLIP, write_bundle, write_running_bundle
 from one_comparison import process
+from one_video import write_videos
 
 from edgevid.benchmarks.harness import harness
 from edgevid.errors import BenchmarkError
@@ -97,3 +98,22 @@ def test_wrong_use_is_refused_before_anything_is_exported(refuses, arguments, wo
 
 def test_options_of_networks_are_refused_for_a_bundle(refuses, tiny):
     refuses(["compare", tiny, "--precision", "int8"], "a bundle has its own")
+
+
+@pytest.mark.slow
+def test_speed_and_accuracy_are_measured_side_by_side(run_edgevid, tmp_path):
+    bundle = write_running_bundle(tmp_path / "running").path
+    for number in range(CLIP.classes):
+        write_videos(tmp_path / "data" / f"class{number}", 1)
+    arguments = ["--dataset", tmp_path / "data", "--rounds", 2, "--duration", 0.05, "--json"]
+    document = json.loads(run_edgevid("compare", bundle, *arguments).out)
+    [result] = document["points"]
+    accuracy = result["accuracy"]
+    assert (accuracy["kind"], accuracy["dataset"]) == ("measured", "data") and result["pareto"]
+    assert accuracy["interval"][0] <= accuracy["top1"] <= accuracy["interval"][1]
+    assert len(result["processes"]) == 2 and result["latency_ms"]["p50"] > 0
+
+
+def test_a_data_set_that_is_none_is_refused_before_anything_is_measured(refuses, tiny, measured, tmp_path):
+    refuses(["compare", tiny, "--dataset", tmp_path / "none"], "no data set at")
+    assert measured == []

@@ -47,16 +47,23 @@ def test_with_a_data_set_accuracies_are_measured_and_a_failure_is_a_note(bundles
     def evaluate(bundle):
         if bundle.endswith("tiny"):
             raise BenchmarkError("it has no labels")
-        return {"top1": 0.9, "top1_interval": [0.88, 0.92], "protocol": "uniform-1x1", "dataset": "digits"}
+        return {
+            "top1": 0.9,
+            "top1_interval": [0.88, 0.92],
+            "protocol": "uniform-1x1",
+            "dataset": "digits",
+            "remarks": ["no labels in it"],
+        }
 
     document = compare(list(bundles.values()), tools(evaluate=evaluate), rounds=1)
     known, tiny = document["points"]
     assert known["accuracy"] == {
         "top1": 0.9, "interval": [0.88, 0.92], "kind": "measured", "protocol": "uniform-1x1",
-        "dataset": "digits", "source": "measured here",
+        "dataset": "digits", "source": "measured here", "remarks": ["no labels in it"],
     }  # fmt: skip
     assert tiny["accuracy"]["kind"] is None
     assert any("has no accuracy: it has no labels" in note for note in document["notes"])
+    assert "tsm_r50: no labels in it" in document["notes"]
     assert "90 ± 2" in table(document)
 
 

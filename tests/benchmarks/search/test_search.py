@@ -70,6 +70,7 @@ class Lab:
             "top1_interval": [top1 - 0.01, top1 + 0.01],
             "protocol": "1 crop",
             "dataset": "digits",
+            "remarks": [],
         }
 
     def search(self, *budgets: str, **changes):
