@@ -20,6 +20,7 @@ from edgevid.benchmarks.regress.metrics import (
     PASS,
     REGRESSION,
     facts_between,
+    growth,
     values_of,
 )
 from edgevid.bundle.bundle import Bundle
@@ -30,7 +31,9 @@ from edgevid.specs.records import decode, matches, one_of, parse
 
 SUFFIX = ".json"
 SCHEMA = 1
-ENVIRONMENT = ("device", "os", "kernel", "python", "date_utc")
+ENVIRONMENT = ("device", "os", "kernel", "date_utc")
+COUNTED_PACKAGES = ("onnxruntime", "numpy", "apache-tvm")
+"""Their code is counted too."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +120,33 @@ def reference_of(path: Path, baseline: Baseline, given: str | None) -> tuple[str
     )
 
 
-def compare(path: Path, baseline: Baseline, candidate: str, threshold: float, why: str) -> dict[str, Any]:
-    """The document of ``edgevid regress --json`` without the reference: what needs no run, and ``why``."""
+def compare(
+    path: Path,
+    baseline: Baseline,
+    candidate: str,
+    threshold: float,
+    why: str,
+    counted: Mapping[str, float] | None = None,
+    counted_threshold: float = 0.005,
+) -> dict[str, Any]:
+    """The document of ``edgevid regress --json`` without the reference: what is exact, and ``why``.
+
+    Of the values that were ``counted`` of the candidate, those are compared that the file has too, if they
+    were counted with the same versions.
+    """
     bundle = Bundle.open(candidate)
     _require_model(path, baseline, bundle)
     tolerance = bundle.manifest.parity.tolerance
-    metrics = facts_between(baseline.current.values, values_of(bundle), tolerance, threshold)
+    accepted, environment = baseline.current, observe()
+    metrics = facts_between(accepted.values, values_of(bundle), tolerance, threshold)
+    both = [name for name in counted or {} if name in accepted.values]
+    versions = _versions(environment)
+    if changed := [name for name in versions if versions[name] != accepted.environment.get(name)]:
+        why += f"; nor {', '.join(both)}, which depend on {', '.join(changed)}" if both else ""
+    else:
+        metrics += [
+            growth(name, accepted.values[name], (counted or {})[name], counted_threshold) for name in both
+        ]
     verdicts = {metric["verdict"] for metric in metrics}
     return {
         "verdict": next((kind for kind in (REGRESSION, IMPROVEMENT) if kind in verdicts), PASS),
@@ -137,7 +161,7 @@ def compare(path: Path, baseline: Baseline, candidate: str, threshold: float, wh
             "bundle": str(path), "bundle_sha256": baseline.current.bundle_sha256, "model": baseline.model
         },
         "candidate": {"bundle": candidate, "bundle_sha256": bundle.sha256, "model": bundle.manifest.model},
-        "environment": observe(),
+        "environment": environment,
     }  # fmt: skip
 
 
@@ -148,8 +172,7 @@ def accept(
 
     ``others`` are values beside those that the bundle itself has. ``BenchmarkError`` without a reason.
     """
-    if not reason.strip():
-        raise BenchmarkError("--update-baseline needs a reason: say in a sentence why this is accepted")
+    require_reason(reason)
     bundle = Bundle.open(candidate)
     before: tuple[Acceptance, ...] = ()
     if path.exists():
@@ -161,7 +184,7 @@ def accept(
         " ".join(reason.split()),
         bundle.sha256,
         {**values_of(bundle), **(others or {})},
-        {key: environment[key] for key in ENVIRONMENT},
+        {**{key: environment[key] for key in ENVIRONMENT}, **_versions(environment)},
         commit,
     )
     place = Path(os.path.relpath(bundle.path, path.parent)).as_posix()
@@ -174,6 +197,16 @@ def accept(
             f"cannot write '{path}' ({error.strerror}): choose a file in a folder that you can write to"
         ) from error
     return baseline
+
+
+def require_reason(reason: str) -> None:
+    if not reason.strip():
+        raise BenchmarkError("--update-baseline needs a reason: say in a sentence why this is accepted")
+
+
+def _versions(environment: dict[str, Any]) -> dict[str, str]:
+    packages = {name: environment["packages"].get(name, "none") for name in COUNTED_PACKAGES}
+    return {"python": environment["python"], **packages}
 
 
 def _require_model(path: Path, baseline: Baseline, bundle: Bundle) -> None:

@@ -91,6 +91,14 @@ def count_both(
     return counts
 
 
+def values_of(
+    bundle: Bundle, show: Callable[[int, int], None] = lambda done, total: None
+) -> dict[str, float]:
+    """What a baseline file keeps: the instructions of one inference."""
+    (counts,) = count_both([bundle], show)
+    return {METRIC: statistics.median(count.total for count in counts)}
+
+
 def metrics_of(before: Sequence[Counts], after: Sequence[Counts], threshold: float) -> list[dict[str, Any]]:
     """The metric of all instructions, then those of the kernels.
 

@@ -129,13 +129,18 @@ def facts_between(
     (before, error_before), (after, error) = (
         tuple(values[name] for name in FACTS) for values in (baseline, candidate)
     )
-    size = REGRESSION if after > before * (1 + threshold) else PASS
-    if after < before / (1 + threshold):
-        size = IMPROVEMENT
     return [
-        _fact(FACTS[0], before, after, after / before, size),
+        growth(FACTS[0], before, after, threshold),
         _fact(FACTS[1], error_before, error, None, PASS if error <= tolerance else REGRESSION),
     ]
+
+
+def growth(name: str, before: float, after: float, threshold: float) -> dict[str, Any]:
+    """An exact metric, above zero, which may grow by the ``threshold``."""
+    verdict = REGRESSION if after > before * (1 + threshold) else PASS
+    if after < before / (1 + threshold):
+        verdict = IMPROVEMENT
+    return _fact(name, before, after, after / before, verdict)
 
 
 def _fact(name: str, baseline: float, candidate: float, ratio: float | None, verdict: str) -> dict[str, Any]:

@@ -142,8 +142,9 @@ class Store:
         """The rows in the second table of some records, by identity."""
         found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         query = sa.select(kind.parts).where(kind.parts.c[kind.key].in_(identities))
-        for row in connection.execute(query).mappings():
-            found[row[kind.key]].append(row)
+        for row in connection.execute(query):
+            part = row._asdict()
+            found[part[kind.key]].append(part)
         return found
 
 

@@ -65,9 +65,9 @@ def command(
         return 0
     writer, recorder = outputs.open(), keeping.recorder()
     if kept.reason is not None:
-        kept.accept(comparison, recorder, keeping.commit_here())
+        kept.accept(comparison, measures, recorder, keeping.commit_here())
         return 0
-    comparison, verdict = kept.resolved(comparison)
+    comparison, verdict = kept.resolved(comparison, measures)
     verdict = verdict or _compare(comparison, measures)
     if recorder is not None:
         verdict = keep(recorder, verdict, keeping.commit_here())

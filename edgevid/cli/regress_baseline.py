@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgevid.cli.regress_measures import Measures
 from edgevid.cli.regress_options import Comparison, group
 from edgevid.errors import BenchmarkError
 
@@ -23,7 +24,9 @@ class BaselineFile:
     reference: str | None
     reason: str | None
 
-    def resolved(self, comparison: Comparison) -> tuple[Comparison, dict[str, Any] | None]:
+    def resolved(
+        self, comparison: Comparison, measures: Measures
+    ) -> tuple[Comparison, dict[str, Any] | None]:
         """The comparison with the reference in place of the file; without it, a verdict that has no times."""
         from edgevid.benchmarks.regress import baseline
 
@@ -38,10 +41,15 @@ class BaselineFile:
         known = baseline.read(path)
         reference, why = baseline.reference_of(path, known, self.reference)
         if reference is None:
-            return comparison, baseline.compare(path, known, candidate, comparison.options().threshold, why)
+            threshold, counted = comparison.options().threshold, measures.values(candidate)
+            return comparison, baseline.compare(
+                path, known, candidate, threshold, why, counted, measures.threshold()
+            )
         return dataclasses.replace(comparison, baseline=reference), None
 
-    def accept(self, comparison: Comparison, recorder: Recorder | None, commit: str | None) -> None:
+    def accept(
+        self, comparison: Comparison, measures: Measures, recorder: Recorder | None, commit: str | None
+    ) -> None:
         """Write the candidate and the reason to the file, and to the store if there is one."""
         from edgevid.benchmarks.regress import baseline
         from edgevid.benchmarks.regress.series import acceptance_of
@@ -52,7 +60,9 @@ class BaselineFile:
                 "--update-baseline writes --baseline FILE.json, with --candidate as the reference: pass a "
                 "file whose name ends in .json, and no --reference"
             )
-        written = baseline.accept(Path(named), candidate, str(self.reason), commit)
+        baseline.require_reason(str(self.reason))
+        counted = measures.values(candidate)
+        written = baseline.accept(Path(named), candidate, str(self.reason), commit, counted)
         accepted = written.current
         if recorder is not None:
             recorder.add(

@@ -33,12 +33,22 @@ class Measures:
         """Count instructions; the verdict."""
         from edgevid.benchmarks.regress import instructions
 
-        options = instructions.Options(
-            share(self.instructions_threshold, "--instructions-threshold", "0.5%"),
-            share(comparison.threshold),
-        )
+        options = instructions.Options(self.threshold(), share(comparison.threshold))
         with _progress("counting instructions", "inferences") as show:
             return instructions.compare(*comparison.bundles(), options, show)
+
+    def values(self, bundle: str) -> dict[str, float]:
+        """Instructions, if they are counted: what a baseline file keeps beside what the bundle says."""
+        if not self.instructions:
+            return {}
+        from edgevid.benchmarks.regress import instructions
+        from edgevid.bundle.bundle import Bundle
+
+        with _progress("counting instructions", "inferences") as show:
+            return instructions.values_of(Bundle.open(bundle), show)
+
+    def threshold(self) -> float:
+        return share(self.instructions_threshold, "--instructions-threshold", "0.5%")
 
     def test_itself(self, comparison: Comparison, json_to: str | None) -> None:
         """Print what the gate can detect here, and write it to ``json_to``."""

@@ -32,9 +32,10 @@ def group(argument: str, kind: Callable[..., Any], *options: Decorator) -> Decor
             own = {field.name: values.pop(field.name) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]  # a dataclass
             return function(**values, **{argument: kind(**own)})
 
+        decorated: Callable[..., Any] = gather
         for option in reversed(options):
-            gather = option(gather)
-        return gather
+            decorated = option(decorated)
+        return decorated
 
     return decorate
 

@@ -63,6 +63,21 @@ def test_without_the_reference_what_needs_no_run_is_compared(file, tmp_path, mor
     assert "times were not compared" in report(result)
 
 
+def test_instructions_are_compared_with_the_accepted_ones_if_the_versions_are_the_same(file, reference):
+    baseline.accept(file, str(reference.path), "counted", None, {"instructions": 64e6})
+    known, options = baseline.read(file), ("gone", {"instructions": 65e6}, 0.005)
+    result = baseline.compare(file, known, str(reference.path), 0.03, *options)
+    assert result["verdict"] == "regression" and result["metrics"][-1]["ratio"] == 65 / 64
+    environment = {**known.current.environment, "onnxruntime": "0.1"}
+    other = dataclasses.replace(
+        known, accepted=(dataclasses.replace(known.current, environment=environment),)
+    )
+    result = baseline.compare(file, other, str(reference.path), 0.03, *options)
+    assert (
+        result["verdict"] == "pass" and result["why"] == "gone; nor instructions, which depend on onnxruntime"
+    )
+
+
 def test_earlier_reasons_stay_in_the_file(file, tmp_path):
     other = write_bundle(tmp_path / "new", dataclasses.replace(CLIP, macs=2000))
     baseline.accept(file, str(other.path), "  a new head,\n 4 % slower ", None, {"instructions": 64e6})
