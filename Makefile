@@ -6,6 +6,7 @@
 # make test-arm64   run what is for arm64 on an emulated computer, made in $(ARM64) of Debian's packages: the kernels'
 #                   tests, bundles for phones, for Jetson and of TVM, and a measurement over ssh; test-arm64-kernels,
 #                   -mobile, -jetson, -tvm, -devices alone
+# make test-instructions   compare the instructions of networks with those at the commit before, or at BASE (valgrind)
 # make wheel   build wheels with compiled kernels in dist/, for x86-64 and arm64: a device needs no compiler then
 # make test-onnxruntime   run the kernels' tests with the oldest ONNX Runtime that is supported to the newest
 #
@@ -26,7 +27,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --co
 NOT_FOR_CPU = $(foreach kind,cuda plugin triton tvm,--ignore-glob='*/test_*$(kind)*')
 ARM64_STAGES = test-arm64-kernels test-arm64-mobile test-arm64-jetson test-arm64-tvm test-arm64-devices
 
-.PHONY: demo test lint check wheel test-sanitized test-arm64 $(ARM64_STAGES) arm64-computer test-onnxruntime clean
+.PHONY: demo test lint check wheel test-sanitized test-instructions test-arm64 $(ARM64_STAGES) arm64-computer test-onnxruntime clean
 
 demo: $(VENV)/.export-installed
 	$(VENV)/bin/edgevid export tsm_mbv2 --target cpu --output demo/tsm_mbv2 --force
@@ -53,6 +54,9 @@ lint: $(VENV)/.test-installed
 # The programs of the tests that are deselected have the sanitizers of their own, as `make test` runs them.
 test-sanitized: $(VENV)/.test-installed
 	$(VENV)/bin/python tests/kernels/sanitized.py --numprocesses 2 -k "not sanitize" $(PYTEST_OPTIONS) $(SANITIZED_FILES)
+
+test-instructions: $(VENV)/.test-installed
+	$(VENV)/bin/python tests/commit_instructions.py $(if $(BASE),--base $(BASE))
 
 # The emulated Python runs the cross-compiler and the exporter natively. It cannot start what they compile,
 # such as the programs of the sanitizers' tests.

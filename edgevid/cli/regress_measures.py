@@ -72,7 +72,8 @@ measure_options = group(
     click.option(
         "--instructions",
         is_flag=True,
-        help="Count instructions of one inference instead of time, which no other load disturbs (valgrind).",
+        help="Compare the instructions of one inference, counted by valgrind, instead of times: other load "
+        "does not matter.",
     ),
     click.option(
         "--instructions-threshold",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 
 import pytest
 from one_bundle import write_bundle
 
-from edgevid.benchmarks.regress import callgrind
+from edgevid.benchmarks.regress import callgrind, counted
 from edgevid.benchmarks.regress.callgrind import Counts, count, read
 from edgevid.benchmarks.regress.instructions import Options, compare
 from edgevid.benchmarks.regress.report import report
@@ -143,6 +144,11 @@ def test_a_count_that_fails_says_why(monkeypatch, tmp_path, returncode, stderr, 
     monkeypatch.setattr(callgrind.subprocess, "run", lambda *_, **__: ended)
     with pytest.raises(BenchmarkError, match=says):
         count(tmp_path)
+
+
+@pytest.mark.skipif(platform.machine() not in counted.REQUEST, reason="of another architecture")
+def test_a_request_of_valgrind_changes_nothing_without_it():
+    assert counted.Valgrind().request(counted.RUNNING_ON_VALGRIND) == 0
 
 
 @needs_valgrind
