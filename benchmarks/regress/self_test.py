@@ -1,7 +1,7 @@
 """``edgevid regress --self-test``: what the gate can detect on this machine within a budget.
 
-Fresh processes take turns in rounds: two as they are and one for each known slow-down, in random order.
-Trials of the gate then draw rounds from these and decide as it does, about equal sides or a slower one.
+Pairs of processes are measured as the gate does: equal ones, and one for each known slow-down. Trials of the
+gate then draw from these pairs and decide as it does.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,72 +29,56 @@ from edgevid.benchmarks.regress.gate import (
 )
 from edgevid.benchmarks.regress.metrics import INCONCLUSIVE, REGRESSION, overall
 from edgevid.bundle.bundle import Bundle
-from edgevid.errors import BenchmarkError
 
 SLOWDOWNS = (0.03, 0.05, 0.10)
-ALL = (0.0, 0.0, *SLOWDOWNS)
-"""Of a round."""
+KINDS = (0.0, *SLOWDOWNS)
+"""Of pairs, by the slow-down of the second process."""
 TRIALS = 200
-"""Of each slow-down, and of none."""
-MIN_ROUNDS = 10
+"""Of each kind."""
 RELIABLE = 0.95
 """The share of trials from which on a slow-down counts as one that is caught."""
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Round:
-    """The results of two processes as they are, of one for each slow-down, and the time of a pair of them."""
+class Pair:
+    """The results of two processes, and the time that measuring them took."""
 
-    equal: list[Result]
-    slower: dict[float, Result]
-    pair_s: float
+    results: list[Result]
+    seconds: float
 
-    def results(self) -> Iterator[Result]:
-        yield from self.equal
-        yield from self.slower.values()
+
+Pool = dict[float, list[Pair]]
+"""Measured pairs by kind."""
 
 
 def run(
     bundle: str | Path,
     options: Options,
-    show: Callable[[float, float], None] = lambda elapsed_s, budget_s: None,
+    show: Callable[[float, float], None] = lambda elapsed_s, total_s: None,
     measure: Measure = measure_in_turns,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
-    """The document of ``edgevid regress --self-test --json``; it takes about ``options.budget_s``.
+    """The document of ``edgevid regress --self-test --json``.
 
-    ``show(elapsed_s, budget_s)`` after each round. Raises ``BenchmarkError`` if the budget is too short.
+    Each kind of pair is measured for ``options.budget_s``, so there are as many of each as a gate with this
+    budget has. ``show(elapsed_s, total_s)`` after each round of one pair of each kind.
     """
     subject, start = Bundle.open(bundle), clock()
-    rounds: list[Round] = []
-    for one in _rounds(subject.path, options, measure, clock):
-        rounds.append(one)
-        elapsed_s = clock() - start
-        show(elapsed_s, options.budget_s)
-        if elapsed_s * MIN_ROUNDS > options.budget_s * len(rounds):
-            raise BenchmarkError(
-                f"a self-test needs {MIN_ROUNDS} rounds of {len(ALL)} processes: use --budget "
-                f"{math.ceil(1.2 * MIN_ROUNDS * elapsed_s / len(rounds))}s or more"
-            )
-        if elapsed_s * (1 + 1 / len(rounds)) > options.budget_s:
-            break
-    equal, *slower = (
-        [_trial(rounds, share, options, seed) for seed in range(TRIALS)] for share in (0.0, *SLOWDOWNS)
-    )
+    pool = _measure(subject.path, options, show, measure, clock)
+    equal, *slower = ([_trial(pool, kind, options, seed) for seed in range(TRIALS)] for kind in KINDS)
+    pairs = [pair for kind in KINDS for pair in pool[kind]]
     result = {
         "bundle": identity(subject),
         "threshold": options.threshold,
         "budget_s": options.budget_s,
-        "rounds": len(rounds),
-        "disturbed_processes": statistics.mean(
-            is_disturbed(result) for one in rounds for result in one.results()
-        ),
+        "measured_pairs": len(pairs),
+        "disturbed": statistics.mean(any(map(is_disturbed, pair.results)) for pair in pairs),
         "trials": TRIALS,
         "false_alarms": _false_alarms(equal),
         "slowdowns": [{"slowdown": share, **_summary(trials)} for share, trials in zip(SLOWDOWNS, slower)],
         "seconds": clock() - start,
-        "environment": rounds[0].equal[0]["environment"],
+        "environment": pairs[0].results[0]["environment"],
     }
     return {"sentence": sentence(result), **result}
 
@@ -129,10 +113,9 @@ def table(result: dict[str, Any]) -> str:
     none = ["none", f"{alarms['share']:.1%} (false)", *_cells(alarms)]
     rows = [[f"{row['slowdown']:.0%}", f"{row['caught']:.1%}", *_cells(row)] for row in result["slowdowns"]]
     headers = ("slow-down", "caught", "passed", "inconclusive", "pairs", "seconds")
-    processes = result["rounds"] * len(ALL)
     drawn = (
-        f"{result['trials']} trials each, drawn from {processes} processes that were measured for "
-        f"{result['seconds']:.0f} s; during {result['disturbed_processes']:.0%} of them others used the cores"
+        f"{result['trials']} trials each, drawn from {result['measured_pairs']} pairs that were measured in "
+        f"{result['seconds']:.0f} s; during {result['disturbed']:.0%} of them others used the cores"
     )
     return f"{tabulate([none, *rows], headers, disable_numparse=True)}\n\n{result['sentence']}.\n{drawn}."
 
@@ -143,26 +126,40 @@ def _cells(row: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
-def _rounds(path: Path, options: Options, measure: Measure, clock: Callable[[], float]) -> Iterator[Round]:
-    draw = random.Random(options.seed)
-    workers = [(sys.executable, "-m", slowed.__name__, str(share)) for share in ALL]
+def _measure(
+    path: Path,
+    options: Options,
+    show: Callable[[float, float], None],
+    measure: Measure,
+    clock: Callable[[], float],
+) -> Pool:
+    pool: Pool = {kind: [] for kind in KINDS}
+    draw, total_s, start = random.Random(options.seed), len(KINDS) * options.budget_s, clock()
     while True:
-        began = clock()
-        results = measure([path] * len(ALL), options.process_s, options.threads, draw, workers)
-        yield Round(results[:2], dict(zip(SLOWDOWNS, results[2:])), 2 / len(ALL) * (clock() - began))
+        for kind in draw.sample(KINDS, len(KINDS)):
+            began = clock()
+            workers = [(sys.executable, "-m", slowed.__name__, str(share)) for share in (0.0, kind)]
+            results = measure([path, path], options.process_s, options.threads, draw, workers)
+            pool[kind].append(Pair(results, clock() - began))
+        elapsed_s, rounds = clock() - start, len(pool[0.0])
+        show(elapsed_s, total_s)
+        if elapsed_s * (1 + 1 / rounds) > total_s:
+            return pool
 
 
-def _trial(rounds: list[Round], share: float, options: Options, seed: int) -> tuple[str, Pairs]:
-    """The verdict of a gate whose pairs are drawn from ``rounds``, and its pairs."""
-    draw = random.Random(f"{share} {seed}")
+def _trial(pool: Pool, kind: float, options: Options, seed: int) -> tuple[str, Pairs]:
+    """The verdict of a gate whose pairs are drawn from ``pool``, and its pairs.
+
+    Which of two equal processes is called the baseline is drawn too.
+    """
+    draw = random.Random(f"{kind} {seed}")
     now_s = 0.0
 
     def pair() -> list[Result]:
         nonlocal now_s
-        one = draw.choice(rounds)
-        before, after = draw.sample(one.equal, 2)
-        now_s += one.pair_s
-        return [before, one.slower[share] if share else after]
+        drawn = draw.choice(pool[kind])
+        now_s += drawn.seconds
+        return drawn.results if kind else draw.sample(drawn.results, 2)
 
     pairs = decide_by_pairs(pair, options, clock=lambda: now_s)
     return overall(pairs.metrics, []), pairs

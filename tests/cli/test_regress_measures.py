@@ -53,7 +53,7 @@ def test_instructions_have_a_threshold_of_their_own(regress):
 
 SELF_TEST = {
     "sentence": "in a budget of 60 s this machine catches a slow-down of 3%", "threshold": 0.03,
-    "budget_s": 60.0, "rounds": 12, "disturbed_processes": 0.0, "trials": 200, "seconds": 58.0,
+    "budget_s": 60.0, "measured_pairs": 48, "disturbed": 0.0, "trials": 200, "seconds": 58.0,
     "false_alarms": {"share": 0.0, "upper_bound": 0.015, "passed": 1.0, "inconclusive": 0.0, "pairs": 16,
                      "seconds": 30.0},
     "slowdowns": [{"slowdown": 0.03, "caught": 0.98, "passed": 0.0, "inconclusive": 0.02, "pairs": 15,
