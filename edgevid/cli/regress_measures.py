@@ -85,7 +85,7 @@ measure_options = group(
     click.option(
         "--self-test",
         is_flag=True,
-        help="Say which slow-downs of --baseline this machine detects within --budget; takes four times that.",
+        help="Say which slow-downs of --baseline this machine detects within --budget, in four times that.",
     ),
 )
 
