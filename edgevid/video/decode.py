@@ -74,17 +74,18 @@ def read_frames(path: Source, threads: int = 0, watch: Stopwatch | None = None) 
     is the number of decoder threads; 0 uses every core. ``watch`` measures decoding. Raises ``VideoError`` at
     the first frame, like :func:`probe`.
     """
-    with open_video(path) as (container, stream):
-        stream.codec_context.thread_count = threads
+    with open_video(path, threads) as (container, stream):
         for picture, time_s in decoded_frames(container, stream, str(path), watch=watch):
             yield Frame(picture, time_s)
 
 
 @contextlib.contextmanager
-def open_video(path: Source) -> Iterator[tuple[Container, Stream]]:
-    """Open a source and its default or best video stream, with threaded decoding."""
+def open_video(path: Source, threads: int = 0) -> Iterator[tuple[Container, Stream]]:
+    """Open a source and its default or best video stream; ``threads`` decode, 0 on every core."""
     with open_container(path) as container:
-        yield container, video_stream(container, str(path))
+        stream = video_stream(container, str(path))
+        stream.codec_context.thread_count = threads
+        yield container, stream
 
 
 def video_stream(container: Container, name: str) -> Stream:

@@ -47,8 +47,7 @@ def folder_pictures(folder: FrameFolder, indices: list[int]) -> Generator[tuple[
     """Decode the pictures of sorted ``indices``, which count from 0. Raises ``VideoError``."""
     for index in indices:
         path = folder.path / folder.pattern.format(index + 1)
-        with open_video(path) as (container, stream):
-            stream.codec_context.thread_count = 1
+        with open_video(path, threads=1) as (container, stream):
             try:
                 picture, _ = next(decoded_frames(container, stream, str(path), warn=False))
             except av.error.FFmpegError as error:

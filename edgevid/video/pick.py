@@ -39,10 +39,13 @@ Keep = Callable[[int, Picture], None]
 """Called with the index and picture of each selected frame, so no full-size picture stays in memory."""
 
 
-def pick_frames(path: Source, choose: Choose, keep: Keep, watch: Stopwatch | None = None) -> Timeline:
+def pick_frames(
+    path: Source, choose: Choose, keep: Keep, watch: Stopwatch | None = None, threads: int = 0
+) -> Timeline:
     """Decode the frames that ``choose`` selects and pass each to ``keep``, in presentation order.
 
-    Decoding goes on in another thread while ``keep`` works; ``watch`` measures it.
+    Decoding goes on in other threads while ``keep`` works: in as many as ``threads``, 0 for one per core.
+    ``watch`` measures it.
 
     The packets are scanned first, without decoding. If they agree with what the file declares, only the
     groups of pictures that hold a chosen frame are decoded. Otherwise (a truncated file, or frames that
@@ -56,7 +59,7 @@ def pick_frames(path: Source, choose: Choose, keep: Keep, watch: Stopwatch | Non
     timelines: list[Timeline] = []
 
     def pictures() -> Generator[tuple[int, Picture]]:
-        timelines.append((yield from _picked(path, choose)))
+        timelines.append((yield from _picked(path, choose, threads)))
 
     watch = watch or Stopwatch()
     with ahead(watch.measuring("decoding", pictures()), depth=1) as chosen:
@@ -65,19 +68,19 @@ def pick_frames(path: Source, choose: Choose, keep: Keep, watch: Stopwatch | Non
     return timelines[0]
 
 
-def _picked(path: Source, choose: Choose) -> Generator[tuple[int, Picture], None, Timeline]:
+def _picked(path: Source, choose: Choose, threads: int) -> Generator[tuple[int, Picture], None, Timeline]:
     if isinstance(path, FrameFolder):
         total = count_frames(path)
         yield from folder_pictures(path, _unique(choose(total)))
         return folder_timeline(total)
     index = _index(path)
-    if index.reliable and (yield from _by_seeking(path, index, _unique(choose(index.total)))):
+    if index.reliable and (yield from _by_seeking(path, index, _unique(choose(index.total)), threads)):
         return index.timeline()
     expected = max(1, index.total)
     for attempt in range(MAX_PASSES):
         chosen = set(_unique(choose(expected)))
         timeline = Timeline()
-        with open_video(path) as (container, stream):
+        with open_video(path, threads) as (container, stream):
             for picture, time_s in decoded_frames(container, stream, str(path), warn=not attempt):
                 if timeline.frames in chosen:
                     yield timeline.frames, picture
@@ -158,9 +161,11 @@ def _is_whole(container: Container, stream: Stream, packets: int, end_s: float) 
     return declared_s is None or end_s >= declared_s - ROUNDING_S
 
 
-def _by_seeking(path: Source, index: _Index, chosen: list[int]) -> Generator[tuple[int, Picture], None, bool]:
+def _by_seeking(
+    path: Source, index: _Index, chosen: list[int], threads: int
+) -> Generator[tuple[int, Picture], None, bool]:
     """Go from group to group; False if other frames are decoded on the way than the packets promise."""
-    with open_video(path) as (container, stream):
+    with open_video(path, threads) as (container, stream):
         as_shown = AsShown(stream, str(path))
         pictures: Iterator[Picture] = iter(())
         reached: int | None = None
