@@ -49,8 +49,8 @@ def run_shard(shard: Shard) -> dict[str, Any]:
             if shard.packed is None:
                 return {"missing": True}
             unpack(shard.packed, folder)
-        if not shard.root.is_dir():
-            return {"failure": f"it has no folder '{shard.root}': mount the data set there on every worker"}
+        if not shard.root.exists():
+            return {"failure": f"it has no '{shard.root}': mount the data set there on every worker"}
         try:
             return {"outcomes": list(_evaluation(folder, shard.classes, shard.request).run(shard.videos))}
         except (EdgevidError, OSError) as error:

@@ -61,7 +61,7 @@ def test_a_worker_asks_for_a_bundle_that_it_lacks(bundle, dataset):
 def test_a_worker_without_the_data_set_says_so(bundle, dataset):
     packed = cluster.pack(bundle.path)
     answer = cluster.run_shard(shard(bundle, dataset, root=Path("/nowhere"), packed=packed))
-    assert answer == {"failure": "it has no folder '/nowhere': mount the data set there on every worker"}
+    assert answer == {"failure": "it has no '/nowhere': mount the data set there on every worker"}
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(bundle, dataset, monkeypatch):
