@@ -25,8 +25,10 @@ MIN_POINTS = 10
 """Of fewer, nothing is said."""
 MIN_LENGTH = 3
 """Points of a level: one or two others are no change."""
-PENALTY = 5.0
-"""For a cut, times log n and the variance of the noise."""
+PENALTY = 7.0
+"""For a cut, times log n and the variance of the noise; 5 would do if a series were looked at only once."""
+LEAST_COUNT = 100
+"""The n of shorter series, whose noise is known less well."""
 DEMAND = 2 / 3
 """Of the effect to be caught: an estimate of just this effect is below it half of the time."""
 SPIKE = 4.0
@@ -91,7 +93,7 @@ def levels_of(ratios: Sequence[float], effect: float = 0.03) -> Levels:
     logs = np.log(np.asarray(ratios, np.float64))
     sigma = noise(logs)
     values = without_spikes(logs, sigma) / sigma
-    penalty = PENALTY * math.log(len(values))
+    penalty = PENALTY * math.log(max(len(values), LEAST_COUNT))
     cuts = [0, *_pelt(values, penalty)]
     means = [float(values[start:end].mean()) for start, end in pairwise(cuts)]
     demand = DEMAND * math.log1p(effect) / sigma
