@@ -29,6 +29,9 @@ KEPT_PER_FRAME = 4
 
 MOST_NAMED = 3
 
+RATE_FROM_RANDOM = 0.1
+"""The classifier's rate in multiples of the backbone's, where the recipe's is for a trained backbone."""
+
 
 @click.command("train")
 @click.argument("model")
@@ -53,9 +56,10 @@ MOST_NAMED = 3
     "--classifier-rate",
     type=float,
     metavar="FACTOR",
-    help="The classifier's rate in multiples of --lr; 1 suits random weights. [default: the recipe's, 5]",
+    help="The classifier's rate in multiples of --lr. [default: 5 with --weights, else 0.1]",
 )
 @click.option("--dropout", type=float, help="Before the classifier. [default: the recipe's]")
+@click.option("--mixup", type=float, metavar="ALPHA", help="Of clips; 0 for none. [default: the recipe's]")
 @click.option("--scales", metavar="A,B,...", help="Sides of crops, as shares of the image's short side.")
 @click.option("--flip", is_flag=True, help="Mirror clips at random; not for classes with a direction.")
 @click.option("--frames", type=click.IntRange(min=1), help="Frames of a clip, T. [default: the network's]")
@@ -222,9 +226,12 @@ def _recipe(options: dict[str, Any]) -> Recipe:
             ("rate", "lr"),
             ("classifier_rate", "classifier_rate"),
             ("dropout", "dropout"),
+            ("mixup", "mixup"),
         )
         if options[option] is not None
     }
+    if options["weights"] is None:
+        changes.setdefault("classifier_rate", RATE_FROM_RANDOM)
     if options["scales"]:
         try:
             changes["scales"] = tuple(float(scale) for scale in options["scales"].split(","))

@@ -20,8 +20,9 @@ class Recipe:
     ``rate`` is the learning rate after the warm-up. It is divided by ten at each of ``decay_at``, fractions
     of the training, or follows half a cosine if there are none. ``warm_up`` is the fraction of the training
     in which the rate grows linearly from ``warm_up_from`` times ``rate``. ``classifier_rate`` multiplies the
-    classifier's rate: it learns faster than a backbone that was trained before; where nothing was, 1 is the
-    stable choice. ``clip_norm`` bounds the norm of all gradients together. ``scales`` are the sides of the
+    classifier's rate: it learns faster than a backbone that was trained before, but must be slower than one
+    with random weights, as its inputs are all positive: with few classes, each step moves the logits of all
+    clips together. ``clip_norm`` bounds the norm of all gradients together. ``scales`` are the sides of the
     crops, as shares of the image's short side. ``partial_bn`` freezes all batch norms but the first where
     training starts from weights. ``mixup`` is the parameter of the Beta distribution of the shares of two
     mixed clips, 0 for none. ``precise_bn`` is the number of batches that the statistics of batch norms are
@@ -55,6 +56,7 @@ class Recipe:
             ("lr", self.rate, self.rate > 0, "above 0"),
             ("classifier-rate", self.classifier_rate, self.classifier_rate > 0, "above 0"),
             ("dropout", self.dropout, 0 <= self.dropout < 1, "from 0 to below 1"),
+            ("mixup", self.mixup, self.mixup >= 0, "at least 0"),
             ("scales", self.scales, all(0 < scale <= 1 for scale in self.scales), "above 0 and at most 1"),
         ):
             if not fits:
