@@ -49,3 +49,9 @@ class BenchmarkError(EdgevidError):
 def first_line(error: BaseException) -> str:
     """What another library's error says, in one line; its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def os_error_line(error: OSError) -> str:
+    """What went wrong with which file, and what to do."""
+    where = f" '{error.filename}'" if error.filename else ""
+    return f"{error.strerror or error}{where}: free space or choose a path you can read and write"

@@ -11,7 +11,7 @@ import sys
 
 import click
 
-from edgevid.errors import EdgevidError
+from edgevid.errors import EdgevidError, os_error_line
 
 COMMANDS = (
     "list", "export", "run", "bench", "compare", "search",
@@ -78,8 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        where = f" '{error.filename}'" if error.filename else ""
-        _fail(f"{error.strerror or error}{where}: free space or choose a path you can read and write")
+        _fail(os_error_line(error))
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -17,7 +17,7 @@ from edgevid.cli.regress_measures import Measures, measure_options
 from edgevid.cli.regress_options import Comparison, comparison_options
 from edgevid.cli.regress_outputs import Outputs, output_options
 from edgevid.cli.regress_store import Keeping, keep, keeping_options
-from edgevid.errors import BenchmarkError, EdgevidError
+from edgevid.errors import BenchmarkError, EdgevidError, os_error_line
 
 STATUS = {"pass": 0, "improvement": 0, "regression": 1, "inconclusive": 2}
 CANNOT_COMPARE = 3
@@ -35,7 +35,8 @@ class Gate(click.Command):
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except (EdgevidError, OSError) as error:
-            click.echo(f"edgevid: {' '.join(str(error).split())}", err=True)
+            text = os_error_line(error) if isinstance(error, OSError) else str(error)
+            click.echo(f"edgevid: {' '.join(text.split())}", err=True)
         except Exception:  # a bug
             traceback.print_exc()
         return CANNOT_COMPARE

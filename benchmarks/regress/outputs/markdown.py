@@ -26,7 +26,8 @@ def render(verdict: dict[str, Any], source: Source) -> str:
         bars = sparkline(metric.get("pair_ratios", []), verdict["threshold"])
         lines.append(_line([*map(_plain, row(metric)), bars]))
     lines += ["", _plain(sentence(verdict)), ""]
-    lines += ["<sub>A bar is a pair of processes, or several; half of the height is no change.</sub>", ""]
+    if verdict["pairs"]:
+        lines += ["<sub>A bar is a pair of processes, or several; half of the height is no change.</sub>", ""]
     return "\n".join(lines)
 
 
@@ -50,4 +51,4 @@ def _plain(text: str) -> str:
     """Text that Markdown shows as it is: names come from bundles of others."""
     short = printable(" ".join(text.split()))
     short = short if len(short) <= LONGEST_TEXT else short[:LONGEST_TEXT] + "..."
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", short)
+    return re.sub(r"([\\`*_\[\]<>|~!&#@/])", r"\\\1", short)
