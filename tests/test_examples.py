@@ -167,4 +167,5 @@ def test_its_jobs_use_what_there_is():
     template = yaml.safe_load((EXAMPLE.parent.parent / "ci" / "gitlab.yml").read_text())
     job = yaml.safe_load((EXAMPLE / ".gitlab-ci.yml").read_text())["latency"]
     assert job["extends"] in template
-    assert set(template[job["extends"]]["variables"]) - {"BUDGET", "REFERENCE"} <= set(job["variables"])
+    assert {"BASELINE", "CANDIDATE"} <= set(job["variables"])
+    assert set(job["variables"]) - {"GIT_DEPTH"} <= set(template[job["extends"]]["variables"])
