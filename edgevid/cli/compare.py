@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgevid.cli.comparing import choices_of, comparing_options, tools_of
+from edgevid.cli.comparing import check_published, choices_of, comparing_options, tools_of
 from edgevid.cli.result_files import STANDARD_OUTPUT
 from edgevid.cli.subjects import find, refuse_swallowed
 from edgevid.errors import BenchmarkError
+from edgevid.specs import LOCAL
 
 if TYPE_CHECKING:
     from edgevid.benchmarks.compare.candidates import Candidate, Choices
@@ -61,6 +62,7 @@ def command(
     from edgevid.benchmarks.compare.table import table
 
     refuse_swallowed(subjects, json_to, "compare")
+    check_published(published)
     outputs = Outputs(json_to, html_to, plot)
     of_networks = {name: options.pop(name) for name in OF_NETWORKS}
     device, dataset = options["device"], options["dataset"]
@@ -90,6 +92,8 @@ def _candidates(
         raise BenchmarkError(
             "--all-backends has every backend and precision: leave --backend and --precision out"
         )
+    if all_backends and device != LOCAL:
+        raise BenchmarkError("--all-backends is of this machine: for a board name --target and --backend")
     choices = choices_of(models, device=device, dataset=dataset, **options)
     found: list[Candidate] = []
     for subject in subjects:

@@ -17,6 +17,7 @@ import click
 from edgevid.cli.measuring import keep_in
 from edgevid.errors import BenchmarkError
 from edgevid.specs import LOCAL, TOLERANCE
+from edgevid.specs.registry import check_choice
 
 if TYPE_CHECKING:
     from edgevid.benchmarks.compare.accuracy import Evaluate
@@ -113,6 +114,14 @@ def choices_of(
         _weights_of(models, weights),
         calibration or dataset,
     )
+
+
+def check_published(dataset: str | None) -> None:
+    """Refuse a data set on which nobody published anything, with those that there are."""
+    from edgevid.benchmarks.compare.accuracy import published
+
+    if dataset is not None:
+        check_choice("data set", dataset, dict.fromkeys(row.dataset for row in published()))
 
 
 def _weights_of(models: Sequence[str], weights: Sequence[str]) -> dict[str, str]:

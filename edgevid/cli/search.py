@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from edgevid.cli.comparing import choices_of, comparing_options, tools_of
+from edgevid.cli.comparing import check_published, choices_of, comparing_options, tools_of
 from edgevid.cli.result_files import STANDARD_OUTPUT
 from edgevid.cli.subjects import find
 from edgevid.errors import BenchmarkError
@@ -68,6 +68,7 @@ def command(
     from edgevid.targets import TARGETS
 
     limits = [parse(text) for text in budgets]
+    check_published(published)
     _check_reachable(target, options["device"])
     if json_to not in (None, STANDARD_OUTPUT):
         ResultFile(Path(json_to))
@@ -87,6 +88,8 @@ def command(
         options["dataset"],
         options["device"],
     )
+    if options["dataset"] is not None:
+        models = _trained(models, list(choices.weights), bool(found))
     candidates = options_of(models, bundles, choices, TARGETS[target], published)
     with tools_of(**options) as tools:
         document = Search(candidates, limits, tools, rounds, seed).run()
@@ -98,6 +101,21 @@ def command(
         if json_to is not None:
             atomic_write(Path(json_to), (text + "\n").encode())
     return 0 if document["best"] else NOTHING_FITS
+
+
+def _trained(models: list[str], with_weights: list[str], are_named: bool) -> list[str]:
+    """The networks whose accuracy means something; ``BenchmarkError`` for a named one with random weights."""
+    missing = [name for name in models if name not in with_weights]
+    if are_named and missing:
+        raise BenchmarkError(
+            f"{missing[0]} would have random weights, and an accuracy at chance: "
+            f"add --weights {missing[0]}=FILE"
+        )
+    if not are_named and not with_weights:
+        raise BenchmarkError(
+            "--dataset needs trained networks: name bundles, or checkpoints with --weights MODEL=FILE"
+        )
+    return with_weights
 
 
 def _check_reachable(target: str, device: str) -> None:

@@ -52,6 +52,12 @@ def test_status_one_where_nothing_fits(run_edgevid, tiny):
         (["--target", "cpuu", "--budget", "latency=30ms"], ["cpu"]),
         (["--target", "jetson", "--budget", "latency=30ms"], ["jetson is not this machine", "--device"]),
         (["nothing", "--target", "cpu", "--budget", "latency=30ms"], ["nothing"]),
+        (["--target", "cpu", "--budget", "latency=30ms", "--published", "UCF"], ["did you mean UCF-101"]),
+        (["--target", "cpu", "--budget", "latency=30ms", "--dataset", "."], ["--weights MODEL=FILE"]),
+        (
+            ["tsm_r50", "--target", "cpu", "--budget", "latency=30ms", "--dataset", "."],
+            ["--weights tsm_r50=FILE"],
+        ),
     ],
 )
 def test_wrong_use_is_refused(refuses, arguments, words):
