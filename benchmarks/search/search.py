@@ -15,6 +15,7 @@ from typing import Any
 from edgevid.benchmarks.compare.accuracy import Evaluate, of_measured
 from edgevid.benchmarks.compare.comparison import Comparison, Tools
 from edgevid.benchmarks.compare.notes import notes_of
+from edgevid.benchmarks.compare.points import mark_pareto
 from edgevid.benchmarks.search.budget import Budget, amounts, load
 from edgevid.benchmarks.search.predict import Predictor
 from edgevid.benchmarks.search.space import Option, cheapest_first
@@ -159,6 +160,7 @@ class Search:
             **self.skipped,
         }
         points = list(self.points.values())
+        mark_pareto(points)
         return {
             "budget": {str(budget): budget.limit for budget in self._budgets},
             "best": self.points[best] if best else None,

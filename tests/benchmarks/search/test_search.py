@@ -117,6 +117,7 @@ def test_few_are_measured_and_the_proposal_several_times(lab):
 
 def test_a_step_says_what_it_costs(lab):
     document = lab.search("latency=60ms")
+    assert all(item["pareto"] for item in document["points"]), "each costs more and is better"
     more = document["step_up"]["more"]
     assert more["top1"] == pytest.approx(0.05) and more["latency_ms"] == pytest.approx(70)
     text = report(document)
