@@ -90,6 +90,7 @@ def test_the_rate_that_was_found_keeps_the_bound_and_a_little_more_does_not(serv
     assert np.percentile(timing.samples_ms, 99) <= 50
 
 
+@pytest.mark.slow
 def test_a_tighter_bound_allows_a_lower_rate(serve):
     rates = [serve(10, latency_bound_ms=bound).details["server"]["rate_per_s"] for bound in (20, 50, 200)]
     assert rates == sorted(rates) and rates[0] < 0.6 * rates[2] <= 100

@@ -148,6 +148,7 @@ def test_what_fits_into_caches_moves_faster():
 RESULT = {"model": "heavy", "precision": "fp32", "threads": 1, "environment": {"device": "a CPU"}}
 
 
+@pytest.mark.slow
 def test_the_picture_shows_the_layers(measured):
     pytest.importorskip("matplotlib", reason="pictures need the report extra")
     from edgevid.benchmarks.profile.plot import picture
@@ -173,6 +174,7 @@ def _boxes(figure):
     return {text: text.get_window_extent().padded(-1) for text in texts if text.get_text().strip()}
 
 
+@pytest.mark.slow
 def test_no_text_of_a_picture_covers_another(measured):
     """With more layers than bars, whose numbers would lie on each other."""
     pytest.importorskip("matplotlib", reason="pictures need the report extra")

@@ -26,6 +26,7 @@ def train(recipe: Recipe, **options):
     return list(make_training(recipe, files, **options).epochs()), files
 
 
+@pytest.mark.slow
 def test_a_network_with_a_shift_learns_the_order_of_frames_and_one_without_cannot():
     recipe = dataclasses.replace(SHORT, epochs=12)
     with_shift, _ = train(recipe)
