@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import queue
 import threading
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -23,7 +25,12 @@ if TYPE_CHECKING:
 
 SHARD = 16
 """Videos of a task: what is evaluated again when a worker goes away."""
+PER_WORKER = 2
+"""Tasks that a worker has: one that runs, and the next."""
 CONNECT_S = 10
+POLL_S = 2.0
+PATIENCE_S = 60.0
+"""How long tasks wait for a worker when the last one has gone."""
 
 _one_at_a_time = threading.Lock()
 """A worker's threads share its cores, and each evaluation uses all of them."""
@@ -93,41 +100,58 @@ class Cluster:
     def _run(
         self, client: Client, evaluation: Evaluation, videos: Iterable[LabelledVideo]
     ) -> Iterator[Record | Skipped]:
-        from distributed import as_completed
-
-        workers = len(client.scheduler_info(n_workers=-1)["workers"])
-        if not workers:
-            raise BenchmarkError(
-                f"'{self._scheduler}' has no workers: start one with 'dask worker {self._scheduler}'"
-            )
-        shards = self._shards(evaluation, videos)
-        running = as_completed(loop=client.loop)
-        shard_of: dict[Future[Any], Shard] = {}
+        waiting = self._shards(evaluation, videos)
+        running: dict[Future[Any], Shard] = {}
+        done: queue.Queue[Future[Any]] = queue.Queue()
 
         def submit(shard: Shard) -> None:
-            future = client.submit(
-                run_shard, shard, key=f"edgevid-{self._name}-{next(self._numbers)}", pure=False
-            )
-            shard_of[future] = shard
-            running.add(future)
+            key = f"edgevid-{self._name}-{next(self._numbers)}"
+            future = client.submit(run_shard, shard, key=key, pure=False)
+            running[future] = shard
+            future.add_done_callback(done.put)
 
-        for shard in itertools.islice(shards, 2 * workers):
-            submit(shard)
-        for future in running:
-            shard = shard_of.pop(future)
+        seen_s = time.monotonic()
+        workers = self._workers(client)
+        if not workers:
+            raise self._without_workers()
+        while True:
+            room = max(0, PER_WORKER * workers - len(running))
+            for shard in itertools.islice(waiting, room):
+                submit(shard)
+            if not running:
+                return
             try:
-                answer = future.result()
-            except Exception as error:  # whatever a worker raises, such as that it has no edgevid
-                raise self._failed(f"{type(error).__name__}: {first_line(error)}") from error
+                future = done.get(timeout=POLL_S)
+            except queue.Empty:
+                workers = self._workers(client)
+                seen_s = time.monotonic() if workers else seen_s
+                if time.monotonic() > seen_s + PATIENCE_S:
+                    raise self._without_workers() from None
+                continue
+            shard = running.pop(future)
+            answer = self._answer(future)
             if answer.get("missing"):
                 submit(replace(shard, packed=pack(self._bundle)))
-                continue
-            if "failure" in answer:
-                raise self._failed(answer["failure"])
-            following = next(shards, None)
-            if following is not None:
-                submit(following)
-            yield from answer["outcomes"]
+            yield from answer.get("outcomes", ())
+
+    def _answer(self, future: Future[Any]) -> dict[str, Any]:
+        try:
+            answer = future.result()
+        except Exception as error:  # whatever a worker raises, such as that it has no edgevid
+            raise self._failed(f"{type(error).__name__}: {first_line(error)}") from error
+        if "failure" in answer:
+            raise self._failed(answer["failure"])
+        return answer
+
+    def _workers(self, client: Client) -> int:
+        if client.status != "running":
+            raise self._failed("the scheduler went away")
+        return len(client.scheduler_info(n_workers=-1)["workers"])
+
+    def _without_workers(self) -> BenchmarkError:
+        return BenchmarkError(
+            f"'{self._scheduler}' has no workers: start one with 'dask worker {self._scheduler}'"
+        )
 
     def _failed(self, why: str) -> BenchmarkError:
         return BenchmarkError(

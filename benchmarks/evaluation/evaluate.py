@@ -22,6 +22,8 @@ from edgevid.specs import LOGITS, Manifest
 from edgevid.video.datasets import LabelledVideo
 
 COLOR_CHANNELS = 3
+MAX_READERS = 8
+"""Without --readers: each holds up to three views, 25 MB each if of 32 frames of 256 pixels."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Request:
     """What is evaluated, but for the videos.
 
     ``protocol`` is a name; ``online``: a streaming bundle also sees every frame; ``early``: the accuracy by
-    the fraction of the frames seen. ``threads`` of the network and ``readers`` of videos; None: all cores.
+    the fraction of the frames seen. ``threads`` of the network and ``readers`` of videos; None: as many as
+    there are cores, but at most ``MAX_READERS``.
     """
 
     protocol: str = BUNDLE
@@ -70,7 +73,7 @@ class Evaluation:
     def run(self, videos: Iterable[LabelledVideo]) -> Iterator[Record | Skipped]:
         """Each video's outcome as it comes."""
         network = Network(self.session, self.protocol, self.outputs, self.request.early)
-        threads = self.request.readers or usable_threads()
+        threads = self.request.readers or min(MAX_READERS, usable_threads())
         with Readers(videos, self.views, threads, self.every_frame) as pieces:
             for piece in pieces:
                 outcome = network.take(piece)

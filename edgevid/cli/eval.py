@@ -61,7 +61,9 @@ INTERVAL_S = 10.0
     "--threads", type=click.IntRange(min=1), help="Threads of the network.  [default: the backend's]"
 )
 @click.option(
-    "--readers", type=click.IntRange(min=1), help="Threads that read videos.  [default: one per core]"
+    "--readers",
+    type=click.IntRange(min=1),
+    help="Threads that read videos.  [default: one per core, up to 8]",
 )
 @click.option(
     "--predictions",
