@@ -39,8 +39,8 @@ WIDTHS = {"tsn_mbv2": 0.5, "tsm_mbv2": 0.5, "stm_r50": 0.25, "action_mbv2": 0.5,
 """Multiples of the channels that leave each network with 0.7 to 1.5 million weights."""
 
 SIZE, EPOCHS = 32, 30
-RECIPE = "--recipe pptsm --lr 0.02 --dropout 0.1 --scales 1,0.875"
-"""PP-TSM's, for videos of which every pixel counts."""
+RECIPE = "--recipe pptsm --mixup 0 --lr 0.02 --dropout 0 --scales 1,0.875"
+"""PP-TSM's, for few epochs from random weights and videos of which every pixel counts."""
 
 Predict = Callable[[np.ndarray], np.ndarray]
 """From a clip ``(1, T, 3, H, W)`` to its logits ``(1, classes)``."""

@@ -56,7 +56,9 @@ class Training:
             if len(clips) < 2:
                 raise EdgevidError(f"the {name} split has {len(clips)} videos: at least 2 are needed")
         recipe = self.run.recipe
-        self.network.to(memory_format=torch.channels_last)
+        for parameter in self.network.parameters():
+            if parameter.dim() == 4:  # as the batches lie; PyTorch's own Module.to refuses 3-D convolutions
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         self._freezes = recipe.partial_bn and self.run.weights is not None
         for module in self.network.modules():
             if isinstance(module, nn.Dropout):

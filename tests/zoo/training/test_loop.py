@@ -85,6 +85,13 @@ def test_partial_batch_norm_is_for_networks_that_were_trained_before():
         assert network.first_norm.running_mean.abs().sum() > 0
 
 
+def test_a_network_with_weights_of_three_dimensions_trains():
+    network = TinyNetwork()
+    network.over_time = torch.nn.Conv3d(1, 1, 3)
+    epochs, _ = train(dataclasses.replace(SHORT, epochs=1), network=network)
+    assert len(epochs) == 1 and network.first.weight.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_a_student_imitates_its_teacher():
     class Constant(torch.nn.Module):
         def forward(self, clip: torch.Tensor) -> torch.Tensor:
