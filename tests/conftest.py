@@ -37,6 +37,15 @@ SERVERS = {"adb_variables", "here", "script", "server", "ssh", "worker_that"}
 """Fixtures that start a server or another process, for a second or two."""
 
 
+SLOW_MODULE = "\npytestmark = pytest.mark.slow\n"
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Without the slow tests, a module of them alone need not be imported: half of the time of collecting."""
+    if config.option.markexpr == "not slow" and collection_path.name.startswith("test_"):
+        return SLOW_MODULE in collection_path.read_text("utf-8") or None
+
+
 def pytest_collection_modifyitems(items):
     """Mark what exports, compiles or starts a server by its fixtures; a run begins with the longest."""
     for item in items:
