@@ -93,10 +93,11 @@ def sentence(result: dict[str, Any]) -> str:
     )
     if not caught:
         largest = result["slowdowns"][-1]
+        others = f"others used its cores during {result['disturbed']:.0%} of the pairs; "
         return (
             f"in {budget} this machine catches a slow-down of {largest['slowdown']:.0%} in "
             f"{largest['caught']:.0%} of trials, which is not reliable: raise --budget, or use a quieter "
-            f"machine; {wrong}"
+            f"machine; {others if result['disturbed'] else ''}{wrong}"
         )
     best = caught[0]
     return (

@@ -69,6 +69,8 @@ def test_disturbed_pairs_cost_time_and_are_said(test_on):
     text = table(result)
     assert f"during {result['disturbed']:.0%} of them others" in text
     assert "slow-down" in text and "10%" in text
+    result = test_on(Machine(spread=0.005, disturbed=1.0), budget_s=20.0)
+    assert "others used its cores during 100% of the pairs" in result["sentence"]
 
 
 def test_each_kind_is_measured_for_the_budget_in_random_order(test_on):
