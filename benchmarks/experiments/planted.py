@@ -1,4 +1,9 @@
-"""Kernels that are slower by a known time: a copy of the package whose ShiftConv waits before it computes."""
+"""Kernels that are slower by a known share: a copy of the package whose ShiftConv waits when it has computed.
+
+The wait is a factor of the time that the kernel just took, so it keeps its share of the inference when the
+machine's speed changes. The kernel itself adds up its waits, in a file: what was planted is known, and not
+inferred from a measurement.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ import random
 import re
 import shutil
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -16,76 +22,118 @@ import edgevid
 from edgevid.benchmarks.harness.turns import measure_in_turns, turn_ratios
 from edgevid.errors import BenchmarkError
 
-SLOWDOWN = 0.03
 PACKAGES = ("kernels", "benchmarks", "targets")
-SOURCE = "kernels/shift_conv/op.cpp"
-COMPUTE = "void compute(const ort::Context& context) const {\n"
-WAIT = """
-#include <chrono>
-static void planted_wait() {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::nanoseconds(%d);
-  while (std::chrono::steady_clock::now() < end) {
-  }
+BODIES = {
+    "kernels/shift_conv/op.cpp": "void compute(const ort::Context& context) const {\n",
+    "kernels/shift_conv_depthwise/op.cpp": "const ort::Tensor& state, size_t weights) const {\n",
 }
+"""Where the functions that compute begin."""
+FACTOR, WAITS = "EDGEVID_PLANTED_FACTOR", "EDGEVID_PLANTED_WAITS"
+PLANT = """
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+
+namespace planted {
+inline const double factor = std::atof(std::getenv("EDGEVID_PLANTED_FACTOR"));
+inline long long* const waits = [] {
+  const int file = open(std::getenv("EDGEVID_PLANTED_WAITS"), O_RDWR);
+  return static_cast<long long*>(mmap(nullptr, 16, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
+}();
+inline long long now() {
+  return std::chrono::steady_clock::now().time_since_epoch().count();
+}
+struct Wait {
+  const long long begin = now();
+  ~Wait() {
+    const long long computed = now(), end = computed + static_cast<long long>(factor * (computed - begin));
+    long long waited = computed;
+    while (waited < end) waited = now();
+    waits[0] += waited - computed;
+    waits[1] += 1;
+  }
+};
+}  // namespace planted
 """
+CALIBRATION_PAIRS = 5
 
 
 class PlantedKernels:
-    """As a context, measures ``bundle`` with kernels of which each inference takes ``extra_ms`` longer.
+    """As a context, makes workers for ``bundle`` whose kernels wait."""
 
-    Both sides run from a copy of the package in a temporary folder, so that they differ in the wait alone.
-    ``pauses`` is the number of waits per inference.
-    """
-
-    def __init__(self, bundle: Path, threads: int, extra_ms: float) -> None:
+    def __init__(self, bundle: str | Path, threads: int) -> None:
         self._bundle, self._threads = bundle, threads
-        self.pauses = sum(int(name.split(" x")[1]) for name in _kernels(bundle) if "ShiftConv" in name)
-        if not self.pauses:
-            raise BenchmarkError(f"no ShiftConv runs in '{bundle}': pass a bundle of a network with shifts")
-        self._wait_ns = round(1e6 * extra_ms / self.pauses)
+        self._waits: list[Path] = []
 
     def __enter__(self) -> PlantedKernels:
         self._folder = tempfile.TemporaryDirectory(prefix="edgevid-planted-")
-        self._slower, self._unchanged = (
-            _copy_package(Path(self._folder.name) / name) for name in ("slower", "unchanged")
-        )
-        source = self._slower / "edgevid" / SOURCE
-        text = source.read_text()
-        if COMPUTE not in text:
-            raise BenchmarkError(f"{SOURCE} has no compute function to slow down")
-        text = text.replace(COMPUTE, f"{COMPUTE}    planted_wait();\n")
-        source.write_text(re.sub(r'(#include "op.h"\n)', rf"\1{WAIT % self._wait_ns}", text))
-        for package in (self._slower, self._unchanged):  # compiles the kernels: one after the other
-            code = f"import edgevid; edgevid.open({str(self._bundle)!r})"
-            subprocess.run(_python(package, code), check=True)
+        self._package = Path(self._folder.name) / "package"
+        _copy_package(self._package)
+        for name, body in BODIES.items():
+            source = self._package / "edgevid" / name
+            text = source.read_text()
+            if body not in text:
+                raise BenchmarkError(f"{name} has no function to slow down")
+            text = text.replace(body, f"{body}    const planted::Wait wait;\n")
+            source.write_text(re.sub(r'(?m)^(#include ".*op\.h")$', rf"\1\n{PLANT}", text, count=1))
+        # The first compiles them; the difference is one inference.
+        before, after = (self._calls_of(inferences) for inferences in (1, 2))
+        self._calls = after - before
+        if not self._calls:
+            raise BenchmarkError(
+                f"no ShiftConv runs in '{self._bundle}': pass a bundle of a network with shifts"
+            )
+        self._share = 1.0
+        self._share = statistics.median(self.ratios(1.0, CALIBRATION_PAIRS, 0.5, random.Random(0))) - 1
         return self
 
     def __exit__(self, *error: object) -> None:
         self._folder.cleanup()
 
-    def ratios(self, pairs: int, seconds: float, draw: random.Random) -> list[float]:
-        """Slower / unchanged of each of ``pairs`` pairs of processes, as ``edgevid regress`` takes it."""
-        workers = [_worker(self._unchanged), _worker(self._slower)]
-        results = (
-            measure_in_turns([self._bundle] * 2, seconds, self._threads, draw, workers) for _ in range(pairs)
-        )
-        return [statistics.median(turn_ratios(*pair)) for pair in results]
+    def worker(self, slowdown: float) -> tuple[str, ...]:
+        """The command of a worker whose inferences take ``slowdown`` longer."""
+        code = "from edgevid.benchmarks.harness.worker import main; sys.exit(main())"
+        return self._python(slowdown / self._share, self._new_waits(), code)
+
+    def ratios(self, slowdown: float, pairs: int, seconds: float, draw: random.Random) -> list[float]:
+        """Slower / as it is, of each of ``pairs`` pairs of processes, as ``edgevid regress`` takes it."""
+        ratios = []
+        for _ in range(pairs):
+            workers = [self.worker(0.0), self.worker(slowdown)]
+            results = measure_in_turns([self._bundle] * 2, seconds, self._threads, draw, workers)
+            ratios.append(statistics.median(turn_ratios(results[0], results[1])))
+        return ratios
+
+    def last_wait_ms(self) -> float:
+        """What the worker that was made last has waited, per inference, in milliseconds."""
+        waited_ns, calls = self._waited()
+        return waited_ns / (calls / self._calls) / 1e6
+
+    def _calls_of(self, inferences: int) -> int:
+        session = f"edgevid.open({str(self._bundle)!r}, threads={self._threads})"
+        code = f"import edgevid; step = {session}.prepare(); [step() for _ in range({inferences})]"
+        subprocess.run(self._python(0.0, self._new_waits(), code), check=True)
+        return self._waited()[1]
+
+    def _waited(self) -> tuple[int, int]:
+        """Nanoseconds and calls of the worker that was made last."""
+        return struct.unpack("qq", self._waits[-1].read_bytes())
+
+    def _new_waits(self) -> Path:
+        self._waits.append(Path(self._folder.name) / f"waits{len(self._waits)}")
+        self._waits[-1].write_bytes(bytes(16))
+        return self._waits[-1]
+
+    def _python(self, factor: float, waits: Path, code: str) -> tuple[str, ...]:
+        # The path comes first, before an editable installation.
+        code = f"import sys; sys.path.insert(0, {str(self._package)!r}); {code}"
+        return ("env", f"{FACTOR}={factor}", f"{WAITS}={waits}", sys.executable, "-c", code)
 
 
-def _worker(package: Path) -> tuple[str, ...]:
-    return _python(package, "from edgevid.benchmarks.harness.worker import main; sys.exit(main())")
-
-
-def _python(package: Path, code: str) -> tuple[str, ...]:
-    # The path comes first, before an editable installation.
-    return (sys.executable, "-c", f"import sys; sys.path.insert(0, {str(package)!r}); {code}")
-
-
-def _kernels(bundle: Path) -> tuple[str, ...]:
-    return edgevid.open(bundle).kernels
-
-
-def _copy_package(folder: Path) -> Path:
+def _copy_package(folder: Path) -> None:
     """Copy edgevid's packages into ``folder``, which goes on Python's path."""
     root = Path(edgevid.__file__).parent
     ignore = shutil.ignore_patterns("__pycache__")
@@ -96,4 +144,3 @@ def _copy_package(folder: Path) -> Path:
         if not destination.exists():
             shutil.copytree(next(iter(package.__path__)), destination, ignore=ignore)
     os.sync()
-    return folder

@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 import random
 import statistics
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +64,14 @@ def run(
     budget has. ``show(elapsed_s, total_s)`` after each round of one pair of each kind.
     """
     subject, start = Bundle.open(bundle), clock()
-    pool = _measure(subject.path, options, show, measure, clock)
-    equal, *slower = ([_trial(pool, kind, options, seed) for seed in range(TRIALS)] for kind in KINDS)
+    total_s = len(KINDS) * options.budget_s
+    pool: Pool = {kind: [] for kind in KINDS}
+    for rounds in measure_rounds(pool, subject.path, options, slowed.worker, measure, clock):
+        elapsed_s = clock() - start
+        show(elapsed_s, total_s)
+        if elapsed_s * (1 + 1 / rounds) > total_s:
+            break
+    equal, *slower = ([trial(pool, kind, options, seed) for seed in range(TRIALS)] for kind in KINDS)
     pairs = [pair for kind in KINDS for pair in pool[kind]]
     result = {
         "bundle": identity(subject),
@@ -75,8 +80,8 @@ def run(
         "measured_pairs": len(pairs),
         "disturbed": statistics.mean(any(map(is_disturbed, pair.results)) for pair in pairs),
         "trials": TRIALS,
-        "false_alarms": _false_alarms(equal),
-        "slowdowns": [{"slowdown": share, **_summary(trials)} for share, trials in zip(SLOWDOWNS, slower)],
+        "false_alarms": false_alarms(equal),
+        "slowdowns": [{"slowdown": share, **summary(trials)} for share, trials in zip(SLOWDOWNS, slower)],
         "seconds": clock() - start,
         "environment": pairs[0].results[0]["environment"],
     }
@@ -127,28 +132,29 @@ def _cells(row: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
-def _measure(
+def measure_rounds(
+    pool: Pool,
     path: Path,
     options: Options,
-    show: Callable[[float, float], None],
-    measure: Measure,
-    clock: Callable[[], float],
-) -> Pool:
-    pool: Pool = {kind: [] for kind in KINDS}
-    draw, total_s, start = random.Random(options.seed), len(KINDS) * options.budget_s, clock()
+    worker: Callable[[float], Sequence[str]],
+    measure: Measure = measure_in_turns,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[int]:
+    """Add rounds of one pair of each kind to ``pool`` for ever; yields their number.
+
+    ``worker(slowdown)`` is the command of a process whose inferences take that much longer.
+    """
+    draw = random.Random(options.seed)
     while True:
         for kind in draw.sample(KINDS, len(KINDS)):
             began = clock()
-            workers = [(sys.executable, "-m", slowed.__name__, str(share)) for share in (0.0, kind)]
+            workers = [worker(0.0), worker(kind)]
             results = measure([path, path], options.process_s, options.threads, draw, workers)
             pool[kind].append(Pair(results, clock() - began))
-        elapsed_s, rounds = clock() - start, len(pool[0.0])
-        show(elapsed_s, total_s)
-        if elapsed_s * (1 + 1 / rounds) > total_s:
-            return pool
+        yield len(pool[0.0])
 
 
-def _trial(pool: Pool, kind: float, options: Options, seed: int) -> tuple[str, Pairs]:
+def trial(pool: Pool, kind: float, options: Options, seed: int) -> tuple[str, Pairs]:
     """The verdict of a gate whose pairs are drawn from ``pool``, and its pairs.
 
     Which of two equal processes is called the baseline is drawn too.
@@ -166,7 +172,7 @@ def _trial(pool: Pool, kind: float, options: Options, seed: int) -> tuple[str, P
     return overall(pairs.metrics, []), pairs
 
 
-def _summary(trials: list[tuple[str, Pairs]]) -> dict[str, float]:
+def summary(trials: list[tuple[str, Pairs]]) -> dict[str, float]:
     """Shares of the trials, and medians of their pairs and seconds."""
     verdicts = [verdict for verdict, _ in trials]
     caught, open_ = verdicts.count(REGRESSION), verdicts.count(INCONCLUSIVE)
@@ -179,10 +185,10 @@ def _summary(trials: list[tuple[str, Pairs]]) -> dict[str, float]:
     }
 
 
-def _false_alarms(trials: list[tuple[str, Pairs]]) -> dict[str, float]:
-    summary = _summary(trials)
-    share = summary.pop("caught")
-    return {"share": share, "upper_bound": upper_bound(round(share * len(trials)), len(trials)), **summary}
+def false_alarms(trials: list[tuple[str, Pairs]]) -> dict[str, float]:
+    shares = summary(trials)
+    share = shares.pop("caught")
+    return {"share": share, "upper_bound": upper_bound(round(share * len(trials)), len(trials)), **shares}
 
 
 def upper_bound(count: int, trials: int) -> float:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from edgevid.benchmarks.harness import worker
+from edgevid.benchmarks.harness.worker import main as run_worker
 
 
 def slowed(
@@ -42,10 +42,15 @@ class SlowedSession:
         return getattr(self._session, name)
 
 
+def worker(share: float) -> tuple[str, ...]:
+    """The command of a worker whose inferences take ``share`` longer."""
+    return (sys.executable, "-m", "edgevid.benchmarks.regress.slowed", str(share))
+
+
 def main(share: float) -> int:
     import edgevid
 
-    return worker.main(lambda *args, **options: SlowedSession(edgevid.open(*args, **options), share))
+    return run_worker(lambda *args, **options: SlowedSession(edgevid.open(*args, **options), share))
 
 
 if __name__ == "__main__":
