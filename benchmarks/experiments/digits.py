@@ -35,10 +35,17 @@ from edgevid.video.datasets.digits.write import MANIFEST
 from edgevid.zoo.training.checkpoint import load_network
 
 EDGEVID = (sys.executable, "-c", "from edgevid.cli import console; console()")
-WIDTHS = {"tsn_mbv2": 0.5, "tsm_mbv2": 0.5, "stm_r50": 0.25, "action_mbv2": 0.5, "tsm_mbv2_online": 0.5}
-"""Multiples of the channels that leave each network with 0.7 to 1.5 million weights."""
+NETWORKS = {
+    "tsn_mbv2": (0.5, 12),
+    "tsm_mbv2": (0.5, 12),
+    "tsm_mbv2_online": (0.5, 12),
+    "stm_r50": (0.25, 9),
+    "action_mbv2": (0.5, 9),
+}
+"""Width, which leaves each with 0.7 to 1.5 million weights, and epochs."""
 
-SIZE, EPOCHS = 32, 30
+SIZE, VIDEOS = 32, ("300", "50")
+"""Pixels, and videos of each class to train on and to test on."""
 RECIPE = "--recipe pptsm --mixup 0 --lr 0.02 --dropout 0 --scales 1,0.875"
 """PP-TSM's, for few epochs from random weights and videos of which every pixel counts."""
 
@@ -48,10 +55,10 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", nargs="*", choices=WIDTHS, default=list(WIDTHS))
+    parser.add_argument("--models", nargs="*", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--dataset", type=Path, help="made there if it is not (OUTPUT/digits)")
     parser.add_argument("-o", "--output", type=Path, default=Path("digits-study"))
-    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--epochs", type=int, help="of each network (its own)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--json", metavar="FILE", type=Path)
@@ -60,7 +67,8 @@ def main() -> None:
     dataset = options.dataset or options.output / "digits"
     try:
         if not dataset.exists():
-            edgevid_command("dataset", "digits", "-o", str(dataset), "--seed", str(options.seed))
+            made = ("--videos", *VIDEOS, "--seed", str(options.seed))
+            edgevid_command("dataset", "digits", "-o", str(dataset), *made)
         results = [study(name, dataset, options) for name in options.models]
     except EdgevidError as error:
         parser.exit(2, f"error: {error}\n")
@@ -76,15 +84,16 @@ def main() -> None:
 
 def study(name: str, dataset: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Train, export and test one network; a training that has begun is continued."""
-    folder = options.output / name
+    folder, (width, epochs) = options.output / name, NETWORKS[name]
     train = [
         *("train", name, "--dataset", str(dataset), "-o", str(folder), "--keep", "last"),
-        *("--width", str(WIDTHS[name]), "--size", str(SIZE), "--short-side", str(SIZE)),
-        *("--epochs", str(options.epochs), "--seed", str(options.seed), "--threads", str(options.threads)),
+        *("--width", str(width), "--size", str(SIZE), "--short-side", str(SIZE)),
+        *("--epochs", str(options.epochs or epochs), "--seed", str(options.seed)),
+        *("--threads", str(options.threads)),
         *RECIPE.split(),
     ]
     edgevid_command(*train, *(["--resume"] if (folder / "last.pt").exists() else []))
-    epochs = json.loads((folder / "curves.json").read_text())["epochs"]
+    results = json.loads((folder / "curves.json").read_text())["epochs"]
     commands: list[Sequence[str]] = [train]
     bundles = {precision: options.output / f"{name}.{precision}" for precision in ("fp32", "int8")}
     for precision, bundle in bundles.items():
@@ -104,8 +113,8 @@ def study(name: str, dataset: Path, options: argparse.Namespace) -> dict[str, An
         "commands": [shlex.join(("edgevid", *command)) for command in commands],
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "checkpoint_bytes": (folder / "checkpoint.pt").stat().st_size,
-        "training_s": round(sum(epoch["seconds"] for epoch in epochs), 1),
-        "epochs": epochs,
+        "training_s": round(sum(epoch["seconds"] for epoch in results), 1),
+        "epochs": results,
         "videos": len(labels),
         "classes": list(test.classes),
         "top1": {key: float((values == labels).mean()) for key, values in predicted.items()},
