@@ -96,6 +96,8 @@ def compare(
             _require_same_run(first, result)
         return results
 
+    for bundle in bundles:  # compiles kernels and fills caches, which would cost the pairs their budget
+        measure([bundle.path], 0.0, options.threads, draw)
     pairs = decide_by_pairs(measure_pair, options, show, clock)
     why = _why(pairs.count, pairs.discarded, options.budget_s)
     return _document(bundles, options, pairs, why, first)

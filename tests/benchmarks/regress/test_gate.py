@@ -31,6 +31,8 @@ class Machine:
         self.change = lambda result, name, number: None
 
     def measure(self, bundles, duration_s, threads, draw):
+        if duration_s == 0:  # fills the caches
+            return [self.one(bundle) for bundle in bundles]
         results = {}
         for bundle in draw.sample(bundles, len(bundles)):
             results[bundle] = self.one(bundle)
@@ -115,7 +117,7 @@ def test_the_order_in_a_pair_is_drawn(gate):
 def test_the_budget_ends_an_undecided_run(gate):
     machine = Machine()
     verdict = gate(machine, budget_s=9)
-    assert verdict["verdict"] == "inconclusive" and machine.now_s <= 9 and verdict["pairs"] == 4
+    assert verdict["verdict"] == "inconclusive" and verdict["seconds"] <= 9 and verdict["pairs"] == 4
     assert "raise --budget" in verdict["why"]
 
 
