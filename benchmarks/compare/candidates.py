@@ -65,13 +65,12 @@ class Choices:
     def of(self, model: str) -> list[Candidate]:
         """Every combination for one network."""
         lists = (self.targets, self.backends, self.precisions, self.frames, self.sizes)
-        combinations: Iterable[Any] = itertools.product(
-            *(dict.fromkeys(values) or (None,) for values in lists)
-        )
-        return [
-            Candidate(model, None, *values, weights=self.weights.get(model), calibration=self.calibration)
-            for values in combinations
-        ]
+        found = []
+        for values in itertools.product(*(dict.fromkeys(values) or (None,) for values in lists)):
+            chosen: dict[str, Any] = dict(zip(AXES, values))
+            weights = self.weights.get(model)
+            found.append(Candidate(model, weights=weights, calibration=self.calibration, **chosen))
+        return found
 
     def on_every_backend(self, model: str, targets: Iterable[Target], has_gpu: bool) -> list[Candidate]:
         """Every backend of ``targets`` in every precision; one that cannot run here is there once."""
