@@ -69,7 +69,7 @@ def command(
         kept.accept(comparison, measures, recorder, keeping.commit_here())
         return 0
     comparison, verdict = kept.resolved(comparison, measures)
-    verdict = verdict or _compare(comparison, measures)
+    verdict = verdict or measures.with_accuracy(_compare(comparison, measures), comparison)
     if recorder is not None:
         verdict = keep(recorder, verdict, keeping.commit_here())
     writer.write(verdict)

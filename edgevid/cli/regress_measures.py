@@ -28,6 +28,29 @@ class Measures:
     instructions: bool
     instructions_threshold: str
     self_test: bool
+    dataset: str | None
+
+    def with_accuracy(self, verdict: dict[str, Any], comparison: Comparison) -> dict[str, Any]:
+        """The verdict, with top-1 accuracies on ``--dataset`` as one more metric."""
+        if self.dataset is None:
+            return verdict
+        from edgevid.benchmarks.evaluation.evaluate import Request
+        from edgevid.benchmarks.evaluation.run import evaluate
+        from edgevid.benchmarks.regress.accuracy import accuracy_metric, with_metric
+        from edgevid.video.datasets import open_dataset
+
+        dataset, right = open_dataset(Path(self.dataset).absolute()), []
+        with _progress("accuracy", "videos") as show:
+            for number, bundle in enumerate(comparison.bundles()):
+                done = number * len(dataset.videos)
+                outcome = evaluate(
+                    Path(bundle),
+                    dataset,
+                    Request(),
+                    progress=lambda count, _, done=done: show(done + count, 2 * len(dataset.videos)),
+                )
+                right.append({record.video: record.best[0] == record.label for record in outcome.records})
+        return with_metric(verdict, accuracy_metric(*right, share(comparison.threshold)))
 
     def count(self, comparison: Comparison) -> dict[str, Any]:
         """Count instructions; the verdict."""
@@ -81,6 +104,9 @@ measure_options = group(
         show_default=True,
         metavar="SHARE",
         help="The growth of instructions that is a regression.",
+    ),
+    click.option(
+        "--dataset", metavar="DIR", help="Compare accuracies too, on these labelled videos ('edgevid eval')."
     ),
     click.option(
         "--self-test",

@@ -30,7 +30,8 @@ class Machine:
         p50 = 10 * (1 + share) * np.exp(self.spread * self.random.standard_normal())
         others = float(self.random.random() < self.disturbed)
         return {
-            "turn_p50_ms": [p50] * 5, "latency_ms": {"p50": p50}, "throughput": {"clips_per_s": 1000 / p50},
+            "turn_p50_ms": [p50] * 5, "latency_ms": {"p50": p50}, "latency_bounds_ms": {"p99": None},
+            "throughput": {"clips_per_s": 1000 / p50},
             "memory_mib": {"peak": 100.0}, "energy_mj_per_clip": None,
             "environment": {"during": {"others_here_cores": others, "stolen_cores": 0.0}},
         }  # fmt: skip
