@@ -18,9 +18,12 @@ WIDTH, HEIGHT = 720, 440
 LEFT, RIGHT, TOP, BOTTOM = 58, 24, 44, 52
 LETTER, LINE = 6.3, 13
 """The width of a letter and the height of a line of a label."""
+WIDE_LETTER = 10.0
+"""The width of a letter of the legend on a phone, where the text of a page's chart is larger."""
 COLORS = 8
 SHAPES = {"measured": "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0z", "published": "M0-6.5 6.5 0 0 6.5-6.5 0z"}
 WORDS = {"measured": "measured here", "published": "published by others, not measured here"}
+LEGEND = {"measured": "measured here", "published": "published by others"}
 STYLE = """
 .chart { --paper: #fff; --ink: #1b1f24; --soft: #57606a; --line: #d8dee4; --c0: #0b62c4; --c1: #b3470c;
   --c2: #17743a; --c3: #7b3fa0; --c4: #a01c5d; --c5: #5d6a00; --c6: #006d77; --c7: #5a5a5a; }
@@ -157,9 +160,9 @@ def _legend(points: Sequence[dict[str, Any]]) -> str:
     for kind in dict.fromkeys(point["accuracy"]["kind"] for point in points):
         parts.append(
             f'<g class="c7 {kind}"><path class="symbol" d="{SHAPES[kind]}" '
-            f'transform="translate({x + 6} 20)"/></g><text x="{x + 18}" y="24">{WORDS[kind]}</text>'
+            f'transform="translate({x + 6} 20)"/></g><text x="{x + 18}" y="24">{LEGEND[kind]}</text>'
         )
-        x += 40 + LETTER * len(WORDS[kind])
+        x += 40 + WIDE_LETTER * len(LEGEND[kind])
     parts.append(f'<path class="front" d="M{x} 20h24"/><text x="{x + 30}" y="24">Pareto front</text>')
     return "".join(parts)
 
