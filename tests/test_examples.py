@@ -81,8 +81,8 @@ def regress(run_edgevid, monkeypatch):
     monkeypatch.setattr(environment, "BUSY_WINDOW_S", 0.01)
 
     def measure(paths, duration_s, threads, draw):
-        results = [{}, {}]
-        for side in draw.sample((0, 1), 2):
+        results = [{} for _ in paths]
+        for side in draw.sample(range(len(paths)), len(paths)):
             request = Request(str(paths[side]), "single-stream", 0.05, threads, pinned=False, power="none")
             result = worker.measure_request(request, edgevid.open, lambda event: None)
             results[side] = {**result, "turn_p50_ms": [result["latency_ms"]["p50"]]}

@@ -96,11 +96,16 @@ def compare(
             _require_same_run(first, result)
         return results
 
-    for bundle in bundles:  # compiles kernels and fills caches, which would cost the pairs their budget
-        measure([bundle.path], 0.0, options.threads, draw)
+    for bundle in bundles:
+        warm_up(bundle.path, options, measure)
     pairs = decide_by_pairs(measure_pair, options, show, clock)
     why = _why(pairs.count, pairs.discarded, options.budget_s)
     return _document(bundles, options, pairs, why, first)
+
+
+def warm_up(bundle: Path, options: Options, measure: Measure) -> None:
+    """Compile the kernels and fill the caches, which would cost the pairs their budget."""
+    measure([bundle], 0.0, options.threads, random.Random(0))
 
 
 def compare_without_pairs(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import signal
 import threading
 import time
 
@@ -164,8 +165,16 @@ def test_a_broken_download_is_resumed(web):
     assert counts[0] < 200 and counts[1] == 400
 
 
+@pytest.fixture
+def heard():
+    """A shell starts what runs in the background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("kind", ["http", "rtsp", "tcp"])
-def test_ctrl_c_is_heard_while_a_server_says_nothing(kind):
+def test_ctrl_c_is_heard_while_a_server_says_nothing(kind, heard):
     with silent_server() as (port, _):
         threading.Timer(0.4, _thread.interrupt_main).start()
         start_s = time.monotonic()
@@ -174,7 +183,7 @@ def test_ctrl_c_is_heard_while_a_server_says_nothing(kind):
         assert time.monotonic() - start_s < 2.5
 
 
-def test_ctrl_c_is_heard_while_a_clip_is_fetched():
+def test_ctrl_c_is_heard_while_a_clip_is_fetched(heard):
     with silent_server() as (port, _):
         address = Address.parse(f"http://127.0.0.1:{port}/x", 3)
         threading.Timer(0.4, _thread.interrupt_main).start()
