@@ -26,7 +26,7 @@ class Commands(click.Group):
     """Finds ``edgevid NAME`` in ``edgevid.cli.NAME:command``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [*COMMANDS]  # once the command is imported, `list` is its module here
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
