@@ -8,6 +8,7 @@
 #                   -mobile, -jetson, -tvm, -devices alone
 # make test-instructions   compare the instructions of networks with those at the commit before, or at BASE (valgrind)
 # make wheel   build wheels with compiled kernels in dist/, for x86-64 and arm64: a device needs no compiler then
+# make docs   the documentation as a site, in build/site; a warning fails it
 # make test-onnxruntime   run the kernels' tests with the oldest ONNX Runtime that is supported to the newest
 #
 # PYTHON is any Python from 3.10 on; VENV is where the virtual environment goes; VIDEO is a video of yours; DURATION is
@@ -27,7 +28,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --co
 NOT_FOR_CPU = $(foreach kind,cuda plugin triton tvm,--ignore-glob='*/test_*$(kind)*')
 ARM64_STAGES = test-arm64-kernels test-arm64-mobile test-arm64-jetson test-arm64-tvm test-arm64-devices
 
-.PHONY: demo test lint check wheel test-sanitized test-instructions test-arm64 $(ARM64_STAGES) arm64-computer test-onnxruntime clean
+.PHONY: demo test lint check wheel test-sanitized test-instructions test-arm64 $(ARM64_STAGES) arm64-computer test-onnxruntime docs clean
 
 demo: $(VENV)/.export-installed
 	$(VENV)/bin/edgevid export tsm_mbv2 --target cpu --output demo/tsm_mbv2 --force
@@ -90,6 +91,17 @@ wheel: $(VENV)/bin/python
 	done
 	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/auditwheel repair --wheel-dir dist build/wheels/*.whl
 
+# The pages are the files themselves, at their places in the repository.
+DOCS = README.md CHANGELOG.md CONTRIBUTING.md LICENSE action.yml docs benchmarks/README.md benchmarks/results examples \
+    kernels/README.md targets
+
+docs: $(VENV)/.docs-installed
+	rm -rf build/pages build/site
+	for path in $(DOCS); do \
+	    mkdir -p "$$(dirname build/pages/$$path)" && ln -s "$(CURDIR)/$$path" "build/pages/$$path" || exit 1; \
+	done
+	$(VENV)/bin/python -m mkdocs build --strict
+
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info
 
@@ -103,3 +115,7 @@ $(VENV)/.export-installed: pyproject.toml setup.py constraints.txt | $(VENV)/bin
 $(VENV)/.test-installed: pyproject.toml setup.py constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[test]'
 	touch $@ $(VENV)/.export-installed
+
+$(VENV)/.docs-installed: pyproject.toml setup.py constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[docs]'
+	touch $@
