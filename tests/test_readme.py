@@ -110,20 +110,6 @@ def test_make_test_is_what_the_gate_calls():
     assert "test:" in (ROOT / "Makefile").read_text()
 
 
-@pytest.mark.parametrize("command", PIP)
-def test_pip_commands_name_extras_that_exist(command):
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for extra in re.findall(r"\[(\w+)\]", command):
-        assert extra in project["optional-dependencies"]
-
-
-def test_links_lead_to_files():
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
-
-
 def test_measured_figures_carry_machine_date_and_command():
     table_and_text = r"^\|[^\n]* ms [^\n]*\|\n(?:\|[^\n]*\n)+\n((?:[^\n]+\n)+)"
     sections = re.findall(table_and_text, README, flags=re.MULTILINE)
