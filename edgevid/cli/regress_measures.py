@@ -39,18 +39,19 @@ class Measures:
         from edgevid.benchmarks.regress.accuracy import accuracy_metric, with_metric
         from edgevid.video.datasets import open_dataset
 
-        dataset, right = open_dataset(Path(self.dataset).absolute()), []
+        dataset, outcomes = open_dataset(Path(self.dataset).absolute()), []
         with _progress("accuracy", "videos") as show:
             for number, bundle in enumerate(comparison.bundles()):
-                done = number * len(dataset.videos)
-                outcome = evaluate(
-                    Path(bundle),
-                    dataset,
-                    Request(),
-                    progress=lambda count, _, done=done: show(done + count, 2 * len(dataset.videos)),
-                )
-                right.append({record.video: record.best[0] == record.label for record in outcome.records})
-        return with_metric(verdict, accuracy_metric(*right, share(comparison.threshold)))
+
+                def progress(count: int, _: float, done: int = number * len(dataset.videos)) -> None:
+                    show(done + count, 2 * len(dataset.videos))
+
+                outcomes.append(evaluate(Path(bundle), dataset, Request(), progress=progress))
+        before, after = (
+            {record.video: record.best[0] == record.label for record in outcome.records}
+            for outcome in outcomes
+        )
+        return with_metric(verdict, accuracy_metric(before, after, share(comparison.threshold)))
 
     def count(self, comparison: Comparison) -> dict[str, Any]:
         """Count instructions; the verdict."""
