@@ -15,7 +15,7 @@ from edgevid.cli import INTERRUPTED, detached, matrices
 from edgevid.cli.bench_options import Options, options_of
 from edgevid.cli.bench_profile import profile_options
 from edgevid.cli.measuring import Keep, keep_in, progress_of
-from edgevid.cli.result_files import ResultFiles
+from edgevid.cli.result_files import ResultFiles, json_option
 from edgevid.cli.subjects import Subject, bundle_of, check_target, find, refuse_swallowed
 from edgevid.errors import BenchmarkError
 from edgevid.specs import LOCAL
@@ -90,14 +90,7 @@ DEFAULT_SCENARIOS = " and ".join(item.name for item in SCENARIOS.values() if ite
     help="Add results to a file of SQLite, or to postgresql://USER@HOST/DATABASE.  [env: EDGEVID_STORE]",
 )
 @matrices.matrix_options
-@click.option(
-    "--json",
-    "json_to",
-    is_flag=False,
-    flag_value="-",
-    metavar="FILE",
-    help="Save results to FILE after each measurement; without FILE (last option, or '-') print only JSON.",
-)
+@json_option("Save results to FILE after each measurement")
 @click.option("--html", "html_to", metavar="FILE", help="Write results to a page, after each measurement.")
 def command(
     subjects: tuple[str, ...],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgevid.cli.comparing import check_published, choices_of, comparing_options, tools_of
-from edgevid.cli.result_files import STANDARD_OUTPUT
+from edgevid.cli.result_files import STANDARD_OUTPUT, json_option
 from edgevid.cli.subjects import find, refuse_swallowed
 from edgevid.errors import BenchmarkError
 from edgevid.specs import LOCAL
@@ -34,14 +34,7 @@ OF_NETWORKS = ("targets", "backends", "precisions", "frames", "sizes", "weights"
 @click.option(
     "--html", "html_to", metavar="FILE", help="Write a page with the chart, the table and all samples."
 )
-@click.option(
-    "--json",
-    "json_to",
-    is_flag=False,
-    flag_value=STANDARD_OUTPUT,
-    metavar="FILE",
-    help="Save the points to FILE; without FILE (last option, or '-') print only JSON.",
-)
+@json_option("Save the points to FILE")
 def command(
     subjects: tuple[str, ...],
     all_backends: bool,

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from edgevid.cli import INTERRUPTED
-from edgevid.cli.result_files import STANDARD_OUTPUT
+from edgevid.cli.result_files import STANDARD_OUTPUT, json_option
 
 INTERVAL_S = 10.0
 """Between two lines of progress in a log."""
@@ -73,14 +73,7 @@ INTERVAL_S = 10.0
 )
 @click.option("--resume", is_flag=True, help="Continue where the same command was killed.")
 @click.option("--scheduler", metavar="ADDRESS", help="Evaluate on the workers of a Dask cluster.")
-@click.option(
-    "--json",
-    "json_to",
-    is_flag=False,
-    flag_value=STANDARD_OUTPUT,
-    metavar="FILE",
-    help="Write the result to FILE; without FILE (last option, or '-') print only JSON.",
-)
+@json_option("Write the result to FILE")
 def command(
     bundle: Path,
     folder: Path,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from edgevid.cli.result_files import STANDARD_OUTPUT
+from edgevid.cli.result_files import STANDARD_OUTPUT, json_option
 from edgevid.errors import BenchmarkError
 
 
@@ -21,14 +21,7 @@ from edgevid.errors import BenchmarkError
     help="Where 'edgevid regress --store' has put its verdicts.  [env: EDGEVID_STORE]",
 )
 @click.option("--html", "html_to", metavar="FILE", help="Write all series to a page.")
-@click.option(
-    "--json",
-    "json_to",
-    is_flag=False,
-    flag_value=STANDARD_OUTPUT,
-    metavar="FILE",
-    help="Write all series to FILE; without FILE (last option, or '-') print only JSON.",
-)
+@json_option("Write all series to FILE")
 def command(store_at: str | None, html_to: str | None, json_to: str | None) -> int:
     """List every series of verdicts, its changes for good, and the commits from which on it is worse.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgevid.cli.regress_options import group
-from edgevid.cli.result_files import STANDARD_OUTPUT
+from edgevid.cli.result_files import STANDARD_OUTPUT, json_option
 from edgevid.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -129,14 +129,7 @@ def _source(file: str | None, model: str, bundle: str) -> Source:
 output_options = group(
     "outputs",
     Outputs,
-    click.option(
-        "--json",
-        "json_to",
-        is_flag=False,
-        flag_value=STANDARD_OUTPUT,
-        metavar="FILE",
-        help="Write the verdict and all samples to FILE; without FILE (last option, or '-') print only JSON.",
-    ),
+    json_option("Write the verdict and all samples to FILE"),
     click.option(
         "--report",
         "reports",

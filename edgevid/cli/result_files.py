@@ -1,11 +1,26 @@
-"""Where results go after each measurement: ``--json FILE`` and ``--html FILE``."""
+"""Where results go: ``--json FILE`` and ``--html FILE``."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
+
 STANDARD_OUTPUT = "-"
+
+
+def json_option(does: str) -> Callable[[Any], Any]:
+    """``--json [FILE]``, as ``json_to``; ``does`` says what happens to FILE."""
+    return click.option(
+        "--json",
+        "json_to",
+        is_flag=False,
+        flag_value=STANDARD_OUTPUT,
+        metavar="FILE",
+        help=f"{does}; without FILE (last option, or '-') print only JSON.",
+    )
 
 
 class ResultFiles:

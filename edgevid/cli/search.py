@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from edgevid.cli.comparing import check_published, choices_of, comparing_options, tools_of
-from edgevid.cli.result_files import STANDARD_OUTPUT
+from edgevid.cli.result_files import STANDARD_OUTPUT, json_option
 from edgevid.cli.subjects import find
 from edgevid.errors import BenchmarkError
 from edgevid.specs import LOCAL
@@ -30,14 +30,7 @@ NOTHING_FITS = 1
 )
 @click.option("--backend", help="The backend to export for.  [default: the target's first]")
 @comparing_options
-@click.option(
-    "--json",
-    "json_to",
-    is_flag=False,
-    flag_value=STANDARD_OUTPUT,
-    metavar="FILE",
-    help="Save the proposal to FILE; without FILE (last option, or '-') print only JSON.",
-)
+@json_option("Save the proposal to FILE")
 def command(
     subjects: tuple[str, ...],
     target: str,
