@@ -7,7 +7,7 @@ import json
 import pytest
 from one_bundle import write_bundle
 
-from edgevid.benchmarks.regress import gate, pairs
+from edgevid.benchmarks.regress import gate
 from edgevid.cli import main
 
 VERDICT = {
@@ -27,9 +27,9 @@ def regress(capsys, monkeypatch, tmp_path):
     calls = []
 
     def run(verdict: str, *arguments: str):
-        def compare(baseline, candidate, options, show, energy):
+        def compare(baseline, candidate, options, show):
             calls.append((baseline, candidate, options))
-            show(pairs.Progress(10, 0, 5.0, 1.01))
+            show(gate.Progress(10, 0, 5.0, 1.01))
             return {**VERDICT, "verdict": verdict}
 
         monkeypatch.setattr(gate, "compare", compare)
