@@ -17,11 +17,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 DURATION ?= 5
-VIDEO ?= demo/moving_shapes.mp4
+VIDEO ?= demo/digits/test
 ARM64 ?= build/arm64
 SANITIZED_FILES ?= tests/kernels
 ONNXRUNTIMES ?= ==1.20.1 ==1.24.4 >=1.32
 WHEEL_COMPILERS ?= g++ aarch64-linux-gnu-g++
+# A video's folder is its true class.
+DEMO_WEIGHTS = $(if $(wildcard edgevid/zoo/weights/tsm_mbv2.digits.pt),--weights digits)
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # Kernels for GPUs, and what needs PyTorch to be tested, which the emulated computer does not have.
@@ -31,9 +33,9 @@ ARM64_STAGES = test-arm64-kernels test-arm64-mobile test-arm64-jetson test-arm64
 .PHONY: demo test lint check wheel test-sanitized test-instructions test-arm64 $(ARM64_STAGES) arm64-computer test-onnxruntime docs clean
 
 demo: $(VENV)/.export-installed
-	$(VENV)/bin/edgevid export tsm_mbv2 --target cpu --output demo/tsm_mbv2 --force
-	@if [ "$(VIDEO)" = demo/moving_shapes.mp4 ]; then \
-	    $(VENV)/bin/python -m edgevid.video.moving_shapes demo/moving_shapes.mp4; fi
+	$(VENV)/bin/edgevid export tsm_mbv2 --target cpu $(DEMO_WEIGHTS) --output demo/tsm_mbv2 --force
+	@[ "$(VIDEO)" != demo/digits/test ] || [ -d demo/digits ] || \
+	    $(VENV)/bin/edgevid dataset digits --videos 1 1 -o demo/digits
 	$(VENV)/bin/edgevid run demo/tsm_mbv2 --video "$(VIDEO)"
 	$(VENV)/bin/edgevid bench demo/tsm_mbv2 --duration $(DURATION) --json demo/bench.json
 
@@ -109,7 +111,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.export-installed: pyproject.toml setup.py constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable '.[export]'
+	$(PIP) --editable '.[datasets,export]'
 	touch $@
 
 $(VENV)/.test-installed: pyproject.toml setup.py constraints.txt | $(VENV)/bin/python

@@ -68,8 +68,9 @@ def comparing_options(command: Any) -> Any:
             "--calibration", metavar="DIR", help="Folder of videos for int8.  [default: that of --dataset]"
         ),
         click.option(
-            "--weights", multiple=True, metavar="[MODEL=]FILE",
-            help="Checkpoint of a network; repeatable.  [default: random weights]",
+            "--weights", multiple=True, metavar="[MODEL=]FILE|digits",
+            help="Checkpoint of a network; repeatable. 'digits': those that come with edgevid, of each.  "
+            "[default: random weights]",
         ),
         click.option("--size", "sizes", multiple=True, type=at_least_1, help="Pixels; repeatable."),
         click.option("--frames", multiple=True, type=at_least_1, help="Frames of a clip; repeatable."),
@@ -126,8 +127,13 @@ def check_published(dataset: str | None) -> None:
 
 def _weights_of(models: Sequence[str], weights: Sequence[str]) -> dict[str, str]:
     """The checkpoint of each network, from ``FILE`` (of the only network) or ``MODEL=FILE``."""
+    from edgevid.zoo.shipped import DATASETS, find_weights
+
     found = {}
     for text in weights:
+        if text in DATASETS:
+            found |= {model: str(find_weights(text, model)) for model in models}
+            continue
         model, equals, file = text.partition("=")
         if not equals:
             if len(models) != 1:
@@ -135,9 +141,10 @@ def _weights_of(models: Sequence[str], weights: Sequence[str]) -> dict[str, str]
             model, file = models[0], text
         if model not in models:
             raise BenchmarkError(f"--weights {text}: '{model}' is not among the networks to compare")
-        if not Path(file).exists():
+        path = find_weights(file, model)
+        if not path.exists():
             raise BenchmarkError(f"--weights: there is no '{file}': check the path")
-        found[model] = file
+        found[model] = str(path)
     return found
 
 

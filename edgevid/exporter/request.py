@@ -23,6 +23,7 @@ from edgevid.weights.normalization import NO_OVERRIDE, Override, parse_override
 from edgevid.weights.read import read_checkpoint
 from edgevid.weights.unwrap import Checkpoint
 from edgevid.zoo import MODELS
+from edgevid.zoo.shipped import find_weights
 from edgevid.zoo.training.trained import Trained, trained_of
 
 log = logging.getLogger("edgevid")
@@ -86,6 +87,8 @@ def make_request(
     if normalization != NO_OVERRIDE and spec.channels != 3:
         raise EdgevidError(f"{spec.name} does not take RGB frames: leave out --mean, --std and --color")
     check_calibration(options.calibration, precision, spec)
+    if options.weights is not None:
+        options = replace(options, weights=find_weights(options.weights, spec.name))
     checkpoint = None if options.weights is None else read_checkpoint(options.weights)
     trained = _record_in(checkpoint, spec)
     size = options.size or (trained.preprocessing.crop if trained else spec.size)

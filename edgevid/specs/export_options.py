@@ -28,7 +28,10 @@ class ExportOptions:
 
     backend: str | None = _option(None, "Backend (edgevid list backends). [default: the target's first]")
     weights: Path | None = _option(
-        None, "Checkpoint, or folder of shards, to load. [default: random weights]", metavar="FILE"
+        None,
+        "Checkpoint, or folder of shards, to load; 'digits' for the weights of some small networks that come "
+        "with edgevid. [default: random weights]",
+        metavar="FILE|digits",
     )
     ema: bool = _option(False, "Load the averaged weights (EMA) of a checkpoint that has both.")
     mean: Numbers | None = _option(
