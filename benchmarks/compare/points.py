@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevid.benchmarks.compare.rounds import estimate, undisturbed
-from edgevid.benchmarks.regress.gate import is_disturbed
+from edgevid.benchmarks.regress.pairs import is_disturbed
 from edgevid.specs import Manifest
 
 VARYING = ("model", "target", "backend", "precision", "frames", "size")

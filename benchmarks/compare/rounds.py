@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgevid.benchmarks.regress.gate import is_disturbed
+from edgevid.benchmarks.regress.pairs import is_disturbed
 from edgevid.errors import EdgevidError
 
 ROUNDS = 6

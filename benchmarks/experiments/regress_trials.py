@@ -26,7 +26,8 @@ from tabulate import tabulate
 from edgevid.benchmarks.experiments.planted import PlantedKernels
 from edgevid.benchmarks.experiments.study import Study
 from edgevid.benchmarks.harness.turns import measure_in_turns, turn_ratios
-from edgevid.benchmarks.regress.gate import Options, Result, compare, is_disturbed
+from edgevid.benchmarks.regress.gate import compare
+from edgevid.benchmarks.regress.pairs import Options, Result, is_disturbed
 from edgevid.benchmarks.regress.self_test import KINDS, Pool, false_alarms, measure_rounds, summary, trial
 
 BURSTS = """

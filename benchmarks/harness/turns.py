@@ -8,6 +8,7 @@ milliseconds are neighbors, and the ratio of their latencies stays. (Bulej et al
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import json
@@ -15,6 +16,7 @@ import random
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,68 @@ WARM_UP_S = 0.5
 """All warm up at once. Their speeds need not be steady, since only neighboring turns are compared."""
 
 
+@dataclass(frozen=True)
+class Side:
+    """A worker that is warm, and runs when it has its turn."""
+
+    process: WorkerProcess
+    events: Iterator[dict[str, Any]]
+
+    def turn(self, seconds: float) -> float:
+        """Let it run for so long; returns the seconds that it took."""
+        self.process.send(seconds)
+        return self._next("turn")["seconds"]
+
+    def begin(self) -> None:
+        """From now on noise counts."""
+        self.process.send(BEGIN)
+
+    def warm(self) -> None:
+        self._next("turn")
+
+    def result(self) -> dict[str, Any]:
+        return self._next("result")["result"]
+
+    def _next(self, kind: str) -> dict[str, Any]:
+        return next(event for event in self.events if event["event"] == kind)
+
+
+@contextlib.contextmanager
+def sides(
+    bundles: Sequence[str | Path],
+    threads: int | None,
+    workers: Sequence[Sequence[str] | None] | None = None,
+) -> Iterator[list[Side]]:
+    """A fresh process for each bundle, which have all warmed up; they end with the context.
+
+    ``workers`` are the commands of the processes, by default edgevid's. Raises what ``harness.measure`` does.
+    """
+    with ExitStack() as stack:
+        found = []
+        for bundle, worker in zip(bundles, workers or [None] * len(bundles)):
+            request = Request(str(bundle), "single-stream", 0.0, threads, power="none", in_turns=True)
+            process = stack.enter_context(WorkerProcess(request, worker))
+            found.append(Side(process, process.events()))
+        for side in found:
+            side.warm()
+        for side in found:
+            side.begin()
+        yield found
+
+
+def results_of(workers: Sequence[Side]) -> list[dict[str, Any]]:
+    """End the processes; a result of each. That it waited while another had its turn is no disturbance."""
+    for side in workers:
+        side.process.finish()
+    results = [side.result() for side in workers]
+    noises = [result["environment"]["during"] for result in results]
+    if None not in noises:
+        all_cores = sum(noise["own_cores"] for noise in noises)
+        for noise, key in itertools.product(noises, ("others_cores", "others_here_cores")):
+            noise[key] = max(0.0, noise[key] - (all_cores - noise["own_cores"]))
+    return results
+
+
 def measure_in_turns(
     bundles: Sequence[str | Path],
     duration_s: float,
@@ -41,39 +105,16 @@ def measure_in_turns(
     """Measure bundles in fresh processes that take turns of ``TURN_S`` for ``duration_s`` each.
 
     ``draw`` decides in which order, anew for each round of turns. Returns a result for each bundle; besides
-    the usual fields it has ``turn_p50_ms``, the median of each turn. ``workers`` are the commands of the
-    processes, by default edgevid's. Raises what ``harness.measure`` does.
+    the usual fields it has ``turn_p50_ms``, the median of each turn. ``workers`` and errors are those of
+    ``sides``.
     """
-    with ExitStack() as stack:
-        processes = [
-            stack.enter_context(
-                WorkerProcess(
-                    Request(str(bundle), "single-stream", duration_s, threads, power="none", in_turns=True),
-                    worker,
-                )
-            )
-            for bundle, worker in zip(bundles, workers or [None] * len(bundles))
-        ]
-        events = [process.events() for process in processes]
-        for reader in events:
-            _event(reader, "turn")
-        for process in processes:
-            process.send(BEGIN)
+    with sides(bundles, threads, workers) as taking_turns:
         elapsed_s, turns = 0.0, 0
         while elapsed_s < len(bundles) * duration_s or turns < MIN_TURNS:
-            for side in draw.sample(range(len(bundles)), len(bundles)):
-                processes[side].send(TURN_S)
-                elapsed_s += _event(events[side], "turn")["seconds"]
+            for side in draw.sample(taking_turns, len(bundles)):
+                elapsed_s += side.turn(TURN_S)
             turns += 1
-        for process in processes:
-            process.finish()
-        results = [_event(reader, "result")["result"] for reader in events]
-    noises = [result["environment"]["during"] for result in results]
-    if None not in noises:  # each waited while another had its turn, so that is no disturbance
-        all_cores = sum(noise["own_cores"] for noise in noises)
-        for noise, key in itertools.product(noises, ("others_cores", "others_here_cores")):
-            noise[key] = max(0.0, noise[key] - (all_cores - noise["own_cores"]))
-    return results
+        return results_of(taking_turns)
 
 
 def turn_ratios(baseline: dict[str, Any], candidate: dict[str, Any]) -> list[float]:
@@ -108,7 +149,3 @@ def run_in_turns(
             elapsed_s += part.elapsed_s
             emit({"event": "turn", "seconds": part.elapsed_s})
     return Timing(samples, elapsed_s, details={"turn_p50_ms": medians})
-
-
-def _event(events: Iterator[dict[str, Any]], kind: str) -> dict[str, Any]:
-    return next(event for event in events if event["event"] == kind)

@@ -2,105 +2,82 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
+from edgevid.benchmarks.harness.statistics import PERCENTILES, samples_needed
 from edgevid.benchmarks.harness.turns import measure_in_turns
-from edgevid.benchmarks.regress.metrics import (
-    INCONCLUSIVE,
-    MEASURES,
-    PairedMetric,
-    decide,
-    facts,
-    overall,
+from edgevid.benchmarks.regress.energy import Energy
+from edgevid.benchmarks.regress.metrics import ENERGY, INCONCLUSIVE, P99, facts, overall
+from edgevid.benchmarks.regress.pairs import (
+    Clock,
+    Options,
+    Pairs,
+    Progress,
+    Result,
+    Show,
+    decide_by_pairs,
+    pairs_of_turns,
 )
-from edgevid.benchmarks.regress.sequential import SignTest
 from edgevid.bundle.bundle import Bundle
 from edgevid.errors import BenchmarkError
-from edgevid.host.noise import OTHERS_LIMIT
+from edgevid.host.probes import NullProbe
 
-PROCESS_S = 0.5
-"""The time of the inferences of one process: the median needs some, and a pair more than that."""
 SAME_BUNDLE = ("streaming", "frames", "precision", "target")
 SAME_RUN = ("scenario", "threads", "backend", "latency_includes")
 SAME_ENVIRONMENT = ("device", "board", "power_mode", "os", "kernel", "python", "packages", "thread_variables")
 
 
-@dataclass(frozen=True)
-class Options:
-    """``threshold`` is the relative slow-down that must be caught; ``budget_s`` is for all pairs together."""
-
-    threshold: float = 0.03
-    budget_s: float = 120.0
-    process_s: float = PROCESS_S
-    threads: int = 1
-    seed: int | None = None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """After a pair: how many there are, how many were discarded, the time, and the ratio of latencies."""
-
-    pairs: int
-    discarded: int
-    elapsed_s: float
-    ratio: float | None
-
-
-Result = dict[str, Any]
 Measure = Callable[..., list[Result]]
-
-
-@dataclass
-class Pairs:
-    """What the pairs so far say of each metric; the times of ``discarded`` ones were not looked at."""
-
-    metrics: list[PairedMetric]
-    count: int = 0
-    discarded: int = 0
-    seconds: float = 0.0
-
-    @property
-    def is_decided(self) -> bool:
-        deciding = [metric for metric in self.metrics if metric.measure.decides and metric.is_measured]
-        return bool(self.count) and all(metric.verdict != INCONCLUSIVE for metric in deciding)
 
 
 def compare(
     baseline: str | Path,
     candidate: str | Path,
     options: Options,
-    show: Callable[[Progress], None] = lambda progress: None,
+    show: Show = lambda progress: None,
+    energy: Energy | None = None,
     measure: Measure = measure_in_turns,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Clock = time.monotonic,
 ) -> dict[str, Any]:
     """The document of ``edgevid regress --json``.
 
     The processes of a pair take turns in an order that is drawn at random, so what the machine does in the
-    meantime favors neither. Raises ``BenchmarkError`` where the two cannot be compared.
+    meantime favors neither. Then pairs for the ``energy`` follow, in what is left of the budget. Raises
+    ``BenchmarkError`` where the two cannot be compared.
     """
     bundles = comparable(baseline, candidate)
-    draw = random.Random(options.seed)
+    paths, draw = [bundle.path for bundle in bundles], random.Random(options.seed)
+    energy = energy or Energy(NullProbe("no power sensor was named"))
     first: Result = {}
 
-    def measure_pair() -> list[Result]:
-        paths = [bundle.path for bundle in bundles]
-        results = measure(paths, options.process_s, options.threads, draw)
+    def same_run(results: list[Result]) -> list[Result]:
         if not first:
             first.update(results[0])
         for result in results:
             _require_same_run(first, result)
         return results
 
-    for bundle in bundles:
-        warm_up(bundle.path, options, measure)
-    pairs = decide_by_pairs(measure_pair, options, show, clock)
-    why = _why(pairs.count, pairs.discarded, options.budget_s)
-    return _document(bundles, options, pairs, why, first)
+    def measure_pair() -> list[Result]:
+        return same_run(measure(paths, options.process_s, options.threads, draw))
+
+    def show_later(progress: Progress) -> None:
+        show(dataclasses.replace(progress, elapsed_s=pairs.seconds + progress.elapsed_s))
+
+    for path in paths:
+        warm_up(path, options, measure)
+    pairs = pairs_of_turns(options.threshold, [energy.metric(options.threshold)])
+    decide_by_pairs(measure_pair, options.budget_s, pairs, show, clock)
+    why = pairs.why_open(options.budget_s)
+    if pairs.is_decided and not energy.why_not:
+        rest_s = max(0.0, options.budget_s - pairs.seconds)
+        energy.decide(same_run, paths, options.threads, draw, rest_s, pairs.metrics, show_later, clock)
+        why = energy.why_not
+    return _document(bundles, options, pairs, why, first, energy)
 
 
 def warm_up(bundle: Path, options: Options, measure: Measure) -> None:
@@ -116,43 +93,7 @@ def compare_without_pairs(
     It is inconclusive unless size or parity alone are a regression.
     """
     pairs = Pairs([], seconds=options.budget_s)
-    return _document(comparable(baseline, candidate), options, pairs, why, {})
-
-
-def decide_by_pairs(
-    measure_pair: Callable[[], list[Result]],
-    options: Options,
-    show: Callable[[Progress], None] = lambda progress: None,
-    clock: Callable[[], float] = time.monotonic,
-) -> Pairs:
-    """Ask for pairs, results of the baseline and the candidate, until they decide or the budget is spent.
-
-    A pair during which other programs, or the hypervisor, used more than a twentieth of the cores that it
-    ran on is discarded before its times are looked at.
-    """
-    pairs = Pairs([PairedMetric(item, SignTest(options.threshold)) for item in MEASURES])
-    start = now = clock()
-    longest_s = 0.0
-    while not pairs.is_decided and now - start + longest_s <= options.budget_s:
-        results = measure_pair()
-        if any(map(is_disturbed, results)):
-            pairs.discarded += 1
-        else:
-            pairs.count += 1
-            for metric in pairs.metrics:
-                metric.add(*results)
-            decide(pairs.metrics)
-        longest_s = max(longest_s, clock() - now)
-        now = clock()
-        pairs.seconds = now - start
-        show(Progress(pairs.count, pairs.discarded, pairs.seconds, pairs.metrics[0].test.ratio))
-    return pairs
-
-
-def is_disturbed(result: dict[str, Any]) -> bool:
-    """Whether others used the cores meanwhile; what the system does not tell is no disturbance."""
-    noise = result["environment"].get("during")
-    return noise is not None and max(noise["others_here_cores"], noise["stolen_cores"]) > OTHERS_LIMIT
+    return _document(comparable(baseline, candidate), options, pairs, why, {}, Energy(NullProbe(why)))
 
 
 def comparable(baseline: str | Path, candidate: str | Path) -> tuple[Bundle, Bundle]:
@@ -169,32 +110,37 @@ def _document(
     pairs: Pairs,
     why: str,
     first: Result,
+    energy: Energy,
 ) -> dict[str, Any]:
-    fixed = facts(*bundles, options.threshold)
-    verdict = overall(pairs.metrics, fixed)
+    fixed, metrics = facts(*bundles, options.threshold), [*pairs.metrics, *pairs.besides]
+    verdict = overall(metrics, fixed)
+    records = {metric.measure.name: metric.record() for metric in metrics if metric.is_measured}
+    if ENERGY.name in records:
+        records[ENERGY.name] |= energy.record()
     return {
         "verdict": verdict,
         "threshold": options.threshold,
         "pairs": pairs.count,
         "discarded_pairs": pairs.discarded,
-        "seconds": pairs.seconds,
+        "seconds": pairs.seconds + energy.pairs.seconds,
         "threads": first.get("threads"),
         "why": why if verdict == INCONCLUSIVE else "",
-        "metrics": [metric.record() for metric in pairs.metrics if metric.is_measured] + fixed,
+        "metrics": [*records.values(), *fixed],
+        "not_measured": _not_measured(records, energy),
         "baseline": identity(bundles[0]),
         "candidate": identity(bundles[1]),
         "environment": first.get("environment"),
     }
 
 
-def _why(pairs: int, discarded: int, budget_s: float) -> str:
-    """Why these pairs do not decide, with what to do."""
-    if discarded > pairs:
-        return (
-            f"other programs or the hypervisor used the cores in {discarded} of {pairs + discarded} pairs: "
-            "stop them, or use a quieter machine"
-        )
-    return f"{pairs} pairs in {budget_s:g} s do not decide: raise --budget, or --threshold"
+def _not_measured(records: Container[str], energy: Energy) -> dict[str, str]:
+    """Why there is no verdict on a metric, by its name."""
+    needed = samples_needed(PERCENTILES["p99"])
+    reasons = {
+        P99: f"a process has fewer than the {needed} samples of a bound",
+        ENERGY.name: energy.why_not or "the pairs of latencies took the whole budget",
+    }
+    return {name: why for name, why in reasons.items() if name not in records}
 
 
 def _require_same_run(expected: dict[str, Any], result: dict[str, Any]) -> None:

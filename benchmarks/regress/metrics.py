@@ -14,6 +14,7 @@ from edgevid.bundle.bundle import Bundle
 from edgevid.host.memory import MIB
 
 Result = dict[str, Any]
+P99 = "latency_p99_ms"
 REGRESSION, PASS, IMPROVEMENT, INCONCLUSIVE = "regression", "pass", "improvement", "inconclusive"
 
 
@@ -23,6 +24,7 @@ class Measure:
 
     ``decides``: while it is inconclusive, so is the gate. The mean of a process, and so its throughput,
     varies many times as much as its median. ``ratio`` of a pair of results is by default that of the numbers.
+    ``uncertainty`` reads that of the number, where it has one.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Measure:
     inverted: bool = False
     decides: bool = True
     ratio: Callable[[Result, Result], float] | None = None
+    uncertainty: Callable[[Result], float] | None = None
 
 
 MEASURES = (
@@ -46,21 +49,38 @@ MEASURES = (
         decides=False,
     ),
     Measure(
-        "latency_p99_ms",  # where the samples are enough for a bound
+        P99,  # where the samples are enough for a bound
         lambda result: result["latency_ms"]["p99"] if result["latency_bounds_ms"]["p99"] else None,
         decides=False,
     ),
-    Measure("energy_mj_per_clip", lambda result: result["energy_mj_per_clip"], decides=False),
 )
 
 
+def above_uncertainty(result: Result) -> float | None:
+    """The energy of an inference; None where there is none, or it may as well be none."""
+    energy, uncertainty = result["energy_mj_per_clip"], result["energy_mj_per_clip_uncertainty"]
+    return None if energy is None or energy <= (uncertainty or 0.0) else energy
+
+
+ENERGY = Measure(
+    "energy_mj_per_clip",
+    above_uncertainty,
+    decides=False,
+    uncertainty=lambda result: result["energy_mj_per_clip_uncertainty"] or 0.0,
+)
+"""In rounds of its own (``energy``)."""
+
+SIDES = ("baseline", "candidate")
 FACTS = ("bundle_size_mib", "parity_max_rel")
 """What needs no run."""
 
 
 @dataclass
 class PairedMetric:
-    """A measure of both bundles in each pair so far, and its verdict, which is kept once it is reached."""
+    """A measure of both bundles in each pair so far, and its verdict, which is kept once it is reached.
+
+    ``is_expected``: it will be measured, so that it counts before its first pair.
+    """
 
     measure: Measure
     test: SignTest
@@ -68,6 +88,8 @@ class PairedMetric:
     candidate: list[float] = field(default_factory=list)
     verdict: str = INCONCLUSIVE
     best_e_slower: float = 1.0
+    is_expected: bool = False
+    uncertainties: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
 
     def add(self, baseline: Result, candidate: Result) -> None:
         """A pair of results; one that lacks the number, or has none above zero, does not count."""
@@ -76,6 +98,9 @@ class PairedMetric:
             return
         self.baseline.append(before)
         self.candidate.append(after)
+        if self.measure.uncertainty is not None:
+            for values, result in zip(self.uncertainties, (baseline, candidate)):
+                values.append(self.measure.uncertainty(result))
         if self.measure.ratio is not None:
             self.test.add(self.measure.ratio(baseline, candidate))
         else:
@@ -86,10 +111,14 @@ class PairedMetric:
     def is_measured(self) -> bool:
         return bool(self.baseline)
 
+    @property
+    def counts(self) -> bool:
+        return self.is_measured or self.is_expected
+
     def record(self) -> dict[str, Any]:
         """The metric by the keys of ``edgevid regress --json``; a ``ratio`` above 1 is worse."""
         interval = self.test.interval()
-        return {
+        record = {
             "name": self.measure.name,
             "baseline": _median(self.baseline),
             "candidate": _median(self.candidate),
@@ -100,13 +129,20 @@ class PairedMetric:
             "samples": {"baseline": self.baseline, "candidate": self.candidate},
             "pair_ratios": [math.exp(value) for value in self.test.log_ratios],
         }
+        if self.measure.uncertainty is not None:
+            record["uncertainty"] = dict(zip(SIDES, self.uncertainties))
+        return record
+
+
+def paired(measure: Measure, threshold: float, is_expected: bool = False) -> PairedMetric:
+    return PairedMetric(measure, SignTest(threshold), is_expected=is_expected)
 
 
 def decide(metrics: list[PairedMetric]) -> None:
     """Set the verdicts that the pairs allow; regressions with Holm's correction over the metrics."""
-    measured = [metric for metric in metrics if metric.is_measured]
-    worse = holm([metric.best_e_slower for metric in measured])
-    for metric, is_worse in zip(measured, worse):
+    family = [metric for metric in metrics if metric.counts]
+    worse = holm([metric.best_e_slower for metric in family])
+    for metric, is_worse in zip(family, worse):
         if metric.verdict in (INCONCLUSIVE, PASS) and metric.test.e_faster >= 1 / ALPHA:
             metric.verdict = IMPROVEMENT
         elif metric.verdict == INCONCLUSIVE and is_worse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import Any
 
 COLUMNS = ("metric", "baseline", "candidate", "change", "95% interval", "verdict")
@@ -14,7 +15,27 @@ def report(verdict: dict[str, Any]) -> str:
     rows = [row(metric) for metric in verdict["metrics"]]
     alignment = ["left", "right", "right", "right", "right", "left"]
     table = tabulate(rows, COLUMNS, colalign=alignment, disable_numparse=True)
-    return f"{table}\n\n{sentence(verdict)}"
+    lines = [sentence(verdict), *_energy(verdict), *_not_measured(verdict)]
+    return f"{table}\n\n" + "\n".join(lines)
+
+
+def _energy(verdict: dict[str, Any]) -> list[str]:
+    """What measured the energy, in how many pairs, and how well."""
+    for metric in verdict["metrics"]:
+        if sensor := metric.get("power_sensor"):
+            uncertain = (statistics.median(values) for values in metric["uncertainty"].values())
+            discarded = f" ({metric['discarded_pairs']} more discarded)" if metric["discarded_pairs"] else ""
+            return [
+                f"energy: {metric['pairs']} pairs{discarded}, {sensor['scope']} by {sensor['name']}"
+                f"{', simulated' if sensor['simulated'] else ''}, without idle power; each within "
+                + " and ".join(f"{value:.2g}" for value in uncertain)
+                + " mJ"
+            ]
+    return []
+
+
+def _not_measured(verdict: dict[str, Any]) -> list[str]:
+    return [f"not compared: {name} ({why})" for name, why in verdict.get("not_measured", {}).items()]
 
 
 def sentence(verdict: dict[str, Any]) -> str:

@@ -17,16 +17,16 @@ from typing import Any
 
 from edgevid.benchmarks.harness.turns import measure_in_turns
 from edgevid.benchmarks.regress import slowed
-from edgevid.benchmarks.regress.gate import (
-    Measure,
+from edgevid.benchmarks.regress.gate import Measure, identity
+from edgevid.benchmarks.regress.metrics import INCONCLUSIVE, REGRESSION, overall
+from edgevid.benchmarks.regress.pairs import (
     Options,
     Pairs,
     Result,
     decide_by_pairs,
-    identity,
     is_disturbed,
+    pairs_of_turns,
 )
-from edgevid.benchmarks.regress.metrics import INCONCLUSIVE, REGRESSION, overall
 from edgevid.bundle.bundle import Bundle
 
 SLOWDOWNS = (0.03, 0.05, 0.10)
@@ -168,7 +168,8 @@ def trial(pool: Pool, kind: float, options: Options, seed: int) -> tuple[str, Pa
         now_s += drawn.seconds
         return drawn.results if kind else draw.sample(drawn.results, 2)
 
-    pairs = decide_by_pairs(pair, options, clock=lambda: now_s)
+    pairs = pairs_of_turns(options.threshold)
+    decide_by_pairs(pair, options.budget_s, pairs, clock=lambda: now_s)
     return overall(pairs.metrics, []), pairs
 
 

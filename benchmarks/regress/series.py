@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 from edgevid.benchmarks.regress.changes import MIN_POINTS, Levels, levels_of
 from edgevid.benchmarks.regress.gate import SAME_ENVIRONMENT
-from edgevid.benchmarks.regress.metrics import MEASURES
+from edgevid.benchmarks.regress.metrics import ENERGY, MEASURES
 
 ACCEPTED = "accepted"
 """The verdict of a record that says why a reference was accepted."""
-UNJUDGED = {measure.name for measure in MEASURES if not measure.decides}
+UNJUDGED = {measure.name for measure in (*MEASURES, ENERGY) if not measure.decides}
 
 
 class Key(NamedTuple):

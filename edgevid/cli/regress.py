@@ -82,6 +82,7 @@ def _compare(comparison: Comparison, measures: Measures) -> dict[str, Any]:
     from edgevid.benchmarks.regress import gate
 
     options, bundles = comparison.options(), comparison.bundles()
+    energy = measures.energy(bundles[1])
     with one_gate_at_a_time(options.budget_s) as is_alone:
         if measures.instructions:  # exact, whoever else is here
             return measures.count(comparison)
@@ -92,7 +93,7 @@ def _compare(comparison: Comparison, measures: Measures) -> dict[str, Any]:
             )
             return gate.compare_without_pairs(*bundles, options, why)
         with _progress(options.budget_s) as show:
-            return gate.compare(*bundles, options, show)
+            return gate.compare(*bundles, options, show, energy)
 
 
 @contextlib.contextmanager
@@ -154,5 +155,5 @@ def _progress(budget_s: float) -> Iterator[Callable[[Any], None]]:
 
 
 def _describe(progress: Any) -> str:
-    ratio = "" if progress.ratio is None else f", latency x{progress.ratio:.3f}"
+    ratio = "" if progress.ratio is None else f", {progress.metric} x{progress.ratio:.3f}"
     return f"{progress.pairs} pairs, {progress.discarded} discarded{ratio}"

@@ -10,13 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgevid.cli.regress_options import Comparison, group, share
 from edgevid.cli.result_files import STANDARD_OUTPUT
 from edgevid.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from edgevid.benchmarks.regress.energy import Energy
 
 LINE_INTERVAL_S = 10.0
 
@@ -29,6 +32,23 @@ class Measures:
     instructions_threshold: str
     self_test: bool
     dataset: str | None
+    power: str | None
+
+    def energy(self, bundle: str) -> Energy:
+        """What reads the energy of the bundles; ``BenchmarkError`` if --power names what cannot."""
+        from edgevid.benchmarks.regress.energy import Energy
+        from edgevid.bundle.bundle import Bundle
+        from edgevid.host.probes import power_probe
+        from edgevid.targets import TARGETS
+
+        if self.instructions and self.power is not None:
+            raise BenchmarkError("--instructions counts without a sensor: leave --power out")
+        target = TARGETS.get(Bundle.open(bundle).manifest.target)
+        probe = power_probe(target.power if target else None, self.power)
+        is_required = self.power not in (None, "none")
+        if is_required and not (state := probe.available()).ok:
+            raise BenchmarkError(f"power cannot be measured ({state.why}): {state.remedy}")
+        return Energy(probe, is_required)
 
     def with_accuracy(self, verdict: dict[str, Any], comparison: Comparison) -> dict[str, Any]:
         """The verdict, with top-1 accuracies on ``--dataset`` as one more metric."""
@@ -108,6 +128,12 @@ measure_options = group(
     ),
     click.option(
         "--dataset", metavar="DIR", help="Compare accuracies too, on these labelled videos ('edgevid eval')."
+    ),
+    click.option(
+        "--power",
+        metavar="SOURCE",
+        help="Compare energies with this sensor, as in 'edgevid bench', or with 'none'.  "
+        "[default: with a sensor that is there, if the budget lasts]",
     ),
     click.option(
         "--self-test",

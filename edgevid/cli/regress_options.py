@@ -18,7 +18,7 @@ import click
 from edgevid.errors import BenchmarkError
 
 if TYPE_CHECKING:
-    from edgevid.benchmarks.regress import gate
+    from edgevid.benchmarks.regress.pairs import Options
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -58,10 +58,10 @@ class Comparison:
                 raise click.UsageError(f"Missing option '{name}'.", click.get_current_context())
         return str(self.baseline), str(self.candidate)
 
-    def options(self) -> gate.Options:
-        from edgevid.benchmarks.regress import gate
+    def options(self) -> Options:
+        from edgevid.benchmarks.regress.pairs import Options
 
-        return gate.Options(share(self.threshold), seconds(self.budget), threads=self.threads, seed=self.seed)
+        return Options(share(self.threshold), seconds(self.budget), threads=self.threads, seed=self.seed)
 
 
 comparison_options = group(

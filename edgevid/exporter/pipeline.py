@@ -20,6 +20,7 @@ from edgevid.exporter.companions import compile_all
 from edgevid.exporter.describe import describe, write_labels
 from edgevid.exporter.dynamic import write_dynamic
 from edgevid.exporter.example import Example, eager_example
+from edgevid.exporter.explain import with_maps, write_explain
 from edgevid.exporter.graph import rewrite, trace_network
 from edgevid.exporter.job import calibrate, make_job, read_clips
 from edgevid.exporter.lint import lint
@@ -72,6 +73,7 @@ def export(
     traced = trace_network(network.module, request, example)
     progress("rewriting the graph")
     graph = rewrite(traced, request, example)
+    explained = with_maps(request, graph)
     calibration = calibrate(network.module, request, graph, clips, progress)
     if calibration:  # int8 is compared on real clips, not on noise
         example = Example(calibration.clips.held_out[0], calibration.expected[0])
@@ -79,6 +81,7 @@ def export(
         job = make_job(request, graph, example, calibration)
         compiled = compile_all(request, graph.model, job, folder, progress)
         compiled = write_dynamic(network.module, request, example, compiled, folder)
+        compiled = write_explain(network.module, request, example, graph, explained, compiled, folder)
         progress("comparing with PyTorch")
         checked = check_compiled(compiled, folder, request, example, graph.states, calibration)
         parity.save(folder, example.array, example.outputs)

@@ -56,6 +56,11 @@ class ExportOptions:
     )
     dynamic_frames: bool = _option(False, "The same file takes clips of any length.")
     dynamic_size: bool = _option(False, "The same file takes any height and width.")
+    explain: bool = _option(
+        False,
+        "Add model.explain.onnx, which returns class activation maps too, for 'edgevid explain'; the network "
+        "that 'edgevid run' opens stays as it is.",
+    )
     precision: str | None = _option(
         None, "Precision. [default: the target's first]", choices=("fp32", "fp16", "int8")
     )

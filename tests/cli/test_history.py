@@ -146,7 +146,8 @@ def test_a_baseline_file_whose_reference_is_gone_compares_what_needs_no_run(edge
     (tmp_path / "new").rename(tmp_path / "moved")
     code, out, _ = edgevid("regress", "--baseline", "tiny.json", "--candidate", "old")
     assert code == 0 and "bundle_size_mib" in out and "pass --reference BUNDLE" in out
-    assert regress(1.0, "--baseline", "tiny.json", "--reference", "moved")[0] == 0
+    there = ["--baseline", "tiny.json", "--candidate", "old", "--reference", "moved"]
+    assert regress(1.0, *there)[0] == 0
 
 
 @pytest.mark.parametrize(

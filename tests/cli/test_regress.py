@@ -7,7 +7,7 @@ import json
 import pytest
 from one_bundle import write_bundle
 
-from edgevid.benchmarks.regress import gate
+from edgevid.benchmarks.regress import gate, pairs
 from edgevid.cli import main
 
 VERDICT = {
@@ -27,9 +27,9 @@ def regress(capsys, monkeypatch, tmp_path):
     calls = []
 
     def run(verdict: str, *arguments: str):
-        def compare(baseline, candidate, options, show):
+        def compare(baseline, candidate, options, show, energy):
             calls.append((baseline, candidate, options))
-            show(gate.Progress(10, 0, 5.0, 1.01))
+            show(pairs.Progress(10, 0, 5.0, 1.01))
             return {**VERDICT, "verdict": verdict}
 
         monkeypatch.setattr(gate, "compare", compare)

@@ -7,7 +7,7 @@ import json
 import pytest
 from one_bundle import write_bundle
 
-from edgevid.benchmarks.regress import instructions, self_test
+from edgevid.benchmarks.regress import gate, instructions, self_test
 
 COUNTED = {
     "verdict": "regression", "measure": "instructions", "threshold": 0.005, "pairs": 0, "discarded_pairs": 0,
@@ -49,6 +49,44 @@ def test_instructions_have_a_threshold_of_their_own(regress):
     assert (regress.options.threshold, regress.options.size_threshold) == pytest.approx((0.001, 0.05))
     wrong = regress("--instructions", "--instructions-threshold", "few")
     assert wrong.status == 3 and "--instructions-threshold 0.5%" in wrong.err
+
+
+@pytest.fixture
+def energy(regress, monkeypatch):
+    """``energy(*options)`` -> what the gate is told about the energy; None where it was not reached."""
+
+    def run(*options):
+        found = []
+        monkeypatch.setattr(gate, "compare", lambda *arguments: found.append(arguments[4]) or COUNTED)
+        result = regress(*options)
+        return (found or [None])[0], result
+
+    return run
+
+
+def test_power_none_measures_no_energy_and_says_so(energy):
+    assert energy("--power", "none")[0].why_not == "--power none"
+
+
+def test_an_energy_that_is_asked_for_decides(energy, tmp_path):
+    (tmp_path / "m.csv").write_text("2.0\n")
+    asked, _ = energy("--power", f"csv:{tmp_path / 'm.csv'}")
+    assert asked.why_not == "" and asked.metric(0.03).measure.decides
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--power", "csv:none"], "there is no file none"),
+        (["--power", "nonsense"], "nonsense"),
+        (["--power", "csv:none", "--instructions"], "leave --power out"),
+    ],
+)
+def test_a_sensor_that_cannot_be_used_is_refused_before_anything_is_measured(energy, options, says):
+    asked, result = energy(*options)
+    assert asked is None and result.status == 3 and result.out == ""
+    (line,) = result.err.splitlines()
+    assert says in line
 
 
 SELF_TEST = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from edgevid.errors import BenchmarkError
@@ -13,7 +13,7 @@ from edgevid.host.power.energy import Window
 from edgevid.host.power.files import Files, LocalFiles
 from edgevid.host.power.observation import Observation, nothing
 from edgevid.host.power.sampling import Sampling
-from edgevid.host.power.sensor import NoSensorError, Sensor, SensorError
+from edgevid.host.power.sensor import NoSensorError, Samples, Sensor, SensorError
 from edgevid.specs import Availability
 
 IDLE_S = 3.0
@@ -55,10 +55,13 @@ class SensorProbe:
         self._prepared, self._start_s = False, 0.0
         self._fields = nothing("the probe has not been entered")
 
-    def configured(self, rails: tuple[str, ...] = (), required: bool = False) -> SensorProbe:
+    def configured(
+        self, rails: tuple[str, ...] = (), required: bool = False, idle_s: float | None = None
+    ) -> SensorProbe:
         """A copy for one measurement; ``rails`` add up to the whole board, as a target's file says."""
         probe = copy.copy(self)
         probe.rails, probe.required = rails, required
+        probe.idle_s = self.idle_s if idle_s is None else idle_s
         return probe
 
     def available(self) -> Availability:
@@ -89,14 +92,38 @@ class SensorProbe:
                 raise SensorError(self._sensor.why_no_total, "without --power the result has its rails alone")
             self._sampling = Sampling(self._sensor)
             if self.idle_s:
-                # First forget what ran until now, which the sensor may still average.
-                time.sleep(self._sensor.update_s + self._sensor.interval_s)
+                self._forget(self._sensor)
                 start = time.monotonic()
                 self._sampling.mark()
                 time.sleep(max(self.idle_s, IDLE_UPDATES * self._sensor.update_s))
                 self._sampling.mark()
                 self._idle = Window(start, time.monotonic())
                 time.sleep(self._sensor.interval_s)  # a slow read of this window ends before the load begins
+
+    def observe(self, runs: Sequence[Callable[[], object]]) -> list[dict[str, Any]]:
+        """Call ``runs`` one after another; the fields of each, above the same idle power measured before."""
+        self.prepare()
+        self._prepared = False
+        windows = []
+        try:
+            for run in runs:
+                if self._sampling is not None and self._sensor is not None:
+                    self._forget(self._sensor)
+                    self._sampling.mark()
+                start = time.monotonic()
+                run()
+                windows.append(Window(start, time.monotonic()))
+                if self._sampling is not None:
+                    self._sampling.mark()
+        except BaseException:
+            self._abandon()
+            raise
+        sampling, self._sampling = self._sampling, None
+        if sampling is not None:
+            with self._failures():
+                samples = sampling.samples()
+                return [self._observed(samples, window) for window in windows]
+        return [self._fields] * len(windows)
 
     def __enter__(self) -> SensorProbe:
         if not self._prepared:
@@ -113,8 +140,7 @@ class SensorProbe:
         if error[0] is None:
             self._sampling.finish()
         else:
-            self._sampling.abandon()
-            self._sampling = None
+            self._abandon()
 
     def fields(self) -> dict[str, Any]:
         """The keys that ``Probe.fields`` lists.
@@ -124,10 +150,22 @@ class SensorProbe:
         sampling, self._sampling = self._sampling, None
         if sampling is not None:
             with self._failures():
-                assert self._sensor is not None and self._window is not None  # there was a sampler
-                observation = Observation(self._sensor, sampling.samples(), self._window, self._idle)
-                self._fields = observation.fields()
+                assert self._window is not None  # there was a sampler
+                self._fields = self._observed(sampling.samples(), self._window)
         return self._fields
+
+    def _observed(self, samples: Samples, window: Window) -> dict[str, Any]:
+        assert self._sensor is not None  # there was a sampler
+        return Observation(self._sensor, samples, window, self._idle).fields()
+
+    def _forget(self, sensor: Sensor) -> None:
+        """Wait until the sensor does not average what ran before."""
+        time.sleep(sensor.update_s + sensor.interval_s)
+
+    def _abandon(self) -> None:
+        if self._sampling is not None:
+            self._sampling.abandon()
+            self._sampling = None
 
     @contextlib.contextmanager
     def _failures(self) -> Any:

@@ -8,7 +8,7 @@ To add one, write a module here with its ``PROBE``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from edgevid.errors import BenchmarkError, UnknownNameError
@@ -75,6 +75,18 @@ def prepare(probe: Probe) -> None:
     """Let ``probe`` measure what it needs before the load begins, such as idle power."""
     if isinstance(probe, SensorProbe):
         probe.prepare()
+
+
+def observe(probe: Probe, runs: Sequence[Callable[[], object]]) -> list[Mapping[str, Any]]:
+    """Call ``runs`` one after another; the fields of ``probe`` for each."""
+    if isinstance(probe, SensorProbe):
+        return list(probe.observe(runs))
+    fields = []
+    for run in runs:
+        with probe:
+            run()
+        fields.append(probe.fields())
+    return fields
 
 
 def power_probe(source: PowerSource | None, asked: str | None = None) -> Probe:

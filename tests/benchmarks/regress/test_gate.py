@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from one_bundle import CLIP, write_bundle
 
-from edgevid.benchmarks.regress.gate import Options, compare, is_disturbed
+from edgevid.benchmarks.regress.gate import compare
+from edgevid.benchmarks.regress.pairs import Options, is_disturbed
 from edgevid.benchmarks.regress.report import report
 from edgevid.errors import BenchmarkError
 

@@ -7,7 +7,7 @@ import pytest
 from one_bundle import write_bundle
 
 from edgevid.benchmarks.regress import self_test
-from edgevid.benchmarks.regress.gate import Options
+from edgevid.benchmarks.regress.pairs import Options
 from edgevid.benchmarks.regress.self_test import run, table, upper_bound
 from edgevid.benchmarks.regress.slowed import slowed
 
