@@ -15,7 +15,8 @@ from edgevid.errors import EdgevidError, os_error_line
 
 COMMANDS = (
     "list", "export", "run", "bench", "compare", "search",
-    "regress", "history", "train", "dataset", "eval", "inspect", "doctor",
+    "regress", "history", "train", "dataset", "eval", "explain",
+    "inspect", "doctor",
 )  # fmt: skip
 
 BAD_INPUT = 2

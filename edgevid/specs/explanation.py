@@ -8,4 +8,3 @@ EXPLAIN_MODEL = "model.explain.onnx"
 MAPS = "class_activation_maps"
 """Its output: float32 ``(frames, classes, h, w)``, whose mean over frames and positions is the logit without
 the classifier's bias."""
-EXPLAIN_AGAIN = "export it again with --explain"

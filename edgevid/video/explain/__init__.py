@@ -1,0 +1,1 @@
+"""What a network looks at in a video: class activation maps of each frame, drawn over it."""
