@@ -8,6 +8,7 @@ confusion matrix counts; and a class that was predicted but has no video counts 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -50,12 +51,57 @@ def wilson_interval(hits: int, total: int) -> tuple[float, float]:
     return max(0.0, low), min(1.0, high)
 
 
+def mean_class_interval(confusion: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of ``mean_class_accuracy``, from those of the classes that have videos."""
+    videos, predictions = confusion.sum(axis=1), confusion.sum(axis=0)
+    ranges = [(right / n, *wilson_interval(right, n)) for right, n in zip(np.diag(confusion), videos) if n]
+    return _interval_of_sum(ranges, np.ones(len(ranges)) / ((videos > 0) | (predictions > 0)).sum())
+
+
 def expected_calibration_error(confidences: np.ndarray, correct: np.ndarray, bins: int = BINS) -> float:
     """The mean over videos of |accuracy - confidence| of their bin.
 
     Guo et al., "On calibration of modern neural networks" (ICML 2017): bins of equal width, closed above.
     ``confidences`` are the highest probabilities, ``correct`` whether those classes are right: (videos,).
     """
-    number = np.clip(np.ceil(confidences * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(number, correct.astype(np.float64) - confidences, minlength=bins)
+    gaps = np.bincount(_bin(confidences, bins), correct.astype(np.float64) - confidences, minlength=bins)
     return float(np.abs(gaps).sum() / len(confidences))
+
+
+def calibration_interval(
+    confidences: np.ndarray, correct: np.ndarray, bins: int = BINS
+) -> tuple[float, float]:
+    """The 95 % interval of ``expected_calibration_error``, from those of the accuracies of its bins.
+
+    With few videos the error comes out too large: chance alone parts accuracy and confidence.
+    """
+    number = _bin(confidences, bins)
+    ranges, shares = [], []
+    for each in np.unique(number):
+        inside = number == each
+        right, total = int(correct[inside].sum()), int(inside.sum())
+        mean = float(confidences[inside].mean())
+        low, high = wilson_interval(right, total)
+        ranges.append(
+            (abs(right / total - mean), max(0.0, low - mean, mean - high), max(high - mean, mean - low))
+        )
+        shares.append(total / len(confidences))
+    return _interval_of_sum(ranges, np.array(shares))
+
+
+def _bin(confidences: np.ndarray, bins: int) -> np.ndarray:
+    return np.clip(np.ceil(confidences * bins).astype(np.int64) - 1, 0, bins - 1)
+
+
+def _interval_of_sum(
+    ranges: Sequence[tuple[float, float, float]], weights: np.ndarray
+) -> tuple[float, float]:
+    """The interval of a weighted sum, from each term's value and the ends of its own interval.
+
+    Zou and Donner, "Construction of confidence limits about effect measures" (Statistics in Medicine 2008);
+    for shares, as all here are.
+    """
+    value, low, high = np.array(ranges).T
+    total = weights @ value
+    below, above = (float(np.sqrt((weights**2) @ (value - end) ** 2)) for end in (low, high))
+    return max(0.0, float(total) - below), min(1.0, float(total) + above)

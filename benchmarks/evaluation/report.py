@@ -11,10 +11,12 @@ from edgevid.benchmarks.evaluation.evaluate import Evaluation
 from edgevid.benchmarks.evaluation.labels import order_remark
 from edgevid.benchmarks.evaluation.metrics import (
     TOP,
+    calibration_interval,
     confusion_matrix,
     expected_calibration_error,
     hits,
     mean_class_accuracy,
+    mean_class_interval,
     wilson_interval,
 )
 from edgevid.benchmarks.evaluation.records import Record, Skipped
@@ -24,6 +26,14 @@ from edgevid.video.datasets import Dataset
 
 WORST = 3
 """Pairs of classes in the text."""
+
+FIGURES = {
+    "top1": "top-1",
+    "top5": "top-5",
+    "mean_class_accuracy": "mean of classes",
+    "expected_calibration_error": "calibration error",
+}
+"""What the text has with its interval."""
 
 
 def figures(records: Sequence[Record], skipped: Sequence[Skipped], dataset: Dataset) -> dict[str, Any]:
@@ -38,17 +48,19 @@ def figures(records: Sequence[Record], skipped: Sequence[Skipped], dataset: Data
     predicted = np.array([record.predicted for record in records])
     best = np.array([record.best for record in records])
     confusion = confusion_matrix(predicted, labels, len(dataset.classes))
-    correct = hits(best, labels, 1)
+    correct, among_five = hits(best, labels, 1), hits(best, labels, TOP)
+    confidences = np.array([record.scores[0] for record in records])
     return {
         "videos": len(records),
         "skipped": [{"file": each.file, "why": each.why} for each in skipped],
         "top1": float(correct.mean()),
-        "top5": float(hits(best, labels, TOP).mean()),
+        "top5": float(among_five.mean()),
         "mean_class_accuracy": mean_class_accuracy(confusion),
-        "top1_interval": list(wilson_interval(int(correct.sum()), len(records))),
-        "expected_calibration_error": expected_calibration_error(
-            np.array([record.scores[0] for record in records]), correct
-        ),
+        "top1_interval": _interval(correct),
+        "top5_interval": _interval(among_five),
+        "mean_class_accuracy_interval": list(mean_class_interval(confusion)),
+        "expected_calibration_error": expected_calibration_error(confidences, correct),
+        "expected_calibration_error_interval": list(calibration_interval(confidences, correct)),
         **_online(records, labels),
         **_early(records, labels),
         "confusion": confusion.tolist(),
@@ -73,6 +85,10 @@ def remarks_on_order(records: Sequence[Record], dataset: Dataset, evaluation: Ev
     return [remark] if remark else []
 
 
+def _interval(correct: np.ndarray) -> list[float]:
+    return list(wilson_interval(int(correct.sum()), len(correct)))
+
+
 def _online(records: Sequence[Record], labels: np.ndarray) -> dict[str, Any]:
     if not records[0].online:
         return {}
@@ -82,7 +98,7 @@ def _online(records: Sequence[Record], labels: np.ndarray) -> dict[str, Any]:
         "online": {
             "top1": float(correct.mean()),
             "top5": float(hits(best, labels, TOP).mean()),
-            "top1_interval": list(wilson_interval(int(correct.sum()), len(records))),
+            "top1_interval": _interval(correct),
         }
     }
 
@@ -93,27 +109,21 @@ def _early(records: Sequence[Record], labels: np.ndarray) -> dict[str, Any]:
     correct = np.array([record.early for record in records]) == labels[:, None]
     return {
         "early": [
-            {"fraction": fraction, "top1": float(column.mean())}
+            {"fraction": fraction, "top1": float(column.mean()), "top1_interval": _interval(column)}
             for fraction, column in zip(FRACTIONS, correct.T)
         ]
     }
 
 
 def text(result: dict[str, Any]) -> str:
-    low, high = result["top1_interval"]
     lines = [
         f"{result['bundle']} on {result['dataset']}: {result['videos']} videos, "
         f"{len(result['skipped'])} skipped, protocol {result['protocol']}, {result['seconds']:.1f} s",
-        f"top-1 {result['top1']:.2%} [{low:.2%}, {high:.2%}], top-5 {result['top5']:.2%}, "
-        f"mean of classes {result['mean_class_accuracy']:.2%}, "
-        f"calibration error {result['expected_calibration_error']:.2%}",
+        ", ".join(f"{name} {_with_interval(result, key)}" for key, name in FIGURES.items()),
     ]
     if online := result.get("online"):
-        low, high = online["top1_interval"]
-        lines.append(
-            f"every frame streamed: top-1 {online['top1']:.2%} [{low:.2%}, {high:.2%}], "
-            f"top-5 {online['top5']:.2%}"
-        )
+        top1 = _with_interval(online, "top1")
+        lines.append(f"every frame streamed: top-1 {top1}, top-5 {online['top5']:.2%}")
     if early := result.get("early"):
         lines.append(
             "top-1 by frames seen: "
@@ -124,6 +134,11 @@ def text(result: dict[str, Any]) -> str:
     lines += [f"skipped: {each['why']}" for each in result["skipped"]]
     lines += [f"note: {remark}" for remark in result["remarks"]]
     return "\n".join(lines)
+
+
+def _with_interval(result: dict[str, Any], key: str) -> str:
+    low, high = result[f"{key}_interval"]
+    return f"{result[key]:.2%} [{low:.2%}, {high:.2%}]"
 
 
 def _most_confused(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> list[str]:

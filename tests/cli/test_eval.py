@@ -32,7 +32,8 @@ def test_json_has_the_keys_of_the_contract(run_edgevid, bundle, folder):
     document = json.loads(result.out)
     assert set(document) >= {
         "bundle", "dataset", "protocol", "videos", "skipped", "top1", "top5", "mean_class_accuracy",
-        "top1_interval", "expected_calibration_error", "confusion", "classes", "seconds",
+        "top1_interval", "top5_interval", "mean_class_accuracy_interval", "expected_calibration_error",
+        "expected_calibration_error_interval", "confusion", "classes", "seconds",
     }  # fmt: skip
     assert document["videos"] == 5 and document["top5"] == 1.0
     assert document["classes"] == [f"class{number}" for number in range(5)]

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from edgevid.benchmarks.evaluation.metrics import (
     best_classes,
+    calibration_interval,
     confusion_matrix,
     expected_calibration_error,
     hits,
     mean_class_accuracy,
+    mean_class_interval,
     wilson_interval,
 )
 
@@ -64,3 +66,33 @@ def test_calibration_weighs_the_gap_of_each_bin_by_its_videos():
 def test_a_bin_is_closed_above():
     """0.2 is 3/15: with 0.19 it makes one bin of accuracy 1/2; a bin closed below would part them."""
     assert expected_calibration_error(np.array([0.19, 0.2]), np.array([True, False])) == pytest.approx(0.305)
+
+
+def test_of_one_class_the_interval_of_the_mean_is_wilsons():
+    assert mean_class_interval(np.array([[8, 2], [0, 0]])) == pytest.approx(
+        (0.4902 / 2, 0.9433 / 2), abs=1e-4
+    )
+
+
+def test_more_classes_make_the_interval_of_the_mean_narrower():
+    low, high = mean_class_interval(np.array([[8, 2], [2, 8]]))
+    assert (low, high) == pytest.approx((0.8 - 0.3098 / 2**0.5, 0.8 + 0.1433 / 2**0.5), abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["mean of the classes", "calibration"])
+def test_intervals_hold_the_true_value_in_95_of_100_trials(kind):
+    """Confidences in the middle of three bins, whose accuracies are 0.1 lower: a true error of 0.1."""
+    random = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        labels = random.integers(0, 3, 240)
+        confidences = np.array([0.5, 0.7, 0.9])[labels]
+        correct = random.random(240) < confidences - 0.1
+        if kind == "calibration":
+            low, high = calibration_interval(confidences, correct)
+            held += low <= 0.1 <= high
+        else:
+            predicted = np.where(correct, labels, (labels + 1) % 3)
+            low, high = mean_class_interval(confusion_matrix(predicted, labels, 3))
+            held += low <= 0.6 <= high
+    assert 0.93 <= held / 400 <= 0.99
