@@ -1,4 +1,4 @@
-"""Every command of the README works, and its Python does what it says."""
+"""Every command of the README and of the first page of docs/ works, and their Python does what it says."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
+START = (ROOT / "docs" / "README.md").read_text("utf-8")
+GAINS = (ROOT / "docs" / "gains.md").read_text("utf-8")
 VENV = Path(sys.prefix)
 TIMEOUT_S = 300
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", README + START, flags=re.DOTALL)
 
 
 def commands() -> list[str]:
@@ -59,7 +61,12 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_the_readme_has_commands_of_each_kind_and_no_other():
+def test_the_readme_is_one_page_with_two_commands():
+    assert len(README.splitlines()) <= 60
+    assert "".join(re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)).count("\n") == 2
+
+
+def test_there_are_commands_of_each_kind_and_no_other():
     assert len(EDGEVID) >= 6
     assert sorted(MAKE) == ["make demo", "make test"]
     assert sorted(EDGEVID + MAKE + PIP) == sorted(commands())
@@ -111,7 +118,7 @@ def test_make_test_is_what_the_gate_calls():
 
 def test_measured_figures_carry_machine_date_and_command():
     table_and_text = r"^\|[^\n]* ms [^\n]*\|\n(?:\|[^\n]*\n)+\n((?:[^\n]+\n)+)"
-    sections = re.findall(table_and_text, README, flags=re.MULTILINE)
+    sections = re.findall(table_and_text, GAINS, flags=re.MULTILINE)
     commands = (
         "edgevid.benchmarks.experiments.peers --pairs 10",
         "edgevid.benchmarks.experiments.peers.video",
@@ -128,7 +135,13 @@ def test_the_figures_are_the_medians_of_the_kept_samples():
     assert case["case"]["mode"] == "clip"
     rounds = [[statistics.median(samples) for samples in each["samples_ms"]] for each in case["contestants"]]
     medians = {round(statistics.median(each)) for each in rounds}
-    table = README.split("| ResNet-50, 8x224x224, fp32 |")[1].split("Measured on")[0]
+    table = GAINS.split("| ResNet-50, 8x224x224, fp32 |")[1].split("Measured on")[0]
     shown = {int(number) for number in re.findall(r"\| \**(\d{3})\**(?= )", table)}
     assert len(shown) == 11
     assert shown <= medians
+
+
+def test_the_readme_has_rows_of_that_table():
+    rows = [line for line in README.splitlines() if re.search(r"\| \**\d{3}\** \|", line)]
+    assert len(rows) == 4
+    assert set(rows) <= set(GAINS.splitlines())
