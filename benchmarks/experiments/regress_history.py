@@ -1,9 +1,9 @@
 """Does the history of verdicts find a creep, and where it began? Does it keep silent on a flat series?
 
-Series of ``--commits`` ratios each, with noise that is synthetic, or that of recorded pairs (``--pairs``):
-then a commit's ratio is the median of successive pairs of one run, as in the gate. A creep is 0.5 % per
-commit over 30 commits, a step 3 % at once. A flat series is judged as the gate does, after each of its
-commits: one false alarm in all of them counts.
+Series of ``--commits`` ratios each, with noise that is synthetic, or that of recorded pairs, by default
+those of ``regress_trials`` in ``results/``: then a commit's ratio is the median of successive pairs, as in
+the gate. A creep is 0.5 % per commit over 30 commits, a step 3 % at once. A flat series is judged as the gate
+does, after each of its commits: one false alarm in all of them counts.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from edgevid.benchmarks.regress.changes import MIN_POINTS, levels_of
 from edgevid.benchmarks.regress.history import REGRESSION, verdict_of
 from edgevid.errors import BenchmarkError
 
+RESULTS = Path(__file__).parent.parent / "results"
 THRESHOLD = 0.03
 CREEP, LENGTH = 0.005, 30
 NEAR = 5
@@ -53,10 +54,8 @@ def correlated(share: float, sigma: float) -> Noise:
     return draw
 
 
-def recorded(ratios: np.ndarray, per_commit: int) -> Noise:
-    """Medians of successive pairs of a run, from a start that is drawn; the run's own median is no change."""
-    logs = np.log(ratios)
-    logs -= np.median(logs)
+def recorded(logs: np.ndarray, per_commit: int) -> Noise:
+    """Medians of successive pairs, from a start that is drawn."""
 
     def draw(chance: np.random.Generator, count: int) -> np.ndarray:
         starts = chance.integers(len(logs) - per_commit + 1, size=count)
@@ -80,17 +79,20 @@ def main() -> None:
     study.parser.add_argument("--flat", type=int, default=300, help="flat series, judged after each commit")
     study.parser.add_argument("--seed", type=int, default=0)
     study.parser.add_argument(
-        "--pairs", action="append", default=[], metavar="FILE", help="of 'edgevid regress --json'; repeatable"
+        "--pairs",
+        action="append",
+        metavar="FILE",
+        help="of 'edgevid regress --json' or of regress_trials; repeatable (those in results/)",
     )
-    study.parser.add_argument("--per-commit", type=int, default=16, help="recorded pairs of one ratio")
+    study.parser.add_argument("--per-commit", type=int, default=9, help="recorded pairs of one ratio (9)")
     study.run(lambda options: _run(study, options))
 
 
 def _run(study: Study, options: argparse.Namespace) -> None:
     noises = dict(SYNTHETIC)
-    for file in options.pairs:
-        ratios = read_pairs(Path(file), options.per_commit)
-        noises[f"recorded: {len(ratios)} pairs of {Path(file).name}"] = recorded(ratios, options.per_commit)
+    for file in map(Path, options.pairs or sorted(RESULTS.glob("*-regress-trials-*.json"))):
+        logs = read_pairs(file, options.per_commit)
+        noises[f"recorded: {len(logs)} pairs of {file.name}"] = recorded(logs, options.per_commit)
     for name, noise in noises.items():
         chance = np.random.default_rng(options.seed)
         figures = {
@@ -104,17 +106,34 @@ def _run(study: Study, options: argparse.Namespace) -> None:
 
 
 def read_pairs(file: Path, per_commit: int) -> np.ndarray:
-    """The latency ratios of a verdict's pairs; ``BenchmarkError`` for another file or too few."""
+    """The logarithms of the latency ratios of a file's pairs, in the order in which they were measured.
+
+    The median of equal pairs is no change, nor is that of pairs with the same slow-down. ``BenchmarkError``
+    for a file of another kind or too few pairs.
+    """
     try:
-        metrics = json.loads(file.read_text())["metrics"]
-        ratios = next(metric["pair_ratios"] for metric in metrics if metric["name"] == "latency_p50_ms")
-    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
-        raise BenchmarkError(f"'{file}' is no verdict of 'edgevid regress --json' ({error})") from error
-    if len(ratios) < 5 * per_commit:
+        document = json.loads(file.read_text())
+        if "results" in document:  # a round of regress_trials has a pair of each slow-down
+            kinds = [
+                result["samples_ms"]
+                for result in document["results"]
+                if result["name"].startswith("latency ratio")
+            ]
+        else:
+            kinds = [
+                metric["pair_ratios"] for metric in document["metrics"] if metric["name"] == "latency_p50_ms"
+            ]
+        ratios = np.array(kinds, float).T
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise BenchmarkError(
-            f"'{file}' has {len(ratios)} pairs; {5 * per_commit} are needed: raise its --budget"
+            f"'{file}' has no pairs of 'edgevid regress --json' or regress_trials ({error})"
+        ) from error
+    if ratios.size < 5 * per_commit:
+        raise BenchmarkError(
+            f"'{file}' has {ratios.size} pairs; {5 * per_commit} are needed: raise its --budget"
         )
-    return np.array(ratios)
+    logs = np.log(ratios)
+    return (logs - np.median(logs, axis=0)).ravel()
 
 
 def flat(noise: Noise, chance: np.random.Generator, count: int, commits: int) -> dict[str, Any]:
