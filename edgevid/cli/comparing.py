@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgevid.cli.measuring import keep_in
+from edgevid.cli.progress import progress
 from edgevid.errors import BenchmarkError
 from edgevid.specs import LOCAL, TOLERANCE
 from edgevid.specs.registry import check_choice
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from edgevid.benchmarks.compare.rounds import Progress
 
 ROUNDS, PROCESS_S = 6, 0.5
-LINE_EVERY_S = 10.0
 SCENARIO = "single-stream"
 
 
@@ -173,6 +171,9 @@ def tools_of(
         keep(result)
         return result
 
+    def show_rounds(rounds: Progress) -> None:
+        show(f"round {rounds.turn} of {rounds.rounds}: {rounds.title}", rounds.done, rounds.total)
+
     def say(line: str) -> None:
         click.echo(line, err=True)
 
@@ -180,6 +181,7 @@ def tools_of(
         if output is None:
             output = stack.enter_context(tempfile.TemporaryDirectory(prefix="edgevid-compare-"))
         exports = Exports(Path(output), say)
+        show = stack.enter_context(progress("processes"))
         yield Tools(
             bundle_of=lambda item: item.path or exports.bundle(item.name, item.options),
             measure=measure_and_keep,
@@ -188,24 +190,18 @@ def tools_of(
             environment=functools.cache(observe),
             threads=threads,
             say=say,
-            show=stack.enter_context(_rounds_progress()),
+            show=show_rounds,
         )
 
 
 def _evaluator(dataset: str, protocol: str, threads: int | None) -> Evaluate:
     """The function that ``edgevid eval`` calls, for one data set; ``EdgevidError`` at once if it is none."""
     from edgevid.benchmarks.evaluation.evaluate import Request
-    from edgevid.benchmarks.evaluation.run import evaluate
-    from edgevid.cli.eval import progress_on
+    from edgevid.cli.eval import evaluator
     from edgevid.video.datasets import open_dataset
 
-    opened, request = open_dataset(Path(dataset).absolute()), Request(protocol, threads=threads)
-
-    def run(bundle: str) -> dict[str, Any]:
-        with progress_on(f"{Path(bundle).name} on {opened.name}", len(opened.videos)) as show:
-            return evaluate(Path(bundle), opened, request, progress=show).result
-
-    return run
+    run = evaluator(open_dataset(Path(dataset).absolute()), Request(protocol, threads=threads))
+    return lambda bundle: run(bundle).result
 
 
 def _stored(store: str) -> Callable[[str], Iterator[dict[str, Any]]]:
@@ -214,35 +210,3 @@ def _stored(store: str) -> Callable[[str], Iterator[dict[str, Any]]]:
 
     database = open_store(store)
     return lambda sha256: database.results(bundle_sha256=sha256, scenario=SCENARIO)
-
-
-@contextlib.contextmanager
-def _rounds_progress() -> Iterator[Callable[[Progress], None]]:
-    """A bar over all processes on a terminal, a line every ten seconds elsewhere, on stderr."""
-    if not sys.stderr.isatty():
-        next_s = 0.0
-
-        def line(progress: Progress) -> None:
-            nonlocal next_s
-            if time.monotonic() >= next_s:
-                next_s = time.monotonic() + LINE_EVERY_S
-                click.echo(
-                    f"process {progress.done + 1} of {progress.total}, {_describe(progress)}", err=True
-                )
-
-        yield line
-        return
-    from tqdm import tqdm
-
-    with tqdm(file=sys.stderr, leave=False, dynamic_ncols=True, unit=" processes", total=1) as bar:
-
-        def show(progress: Progress) -> None:
-            bar.set_description_str(_describe(progress), refresh=False)
-            bar.total, bar.n = progress.total, progress.done
-            bar.refresh()
-
-        yield show
-
-
-def _describe(progress: Progress) -> str:
-    return f"round {progress.turn} of {progress.rounds}: {progress.title}"

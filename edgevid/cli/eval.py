@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgevid.cli import INTERRUPTED
+from edgevid.cli.progress import LINE_EVERY_S, progress
 from edgevid.cli.result_files import STANDARD_OUTPUT, json_option
 
-INTERVAL_S = 10.0
-"""Between two lines of progress in a log."""
+if TYPE_CHECKING:
+    from edgevid.benchmarks.evaluation.evaluate import Request
+    from edgevid.benchmarks.evaluation.run import Outcome
+    from edgevid.video.datasets import Dataset
 
 
 @click.command()
@@ -100,10 +100,9 @@ def command(
     beside that file, from which --resume continues.
     """
     from edgevid.benchmarks.evaluation.cluster import Cluster
-    from edgevid.benchmarks.evaluation.evaluate import Evaluation, Request
+    from edgevid.benchmarks.evaluation.evaluate import Request
     from edgevid.benchmarks.evaluation.records import prediction_file
     from edgevid.benchmarks.evaluation.report import text
-    from edgevid.benchmarks.evaluation.run import evaluate
     from edgevid.benchmarks.harness.store import ResultFile
     from edgevid.video.datasets import Choices, open_dataset
 
@@ -118,10 +117,9 @@ def command(
 
     dataset = open_dataset(folder.absolute(), split, layout, Choices(fold, labels, videos, pattern))
     request = Request(protocol, online, early, threads, readers)
-    run_videos = Cluster(scheduler, bundle, dataset).run if scheduler else Evaluation.run
+    run_videos = Cluster(scheduler, bundle, dataset).run if scheduler else None
     try:
-        with progress_on(f"{bundle.name} on {dataset.name}", len(dataset.videos)) as show:
-            outcome = evaluate(bundle, dataset, request, journal, resume, run_videos, show)
+        outcome = evaluator(dataset, request, journal, resume, run_videos)(bundle)
     except KeyboardInterrupt:
         hint = f"; the same command with --resume continues from '{journal}'" if journal else ""
         click.echo(f"edgevid: interrupted{hint}", err=True)
@@ -136,20 +134,30 @@ def _json(result: dict[str, Any]) -> str:
     return json.dumps(result, allow_nan=False)
 
 
-@contextlib.contextmanager
-def progress_on(title: str, total: int) -> Iterator[Callable[[int, float], None]]:
-    """A bar with the running accuracy on a terminal, a line every ten seconds elsewhere, on stderr."""
-    from tqdm import tqdm
+def evaluator(
+    dataset: Dataset,
+    request: Request,
+    journal: Path | None = None,
+    resume: bool = False,
+    run_videos: Callable[..., Any] | None = None,
+) -> Callable[[str | Path], Outcome]:
+    """Evaluates a bundle on ``dataset``, and shows the videos done and the accuracy of them."""
+    from edgevid.benchmarks.evaluation.evaluate import Evaluation
+    from edgevid.benchmarks.evaluation.run import evaluate
 
-    next_s = time.monotonic() + INTERVAL_S
-    with tqdm(total=total, desc=title, unit="video", file=sys.stderr, leave=False, disable=None) as bar:
+    count = len(dataset.videos)
 
-        def show(done: int, top1: float) -> None:
-            nonlocal next_s
-            bar.set_postfix_str(f"top-1 {top1:.1%}", refresh=False)
-            bar.update(done - bar.n)
-            if bar.disable and time.monotonic() >= next_s:
-                next_s = time.monotonic() + INTERVAL_S
-                click.echo(f"{title}: {done}/{total} videos, top-1 {top1:.1%}", err=True)
+    def run(bundle: str | Path) -> Outcome:
+        title = f"{Path(bundle).name} on {dataset.name}"
+        with progress("videos", first_after_s=LINE_EVERY_S) as show:
+            return evaluate(
+                Path(bundle),
+                dataset,
+                request,
+                journal,
+                resume,
+                run_videos or Evaluation.run,
+                lambda done, top1: show(f"{title}, top-1 {top1:.1%}", done, count),
+            )
 
-        yield show
+    return run

@@ -40,7 +40,7 @@ def test_a_table_and_the_files(run_edgevid, tiny, measured, tmp_path):
     [saved] = json.loads(files["--json"].read_text())["points"]
     assert saved["latency_ms"]["p50"] == 10 and saved["bundle"] == str(tiny)
     assert "<table" in files["--html"].read_text()
-    assert "process 1 of 2, round 1 of 2: " in result.err
+    assert "round 1 of 2: " in result.err
 
 
 def test_json_is_alone_on_standard_output(run_edgevid, tiny, measured):
