@@ -18,20 +18,21 @@ NAME = "accuracy_top1"
 
 
 def accuracy_metric(
-    baseline: Mapping[str, bool], candidate: Mapping[str, bool], threshold: float
+    baseline: Mapping[str, bool], candidate: Mapping[str, bool], threshold: float, tests: int = 1
 ) -> dict[str, Any]:
     """The metric of ``edgevid regress --json``; the arguments say of each video whether it was right.
 
     It passes if a loss of ``threshold`` of all videos would have been seen; of fewer videos it is
-    inconclusive, which does not make the gate so.
+    inconclusive, which does not make the gate so. It is one of so many ``tests`` that share the error.
     """
+    alpha = ALPHA / tests
     videos = sorted(baseline.keys() & candidate.keys())
     lost = sum(baseline[video] and not candidate[video] for video in videos)
     won = sum(candidate[video] and not baseline[video] for video in videos)
-    smallest = _smallest_loss(lost + won) / len(videos)
-    if _tail(lost, lost + won) <= ALPHA:
+    smallest = _smallest_loss(lost + won, alpha) / len(videos)
+    if _tail(lost, lost + won) <= alpha:
         verdict = REGRESSION
-    elif _tail(won, lost + won) <= ALPHA:
+    elif _tail(won, lost + won) <= alpha:
         verdict = IMPROVEMENT
     else:
         verdict = PASS if smallest <= threshold else INCONCLUSIVE
@@ -51,7 +52,8 @@ def accuracy_metric(
 
 def with_metric(verdict: dict[str, Any], metric: dict[str, Any]) -> dict[str, Any]:
     """The gate's document with another metric; a regression of it is one of the whole."""
-    result = {**verdict, "metrics": [*verdict["metrics"], metric]}
+    others = {name: why for name, why in verdict.get("not_measured", {}).items() if name != metric["name"]}
+    result = {**verdict, "metrics": [*verdict["metrics"], metric], "not_measured": others}
     return {**result, "verdict": REGRESSION, "why": ""} if metric["verdict"] == REGRESSION else result
 
 
@@ -60,9 +62,9 @@ def _tail(count: int, of: int) -> float:
     return sum(math.comb(of, k) for k in range(count, of + 1)) / 2**of
 
 
-def _smallest_loss(differing: int) -> int:
+def _smallest_loss(differing: int, alpha: float) -> int:
     """By how many the losses must exceed the wins among at least ``differing`` videos to be a regression."""
-    needed = math.ceil(math.log2(1 / ALPHA))
+    needed = math.ceil(math.log2(1 / alpha))
     return next(
-        (2 * lost - differing for lost in range(differing + 1) if _tail(lost, differing) <= ALPHA), needed
+        (2 * lost - differing for lost in range(differing + 1) if _tail(lost, differing) <= alpha), needed
     )

@@ -63,19 +63,19 @@ class Energy:
         threads: int,
         draw: random.Random,
         budget_s: float,
-        besides: list[PairedMetric],
+        before: Pairs,
         show: Show = lambda progress: None,
         clock: Clock = time.monotonic,
     ) -> None:
         """Measure pairs of ``bundles`` until they decide, ``budget_s`` is spent, or the sensor fails.
 
-        ``measured`` checks the results of a pair; ``besides`` are the gate's other metrics.
+        ``measured`` checks the results of a pair; ``before`` are those of the other metrics.
         """
 
         def show_energy(progress: Progress) -> None:
             show(dataclasses.replace(progress, metric="energy"))
 
-        self.pairs.besides = besides
+        self.pairs.besides, self.pairs.others = before.metrics, before.others
         try:
             decide_by_pairs(
                 lambda: measured(self._pair(bundles, threads, draw)), budget_s, self.pairs, show_energy, clock

@@ -11,6 +11,7 @@ from typing import Any
 
 from edgevid.benchmarks.harness.statistics import PERCENTILES, samples_needed
 from edgevid.benchmarks.harness.turns import measure_in_turns
+from edgevid.benchmarks.regress.accuracy import NAME as ACCURACY
 from edgevid.benchmarks.regress.energy import Energy
 from edgevid.benchmarks.regress.metrics import ENERGY, INCONCLUSIVE, P99, facts, overall
 from edgevid.benchmarks.regress.pairs import (
@@ -70,12 +71,12 @@ def compare(
 
     for path in paths:
         warm_up(path, options, measure)
-    pairs = pairs_of_turns(options.threshold, [energy.metric(options.threshold)])
+    pairs = pairs_of_turns(options, [energy.metric(options.threshold)])
     decide_by_pairs(measure_pair, options.budget_s, pairs, show, clock)
     why = pairs.why_open(options.budget_s)
     if pairs.is_decided and not energy.why_not:
         rest_s = max(0.0, options.budget_s - pairs.seconds)
-        energy.decide(same_run, paths, options.threads, draw, rest_s, pairs.metrics, show_later, clock)
+        energy.decide(same_run, paths, options.threads, draw, rest_s, pairs, show_later, clock)
         why = energy.why_not
     return _document(bundles, options, pairs, why, first, energy)
 
@@ -139,6 +140,7 @@ def _not_measured(records: Container[str], energy: Energy) -> dict[str, str]:
     reasons = {
         P99: f"a process has fewer than the {needed} samples of a bound",
         ENERGY.name: energy.why_not or "the pairs of latencies took the whole budget",
+        ACCURACY: "pass --dataset DIR",
     }
     return {name: why for name, why in reasons.items() if name not in records}
 

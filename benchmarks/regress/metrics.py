@@ -138,10 +138,10 @@ def paired(measure: Measure, threshold: float, is_expected: bool = False) -> Pai
     return PairedMetric(measure, SignTest(threshold), is_expected=is_expected)
 
 
-def decide(metrics: list[PairedMetric]) -> None:
-    """Set the verdicts that the pairs allow; regressions with Holm's correction over the metrics."""
+def decide(metrics: list[PairedMetric], others: int = 0) -> None:
+    """Set the verdicts that the pairs allow; regressions with Holm's correction over them and ``others``."""
     family = [metric for metric in metrics if metric.counts]
-    worse = holm([metric.best_e_slower for metric in family])
+    worse = holm([metric.best_e_slower for metric in family], others)
     for metric, is_worse in zip(family, worse):
         if metric.verdict in (INCONCLUSIVE, PASS) and metric.test.e_faster >= 1 / ALPHA:
             metric.verdict = IMPROVEMENT

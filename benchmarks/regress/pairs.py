@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,13 +19,17 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Options:
-    """``threshold`` is the relative slow-down that must be caught; ``budget_s`` is for all pairs together."""
+    """``threshold`` is the relative slow-down that must be caught; ``budget_s`` is for all pairs together.
+
+    ``others`` counts the tests that join those of the pairs, such as that of the accuracy.
+    """
 
     threshold: float = 0.03
     budget_s: float = 120.0
     process_s: float = PROCESS_S
     threads: int = 1
     seed: int | None = None
+    others: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,12 @@ Show = Callable[[Progress], None]
 class Pairs:
     """What the pairs so far say of each metric; the times of ``discarded`` ones were not looked at.
 
-    Holm's correction counts the metrics ``besides`` too.
+    Holm's correction counts the metrics ``besides`` too, and ``others`` that need no pairs.
     """
 
     metrics: list[PairedMetric]
     besides: list[PairedMetric] = field(default_factory=list)
+    others: int = 0
     count: int = 0
     discarded: int = 0
     seconds: float = 0.0
@@ -71,9 +76,10 @@ class Pairs:
         return f"{self.count} {what} in {budget_s:.4g} s do not decide: raise --budget, or --threshold"
 
 
-def pairs_of_turns(threshold: float, besides: list[PairedMetric] | None = None) -> Pairs:
+def pairs_of_turns(options: Options, besides: Sequence[PairedMetric] = ()) -> Pairs:
     """None yet, of the metrics of ``turns.measure_in_turns``."""
-    return Pairs([paired(measure, threshold) for measure in MEASURES], besides or [])
+    metrics = [paired(measure, options.threshold) for measure in MEASURES]
+    return Pairs(metrics, list(besides), options.others)
 
 
 def decide_by_pairs(
@@ -98,7 +104,7 @@ def decide_by_pairs(
             pairs.count += 1
             for metric in pairs.metrics:
                 metric.add(*results)
-            decide([*pairs.metrics, *pairs.besides])
+            decide([*pairs.metrics, *pairs.besides], pairs.others)
         longest_s = max(longest_s, clock() - now)
         now = clock()
         pairs.seconds = now - start

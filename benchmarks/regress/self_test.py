@@ -168,7 +168,7 @@ def trial(pool: Pool, kind: float, options: Options, seed: int) -> tuple[str, Pa
         now_s += drawn.seconds
         return drawn.results if kind else draw.sample(drawn.results, 2)
 
-    pairs = pairs_of_turns(options.threshold)
+    pairs = pairs_of_turns(options)
     decide_by_pairs(pair, options.budget_s, pairs, clock=lambda: now_s)
     return overall(pairs.metrics, []), pairs
 

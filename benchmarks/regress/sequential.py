@@ -95,12 +95,15 @@ class SignTest:
         return max(0.0, math.expm1(-around[against - 1]))
 
 
-def holm(evidence: Sequence[float], alpha: float = ALPHA) -> list[bool]:
-    """Which of several e-values reject, with Holm's correction: the i-th largest needs (K - i) / alpha."""
+def holm(evidence: Sequence[float], others: int = 0, alpha: float = ALPHA) -> list[bool]:
+    """Which of several e-values reject, with Holm's correction: the i-th largest needs (K - i) / alpha.
+
+    K counts ``others`` too, hypotheses that are tested elsewhere, at alpha / K.
+    """
     order = sorted(range(len(evidence)), key=lambda index: -evidence[index])
     rejected = [False] * len(evidence)
     for rank, index in enumerate(order):
-        if evidence[index] < (len(evidence) - rank) / alpha:
+        if evidence[index] < (len(evidence) + others - rank) / alpha:
             break
         rejected[index] = True
     return rejected

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgevid.cli.progress import progress
 from edgevid.cli.regress_baseline import BaselineFile, baseline_options
 from edgevid.cli.regress_measures import Measures, measure_options
 from edgevid.cli.regress_options import Comparison, comparison_options
 from edgevid.cli.regress_outputs import Outputs, output_options
 from edgevid.cli.regress_store import Keeping, keep, keeping_options
 from edgevid.errors import BenchmarkError, EdgevidError, os_error_line
+
+if TYPE_CHECKING:
+    from edgevid.benchmarks.regress.pairs import Progress
 
 STATUS = {"pass": 0, "improvement": 0, "regression": 1, "inconclusive": 2}
 CANNOT_COMPARE = 3
@@ -65,11 +68,12 @@ def command(
             measures.test_itself(comparison, outputs.json_to)
         return 0
     writer, recorder = outputs.open(), keeping.recorder()
+    add_accuracy = measures.accuracy()
     if kept.reason is not None:
         kept.accept(comparison, measures, recorder, keeping.commit_here())
         return 0
     comparison, verdict = kept.resolved(comparison, measures)
-    verdict = verdict or measures.with_accuracy(_compare(comparison, measures), comparison)
+    verdict = verdict or add_accuracy(_compare(comparison, measures), comparison)
     if recorder is not None:
         verdict = keep(recorder, verdict, keeping.commit_here())
     writer.write(verdict)
@@ -81,7 +85,7 @@ def command(
 def _compare(comparison: Comparison, measures: Measures) -> dict[str, Any]:
     from edgevid.benchmarks.regress import gate
 
-    options, bundles = comparison.options(), comparison.bundles()
+    options, bundles = comparison.options(int(measures.dataset is not None)), comparison.bundles()
     energy = measures.energy(bundles[1])
     with one_gate_at_a_time(options.budget_s) as is_alone:
         if measures.instructions:  # exact, whoever else is here
@@ -92,8 +96,13 @@ def _compare(comparison: Comparison, measures: Measures) -> dict[str, Any]:
                 "after another, or raise --budget"
             )
             return gate.compare_without_pairs(*bundles, options, why)
-        with _progress(options.budget_s) as show:
-            return gate.compare(*bundles, options, show, energy)
+        with progress("s") as show:
+            return gate.compare(
+                *bundles,
+                options,
+                lambda pairs: show(_described(pairs), pairs.elapsed_s, options.budget_s),
+                energy,
+            )
 
 
 @contextlib.contextmanager
@@ -130,30 +139,6 @@ def _locked(lock: Callable[[], None], budget_s: float) -> bool:
     return False
 
 
-@contextlib.contextmanager
-def _progress(budget_s: float) -> Iterator[Callable[[Any], None]]:
-    """A bar of the budget on a terminal, a line every tenth pair elsewhere, on stderr."""
-    if not sys.stderr.isatty():
-
-        def line(progress: Any) -> None:
-            if (progress.pairs + progress.discarded) % 10 == 0:
-                click.echo(f"{_describe(progress)}, {progress.elapsed_s:.0f}/{budget_s:.0f} s", err=True)
-
-        yield line
-        return
-    from tqdm import tqdm
-
-    bar_format = "{desc} |{bar}| {n:.0f}/{total:.0f} s"
-    with tqdm(total=budget_s, bar_format=bar_format, file=sys.stderr, leave=False, dynamic_ncols=True) as bar:
-
-        def show(progress: Any) -> None:
-            bar.set_description_str(_describe(progress), refresh=False)
-            bar.n = min(progress.elapsed_s, budget_s)
-            bar.refresh()
-
-        yield show
-
-
-def _describe(progress: Any) -> str:
-    ratio = "" if progress.ratio is None else f", {progress.metric} x{progress.ratio:.3f}"
-    return f"{progress.pairs} pairs, {progress.discarded} discarded{ratio}"
+def _described(pairs: Progress) -> str:
+    ratio = "" if pairs.ratio is None else f", {pairs.metric} x{pairs.ratio:.3f}"
+    return f"{pairs.pairs} pairs, {pairs.discarded} discarded{ratio}"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgevid.cli.progress import progress
 from edgevid.cli.regress_options import Comparison, group, share
 from edgevid.cli.result_files import STANDARD_OUTPUT
 from edgevid.errors import BenchmarkError
@@ -21,7 +19,7 @@ from edgevid.errors import BenchmarkError
 if TYPE_CHECKING:
     from edgevid.benchmarks.regress.energy import Energy
 
-LINE_INTERVAL_S = 10.0
+COUNTING = "counting instructions"
 
 
 @dataclass(frozen=True)
@@ -50,36 +48,35 @@ class Measures:
             raise BenchmarkError(f"power cannot be measured ({state.why}): {state.remedy}")
         return Energy(probe, is_required)
 
-    def with_accuracy(self, verdict: dict[str, Any], comparison: Comparison) -> dict[str, Any]:
-        """The verdict, with top-1 accuracies on ``--dataset`` as one more metric."""
+    def accuracy(self) -> Callable[[dict[str, Any], Comparison], dict[str, Any]]:
+        """Adds top-1 accuracies on ``--dataset`` to a verdict; ``EdgevidError`` if it is no data set."""
         if self.dataset is None:
-            return verdict
+            return lambda verdict, comparison: verdict
         from edgevid.benchmarks.evaluation.evaluate import Request
-        from edgevid.benchmarks.evaluation.run import evaluate
         from edgevid.benchmarks.regress.accuracy import accuracy_metric, with_metric
+        from edgevid.cli.eval import evaluator
         from edgevid.video.datasets import open_dataset
 
-        dataset, outcomes = open_dataset(Path(self.dataset).absolute()), []
-        with _progress("accuracy", "videos") as show:
-            for number, bundle in enumerate(comparison.bundles()):
+        evaluate = evaluator(open_dataset(Path(self.dataset).absolute()), Request())
 
-                def progress(count: int, _: float, done: int = number * len(dataset.videos)) -> None:
-                    show(done + count, 2 * len(dataset.videos))
+        def add(verdict: dict[str, Any], comparison: Comparison) -> dict[str, Any]:
+            before, after = (
+                {record.video: record.best[0] == record.label for record in evaluate(bundle).records}
+                for bundle in comparison.bundles()
+            )
+            tests = 1 + sum("pair_ratios" in metric for metric in verdict["metrics"])
+            threshold = share(comparison.threshold)
+            return with_metric(verdict, accuracy_metric(before, after, threshold, tests))
 
-                outcomes.append(evaluate(Path(bundle), dataset, Request(), progress=progress))
-        before, after = (
-            {record.video: record.best[0] == record.label for record in outcome.records}
-            for outcome in outcomes
-        )
-        return with_metric(verdict, accuracy_metric(before, after, share(comparison.threshold)))
+        return add
 
     def count(self, comparison: Comparison) -> dict[str, Any]:
         """Count instructions; the verdict."""
         from edgevid.benchmarks.regress import instructions
 
         options = instructions.Options(self.threshold(), share(comparison.threshold))
-        with _progress("counting instructions", "inferences") as show:
-            return instructions.compare(*comparison.bundles(), options, show)
+        with progress("inferences") as show:
+            return instructions.compare(*comparison.bundles(), options, functools.partial(show, COUNTING))
 
     def values(self, bundle: str) -> dict[str, float]:
         """Instructions, if they are counted: what a baseline file keeps beside what the bundle says."""
@@ -88,8 +85,8 @@ class Measures:
         from edgevid.benchmarks.regress import instructions
         from edgevid.bundle.bundle import Bundle
 
-        with _progress("counting instructions", "inferences") as show:
-            return instructions.values_of(Bundle.open(bundle), show)
+        with progress("inferences") as show:
+            return instructions.values_of(Bundle.open(bundle), functools.partial(show, COUNTING))
 
     def threshold(self) -> float:
         return share(self.instructions_threshold, "--instructions-threshold", "0.5%")
@@ -103,8 +100,8 @@ class Measures:
             raise BenchmarkError("--self-test measures a bundle of yours: name it with --baseline")
         options, to_json = comparison.options(), functools.partial(json.dumps, indent=1, allow_nan=False)
         file = ResultFile(Path(json_to), render=to_json) if json_to not in (None, STANDARD_OUTPUT) else None
-        with _progress("measuring", "s") as show:
-            result = self_test.run(comparison.baseline, options, show)
+        with progress("s") as show:
+            result = self_test.run(comparison.baseline, options, functools.partial(show, "measuring"))
         if file:
             file.save(result)
         click.echo(to_json(result) if json_to == STANDARD_OUTPUT else self_test.table(result))
@@ -141,37 +138,3 @@ measure_options = group(
         help="Say which slow-downs of --baseline this machine detects within --budget, in four times that.",
     ),
 )
-
-
-@contextlib.contextmanager
-def _progress(title: str, unit: str) -> Iterator[Callable[[float, float], None]]:
-    """A function of what is done and what there is to do: a bar on a terminal, else lines, on stderr."""
-    if not sys.stderr.isatty():
-        due_s = 0.0
-
-        def line(done: float, total: float) -> None:
-            nonlocal due_s
-            if time.monotonic() >= due_s:
-                due_s = time.monotonic() + LINE_INTERVAL_S
-                click.echo(f"{title}: {done:.0f}/{total:.0f} {unit}", err=True)
-
-        yield line
-        return
-    from tqdm import tqdm
-
-    bar_format = "{desc} |{bar}| {n:.0f}/{total:.0f} {unit}"
-    with tqdm(
-        desc=title,
-        unit=unit,
-        total=1,
-        bar_format=bar_format,
-        file=sys.stderr,
-        leave=False,
-        dynamic_ncols=True,
-    ) as bar:
-
-        def show(done: float, total: float) -> None:
-            bar.total, bar.n = total, min(done, total)
-            bar.refresh()
-
-        yield show

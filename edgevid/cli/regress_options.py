@@ -58,10 +58,12 @@ class Comparison:
                 raise click.UsageError(f"Missing option '{name}'.", click.get_current_context())
         return str(self.baseline), str(self.candidate)
 
-    def options(self) -> Options:
+    def options(self, others: int = 0) -> Options:
         from edgevid.benchmarks.regress.pairs import Options
 
-        return Options(share(self.threshold), seconds(self.budget), threads=self.threads, seed=self.seed)
+        return Options(
+            share(self.threshold), seconds(self.budget), threads=self.threads, seed=self.seed, others=others
+        )
 
 
 comparison_options = group(
@@ -105,7 +107,8 @@ def seconds(text: str) -> float:
     """``120s``, ``2m``, or a number of seconds."""
     units = {"s": 1, "m": 60, "h": 3600}
     with contextlib.suppress(ValueError):
-        value = float(text.rstrip("smh")) * units.get(text[-1:], 1)
+        unit = text[-1:] if text[-1:] in units else ""
+        value = float(text.removesuffix(unit)) * units.get(unit, 1)
         if 0 < value < math.inf:
             return value
     raise BenchmarkError(f"--budget '{text}' is no time: use, for example, --budget 120s")

@@ -48,7 +48,7 @@ def regress(capsys, monkeypatch, tmp_path):
 def test_the_exit_status_is_the_verdict(regress, verdict, status):
     code, out, err = regress(verdict)
     assert code == status and f"{verdict}: 16 pairs" in out
-    assert "10 pairs, 0 discarded, latency x1.010, 5/120 s" in err
+    assert "10 pairs, 0 discarded, latency x1.010: 5/120 s" in err
 
 
 @pytest.mark.parametrize("how", [["--json"], ["--json", "-"]])
@@ -84,6 +84,7 @@ def test_shares_and_times_are_read(regress, arguments, expected):
         (["--threshold", "0%"], "--threshold 3%"),
         (["--budget", "soon"], "--budget 120s"),
         (["--budget", "-5s"], "--budget 120s"),
+        (["--budget", "500ms"], "--budget 120s"),
         (["--threads", "0"], "--threads"),
         (["--nonsense"], "--nonsense"),
     ],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from one_bundle import write_bundle
 
+from edgevid.benchmarks.evaluation import run
 from edgevid.benchmarks.regress import gate, instructions, self_test
 
 COUNTED = {
@@ -87,6 +89,47 @@ def test_a_sensor_that_cannot_be_used_is_refused_before_anything_is_measured(ene
     assert asked is None and result.status == 3 and result.out == ""
     (line,) = result.err.splitlines()
     assert says in line
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """A folder for each of two classes, with a hundred (empty) videos each."""
+    for number in range(200):
+        path = tmp_path / "videos" / f"class{number % 2}" / f"{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path / "videos"
+
+
+@pytest.mark.parametrize(("lost", "status"), [(0, 0), (30, 1)])
+def test_accuracies_are_compared_on_the_same_videos(regress, dataset, monkeypatch, lost, status):
+    """Simulated: which videos each of the two bundles has right."""
+
+    def evaluate(bundle, videos, *_):
+        first_right = lost if bundle.name == "new" else 0
+        records = [
+            SimpleNamespace(video=str(number), label=0, best=[int(number < first_right)])
+            for number in range(len(videos.videos))
+        ]
+        return SimpleNamespace(records=records)
+
+    def compare(baseline, candidate, options, *_):
+        assert options.others == 1, "one more test shares the error"
+        verdict = {**COUNTED, "verdict": "pass", "not_measured": {"accuracy_top1": "no videos"}}
+        del verdict["measure"]
+        return {**verdict, "metrics": [{**COUNTED["metrics"][0], "verdict": "pass"}]}
+
+    monkeypatch.setattr(run, "evaluate", evaluate)
+    monkeypatch.setattr(gate, "compare", compare)
+    result = regress("--dataset", dataset)
+    assert result.status == status
+    assert "accuracy_top1" in result.out and "no videos" not in result.out
+
+
+def test_a_data_set_that_is_none_is_refused_before_anything_is_measured(regress, monkeypatch, tmp_path):
+    monkeypatch.setattr(gate, "compare", None)
+    result = regress("--dataset", tmp_path / "none")
+    assert result.status == 3 and "no data set at" in result.err
 
 
 SELF_TEST = {

@@ -47,3 +47,11 @@ def test_a_loss_of_accuracy_is_a_regression_of_the_whole():
     whole = with_metric(passed, metric(90, 10, 0))
     assert whole["verdict"] == "regression" and whole["metrics"][-1]["name"] == "accuracy_top1"
     assert with_metric(passed, metric(20, 0, 0))["verdict"] == "pass"
+
+
+def test_one_test_of_several_needs_more_losses():
+    videos = [str(number) for number in range(500)]
+    before = dict.fromkeys(videos, True)
+    after = {video: number >= 7 for number, video in enumerate(videos)}
+    assert accuracy_metric(before, after, 0.03)["verdict"] == "regression"
+    assert accuracy_metric(before, after, 0.03, tests=4)["verdict"] == "pass"
