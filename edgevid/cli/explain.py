@@ -232,10 +232,11 @@ def _print(result: dict[str, Any], folder: Path) -> None:
     from edgevid.video.predictions import Prediction
 
     best = Prediction(**result["predictions"][0])
-    layer = f", layer {result['layer']}" if "layer" in result else ""
-    click.echo(
-        f"{best.title} {best.probability:.1%}: {result['method']}{layer}, {len(result['frames'])} frames"
-    )
+    shown, layer = result["class"], result.get("layer")
+    name = (shown["label"] or f"class {shown['index']}") if shown else "the leading class"
+    where = f" at layer {layer}" if layer else ""
+    click.echo(f"best class: {best.title} {best.probability:.1%}")
+    click.echo(f"{result['method']} of {name}{where}, {len(result['frames'])} frames:")
     for file in result["files"]:
         if not file.startswith("frames/"):
             click.echo(f"  {folder / file}")

@@ -44,7 +44,7 @@ def test_a_clip_gets_a_video_pictures_and_maps_of_its_best_class(explain):
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
     )
     assert (content["method"], content["map_size"], content["model"]) == ("CAM", [8, 8], "tiny")
-    assert content["predictions"][0]["label"] == "red"
+    assert content["predictions"][0]["label"] == content["class"]["label"] == "red"
     assert [frame["index"] for frame in content["frames"]] == [1, 3, 5, 7]
     first = content["frames"][0]["peak"]
     assert all(1 / 8 < side < 3 / 8 for side in first), "the red square is in the upper left"
@@ -53,10 +53,10 @@ def test_a_clip_gets_a_video_pictures_and_maps_of_its_best_class(explain):
         pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
         assert stream.codec_context.name == "h264"
     assert len(pictures) == 4
-    assert pictures[0].shape == (448 + 32, 2 * 448, 3)
+    assert pictures[0].shape == (448 + 32, 2 * 448 + 8, 3)
     numbers = [int(path.stem) for path in sorted((folder / "frames").iterdir())]
     assert numbers == [1, 3, 5, 7]
-    assert np.asarray(Image.open(folder / "frames.png")).shape == (480, 2 * 448, 3)
+    assert np.asarray(Image.open(folder / "frames.png")).shape == (480, 2 * 448 + 24, 3)
 
 
 def test_the_mean_of_the_maps_is_the_logit_of_their_class(explain):
@@ -74,7 +74,7 @@ def test_a_stream_gets_the_leading_class_of_each_frame_and_its_confidence_over_t
     pytest.importorskip("matplotlib", reason="the chart needs the report extra")
     result, folder = explain("--json", streaming=True)
     content = json.loads(result.out)
-    assert len(content["frames"]) == 8
+    assert (len(content["frames"]), content["class"]) == (8, None)
     assert [frame["class"] for frame in content["frames"]][::7] == [0, 1]
     confidence = content["confidence"]
     assert confidence["time_s"] == pytest.approx([i / 8 for i in range(8)])
@@ -85,7 +85,7 @@ def test_a_stream_gets_the_leading_class_of_each_frame_and_its_confidence_over_t
 
 def test_the_text_names_the_class_and_the_files(explain):
     result, folder = explain()
-    assert "red" in result.out and "CAM, 4 frames" in result.out
+    assert "best class: red" in result.out and "CAM of red, 4 frames:" in result.out
     assert str(folder / "explain.mp4") in result.out
 
 

@@ -12,11 +12,16 @@ from edgevid.specs import Preprocessing
 SIDE = 448
 """Pixels that a frame is enlarged to, at least half of them."""
 STRIP, MARGIN, FONT_SIZE = 32, 8, 18
-OPACITY = 0.65
 COLUMNS = 2
+
+OPACITY = 0.75
 POSITIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
-COLORS = np.array([(40, 0, 90), (150, 0, 140), (230, 40, 50), (250, 150, 0), (255, 250, 120)], np.float64)
+ANCHORS = ((40, 0, 90), (150, 0, 140), (230, 40, 50), (250, 150, 0), (255, 250, 120))
 """From weak to strong: darker to lighter, so that the order survives without color."""
+LEVELS = np.linspace(0, 1, 256)
+COLORS = np.stack([np.interp(LEVELS, POSITIONS, channel) for channel in zip(*ANCHORS)], axis=1)
+WEIGHTS = (OPACITY * np.sqrt(LEVELS)).astype(np.float32)
+WEIGHTED_COLORS = (COLORS * WEIGHTS[:, None]).astype(np.float32)
 
 
 def strengths(maps: np.ndarray) -> np.ndarray:
@@ -36,33 +41,36 @@ def as_seen(data: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
 
 
 def overlay(image: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """``strength``, ``(h, w)`` from 0 to 1, over an RGB image; where it is 0 the image stays as it is."""
+    """``strength``, ``(h, w)`` from 0 to 1, in colors over an RGB image in gray."""
     size = (image.shape[1], image.shape[0])
     heat = Image.fromarray(strength.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
-    values = np.clip(np.asarray(heat), 0, 1)[..., None]
-    color = np.concatenate([np.interp(values, POSITIONS, channel) for channel in COLORS.T], axis=-1)
-    opacity = OPACITY * np.sqrt(values)
-    return np.round(image * (1 - opacity) + color * opacity).astype(np.uint8)
+    levels = np.round(255 * np.clip(np.asarray(heat), 0, 1)).astype(np.uint8)
+    gray = np.asarray(Image.fromarray(image).convert("L"))
+    under = gray * (1 - WEIGHTS)[levels]
+    return (under[..., None] + WEIGHTED_COLORS[levels] + 0.5).astype(np.uint8)
 
 
 def panel(data: np.ndarray, strength: np.ndarray, caption: str, preprocessing: Preprocessing) -> np.ndarray:
-    """The frame and the frame under its map side by side over a caption: RGB uint8, sides even for H.264."""
+    """The frame, and it under its map, side by side over a caption: RGB uint8, sides even for H.264."""
     image = as_seen(data, preprocessing)
-    pictures = np.concatenate([image, overlay(image, strength)], axis=1)
-    height = STRIP + pictures.shape[0] % 2
-    strip = Image.new("RGB", (pictures.shape[1], height), "white")
-    font = ImageFont.load_default(FONT_SIZE)
-    ImageDraw.Draw(strip).text((MARGIN, height / 2), caption, "black", font, anchor="lm")
-    return np.concatenate([pictures, np.asarray(strip)])
+    height, width = image.shape[:2]
+    canvas = Image.new("RGB", (2 * width + MARGIN, height + STRIP + height % 2), "white")
+    canvas.paste(Image.fromarray(image), (0, 0))
+    canvas.paste(Image.fromarray(overlay(image, strength)), (width + MARGIN, 0))
+    font, middle = ImageFont.load_default(FONT_SIZE), (height + canvas.height) / 2
+    ImageDraw.Draw(canvas).text((MARGIN, middle), caption, "black", font, anchor="lm")
+    return np.asarray(canvas)
 
 
 def sheet(panels: Sequence[np.ndarray]) -> np.ndarray:
     """All panels at half their size, in two columns."""
-    small = [np.asarray(Image.fromarray(each).reduce(2)) for each in panels]
-    if len(small) % COLUMNS:
-        small.append(np.full_like(small[0], 255))
-    rows = [np.concatenate(small[i : i + COLUMNS], axis=1) for i in range(0, len(small), COLUMNS)]
-    return np.concatenate(rows)
+    small = [Image.fromarray(each).reduce(2) for each in panels]
+    width, height = small[0].width + 2 * MARGIN, small[0].height
+    rows = -(-len(small) // COLUMNS)
+    canvas = Image.new("RGB", (COLUMNS * width - 2 * MARGIN, rows * height), "white")
+    for number, each in enumerate(small):
+        canvas.paste(each, (number % COLUMNS * width, number // COLUMNS * height))
+    return np.asarray(canvas)
 
 
 def mosaic(features: np.ndarray, rows: int = 8, columns: int = 12, tile: int = 64) -> np.ndarray:

@@ -57,10 +57,13 @@ def write_stream(
 
 
 def describe(session: Session, explanation: Explanation, method: str) -> dict[str, Any]:
+    """``class`` is the one that is shown; None where each frame of a stream shows its own."""
+    shown, labels = sorted({int(index) for index in explanation.classes}), session.labels
     return {
         "method": method,
+        "class": None if len(shown) > 1 else {"index": shown[0], "label": labels and labels[shown[0]]},
         "map_size": list(explanation.maps.shape[1:]),
-        "predictions": [asdict(p) for p in top_predictions(explanation.logits, session.labels, TOP)],
+        "predictions": [asdict(p) for p in top_predictions(explanation.logits, labels, TOP)],
         "frames": [
             {
                 "index": int(index),

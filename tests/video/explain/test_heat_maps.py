@@ -29,8 +29,8 @@ def test_a_frame_is_shown_in_the_colors_of_the_video(color):
     assert image[0, 0].tolist() == [200, 100, 50]
 
 
-def test_a_frame_without_evidence_stays_as_it_is():
-    image = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
+def test_a_frame_without_evidence_is_gray():
+    image = np.repeat(np.random.default_rng(0).integers(0, 255, (32, 32, 1), np.uint8), 3, axis=2)
     heat = np.zeros((4, 4), np.float32)
     assert np.array_equal(overlay(image, heat), image)
     heat[0, 0] = 1
@@ -44,7 +44,7 @@ def test_panels_have_even_sides_and_fit_on_a_sheet(crop):
     picture = panel(data, heat, "señal $x$ 画", Preprocessing(crop, crop))
     assert picture.shape[0] % 2 == picture.shape[1] % 2 == 0
     height, width = picture.shape[0] // 2, picture.shape[1] // 2
-    assert sheet([picture] * 3).shape == (2 * height, 2 * width, 3)
+    assert sheet([picture] * 3).shape == (2 * height, 2 * width + 16, 3)
 
 
 def test_the_most_active_channels_come_first():
