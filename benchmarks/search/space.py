@@ -84,7 +84,7 @@ def _of_network(candidate: Candidate, spec: ModelSpec) -> Option:
     frames, size = candidate.frames or spec.frames, candidate.size or spec.size
     precision = candidate.precision or "fp32"
     macs = weights_mib = None
-    if spec.facts is not None:
+    if spec.facts is not None and candidate.weights is None:  # a checkpoint may be of another width
         macs = spec.facts.macs * frames / spec.frames * (size / spec.size) ** 2
         weights_mib = spec.facts.parameters * BYTES[precision] / MIB
     return Option(candidate, spec.name, frames, size, precision, False, macs, weights_mib)

@@ -35,7 +35,8 @@ def comparing_options(command: Any) -> Any:
         click.option("-o", "--output", metavar="DIR", help="Keep exported bundles, and use those there."),
         click.option(
             "--store", envvar="EDGEVID_STORE", metavar="FILE|URL",
-            help="Use the results of this store that agree, and add new ones.  [env: EDGEVID_STORE]",
+            help="Use the results that this store has of the same bundles (keep them with -o), device and "
+            "versions, and add new ones.  [env: EDGEVID_STORE]",
         ),
         click.option(
             "--power", metavar="SOURCE",

@@ -59,6 +59,7 @@ def command(
     from edgevid.benchmarks.search.space import options_of, searchable
     from edgevid.host.files import atomic_write
     from edgevid.targets import TARGETS
+    from edgevid.zoo.shipped import DATASETS, models_with
 
     limits = [parse(text) for text in budgets]
     check_published(published)
@@ -66,7 +67,10 @@ def command(
     if json_to not in (None, STANDARD_OUTPUT):
         ResultFile(Path(json_to))
     found = [find(name) for name in subjects]
-    models = [subject.name for subject in found if subject.is_model] if found else searchable()
+    models = [subject.name for subject in found if subject.is_model]
+    if not found:
+        of_datasets = [models_with(name) for name in weights if name in DATASETS]
+        models = [name for name in searchable() if all(name in each for each in of_datasets)]
     bundles = [subject.name for subject in found if not subject.is_model]
     backends = [backend] if backend else []
     choices = choices_of(
@@ -106,7 +110,7 @@ def _trained(models: list[str], with_weights: list[str], are_named: bool) -> lis
         )
     if not are_named and not with_weights:
         raise BenchmarkError(
-            "--dataset needs trained networks: name bundles, or checkpoints with --weights MODEL=FILE"
+            "--dataset needs trained networks: name bundles, or --weights MODEL=FILE, or --weights digits"
         )
     return with_weights
 

@@ -31,8 +31,14 @@ def find_weights(name: str | os.PathLike[str], model: str, folder: Path = FOLDER
     path = folder / file_name(model, dataset)
     if path.is_file():
         return path
-    models = sorted(file.name.removesuffix(file_name("", dataset)) for file in folder.glob(f"*.{dataset}.pt"))
+    models = models_with(dataset, folder)
     others = f"choose {', '.join(models)}, or " if models else ""
     raise WeightsError(
         f"no weights of {model} on '{dataset}' come with edgevid: {others}{REMEDY.format(model=model)}"
     )
+
+
+def models_with(dataset: str, folder: Path = FOLDER) -> list[str]:
+    """The networks for which weights of this data set come with edgevid."""
+    ending = file_name("", dataset)
+    return sorted(file.name.removesuffix(ending) for file in folder.glob(f"*{ending}"))

@@ -87,6 +87,7 @@ def test_a_bundle_that_cannot_run_is_a_row_and_status_one_if_it_is_the_only_one(
         (["tsm_mbv2", "--all-backends", "--precision", "fp32"], ["leave --backend and --precision out"]),
         (["tsm_mbv2", "tsm_r50", "--weights", "a.pth"], ["--weights MODEL=a.pth"]),
         (["tsm_mbv2", "--weights", "tsm_mbv2=none.pth"], ["none.pth"]),
+        (["tsm_r101", "--weights", "digits"], ["no weights of tsm_r101 on 'digits'"]),
         (["tsm_mbv2", "--published", "Kinetics"], ["Kinetics-400"]),
         (["tsm_mbv2", "--all-backends", "--device", "ssh://board"], ["--all-backends is of this machine"]),
         (["tsm_mbv2", "--plot", "chart.gif"], [".svg or .png"]),

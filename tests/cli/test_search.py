@@ -55,6 +55,10 @@ def test_status_one_where_nothing_fits(run_edgevid, tiny):
         (["--target", "cpu", "--budget", "latency=30ms", "--published", "UCF"], ["did you mean UCF-101"]),
         (["--target", "cpu", "--budget", "latency=30ms", "--dataset", "."], ["--weights MODEL=FILE"]),
         (
+            ["tsm_r101", "--target", "cpu", "--budget", "latency=30ms", "--weights", "digits"],
+            ["no weights of tsm_r101 on 'digits'"],
+        ),
+        (
             ["tsm_r50", "--target", "cpu", "--budget", "latency=30ms", "--dataset", "."],
             ["--weights tsm_r50=FILE"],
         ),

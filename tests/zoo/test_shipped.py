@@ -45,6 +45,11 @@ def test_a_network_without_them_is_refused_with_those_that_have_some(folder):
         shipped.find_weights("digits", "stm_r50", folder / "none")
 
 
+def test_the_networks_that_have_some_are_listed(folder):
+    (folder / "README.md").touch()
+    assert shipped.models_with("digits", folder) == ["tsm_mbv2"]
+
+
 def test_an_export_takes_them_with_their_classes_and_input(folder, tmp_path):
     request = make_request("tsm_mbv2", "cpu", tmp_path / "bundle", ExportOptions(weights="digits"))
     network = build_network(request)

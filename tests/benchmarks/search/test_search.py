@@ -218,3 +218,10 @@ def test_an_export_that_fails_is_a_reason(lab):
     document = Search(lab.options, [parse("latency=60ms")], tools, rounds=1).run()
     assert document["best"] is None and document["failures"][0]["why"] == "it cannot be traced"
     assert report(document).endswith("nothing is within 60 ms")
+
+
+def test_what_a_checkpoint_costs_is_not_known_before_its_export():
+    """It may be of another width, so it must not be skipped for the MACs and bytes of the full network."""
+    choices = Choices(weights={"tsm_mbv2": "half_as_wide.pt"})
+    (option,) = options_of(["tsm_mbv2"], [], choices, TARGETS["cpu"], None)
+    assert (option.macs, option.weights_mib) == (None, None)
