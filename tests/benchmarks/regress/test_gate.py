@@ -188,3 +188,16 @@ def test_a_larger_bundle_is_a_regression(tmp_path):
         file.write(bytes(5000))
     verdict = compare(tmp_path / "old", tmp_path / "new", Options(seed=1), measure=Machine().measure)
     assert verdict["verdict"] == metric(verdict, "bundle_size_mib")["verdict"] == "regression"
+
+
+@pytest.mark.parametrize("bound", [None, 11.0])
+def test_the_p99_is_compared_where_the_samples_are_enough_for_a_bound(gate, bound):
+    machine = Machine()
+    machine.change = lambda result, *_: result["latency_bounds_ms"].update(p99=bound)
+    verdict = gate(machine)
+    names = {item["name"] for item in verdict["metrics"]}
+    assert ("latency_p99_ms" in names) == (bound is not None)
+    if bound is None:
+        assert "fewer than the 662 samples" in verdict["not_measured"]["latency_p99_ms"]
+        assert "not compared: latency_p99_ms (a process has" in report(verdict)
+    assert "--dataset" in verdict["not_measured"]["accuracy_top1"]
