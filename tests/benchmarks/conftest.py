@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imports_are_frozen():
+    """A scenario collects garbage first; without all that was imported, that takes no time."""
+    gc.collect()
+    gc.freeze()
+
 
 WORKER = """
 import os, pathlib, signal, sys, time
