@@ -41,14 +41,13 @@ def test_a_layer_counts_its_macs_and_bytes(op, inputs, output, macs):
     assert layer.bytes_moved == 4 * elements
 
 
-def test_every_kernel_of_a_network_is_timed_against_its_bound(exported, tmp_path, monkeypatch, capsys):
+def test_every_kernel_of_a_network_is_timed_against_its_bound(clip_bundle, tmp_path, monkeypatch, capsys):
     from edgevid.kernels.common import build
 
     if build.library() is None:
         pytest.skip("the kernels cannot be built here")
-    bundle = exported("tsm_mbv2", frames=2, size=32)
     target = tmp_path / "kernels.json"
-    arguments = [str(bundle.path), "--rounds", "2", "--threads", "1", "--json", str(target)]
+    arguments = [str(clip_bundle.path), "--rounds", "2", "--threads", "1", "--json", str(target)]
     monkeypatch.setattr(sys, "argv", ["kernels", *arguments])
     kernels.main()
     document = json.loads(target.read_text())
