@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import edgevid
+from edgevid.exporter import network as exported
 from edgevid.zoo import MODELS
 from edgevid.zoo.c3d import network as c3d
 
@@ -38,6 +39,17 @@ def short_network(name: str, frames: int, size: int, **sizes: int) -> nn.Module:
                 del blocks[list(blocks).index(block)]
             kinds.add(kind)
     return network
+
+
+@contextmanager
+def short_exports() -> Iterator[None]:
+    """Exports of this process are of ``short_network``, of the zoo's names."""
+
+    def create_model(name: str, num_classes: int | None, frames: int, **sizes: int) -> nn.Module:
+        return short_network(name, frames, MODELS[name].smallest[1], num_classes=num_classes, **sizes)
+
+    with mock.patch.object(exported, "create_model", create_model):
+        yield
 
 
 @contextmanager
