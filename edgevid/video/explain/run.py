@@ -46,7 +46,9 @@ def write_stream(
     frames = progress(read_frames(source, threads), count, "running the network")
     explanation = explain_stream(session, frames, shown)
     preprocessing = session.manifest.preprocessing
-    again = preprocessed(progress(read_frames(source, threads), count, "drawing"), preprocessing)
+    again = preprocessed(
+        progress(read_frames(source, threads), len(explanation.maps), "drawing"), preprocessing
+    )
     rate = info.frame_rate or DEFAULT_RATE
     write_pictures(folder, explanation, again, preprocessing, session.labels, rate)
     write_arrays(folder, explanation)
