@@ -16,8 +16,10 @@ from edgevid.errors import BenchmarkError
 
 WIDTH, HEIGHT = 720, 440
 LEFT, RIGHT, TOP, BOTTOM = 58, 24, 44, 52
-LETTER, LINE = 6.3, 13
+LETTER, LINE = 7.0, 13
 """The width of a letter and the height of a line of a label."""
+ANCHORS = {1: "start", -1: "end"}
+"""Of a label to the right and to the left of its mark."""
 WIDE_LETTER = 10.0
 """The width of a letter of the legend on a phone, where the text of a page's chart is larger."""
 COLORS = 8
@@ -31,7 +33,7 @@ STYLE = """
   --line: #30363d; --c0: #6cb0ff; --c1: #ff9d5c; --c2: #63d18a; --c3: #d3a4ff; --c4: #ff8fc0; --c5: #cbd45c;
   --c6: #5fd4de; --c7: #c0c0c0; } }
 .chart text { font: 12px system-ui, sans-serif; fill: var(--soft); }
-.chart .label { fill: var(--ink); }
+.chart .label { fill: var(--ink); stroke: var(--paper); stroke-width: 4px; paint-order: stroke; }
 .chart .paper { fill: var(--paper); } .chart .grid { stroke: var(--line); }
 .chart .front { fill: none; stroke: var(--soft); stroke-dasharray: 5 4; }
 .chart .error { stroke: var(--c); } .chart .symbol { fill: var(--c); stroke: var(--c); stroke-width: 1.5; }
@@ -95,10 +97,12 @@ def svg(points: Sequence[dict[str, Any]], alone: bool = True) -> str:
         _mark(index, point, names[index], models.index(point["model"]) % COLORS, scales)
         for index, point in shown.items()
     )
-    places = place_labels({index: scales.place(point) for index, point in shown.items()}, names)
+    bars = [bar for point in drawn for bar in _bars(point, scales)]
+    places = place_labels({index: scales.place(point) for index, point in shown.items()}, names, bars)
     texts = "".join(
-        f'<text class="label" x="{x:.1f}" y="{y:.1f}">{html.escape(names[index])}</text>'
-        for index, (x, y) in places.items()
+        f'<text class="label" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">'
+        f"{html.escape(names[index])}</text>"
+        for index, (x, y, anchor) in places.items()
     )
     label = html.escape(f"Accuracy against latency of {len(shown)} bundles; the table has the same numbers")
     header = f' xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}"' if alone else ""
@@ -176,11 +180,12 @@ def _fronts(points: Sequence[dict[str, Any]], scales: Scales) -> str:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times the powers of ten from ``low`` to ``high``."""
+    """1, 2 and 5 times the powers of ten from ``low`` to ``high``; even steps where these are under three."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [
+    values = [
         value for power in powers for value in (10.0**power * i for i in (1, 2, 5)) if low <= value <= high
     ]
+    return values if len(values) > 2 else ticks(low, high)
 
 
 def ticks(low: float, high: float, most: int = 8) -> list[float]:
@@ -195,21 +200,43 @@ def ticks(low: float, high: float, most: int = 8) -> list[float]:
 
 
 def place_labels(
-    marks: Mapping[int, tuple[float, float]], names: Sequence[str]
-) -> dict[int, tuple[float, float]]:
-    """Where the name of each mark begins: beside it, where it covers the fewest marks and other names."""
-    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in marks.values()]
-    places: dict[int, tuple[float, float]] = {}
+    marks: Mapping[int, tuple[float, float]],
+    names: Sequence[str],
+    bars: Sequence[tuple[float, float, float, float]] = (),
+) -> dict[int, tuple[float, float, str]]:
+    """Where the name of each mark is, and its anchor: beside it, where it covers least of all else."""
+    taken = [*((x - 6, y - 6, x + 6, y + 6) for x, y in marks.values()), *bars]
+    places: dict[int, tuple[float, float, str]] = {}
     for index, (x, y) in marks.items():
-        width = LETTER * len(names[index])
-        spots = [(x + 10, y + 4), (x - 10 - width, y + 4), (x - width / 2, y - 11), (x - width / 2, y + 20)]
-        spots += [(x + 8, y - 10), (x + 8, y + 18), (x - 8 - width, y - 10), (x - 8 - width, y + 18)]
-        boxes = [(left, base - LINE + 2, left + width, base + 3) for left, base in spots]
+        spots = [
+            (x + 10, y + 4, "start"),
+            (x - 10, y + 4, "end"),
+            (x, y - 11, "middle"),
+            (x, y + 20, "middle"),
+        ]
+        spots += [(x + 8 * side, y + down, ANCHORS[side]) for side in (1, -1) for down in (-10, 18)]
+        boxes = [_box(spot, LETTER * len(names[index])) for spot in spots]
         costs = [_outside(box) * 1e6 + sum(_overlap(box, other) for other in taken) for box in boxes]
         best = costs.index(min(costs))
         places[index] = spots[best]
         taken.append(boxes[best])
     return places
+
+
+def _box(spot: tuple[float, float, str], width: float) -> tuple[float, float, float, float]:
+    x, base, anchor = spot
+    left = x - {"start": 0.0, "middle": width / 2, "end": width}[anchor]
+    return left, base - LINE + 2, left + width, base + 3
+
+
+def _bars(point: dict[str, Any], scales: Scales) -> list[tuple[float, float, float, float]]:
+    """The boxes of a mark's error bars."""
+    (left, right), (low, high) = point["latency_ms"]["interval"], ends(point["accuracy"])
+    x, y = scales.place(point)
+    return [
+        (scales.x(left), y - 1, scales.x(right), y + 1),
+        (x - 1, scales.y(100 * high), x + 1, scales.y(100 * low)),
+    ]
 
 
 def _outside(box: tuple[float, ...]) -> bool:
