@@ -13,7 +13,7 @@ from edgevid.benchmarks.harness.statistics import PERCENTILES, samples_needed
 from edgevid.benchmarks.harness.turns import measure_in_turns
 from edgevid.benchmarks.regress.accuracy import NAME as ACCURACY
 from edgevid.benchmarks.regress.energy import Energy
-from edgevid.benchmarks.regress.metrics import ENERGY, INCONCLUSIVE, P99, facts, overall
+from edgevid.benchmarks.regress.metrics import ENERGY, INCONCLUSIVE, MEASURES, P99, facts, overall
 from edgevid.benchmarks.regress.pairs import (
     Clock,
     Options,
@@ -94,7 +94,9 @@ def compare_without_pairs(
     It is inconclusive unless size or parity alone are a regression.
     """
     pairs = Pairs([], seconds=options.budget_s)
-    return _document(comparable(baseline, candidate), options, pairs, why, {}, Energy(NullProbe(why)))
+    return _document(
+        comparable(baseline, candidate), options, pairs, why, {}, Energy(NullProbe("no pair counts"))
+    )
 
 
 def comparable(baseline: str | Path, candidate: str | Path) -> tuple[Bundle, Bundle]:
@@ -127,19 +129,20 @@ def _document(
         "threads": first.get("threads"),
         "why": why if verdict == INCONCLUSIVE else "",
         "metrics": [*records.values(), *fixed],
-        "not_measured": _not_measured(records, energy),
+        "not_measured": _not_measured(records, bool(pairs.count), energy),
         "baseline": identity(bundles[0]),
         "candidate": identity(bundles[1]),
         "environment": first.get("environment"),
     }
 
 
-def _not_measured(records: Container[str], energy: Energy) -> dict[str, str]:
+def _not_measured(records: Container[str], has_pairs: bool, energy: Energy) -> dict[str, str]:
     """Why there is no verdict on a metric, by its name."""
-    needed = samples_needed(PERCENTILES["p99"])
-    reasons = {
-        P99: f"a process has fewer than the {needed} samples of a bound",
-        ENERGY.name: energy.why_not or "the pairs of latencies took the whole budget",
+    reasons = dict.fromkeys((measure.name for measure in MEASURES), "no pair counts")
+    if has_pairs:
+        reasons[P99] = f"a process has fewer than the {samples_needed(PERCENTILES['p99'])} samples of a bound"
+    reasons |= {
+        ENERGY.name: energy.why_not or "the other pairs took the whole budget",
         ACCURACY: "pass --dataset DIR",
     }
     return {name: why for name, why in reasons.items() if name not in records}

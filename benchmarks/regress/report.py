@@ -35,7 +35,11 @@ def _energy(verdict: dict[str, Any]) -> list[str]:
 
 
 def _not_measured(verdict: dict[str, Any]) -> list[str]:
-    return [f"not compared: {name} ({why})" for name, why in verdict.get("not_measured", {}).items()]
+    """A line for each reason."""
+    names: dict[str, list[str]] = {}
+    for name, why in verdict.get("not_measured", {}).items():
+        names.setdefault(why, []).append(name)
+    return [f"not compared: {', '.join(names[why])} ({why})" for why in names]
 
 
 def sentence(verdict: dict[str, Any]) -> str:

@@ -145,6 +145,8 @@ def test_a_machine_that_others_use_all_the_time_is_inconclusive_and_says_so(gate
     assert verdict["verdict"] == "inconclusive" and verdict["pairs"] == 0
     assert "the hypervisor used the cores in 15 of 15 pairs" in verdict["why"]
     assert "inconclusive" in report(verdict)
+    names = "latency_p50_ms, memory_peak_mib, throughput_clips_per_s, latency_p99_ms"
+    assert f"not compared: {names} (no pair counts)" in report(verdict)
 
 
 def test_a_system_that_counts_nothing_has_no_disturbance():
