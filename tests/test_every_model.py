@@ -36,6 +36,12 @@ def network(request) -> torch.nn.Module:
     return short_network(request.param, *MODELS[request.param].smallest, num_classes=CLASSES)
 
 
+def smallest_input(network: torch.nn.Module) -> dict[str, int]:
+    """The options of an export for it."""
+    frames, size = network.edgevid_spec.smallest
+    return {"frames": frames, "size": size} if network.edgevid_spec.input == "clip" else {"size": size}
+
+
 def outputs_of(network: torch.nn.Module, given: torch.Tensor) -> dict[str, torch.Tensor]:
     with torch.no_grad():
         answer = network.eval()(given)
@@ -85,7 +91,7 @@ def test_every_model_takes_a_batch(network):
 
 @pytest.mark.parametrize("network", MODELS, indirect=True)
 def test_every_model_exports_and_is_the_same_in_every_runtime(network, tmp_path):
-    bundle = edgevid.export(network, output=tmp_path / "bundle", size=network.edgevid_spec.smallest[1])
+    bundle = edgevid.export(network, output=tmp_path / "bundle", **smallest_input(network))
     manifest = bundle.manifest
     example, wanted = parity.load(bundle.path)
 
@@ -119,8 +125,7 @@ def run_in_openvino(path: Path, example: np.ndarray) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("network", CAUSAL, indirect=True)
 def test_every_causal_model_streams_as_it_sees_a_clip_frame_by_frame(network, tmp_path):
-    size = network.edgevid_spec.smallest[1]
-    bundle = edgevid.export(network, output=tmp_path / "bundle", stream=True, size=size)
+    bundle = edgevid.export(network, output=tmp_path / "bundle", stream=True, **smallest_input(network))
     assert bundle.manifest.parity.max_rel < TOLERANCE
     clip, wanted = parity.load(bundle.path)
     assert all(len(rows) == clip.shape[1] for rows in wanted.values())
@@ -137,13 +142,10 @@ def test_every_online_variant_exists_and_is_causal(name):
     assert MODELS[MODELS[name].online].causal
 
 
-@pytest.mark.parametrize("name", CAUSAL)
-def test_a_causal_model_sees_each_frame_and_none_that_is_later(name):
-    spec = MODELS[name]
-    frames, size = max(3, spec.smallest[0]), spec.smallest[1]
-    torch.manual_seed(0)
-    network = edgevid.create_model(name, num_classes=CLASSES, frames=frames).eval()
-    clip = torch.randn(spec.input_shape(frames, size))
+@pytest.mark.parametrize("network", CAUSAL, indirect=True)
+def test_a_causal_model_sees_each_frame_and_none_that_is_later(network):
+    spec = network.edgevid_spec
+    clip = torch.randn(spec.input_shape(*spec.smallest))
     changed = clip.clone()
     changed[:, -1] = 0
     before, after = frames_seen(network, clip), frames_seen(network, changed)
@@ -151,11 +153,9 @@ def test_a_causal_model_sees_each_frame_and_none_that_is_later(name):
     assert not torch.allclose(before[-1], after[-1])
 
 
-@pytest.mark.parametrize("name", [name for name in CAUSAL if MODELS[name].classes])
-def test_a_causal_model_averages_its_answers_to_each_frame(name):
-    spec = MODELS[name]
-    torch.manual_seed(0)
-    network = edgevid.create_model(name, num_classes=CLASSES, frames=spec.smallest[0]).eval()
+@pytest.mark.parametrize("network", [name for name in CAUSAL if MODELS[name].classes], indirect=True)
+def test_a_causal_model_averages_its_answers_to_each_frame(network):
+    spec = network.edgevid_spec
     clip = torch.randn(spec.input_shape(*spec.smallest))
     torch.testing.assert_close(frames_seen(network, clip).mean(0), outputs_of(network, clip)["logits"][0])
 
