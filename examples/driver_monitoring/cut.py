@@ -17,7 +17,10 @@ from edgevid.video.datasets.streams import open_streams
 from edgevid.video.decode import read_frames
 from edgevid.video.encode import write_h264
 
-FRAMES = 8
+FRAMES, STEP, EVERY = 16, 8, 2
+"""Of a clip, from one clip to the next, and from one frame that the network sees to the next: from one frame
+to its neighbor at 12 frames/s little moves in a picture of 32 pixels."""
+
 OF_ONE_CLASS = 0.75
 """Share of a clip's frames that must have the class of its last one; the others teach nothing clear."""
 
@@ -33,9 +36,9 @@ def held_out(streams: Sequence[T]) -> Sequence[T]:
 
 def windows(names: Sequence[str], idle: str) -> Iterator[tuple[int, str]]:
     """The first frame of each clip, and its class; of idle, every other one is enough."""
-    for first in range(0, len(names) - FRAMES + 1, FRAMES):
+    for first in range(0, len(names) - FRAMES + 1, STEP):
         inside = names[first : first + FRAMES]
-        is_spare = inside[-1] == idle and first % (2 * FRAMES)
+        is_spare = inside[-1] == idle and first % (2 * STEP)
         if inside.count(inside[-1]) >= OF_ONE_CLASS * FRAMES and not is_spare:
             yield first, inside[-1]
 

@@ -81,7 +81,7 @@ def main() -> None:
     source.add_argument("--camera", type=int, metavar="N", help="until Ctrl-C")
     parser.add_argument("--log", type=Path, help="JSON lines [default: stdout]")
     parser.add_argument("--overlay", type=Path, metavar="FILE.mp4")
-    parser.add_argument("--fps", type=float, default=12, help="frame rate of the training [default: 12]")
+    parser.add_argument("--fps", type=float, default=6, help="frame rate of the training [default: 6]")
     add_settings(parser)
     options = parser.parse_args()
 

@@ -1,5 +1,7 @@
 """Events on labelled streams: how many are right, how many were missed, and after how many frames.
 
+Frames are those that the network sees, every second one of the video.
+
 python score.py BUNDLE STREAMS [--json FILE]
 python score.py BUNDLE STREAMS --validation     the streams that cut.py held out, to choose settings on
 """
@@ -16,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from command import add_settings, classes_of, parser_of, run, settings_of
-from cut import held_out
+from cut import EVERY, held_out
 from events import Detector, Event, Settings
 
 import edgevid
@@ -25,8 +27,8 @@ from edgevid.video.datasets.streams import LabelledStream, open_streams
 from edgevid.video.decode import read_frames
 from edgevid.video.preprocess import FramePreprocessor
 
-LATE = 12
-"""Frames after the end of an activity in which its event still counts: the average takes a while."""
+LATE = 6
+"""So many frames after the end of an activity its event still counts: the average takes a while."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,9 @@ def match(events: Sequence[Event], truth: Sequence[Segment]) -> list[tuple[Event
 
 
 def logits_of(session: Session, stream: LabelledStream) -> np.ndarray:
-    """Of each frame, ``(frames, classes)``."""
+    """Of each frame that the network sees, ``(frames, classes)``."""
     state, preprocess = session.stream(), FramePreprocessor(session.manifest.preprocessing)
-    frames = read_frames(stream.path)
+    frames = itertools.islice(read_frames(stream.path), 0, None, EVERY)
     return np.stack([state.push(preprocess(frame.picture)[None])["logits"][0] for frame in frames])
 
 
@@ -129,7 +131,8 @@ def main() -> None:
     session, settings = edgevid.open(options.bundle), settings_of(parser, options)
     classes = classes_of(session, settings)
     pairs = [
-        (logits_of(session, stream), [dataset.classes[label] for label in stream.labels]) for stream in chosen
+        (logits_of(session, stream), [dataset.classes[label] for label in stream.labels[::EVERY]])
+        for stream in chosen
     ]
     text = json.dumps(summary(pairs, classes, settings), indent=1)
     print(text)
