@@ -17,7 +17,7 @@ import yaml
 import edgevid
 from edgevid.benchmarks.harness import warmup, worker
 from edgevid.benchmarks.harness.protocol import Request
-from edgevid.benchmarks.regress import gate
+from edgevid.benchmarks.regress import gate, pairs
 from edgevid.host import environment
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "regress_in_ci"
@@ -92,7 +92,7 @@ def regress(run_edgevid, monkeypatch):
 
     def run(before: str, after: str, *options: str, is_disturbed: bool = False):
         gc.freeze()  # each measurement collects garbage, of which an export leaves a second's worth
-        monkeypatch.setattr(gate, "is_disturbed", lambda result: is_disturbed)
+        monkeypatch.setattr(pairs, "is_disturbed", lambda result: is_disturbed)
         bundles = ("--baseline", before, "--candidate", after)
         return run_edgevid("regress", *bundles, "--threads", "1", "--threshold", "50%", *options)
 
