@@ -36,11 +36,11 @@ from edgevid.zoo.training.checkpoint import load_network
 
 EDGEVID = (sys.executable, "-c", "from edgevid.cli import console; console()")
 NETWORKS = {
-    "tsn_mbv2": (0.5, 12),
-    "tsm_mbv2": (0.5, 12),
-    "tsm_mbv2_online": (0.5, 12),
-    "stm_r50": (0.25, 9),
-    "action_mbv2": (0.5, 9),
+    "tsn_mbv2": (0.5, 7),
+    "tsm_mbv2": (0.5, 7),
+    "tsm_mbv2_online": (0.5, 7),
+    "stm_r50": (0.25, 6),
+    "action_mbv2": (0.5, 6),
 }
 """Width, which leaves each with 0.7 to 1.5 million weights, and epochs."""
 

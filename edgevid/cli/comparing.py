@@ -64,7 +64,8 @@ def comparing_options(command: Any) -> Any:
             help="Without --dataset: whose published accuracies to show.  [default: of most networks]",
         ),
         click.option(
-            "--calibration", metavar="DIR", help="Folder of videos for int8.  [default: that of --dataset]"
+            "--calibration", metavar="DIR",
+            help="Folder of videos for int8.  [default: 'train' in --dataset, or else all of it]",
         ),
         click.option(
             "--weights", multiple=True, metavar="[MODEL=]FILE|digits",
@@ -112,8 +113,15 @@ def choices_of(
         frames,
         sizes,
         _weights_of(models, weights),
-        calibration or dataset,
+        calibration or _training_videos(dataset),
     )
+
+
+def _training_videos(dataset: str | None) -> str | None:
+    """The folder of a data set to calibrate on: without its test videos, where folders tell them."""
+    if dataset is not None and (train := Path(dataset) / "train").is_dir():
+        return str(train)
+    return dataset
 
 
 def check_published(dataset: str | None) -> None:
@@ -128,7 +136,7 @@ def _weights_of(models: Sequence[str], weights: Sequence[str]) -> dict[str, str]
     """The checkpoint of each network, from ``FILE`` (of the only network) or ``MODEL=FILE``."""
     from edgevid.zoo.shipped import DATASETS, find_weights
 
-    found = {}
+    found: dict[str, str] = {}
     for text in weights:
         if text in DATASETS:
             found |= {model: str(find_weights(text, model)) for model in models}

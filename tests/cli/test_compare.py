@@ -10,6 +10,7 @@ from one_comparison import process
 from one_video import write_videos
 
 from edgevid.benchmarks.harness import harness
+from edgevid.cli.comparing import choices_of
 from edgevid.errors import BenchmarkError
 
 
@@ -104,6 +105,13 @@ def test_options_of_networks_are_refused_for_a_bundle(refuses, tiny):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("layout, folder", [("train/one", "train"), ("one", "")])
+def test_int8_is_calibrated_on_the_training_videos(tmp_path, layout, folder):
+    (tmp_path / layout).mkdir(parents=True)
+    choices = choices_of(["tsm_mbv2"], [], [], ["int8"], [], [], [], None, str(tmp_path), "local")
+    assert choices.calibration == str(tmp_path / folder)
+
+
 def test_speed_and_accuracy_are_measured_side_by_side(run_edgevid, tmp_path):
     bundle = write_running_bundle(tmp_path / "running").path
     for number in range(CLIP.classes):
