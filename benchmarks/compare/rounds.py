@@ -19,7 +19,7 @@ from edgevid.errors import EdgevidError
 ROUNDS = 6
 """The fewest whose smallest and largest median enclose the true one with 95 % confidence."""
 LONGEST_S = 60.0
-"""What has taken this long is not measured again in the next round."""
+"""What has taken this long since the first round, in which kernels may be compiled, is not measured again."""
 CONFIDENCE = 0.95
 
 Result = dict[str, Any]
@@ -60,7 +60,8 @@ def measure_rounds(
                 results[title].append(measure(bundles[title]))
             except EdgevidError as error:
                 failures[title] = str(error)
-            seconds[title] += clock() - start
+            if turn > 0:
+                seconds[title] += clock() - start
             done += 1
     return {title: found for title, found in results.items() if title not in failures}, failures
 

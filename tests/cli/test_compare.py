@@ -112,6 +112,7 @@ def test_int8_is_calibrated_on_the_training_videos(tmp_path, layout, folder):
     assert choices.calibration == str(tmp_path / folder)
 
 
+@pytest.mark.slow
 def test_speed_and_accuracy_are_measured_side_by_side(run_edgevid, tmp_path):
     bundle = write_running_bundle(tmp_path / "running").path
     for number in range(CLIP.classes):

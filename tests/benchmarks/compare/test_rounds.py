@@ -45,8 +45,20 @@ def test_a_slow_bundle_has_fewer_processes():
         now[0] += LONGEST_S if path == "a.cpu" else 1
         return process(10)
 
+    results, _ = measure_rounds(BUNDLES, 4, measure, clock=lambda: now[0])
+    assert [len(found) for found in results.values()] == [2, 4, 4]
+
+
+def test_a_first_process_that_compiles_kernels_costs_a_bundle_no_round():
+    now, compiled = [0.0], []
+
+    def measure(path):
+        now[0] += 1 if compiled else 2 * LONGEST_S
+        compiled.append(path)
+        return process(10)
+
     results, _ = measure_rounds(BUNDLES, 3, measure, clock=lambda: now[0])
-    assert [len(found) for found in results.values()] == [1, 3, 3]
+    assert [len(found) for found in results.values()] == [3, 3, 3]
 
 
 def test_disturbed_processes_are_left_out_unless_all_are():
