@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 pytest.importorskip("torch")
 
-CONVOLUTIONS, SHIFTS = 25, 1
+CONVOLUTIONS, SHIFTS = 17, 1
 """Of the network with one of each kind of block."""
 
 OPTIONS = {"classes": 5, "frames": 2, "size": 32, "precision": "int8"}
