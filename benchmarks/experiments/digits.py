@@ -36,9 +36,9 @@ from edgevid.zoo.training.checkpoint import load_network
 
 EDGEVID = (sys.executable, "-c", "from edgevid.cli import console; console()")
 NETWORKS = {
-    "tsn_mbv2": (0.5, 7),
-    "tsm_mbv2": (0.5, 7),
-    "tsm_mbv2_online": (0.5, 7),
+    "tsn_mbv2": (0.5, 6),
+    "tsm_mbv2": (0.5, 6),
+    "tsm_mbv2_online": (0.5, 6),
     "stm_r50": (0.25, 6),
     "action_mbv2": (0.5, 6),
 }
