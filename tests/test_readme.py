@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from short_network import short_exports
 
 from edgevid.video import moving_shapes
 
@@ -74,16 +73,14 @@ def test_there_are_commands_of_each_kind_and_no_other():
 
 
 # One test, because each command needs what those before it made. Exports run in this process, which traces
-# the network once for all targets, at its full size and width but with one of each kind of block; `make demo`
-# exports the whole network, as a user does.
+# the network once for all targets; `make demo` starts `edgevid export` as a user does.
 @pytest.mark.long
 @pytest.mark.timeout(TIMEOUT_S * 2)
 def test_the_commands_work_in_their_order(folder, run_edgevid, monkeypatch):
     monkeypatch.chdir(folder)
     for command in EDGEVID:
         if command.startswith("edgevid export "):
-            with short_exports():
-                result = run_edgevid(*shlex.split(command)[1:])
+            result = run_edgevid(*shlex.split(command)[1:])
             assert result.status == 0, f"{command}\n{result.out}\n{result.err}"
         else:
             result = bash(command, folder)
