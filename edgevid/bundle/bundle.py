@@ -113,20 +113,23 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def check_destination(destination: Path, force: bool) -> None:
     """Refuse, before any work is done, a destination that cannot be written or must not be replaced."""
-    if destination.exists() or destination.is_symlink():
-        if not destination.is_dir() or destination.is_symlink():
-            raise BundleError(f"'{destination}' exists and is not a folder: choose another with -o")
-        if any(destination.iterdir()):
-            if not (destination / MANIFEST).is_file():
-                raise BundleError(
-                    f"'{destination}' is not empty and not a bundle: choose another folder with -o"
-                )
-            if not force:
-                raise BundleError(
-                    f"'{destination}' exists: use --force to replace it, or -o for another folder"
-                )
+    check_replaceable(destination, force, MANIFEST, "not a bundle")
     with creating_in(destination.parent):
         tempfile.TemporaryFile(dir=destination.parent).close()
+
+
+def check_replaceable(destination: Path, force: bool, file: str, without_it: str) -> None:
+    """Refuse a destination that holds anything, unless it has ``file`` and ``force`` is set.
+
+    The message says what a folder is ``without_it``.
+    """
+    if destination.is_symlink() or (destination.exists() and not destination.is_dir()):
+        raise BundleError(f"'{destination}' exists and is not a folder: choose another with -o")
+    if destination.is_dir() and any(destination.iterdir()):
+        if not (destination / file).is_file():
+            raise BundleError(f"'{destination}' is not empty and {without_it}: choose another folder with -o")
+        if not force:
+            raise BundleError(f"'{destination}' exists: use --force to replace it, or -o for another folder")
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ def command(
         raise click.UsageError(
             "--layer and --feature-maps need PyTorch and the checkpoint: add --weights FILE"
         )
-    from edgevid.bundle.bundle import Bundle
+    from edgevid.bundle.bundle import Bundle, check_replaceable
     from edgevid.bundle.model_files import check_models
     from edgevid.cli.progress import shown as progress
     from edgevid.host.files import atomic_folder, remove_abandoned
@@ -88,7 +88,8 @@ def command(
     opened.check_files()
     check_models(opened)
     _check_classifies_color(opened.manifest)
-    folder = _destination(output or f"{Path(video).stem}.explain", force)
+    folder = Path(output or f"{Path(video).stem}.explain")
+    check_replaceable(folder, force, RESULT, "no explanation")
     session = _session(opened, threads, weights)
     shown = find_class(class_name, session.labels, opened.manifest.classes)
     info = probe(source)
@@ -132,19 +133,6 @@ def _check_classifies_color(manifest: Manifest) -> None:
     if manifest.classes and manifest.inputs[0].shape[-3] == 3:
         return
     raise EdgevidError(f"{manifest.model} is no classifier of RGB videos, so there is no class to explain")
-
-
-def _destination(name: str, force: bool) -> Path:
-    """Refuse, before any work is done, a folder with anything else in it."""
-    folder = Path(name)
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise EdgevidError(f"'{folder}' exists and is not a folder: choose another with -o")
-    if folder.is_dir() and any(folder.iterdir()):
-        if not (folder / RESULT).is_file():
-            raise EdgevidError(f"'{folder}' is not empty and no explanation: choose another with -o")
-        if not force:
-            raise EdgevidError(f"'{folder}' exists: use --force to replace it, or -o for another folder")
-    return folder
 
 
 def _session(bundle: Bundle, threads: int | None, weights: str | None) -> Session:
@@ -229,11 +217,11 @@ def _clip(session: Session, source: Source) -> Clip:
 
 
 def _print(result: dict[str, Any], folder: Path) -> None:
-    from edgevid.video.predictions import Prediction
+    from edgevid.video.predictions import Prediction, title
 
     best = Prediction(**result["predictions"][0])
     shown, layer = result["class"], result.get("layer")
-    name = (shown["label"] or f"class {shown['index']}") if shown else "the leading class"
+    name = title(shown["index"], shown["label"]) if shown else "the leading class"
     where = f" at layer {layer}" if layer else ""
     click.echo(f"best class: {best.title} {best.probability:.1%}")
     click.echo(f"{result['method']} of {name}{where}, {len(result['frames'])} frames:")

@@ -9,6 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 
+def title(index: int, label: str | None) -> str:
+    """A class's label, or its index where there is none."""
+    return f"class {index}" if label is None else label
+
+
 @dataclass(frozen=True)
 class Prediction:
     """A class and how sure the network is; ``label`` is None if the bundle has no name for it."""
@@ -21,7 +26,7 @@ class Prediction:
     @property
     def title(self) -> str:
         """The label, or the index where there is none."""
-        return f"class {self.index}" if self.label is None else self.label
+        return title(self.index, self.label)
 
 
 @dataclass(frozen=True)

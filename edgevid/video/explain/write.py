@@ -13,13 +13,10 @@ from edgevid.specs import Preprocessing
 from edgevid.video.encode import write_h264
 from edgevid.video.explain.drawing import mosaic, panel, sheet, strengths
 from edgevid.video.explain.explanation import Explanation
+from edgevid.video.predictions import title
 
 MAX_PICTURES = 16
 """Pictures of single frames; of more frames they are evenly spaced."""
-
-
-def title(index: int, labels: Sequence[str] | None) -> str:
-    return f"class {index}" if labels is None else labels[index]
 
 
 def write_pictures(
@@ -41,12 +38,13 @@ def write_pictures(
         for number, data in zip(range(count), frames):
             shown = int(explanation.classes[number])
             probability = explanation.probabilities[number, shown]
-            caption = f"{explanation.times_s[number]:6.2f} s   {title(shown, labels)}   {probability:.1%}"
+            name = title(shown, None if labels is None else labels[shown])
+            caption = f"{explanation.times_s[number]:6.2f} s   {name}   {probability:.1%}"
             picture = panel(data, heat[number], caption, preprocessing)
             if number in chosen:
                 pictures.append(picture)
-                name = f"{int(explanation.indices[number]):06d}.png"
-                Image.fromarray(picture).save(folder / "frames" / name)
+                file = f"{int(explanation.indices[number]):06d}.png"
+                Image.fromarray(picture).save(folder / "frames" / file)
             yield picture
 
     write_h264(folder / "explain.mp4", panels(), max(1, round(frame_rate)))
@@ -93,7 +91,7 @@ def draw_confidence(folder: Path, confidence: dict[str, Any], heading: str) -> b
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for entry in confidence["classes"]:
-        name = entry["label"] or f"class {entry['index']}"
+        name = title(entry["index"], entry["label"])
         axes.plot(
             confidence["time_s"], [100 * p for p in entry["probability"]], label=name.replace("$", r"\$")
         )
