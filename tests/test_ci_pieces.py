@@ -112,6 +112,7 @@ def test_the_action_shows_annotations_and_a_summary_and_says_where_the_rest_is(a
     assert " ".join(result.arguments).startswith(
         "regress --baseline old --candidate new --threshold 3% --budget 120s --threads 2 --file net.py"
     )
+    assert not {"--dataset", "--power"} & set(result.arguments)
 
 
 def test_the_action_says_that_there_is_no_verdict(act):
@@ -122,7 +123,10 @@ def test_the_action_says_that_there_is_no_verdict(act):
 
 def test_inputs_are_arguments_whatever_they_say(act):
     hostile = """$(touch hacked) `touch hacked`"; touch hacked; '"""
-    names = ("baseline", "candidate", "reference", "threshold", "threads", "file", "budget")
+    names = (
+        *("baseline", "candidate", "reference", "threshold", "threads", "file", "budget"),
+        *("dataset", "power"),
+    )
     result = act("pass", **dict.fromkeys(names, hostile))
     assert result.arguments.count(hostile) == len(names) and not Path("hacked").exists()
     assert all("${{" not in step["run"] for step in ACTION["runs"]["steps"])
@@ -133,7 +137,10 @@ def test_gitlab_warns_of_inconclusive_and_fails_on_the_rest(shell, verdict):
     variables = {**TEMPLATE["variables"], "BASELINE": "the old", "CANDIDATE": "new"}
     result = shell("\n".join(TEMPLATE["script"]), verdict, **variables)
     assert result.status == STATUS[verdict] and "the old" in result.arguments
-    assert "--reference" not in result.arguments
+    assert not {"--reference", "--dataset", "--power"} & set(result.arguments)
+    measures = {"DATASET": "the videos", "POWER": "csv:a meter.csv"}
+    added = shell("\n".join(TEMPLATE["script"]), verdict, **{**variables, **measures}).arguments
+    assert added[added.index("--dataset") + 1] == "the videos" and "csv:a meter.csv" in added
     assert TEMPLATE["allow_failure"]["exit_codes"] == [STATUS["inconclusive"]]
     if verdict:
         assert all(Path(report).is_file() for report in TEMPLATE["artifacts"]["reports"].values())

@@ -15,8 +15,12 @@ def report(verdict: dict[str, Any]) -> str:
     rows = [row(metric) for metric in verdict["metrics"]]
     alignment = ["left", "right", "right", "right", "right", "left"]
     table = tabulate(rows, COLUMNS, colalign=alignment, disable_numparse=True)
-    lines = [sentence(verdict), *_energy(verdict), *_not_measured(verdict)]
-    return f"{table}\n\n" + "\n".join(lines)
+    return f"{table}\n\n" + "\n".join([sentence(verdict), *remarks(verdict)])
+
+
+def remarks(verdict: dict[str, Any]) -> list[str]:
+    """What belongs below the sentence: how the energy was measured, and what was not compared."""
+    return [*_energy(verdict), *_not_measured(verdict)]
 
 
 def _energy(verdict: dict[str, Any]) -> list[str]:

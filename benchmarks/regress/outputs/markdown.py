@@ -12,7 +12,7 @@ import statistics
 from typing import Any
 
 from edgevid.benchmarks.regress.outputs.findings import Source, printable
-from edgevid.benchmarks.regress.report import COLUMNS, row, sentence
+from edgevid.benchmarks.regress.report import COLUMNS, remarks, row, sentence
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDTH = 40
@@ -26,6 +26,7 @@ def render(verdict: dict[str, Any], source: Source) -> str:
         bars = sparkline(metric.get("pair_ratios", []), verdict["threshold"])
         lines.append(_line([*map(_plain, row(metric)), bars]))
     lines += ["", _plain(sentence(verdict)), ""]
+    lines += [f"- {_plain(remark)}" for remark in remarks(verdict)] + [""]
     if verdict["pairs"]:
         lines += ["<sub>A bar is a pair of processes, or several; half of the height is no change.</sub>", ""]
     return "\n".join(lines)

@@ -28,6 +28,23 @@ def test_markdown_has_the_verdict_and_a_row_per_metric(document, verdict):
     assert rows[2].endswith("| ████████████ |") and rows[3].endswith("|  |")
 
 
+def test_markdown_says_how_energy_was_measured_and_what_was_not_compared(document):
+    verdict = document("pass")
+    sensor = {"name": "INA3221: VDD_IN", "scope": "board", "simulated": True}
+    energy = {
+        **verdict["metrics"][0], "name": "energy_mj_per_clip", "power_sensor": sensor, "pairs": 9,
+        "discarded_pairs": 1, "uncertainty": {"baseline": [1.0, 3.0, 2.0], "candidate": [2.0]},
+    }  # fmt: skip
+    verdict["metrics"].append(energy)
+    verdict["not_measured"] = {"latency_p99_ms": "too few samples", "accuracy_top1": "pass --dataset DIR"}
+    assert [line for line in rendered("markdown", verdict).splitlines() if line.startswith("- ")] == [
+        r"- energy: 9 pairs (1 more discarded), board by INA3221: VDD\_IN, simulated, without idle power; "
+        "each within 2 and 2 mJ",
+        r"- not compared: latency\_p99\_ms (too few samples)",
+        r"- not compared: accuracy\_top1 (pass --dataset DIR)",
+    ]
+
+
 def test_a_line_of_blocks_shows_each_pair_or_the_median_of_some():
     assert sparkline([1.0, 1.0, 1.03, 0.97], 0.03) == "▅▅█▁"
     assert sparkline([1.0] * 20 + [50.0] + [1.05] * 9, 0.03)[20:22] == "██", "an outlier hides nothing"
