@@ -76,10 +76,9 @@ def command(
         raise click.UsageError(
             "--layer and --feature-maps need PyTorch and the checkpoint: add --weights FILE"
         )
-    from edgevid.bundle.bundle import Bundle, check_replaceable
+    from edgevid.bundle.bundle import Bundle, check_replaceable, writing
     from edgevid.bundle.model_files import check_models
     from edgevid.cli.progress import shown as progress
-    from edgevid.host.files import atomic_folder, remove_abandoned
     from edgevid.video.decode import probe
     from edgevid.video.explain.explanation import find_class
     from edgevid.video.explain.run import write_stream
@@ -93,9 +92,7 @@ def command(
     session = _session(opened, threads, weights)
     shown = find_class(class_name, session.labels, opened.manifest.classes)
     info = probe(source)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(folder.parent)
-    with atomic_folder(folder) as work:
+    with writing(folder) as work:
         result = {"bundle": bundle, "model": opened.manifest.model, "video": asdict(info)}
         if weights is not None:
             network = _network(opened.manifest, weights)
@@ -110,7 +107,6 @@ def command(
             if not path.is_dir()
         )
         (work / RESULT).write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-        work.chmod(0o755)
     if as_json:
         click.echo(json.dumps(result, indent=1))
     else:

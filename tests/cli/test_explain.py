@@ -131,7 +131,8 @@ def test_on_a_full_disk_nothing_half_written_stays(refuses, video, tmp_path, mon
     monkeypatch.setattr(files, "write_h264", full)
     write_explained(tmp_path / "bundle")
     before = sorted(tmp_path.iterdir())
-    refuses(["explain", tmp_path / "bundle", "--video", video, "-o", tmp_path / "out"], "No space left")
+    arguments = ["explain", tmp_path / "bundle", "--video", video, "-o", tmp_path / "out"]
+    refuses(arguments, "No space left on device. Free space, or choose another with -o")
     assert sorted(tmp_path.iterdir()) == before
 
 
