@@ -56,10 +56,13 @@ def command(model: str, as_json: bool, **options) -> None:
 
     bundle = edgevid.export(model, progress=progress, **options)
     kernels = bundle.manifest.kernels
-    if kernels and compiling.ident is not None:
-        compiling.join()
-        progress("opening it with this machine's kernels")
-        kernels = edgevid.open(bundle.path).kernels or kernels  # int8 has no kernels of edgevid
+    if compiling.ident is not None:
+        if compiling.is_alive():
+            progress("waiting for this machine's kernels")
+        compiling.join()  # abandoned, they would be compiled again by the next command
+        if kernels:
+            progress("opening it with this machine's kernels")
+            kernels = edgevid.open(bundle.path).kernels or kernels  # int8 has no kernels of edgevid
     manifest, seconds = bundle.manifest, time.perf_counter() - start
     if as_json:
         click.echo(
