@@ -23,7 +23,7 @@ FRACTIONS = tuple(tenth / 10 for tenth in range(1, 11))
 class Views:
     """Reads videos for a network that takes clips of ``frames`` (T) frames; any thread may call it.
 
-    A video is decoded by one thread, since several videos are read at the same time: with threads of its own
+    A video is read by one thread, since several videos are read at the same time: with threads of its own
     the decoder took 15 to 35 % more processor time (90 frames of 340x256 H.264, EPYC, two cores).
 
     With ``early`` the views are not those of clips, but one for each of :data:`FRACTIONS`, from as many first

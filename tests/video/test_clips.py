@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,18 @@ def test_a_variable_frame_rate_is_sampled_by_frame(write_video, which):
     images, total = collect(write_video(frames=8, times_ms=times_ms), range(8))
     assert total == 8
     assert [which(images[i]) for i in range(8)] == list(range(8))
+
+
+@pytest.mark.parametrize("threads, others", [(0, 1), (1, 0)])
+def test_one_thread_means_the_callers(write_video, which, threads, others):
+    path, before, counts, images = write_video(frames=8), threading.active_count(), set(), {}
+
+    def keep(i: int, picture: Picture) -> None:
+        images[i] = which(picture)
+        counts.add(threading.active_count() - before)
+
+    pick_frames(path, range, keep, threads=threads)
+    assert images == {i: i for i in range(8)} and max(counts) == others
 
 
 def test_a_trimmed_file_is_only_what_was_left_of_it(write_video, trim, which, caplog):
