@@ -44,8 +44,8 @@ def pick_frames(
 ) -> Timeline:
     """Decode the frames that ``choose`` selects and pass each to ``keep``, in presentation order.
 
-    Decoding goes on in other threads while ``keep`` works: in as many as ``threads``, 0 for one per core. With
-    1 there is no other, for callers that read several videos at the same time. ``watch`` measures it.
+    Decoding goes on in other threads while ``keep`` works: in as many as ``threads``, 0 for one per core.
+    With 1 there is no other, for callers that read several videos at once. ``watch`` measures it.
 
     The packets are scanned first, without decoding. If they agree with what the file declares, only the
     groups of pictures that hold a chosen frame are decoded. Otherwise (a truncated file, or frames that
