@@ -21,7 +21,7 @@ class Settings:
     newest: float = 0.3
     start_at: float = 0.6
     end_at: float = 0.3
-    for_frames: int = 3
+    for_frames: int = 2
     idle: str = "idle"
 
     def __post_init__(self) -> None:
