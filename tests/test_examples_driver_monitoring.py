@@ -42,7 +42,8 @@ def logits(*names_and_frames: tuple[str, int]) -> np.ndarray:
 
 
 def found(example, *names_and_frames: tuple[str, int], **settings):
-    events = example.score.events_of(logits(*names_and_frames), CLASSES, example.events.Settings(**settings))
+    chosen = example.events.Settings(**{"for_frames": 3, **settings})
+    events = example.score.events_of(logits(*names_and_frames), CLASSES, chosen)
     return [(event.activity, event.raised, event.last) for event in events]
 
 
@@ -73,7 +74,7 @@ def test_settings_without_sense_are_refused(example, wrong):
 def test_each_activity_makes_one_event_right_and_the_delay_counts_from_its_first_frame(example):
     truth = ["idle"] * 5 + ["drinks"] * 10 + ["idle"] * 30 + ["phones"] * 10
     seen = logits(("idle", 5), ("drinks", 10), ("idle", 10), ("drinks", 10), ("idle", 20))
-    settings = example.events.Settings(newest=1.0)
+    settings = example.events.Settings(newest=1.0, for_frames=3)
     result = example.score.summary([(seen, truth)], CLASSES, settings)
     assert (result["activities"], result["events"], result["right"]) == (2, 2, 1)
     assert (result["precision"], result["recall"]) == (0.5, 0.5)
