@@ -30,7 +30,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --co
 NOT_FOR_CPU = $(foreach kind,cuda plugin triton tvm,--ignore-glob='*/test_*$(kind)*')
 ARM64_STAGES = test-arm64-kernels test-arm64-mobile test-arm64-jetson test-arm64-tvm test-arm64-devices
 
-.PHONY: demo test lint check wheel test-sanitized test-instructions test-arm64 $(ARM64_STAGES) arm64-computer test-onnxruntime docs clean
+.PHONY: demo test lint check test-quick wheel test-sanitized test-instructions test-arm64 $(ARM64_STAGES) arm64-computer test-onnxruntime docs clean
 
 demo: $(VENV)/.export-installed
 	$(VENV)/bin/edgevid export tsm_mbv2 --target cpu $(DEMO_WEIGHTS) --output demo/tsm_mbv2 --force
@@ -42,7 +42,11 @@ demo: $(VENV)/.export-installed
 test: $(VENV)/.test-installed
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST_OPTIONS)
 
-check: lint
+# mypy takes one core for half of the time of the tests.
+check: $(VENV)/.test-installed
+	$(MAKE) --no-print-directory --jobs 2 lint test-quick
+
+test-quick: $(VENV)/.test-installed
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal -m "not slow" $(PYTEST_OPTIONS)
 
 lint: $(VENV)/.test-installed
