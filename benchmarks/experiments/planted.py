@@ -87,7 +87,7 @@ class PlantedKernels:
             )
         self._share = 1.0
         # The share of the kernels; then that of short waits, which hide some of what memory still does.
-        for slowdown, pairs in ((1.0, 5), (0.05, 10)):
+        for slowdown, pairs in ((1.0, 5), (0.03, 20)):
             seen = statistics.median(self.ratios(slowdown, pairs, 0.5, random.Random(0))) - 1
             self._share *= seen / slowdown
         return self
