@@ -40,7 +40,7 @@ RESULT = "explain.json"
 )
 @click.option(
     "--weights",
-    metavar="FILE",
+    metavar="FILE|digits",
     help="The bundle's checkpoint, for Grad-CAM with PyTorch of any network of 'edgevid list models'.",
 )
 @click.option("--layer", metavar="NAME", help="Layer for Grad-CAM. [default: the last with a feature map]")
@@ -92,10 +92,10 @@ def command(
     session = _session(opened, threads, weights)
     shown = find_class(class_name, session.labels, opened.manifest.classes)
     info = probe(source)
+    network = None if weights is None else _network(opened.manifest, weights)
     with writing(folder) as work:
         result = {"bundle": bundle, "model": opened.manifest.model, "video": asdict(info)}
-        if weights is not None:
-            network = _network(opened.manifest, weights)
+        if network is not None:
             result |= _explain_with_torch(network, session, source, shown, layer, layers, work)
         elif opened.manifest.streaming:
             result |= write_stream(session, source, info, shown, work, progress)
@@ -158,6 +158,7 @@ def _network(manifest: Manifest, weights: str) -> nn.Module:
     import edgevid
     from edgevid.host.digest import sha256_of
     from edgevid.zoo import MODELS
+    from edgevid.zoo.shipped import find_weights
     from edgevid.zoo.training.checkpoint import load_network
 
     if manifest.model not in MODELS:
@@ -165,12 +166,13 @@ def _network(manifest: Manifest, weights: str) -> nn.Module:
             f"{manifest.model} is not in 'edgevid list models', so --weights cannot build it: export it with "
             "--explain, or call edgevid.zoo.grad_cam in Python"
         )
+    path = find_weights(weights, manifest.model)
     try:
-        network, _ = load_network(Path(weights))  # it knows its width
-    except WeightsError:
+        network, _ = load_network(path)  # it knows its width
+    except (WeightsError, IsADirectoryError):  # of others, or a folder with parts
         network = edgevid.create_model(manifest.model, manifest.classes, manifest.frames)
-        edgevid.load_weights(network, weights)
-    if Path(weights).is_file() and sha256_of(Path(weights)) != manifest.weights.sha256:
+        edgevid.load_weights(network, path)
+    if path.is_file() and sha256_of(path) != manifest.weights.sha256:
         logger.warning("'%s' is not the checkpoint that the bundle was exported from", weights)
     return network.eval()
 

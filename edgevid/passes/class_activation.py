@@ -68,8 +68,13 @@ def find_classifier(graph: ir.Model) -> Classifier:
         raise _undefined("its logits are a linear function of the pixels")
     shape = value.shape.numpy() if value.shape is not None and value.shape.is_static() else ()
     channels = classes if weight is None else weight.shape[1]
-    if len(shape) not in (FRAME_BATCH, VOLUME) or shape[1] != channels or shape[-1] * shape[-2] == 1:
+    is_map = len(shape) in (FRAME_BATCH, VOLUME) and shape[1] == channels
+    is_point = is_map and shape[-1] * shape[-2] == 1
+    if not is_map or (is_point and node.op_type.endswith("Pool")):
         raise _undefined(f"its classifier does not read the mean of the output of {describe(node)}")
+    if is_point:
+        seen = f"its last feature map, the output of {describe(node)}, is 1x1"
+        raise _undefined(seen, "export with a larger --size, or ")
     return Classifier(value, weight, bias, layer_of(node))
 
 
@@ -120,8 +125,8 @@ def _row(constants: list[np.ndarray | None], classes: int) -> np.ndarray | None:
     return next((a.reshape(-1) for a in constants if a is not None and a.size == classes), None)
 
 
-def _undefined(reason: str) -> ExportError:
+def _undefined(reason: str, instead: str = "") -> ExportError:
     return ExportError(
-        f"this network has no class activation maps, as {reason}: leave out --explain, and use Grad-CAM "
-        "(edgevid explain BUNDLE --weights FILE --layer NAME)"
+        f"this network has no class activation maps, as {reason}: {instead}leave out --explain, and use "
+        "Grad-CAM (edgevid explain BUNDLE --weights FILE --layer NAME)"
     )

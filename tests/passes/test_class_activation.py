@@ -119,6 +119,12 @@ def test_other_classifiers_are_refused_with_the_layer_and_what_to_do(body, reaso
         find_classifier(graph_of(body))
 
 
+def test_a_map_of_one_pixel_is_refused_with_what_to_do():
+    body = "r = Relu(frames) m = GlobalAveragePool(r) f = Flatten(m) logits = Gemm<transB = 1>(f, weight)"
+    with pytest.raises(ExportError, match=r"output of .*Relu.* is 1x1: export with a larger --size"):
+        find_classifier(graph_of(body, (FRAMES, CHANNELS, 1, 1)))
+
+
 def test_a_network_without_logits_is_refused():
     graph = graph_of(BY_FRAME)
     graph.graph.outputs[0].name = "features"
