@@ -19,7 +19,8 @@ GIB = 1 << 30
 def small_frames(path: Source, short_side: int, choose: Callable[[int], np.ndarray]) -> np.ndarray:
     """Decode the frames that ``choose`` selects, given the number of frames, and resize their short side.
 
-    Returns uint8 RGB ``(frames, height, width, 3)``. Raises ``VideoError`` for a video that cannot be read.
+    In this thread alone, as ``decode_all`` reads several videos at once. Returns uint8 RGB
+    ``(frames, height, width, 3)``. Raises ``VideoError`` for a video that cannot be read.
     """
     indices = np.empty(0, np.int64)
     kept: dict[int, np.ndarray] = {}
@@ -32,7 +33,7 @@ def small_frames(path: Source, short_side: int, choose: Callable[[int], np.ndarr
     def keep(index: int, picture: Picture) -> None:
         kept[index] = _resize(to_rgb(picture), short_side)
 
-    pick_frames(path, remember, keep)
+    pick_frames(path, remember, keep, threads=1)
     return np.stack([kept[int(index)] for index in indices])
 
 
