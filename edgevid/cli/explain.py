@@ -169,7 +169,7 @@ def _network(manifest: Manifest, weights: str) -> nn.Module:
     path = find_weights(weights, manifest.model)
     try:
         network, _ = load_network(path)  # it knows its width
-    except (WeightsError, IsADirectoryError):  # of others, or a folder with parts
+    except WeightsError:
         network = edgevid.create_model(manifest.model, manifest.classes, manifest.frames)
         edgevid.load_weights(network, path)
     if path.is_file() and sha256_of(path) != manifest.weights.sha256:

@@ -133,6 +133,8 @@ def _read(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"'{path}' does not exist: check the path") from None
+    except IsADirectoryError:
+        raise WeightsError(f"'{path}' is a folder: pass the checkpoint file in it") from None
     except NOT_A_CHECKPOINT:
         raise WeightsError(f"'{path}' is not a checkpoint, or is damaged: choose another file") from None
     return content if isinstance(content, dict) else {}

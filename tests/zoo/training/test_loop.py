@@ -120,3 +120,5 @@ def test_a_checkpoint_brings_its_network(tmp_path: Path):
     torch.save(network.state_dict(), tmp_path / "plain.pt")
     with pytest.raises(WeightsError, match="does not say which network"):
         load_network(tmp_path / "plain.pt")
+    with pytest.raises(WeightsError, match="is a folder: pass the checkpoint file in it"):
+        load_network(tmp_path)
