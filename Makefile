@@ -43,7 +43,7 @@ test: $(VENV)/.test-installed
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST_OPTIONS)
 
 # mypy takes one core for half of the time of the tests.
-check: $(VENV)/.test-installed
+check:
 	$(MAKE) --no-print-directory --jobs 2 lint test-quick
 
 test-quick: $(VENV)/.test-installed

@@ -35,14 +35,8 @@ from edgevid.video.datasets.digits.write import MANIFEST
 from edgevid.zoo.training.checkpoint import load_network
 
 EDGEVID = (sys.executable, "-c", "from edgevid.cli import console; console()")
-NETWORKS = {
-    "tsn_mbv2": (0.5, 6),
-    "tsm_mbv2": (0.5, 6),
-    "tsm_mbv2_online": (0.5, 6),
-    "stm_r50": (0.25, 6),
-    "action_mbv2": (0.5, 6),
-}
-"""Width, which leaves each with 0.7 to 1.5 million weights, and epochs."""
+NETWORKS = {"tsn_mbv2": 0.5, "tsm_mbv2": 0.5, "tsm_mbv2_online": 0.5, "stm_r50": 0.25, "action_mbv2": 0.5}
+"""With the width, which leaves each with 0.7 to 1.5 million weights."""
 
 SIZE, VIDEOS = 32, ("300", "50")
 """Pixels, and videos of each class to train on and to test on."""
@@ -58,7 +52,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--dataset", type=Path, help="made there if it is not (OUTPUT/digits)")
     parser.add_argument("-o", "--output", type=Path, default=Path("digits-study"))
-    parser.add_argument("--epochs", type=int, help="of each network (its own)")
+    parser.add_argument("--epochs", type=int, default=6, help="of each network (6)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--json", metavar="FILE", type=Path)
@@ -84,11 +78,11 @@ def main() -> None:
 
 def study(name: str, dataset: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Train, export and test one network; a training that has begun is continued."""
-    folder, (width, epochs) = options.output / name, NETWORKS[name]
+    folder = options.output / name
     train = [
         *("train", name, "--dataset", str(dataset), "-o", str(folder), "--keep", "last"),
-        *("--width", str(width), "--size", str(SIZE), "--short-side", str(SIZE)),
-        *("--epochs", str(options.epochs or epochs), "--seed", str(options.seed)),
+        *("--width", str(NETWORKS[name]), "--size", str(SIZE), "--short-side", str(SIZE)),
+        *("--epochs", str(options.epochs), "--seed", str(options.seed)),
         *("--threads", str(options.threads)),
         *RECIPE.split(),
     ]

@@ -137,7 +137,7 @@ def writing(destination: Path) -> Iterator[Path]:
     """Yield a temporary folder that atomically replaces ``destination`` when the block succeeds.
 
     If it fails, the temporary folder is deleted and ``destination`` is unchanged. Call ``check_destination``
-    first.
+    or ``check_replaceable`` first.
     """
     with creating_in(destination.parent):
         remove_abandoned(destination.parent)

@@ -70,6 +70,7 @@ def find_classifier(graph: ir.Model) -> Classifier:
     channels = classes if weight is None else weight.shape[1]
     is_map = len(shape) in (FRAME_BATCH, VOLUME) and shape[1] == channels
     is_point = is_map and shape[-1] * shape[-2] == 1
+    # What another pooling than the mean leaves of a map is a point too.
     if not is_map or (is_point and node.op_type.endswith("Pool")):
         raise _undefined(f"its classifier does not read the mean of the output of {describe(node)}")
     if is_point:

@@ -26,7 +26,8 @@ def render(verdict: dict[str, Any], source: Source) -> str:
         bars = sparkline(metric.get("pair_ratios", []), verdict["threshold"])
         lines.append(_line([*map(_plain, row(metric)), bars]))
     lines += ["", _plain(sentence(verdict)), ""]
-    lines += [f"- {_plain(remark)}" for remark in remarks(verdict)] + [""]
+    if listed := [f"- {_plain(remark)}" for remark in remarks(verdict)]:
+        lines += [*listed, ""]
     if verdict["pairs"]:
         lines += ["<sub>A bar is a pair of processes, or several; half of the height is no change.</sub>", ""]
     return "\n".join(lines)
